@@ -1,0 +1,1 @@
+"""Sampan: a container engine in Python that speaks the Docker Engine API."""

@@ -1,0 +1,56 @@
+"""Kinds of failure. No HTTP and no I/O here: `api` maps a kind to a status in one table.
+
+    SampanError
+    ├── InvalidParameter     the request itself is wrong; repeating it cannot help
+    ├── Unauthorized         credentials are missing or wrong
+    ├── Forbidden            understood, and refused
+    ├── NotFound             the thing named does not exist
+    ├── Conflict             the thing named is in a state that excludes the request
+    ├── NotModified          the thing is already in the state asked for
+    ├── Unavailable          this node does not offer the service (swarm routes)
+    ├── NotImplementedHere   Docker has it, Sampan does not yet; the text names it
+    └── System               the host or the engine failed
+
+A room's own errors subclass a kind next to the code that raises them. Low layers raise `OSError`; the room that knows
+the meaning translates with `raise … from`.
+"""
+
+
+class SampanError(Exception):
+    """Base of every failure that is meant for a user. `str(error)` is one line in Docker's wording where clients match it."""
+
+
+class InvalidParameter(SampanError):
+    """The request is malformed or asks for something impossible."""
+
+
+class Unauthorized(SampanError):
+    """Credentials are missing or wrong."""
+
+
+class Forbidden(SampanError):
+    """The request was understood and is refused."""
+
+
+class NotFound(SampanError):
+    """The container, image, network, volume or exec that was named does not exist."""
+
+
+class Conflict(SampanError):
+    """The state of the thing that was named excludes the request."""
+
+
+class NotModified(SampanError):
+    """The thing is already in the state that was asked for; not a fault."""
+
+
+class Unavailable(SampanError):
+    """This node does not offer the service."""
+
+
+class NotImplementedHere(SampanError):
+    """Docker offers it and Sampan does not yet; the text names what."""
+
+
+class System(SampanError):
+    """The host or the engine failed; the text says what and what to do."""

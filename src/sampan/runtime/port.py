@@ -1,0 +1,59 @@
+"""The daemon's door to the runtime: the Protocol that `client.py` implements and the daemon's use-cases are written for."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sampan.runtime.request import Adopted, AttachSpec, ExecRequest, Exit, Running, StartRequest
+from sampan.spec.ids import ContainerId, ExecId
+
+
+class Runtime(Protocol):
+    """Starts programs and hears how they end. All coroutines run on the daemon's one event loop."""
+
+    async def open(self) -> tuple[Adopted, ...]:
+        """Start the launcher and take over what an earlier daemon left running or ended. Called once, first."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of launcher and monitors without stopping any container."""
+        ...
+
+    def on_exit(self, call: Callable[[ContainerId, Exit], None]) -> None:
+        """`call` hears every end of a container, once, on the event loop. Set before `open`."""
+        ...
+
+    def on_exec_exit(self, call: Callable[[ContainerId, ExecId, Exit], None]) -> None:
+        """The same for execs."""
+        ...
+
+    async def start(self, request: StartRequest) -> Running:
+        """Start a container; returns when its program has been executed. Raises StartFailed, and then nothing is left behind."""
+        ...
+
+    async def exec(self, request: ExecRequest) -> Running:
+        """Run one more process in a container. Raises StartFailed; KeyError where the container does not run."""
+        ...
+
+    async def attach(self, target: ContainerId | ExecId, spec: AttachSpec) -> None:
+        """Hand a client's connection to the monitor of a running container or exec. Raises KeyError where none runs."""
+        ...
+
+    async def resize(self, target: ContainerId | ExecId, rows: int, columns: int) -> None:
+        """Set the size of the terminal. Raises KeyError where none runs, OSError where it has none."""
+        ...
+
+    def signal(self, target: ContainerId | ExecId, number: int) -> None:
+        """Send a signal to the program, by pidfd. Raises KeyError where none runs."""
+        ...
+
+    async def kill_all(self, container: ContainerId) -> None:
+        """Kill every process of a container's control groups (cgroup.kill, or freeze and kill) and wait for its end."""
+        ...
+
+    def forget(self, container: ContainerId) -> None:
+        """Remove the exit record: the daemon has committed it. No-op where there is none."""
+        ...
+
+    def pids(self, container: ContainerId) -> tuple[int, ...]:
+        """Processes of a running container, on the host's count; empty where none runs."""
+        ...

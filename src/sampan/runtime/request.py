@@ -1,0 +1,174 @@
+"""What the daemon asks of the runtime, and what it hears back: data only.
+
+Imported by the daemon's side; the launcher's side sees the same facts as JSON (`messages.py`).
+"""
+
+import socket
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sampan.spec import oci_runtime as oci
+from sampan.spec.ids import ContainerId, ExecId
+from sampan.spec.rootfs import RootMount
+
+
+@dataclass(frozen=True, slots=True)
+class Stdio:
+    """`open_stdin` keeps the program's input open without a client; `stdin_once` closes it when the first one leaves."""
+
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogSpec:
+    """Where the json-file log goes. `max_size` in bytes, -1 unbounded; `path` None writes no log (driver none)."""
+
+    path: str | None
+    max_size: int = -1
+    max_files: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AttachSpec:
+    """A client's connection to hand to a monitor.
+
+    `sock` is passed on and closed here; `pending` is what the client already sent behind the request (input not to be
+    lost). The HTTP head has been answered before.
+    """
+
+    sock: socket.socket
+    pending: bytes = b""
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    detach_keys: bytes = b"\x10\x11"
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupPlan:
+    """Made by `cgroups` (pure): `groups` maps controller to absolute directory, `writes` are (controller, file, text) in order."""
+
+    groups: dict[str, str]
+    writes: tuple[tuple[str, str, str], ...] = ()
+    device_program: bytes = b""
+    """cgroup v2 only: the BPF program of the device rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class VethPlan:
+    """Made by `network` (pure): the pair to create at the start. Addresses are text, `prefix` in bits."""
+
+    host_name: str
+    bridge_index: int
+    mac: str
+    address: str
+    prefix: int
+    gateway: str
+    mtu: int = 1500
+    name: str = "eth0"
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """One start of one container. Everything the monitor needs, so that it never has to ask.
+
+    `config.linux.namespaces` decides the rest: a `path` such as `/proc/PID/ns/net` joins another container's.
+    `held` are bound, not listening, sockets that reserve published ports while the container runs.
+    """
+
+    id: ContainerId
+    config: oci.Config
+    root: RootMount
+    stdio: Stdio
+    log: LogSpec
+    cgroup: CgroupPlan
+    veth: VethPlan | None = None
+    held: tuple[socket.socket, ...] = ()
+    attach: tuple[AttachSpec, ...] = ()
+    volatile: bool = False
+    """The writable layer goes with this run (`--rm`): overlay may skip its syncs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecRequest:
+    """One more process in a running container. `process` is complete: environment, user and capabilities included."""
+
+    id: ExecId
+    container: ContainerId
+    process: oci.Process
+    stdio: Stdio
+    seccomp: oci.Seccomp | None
+    cgroup: CgroupPlan
+    attach: tuple[AttachSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step that was taken: the principle it serves, what was done to what, when and for how long, and where it is written."""
+
+    principle: str
+    name: str
+    operands: str
+    at_us: int
+    took_us: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A program that has been executed: `pid` on the host, `started_ns` since the epoch."""
+
+    pid: int
+    monitor_pid: int
+    started_ns: int
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a program ended. `code` is 128 + signal where a signal ended it. `cause` says more than the code can."""
+
+    code: int
+    ended_ns: int
+    signal: int = 0
+    oom_killed: bool = False
+    cause: str = "exited"
+    """exited, signal, oom, monitor-lost or machine-ended"""
+
+
+class StartFault(StrEnum):
+    """Why a start failed, as far as clients tell it apart."""
+
+    NOT_FOUND = "not-found"
+    """the program does not exist: exit 127"""
+    NOT_EXECUTABLE = "not-executable"
+    """it exists and cannot be executed: exit 126"""
+    BAD_USER = "bad-user"
+    BAD_WORKDIR = "bad-workdir"
+    BAD_MOUNT = "bad-mount"
+    CGROUP = "cgroup"
+    NETWORK = "network"
+    OTHER = "other"
+
+
+class StartFailed(Exception):
+    """A start or exec did not reach the program; everything it had made is gone again when this is raised."""
+
+    def __init__(self, fault: StartFault, message: str, errno: int = 0, steps: tuple[Step, ...] = ()) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.message = message
+        self.errno = errno
+        self.steps = steps
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What a restarted daemon finds of a container: it runs (`exit` None) or has ended since."""
+
+    id: ContainerId
+    running: Running
+    exit: Exit | None
+    execs: tuple[ExecId, ...] = field(default=())

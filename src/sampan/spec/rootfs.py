@@ -1,0 +1,25 @@
+"""How a container's root file system is put together: data only, mounted elsewhere."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayRoot:
+    """An overlay mount: `lowers` from the topmost layer down, `upper` written to, `work` on the file system of `upper`.
+
+    All are absolute paths on the host. The snapshotter that made them owns them; the runtime only mounts.
+    """
+
+    lowers: tuple[str, ...]
+    upper: str
+    work: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRoot:
+    """A directory that is the root itself (the vfs driver): bound, never shared between containers."""
+
+    path: str
+
+
+RootMount = OverlayRoot | PlainRoot
