@@ -1,0 +1,83 @@
+"""The process itself: prctl(2), close_range(2), keyrings, its title in `ps`."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+
+from sampan.kernel.calls import check, libc_function, system_call
+
+
+class Prctl(enum.IntEnum):
+    """Options of prctl(2) that Sampan uses."""
+
+    SET_PDEATHSIG = 1
+    GET_DUMPABLE = 3
+    SET_DUMPABLE = 4
+    SET_KEEPCAPS = 8
+    SET_NAME = 15
+    CAPBSET_READ = 23
+    CAPBSET_DROP = 24
+    SET_CHILD_SUBREAPER = 36
+    SET_NO_NEW_PRIVS = 38
+    GET_NO_NEW_PRIVS = 39
+    CAP_AMBIENT = 47
+
+
+_prctl = libc_function("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+_close_range = system_call("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+_keyctl = system_call("keyctl", ctypes.c_int, ctypes.c_char_p)
+
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+_LAST_DESCRIPTOR = 0xFFFFFFFF
+
+
+def prctl(option: Prctl, argument: int = 0, second: int = 0) -> int:
+    """prctl(2); options that take more than two arguments get zeros for the rest."""
+    return check(_prctl(option, argument, second, 0, 0), "prctl", option, argument, second)
+
+
+def close_from(first: int) -> None:
+    """close_range(2): close every descriptor from `first` on."""
+    check(_close_range(first, _LAST_DESCRIPTOR, 0), "close_range", first, _LAST_DESCRIPTOR)
+
+
+def close_all_but(keep: list[int]) -> None:
+    """Close every descriptor from 3 on that is not in `keep`, with one close_range(2) for each gap."""
+    first = 3
+    for descriptor in sorted(set(keep)):
+        if descriptor > first:
+            check(_close_range(first, descriptor - 1, 0), "close_range", first, descriptor - 1)
+        first = max(first, descriptor + 1)
+    close_from(first)
+
+
+def join_session_keyring(name: bytes | None) -> int:
+    """keyctl(KEYCTL_JOIN_SESSION_KEYRING): a new session keyring, so that the caller's is not inherited."""
+    return check(_keyctl(_KEYCTL_JOIN_SESSION_KEYRING, name), "keyctl", "JOIN_SESSION_KEYRING", name)
+
+
+class Title:
+    """What `ps` shows of this process and of those forked from it.
+
+    The kernel shows the memory of the first arguments; it is overwritten in place, so a title is at most as long as the
+    command line that the process was started with.
+    """
+
+    __slots__ = ("_length", "_start")
+
+    def __init__(self) -> None:
+        with open("/proc/self/stat", "rb") as stat:
+            # The name in brackets may hold blanks; what follows the last bracket is regular (proc(5), fields from 3 on).
+            fields = stat.read().rsplit(b") ", 1)[1].split()
+        self._start = int(fields[48 - 3])
+        self._length = int(fields[49 - 3]) - self._start
+
+    def set(self, text: str) -> None:
+        """Show `text`; its first 15 bytes become the thread's name too."""
+        shown = os.fsencode(text)[: max(self._length - 1, 0)]
+        ctypes.memset(self._start, 0, self._length)
+        ctypes.memmove(self._start, shown, len(shown))
+        name = ctypes.create_string_buffer(os.fsencode(text)[:15])
+        check(_prctl(Prctl.SET_NAME, ctypes.addressof(name), 0, 0, 0), "prctl", Prctl.SET_NAME, text)
