@@ -1,0 +1,54 @@
+"""What every lane shares: the gate for host features, the tally of skips, and the private engine with its leak check."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import requires as features
+
+IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
+TALLY = Path(__file__).parent.parent / ".build" / "skips.txt"
+
+_skips: Counter[str] = Counter()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or in CI fail, a test whose host lacks what it requires."""
+    names = tuple(name for mark in item.iter_markers("requires") for name in mark.args)
+    for name, lack in features.missing(names):
+        text = f"{name}: {lack.reason}"
+        if IN_CI and not lack.other_form:
+            pytest.fail(f"CI must have every feature, and this host lacks {text}", pytrace=False)
+        pytest.skip(text)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the skips by reason."""
+    if report.skipped and isinstance(report.longrepr, tuple) and not hasattr(report, "wasxfail"):
+        _skips[str(report.longrepr[2]).removeprefix("Skipped: ")] += 1
+
+
+def pytest_unconfigure() -> None:
+    """Leave the tally for `./check`, which prints it last."""
+    if TALLY.parent.is_dir():
+        lines = [f"{count:5d}  {reason}\n" for reason, count in _skips.most_common()]
+        TALLY.write_text("".join(lines))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the developer's own Docker settings."""
+    for name in list(os.environ):
+        if name.startswith(("DOCKER_", "SAMPAN_")) and name != "SAMPAN_TEST_KEEP":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """HOME is an empty directory, so that no test finds or leaves a client's configuration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
