@@ -11,7 +11,7 @@ class Struct(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True, kw
     """Base: camelCase names on the wire, defaults left out, immutable."""
 
 
-class User(Struct):
+class User(Struct, frozen=True):
     """`name` is Sampan's: `USER` as the image or request wrote it ("", "app", "1000:1000"), resolved inside the root.
 
     The numeric members of the specification are not used by Sampan's own daemon: names are looked up in the
@@ -22,7 +22,7 @@ class User(Struct):
     additional_groups: tuple[str, ...] = ()
 
 
-class Capabilities(Struct):
+class Capabilities(Struct, frozen=True):
     """Sets by name (`CAP_CHOWN`). Inheritable and ambient are empty for Docker's containers (CVE-2022-24769)."""
 
     bounding: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Capabilities(Struct):
     ambient: tuple[str, ...] = ()
 
 
-class Rlimit(Struct):
+class Rlimit(Struct, frozen=True):
     """One `setrlimit`: `type` is `RLIMIT_NOFILE` and so on; -1 is unlimited."""
 
     type: str
@@ -40,14 +40,14 @@ class Rlimit(Struct):
     hard: int
 
 
-class ConsoleSize(Struct):
+class ConsoleSize(Struct, frozen=True):
     """Rows and columns of a terminal."""
 
     height: int
     width: int
 
 
-class Process(Struct):
+class Process(Struct, frozen=True):
     """The program: `args[0]` is searched in the container's PATH; `env` entries are `key=value`."""
 
     args: tuple[str, ...]
@@ -63,7 +63,7 @@ class Process(Struct):
     apparmor_profile: str = ""
 
 
-class Mount(Struct):
+class Mount(Struct, frozen=True):
     """One mount. `type` is `bind`, `tmpfs`, `proc`, `sysfs`, `devpts`, `mqueue`, `cgroup`.
 
     For a bind, `source` is a path on the host; the daemon opens it with `open_tree`, nothing later resolves it again.
@@ -76,14 +76,14 @@ class Mount(Struct):
     options: tuple[str, ...] = ()
 
 
-class Namespace(Struct):
+class Namespace(Struct, frozen=True):
     """`type` is pid, network, mount, ipc, uts, user, cgroup or time; `path` joins an existing one."""
 
     type: str
     path: str = ""
 
 
-class Device(Struct):
+class Device(Struct, frozen=True):
     """A device node to make: `type` c, b or p; mode as octal bits."""
 
     path: str
@@ -95,7 +95,7 @@ class Device(Struct):
     gid: int = 0
 
 
-class DeviceRule(Struct):
+class DeviceRule(Struct, frozen=True):
     """One rule of the device controller; None stands for every number."""
 
     allow: bool
@@ -105,7 +105,7 @@ class DeviceRule(Struct):
     access: str = "rwm"
 
 
-class Memory(Struct):
+class Memory(Struct, frozen=True):
     """Bytes; -1 for no limit. `swap` is memory plus swap, as Docker and cgroup v1 count it."""
 
     limit: int | None = None
@@ -115,7 +115,7 @@ class Memory(Struct):
     disable_oom_killer: bool = False
 
 
-class Cpu(Struct):
+class Cpu(Struct, frozen=True):
     """`quota` and `period` in microseconds; `shares` in cgroup v1's scale (1024 is one share)."""
 
     shares: int | None = None
@@ -127,7 +127,7 @@ class Cpu(Struct):
     mems: str = ""
 
 
-class Resources(Struct):
+class Resources(Struct, frozen=True):
     """What the control groups enforce. `pids_limit` of None or 0 or less is unlimited."""
 
     devices: tuple[DeviceRule, ...] = ()
@@ -136,7 +136,7 @@ class Resources(Struct):
     pids_limit: int | None = None
 
 
-class SeccompArg(Struct):
+class SeccompArg(Struct, frozen=True):
     """A comparison on one argument; `op` is SCMP_CMP_EQ and so on."""
 
     index: int
@@ -145,7 +145,7 @@ class SeccompArg(Struct):
     op: str = "SCMP_CMP_EQ"
 
 
-class SeccompRule(Struct):
+class SeccompRule(Struct, frozen=True):
     """One action for some system calls."""
 
     names: tuple[str, ...]
@@ -154,7 +154,7 @@ class SeccompRule(Struct):
     args: tuple[SeccompArg, ...] = ()
 
 
-class Seccomp(Struct):
+class Seccomp(Struct, frozen=True):
     """A filter already resolved for one container (no conditions on capabilities or kernels left in it)."""
 
     default_action: str
@@ -163,7 +163,7 @@ class Seccomp(Struct):
     syscalls: tuple[SeccompRule, ...] = ()
 
 
-class Linux(Struct):
+class Linux(Struct, frozen=True):
     """Everything that is particular to Linux. `cgroups_path` is relative to the engine's cgroup root."""
 
     namespaces: tuple[Namespace, ...] = ()
@@ -177,13 +177,13 @@ class Linux(Struct):
     rootfs_propagation: str = ""
 
 
-class Root(Struct):
+class Root(Struct, frozen=True):
     """How the root is mounted; where it comes from is the daemon's `RootMount`."""
 
     readonly: bool = False
 
 
-class Config(Struct):
+class Config(Struct, frozen=True):
     """One container, as the runtime needs to know it."""
 
     process: Process
