@@ -1,4 +1,4 @@
-"""What every lane shares: the gate for host features, the tally of skips, and the private engine with its leak check."""
+"""What every lane shares: the gate for host features, the tally of skips, a private engine and its leak check."""
 
 import os
 from collections import Counter
