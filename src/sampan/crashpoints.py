@@ -1,0 +1,47 @@
+"""Named places where a process of the engine ends at once when `SAMPAN_CRASH_AT` says so: tests prove what is made up for.
+
+A point stands before and after each commit, fork, mount and acknowledgement. Without the variable a call costs one
+comparison. Loaded by the launcher's side too: the standard module `os` only.
+"""
+
+from __future__ import annotations
+
+import os
+
+VARIABLE = "SAMPAN_CRASH_AT"
+EXIT_CODE = 137
+"""As after SIGKILL: nothing is flushed, no handler runs."""
+
+POINTS = (
+    # state: around the one commit that makes a batch durable
+    "state-before-commit",
+    "state-after-commit",
+    # daemon: between what a verb does and what it records or answers
+    "create-after-layer",
+    "create-after-commit",
+    "start-before-request",
+    "start-after-request",
+    "start-after-commit",
+    "exit-before-commit",
+    "exit-after-commit",
+    "remove-after-mark",
+    "remove-before-commit",
+    "remove-after-commit",
+    "rename-after-commit",
+    "exec-after-request",
+)
+"""The closed list of names; a room adds its own here."""
+
+_armed = os.environ.get(VARIABLE, "")
+
+
+def check() -> None:
+    """Refuse a name that is on no list; called once at the start of each process. Raises ValueError."""
+    if _armed and _armed not in POINTS:
+        raise ValueError(f"{VARIABLE}={_armed}: no such crash point (there are {', '.join(POINTS)})")
+
+
+def crash_point(name: str) -> None:
+    """End this process here, if this is the point that was asked for."""
+    if _armed == name:
+        os._exit(EXIT_CODE)
