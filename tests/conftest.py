@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import leaks
 from tests import requires as features
+from tests.daemons import Docker, Sampan, running_sampan
 
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 TALLY = Path(__file__).parent.parent / ".build" / "skips.txt"
@@ -52,3 +54,35 @@ def _private_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _host_left_as_it_was() -> Iterator[None]:
+    """In CI, where nothing else runs: the whole suite leaves no mount, group, interface, rule or namespace behind."""
+    if not IN_CI or os.geteuid() != 0:
+        yield
+        return
+    before = leaks.everything()
+    yield
+    left = leaks.settled(leaks.everything, before)
+    assert left == [], "left on the host by the whole run"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Sampan]:
+    """A private Sampan for one test module, with `busybox:latest` loaded; at the end nothing of it may be left."""
+    with running_sampan() as started:
+        started.load_busybox()
+        yield started
+
+
+@pytest.fixture(scope="module")
+def peer() -> Iterator[Docker]:
+    """Debian's dockerd beside it, with the same image loaded."""
+    docker = Docker()
+    try:
+        docker.start()
+        docker.load_busybox()
+        yield docker
+    finally:
+        docker.remove()

@@ -1,0 +1,274 @@
+"""Private daemons: Sampan's and, to compare with, Debian's dockerd. Each has its own roots and socket in a directory of its own.
+
+dockerd runs in mount and network namespaces of its own, so that neither its bridge nor its iptables chains touch the host.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import leaks
+from tests.archives import busybox_archive
+
+PROJECT = Path(__file__).parents[1]
+READY_SECONDS = 30
+STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: exit code and both outputs."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def text(self) -> str:
+        return self.out.decode(errors="replace").strip()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer; `json` raises where the body is none."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> object:
+        return json.loads(self.body)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("docker", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Daemon:
+    """A daemon under test: start, talk to, kill, stop. The caller owns it and calls `remove` at the end."""
+
+    kind = ""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{self.kind}-test-", dir="/tmp"))
+        self.data_root = self.directory / "data"
+        self.exec_root = self.directory / "run"
+        self.socket = self.directory / "engine.sock"
+        self.log = self.directory / "daemon.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def host(self) -> str:
+        """The value of DOCKER_HOST."""
+        return f"unix://{self.socket}"
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self, *flags: str) -> float:
+        """Start and wait until it answers; returns the seconds that took. The log's end is in the error if it does not."""
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.command(), *flags],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                env=scrubbed_environment(),
+            )
+        while True:
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.kind} ended with {self.process.returncode}:\n{self.log_tail()}")
+            if time.monotonic() - began > READY_SECONDS:
+                raise AssertionError(f"{self.kind} was not ready in {READY_SECONDS} s:\n{self.log_tail()}")
+            try:
+                if self.api("GET", "/_ping", timeout=5).status == 200:
+                    return time.monotonic() - began
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.002)
+
+    def stop(self) -> float:
+        """SIGTERM and wait for the end; returns the seconds it took. Containers are the daemon's affair."""
+        process = self._running()
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{self.kind} did not end on SIGTERM:\n{self.log_tail()}") from None
+        self.process = None
+        return time.monotonic() - began
+
+    def kill(self) -> None:
+        """SIGKILL to the daemon alone."""
+        process = self._running()
+        process.kill()
+        process.wait()
+        self.process = None
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self.process is None:
+            raise AssertionError(f"{self.kind} does not run")
+        return self.process
+
+    def remove(self) -> None:
+        """Stop it, where it runs, with every container gone, and delete its directory."""
+        try:
+            if self.process is not None:
+                self.remove_containers()
+                self.stop()
+        finally:
+            if not os.environ.get("SAMPAN_TEST_KEEP"):
+                shutil.rmtree(self.directory, ignore_errors=True)
+
+    def remove_containers(self) -> None:
+        """`docker rm -f` of everything."""
+        listed = self.api("GET", "/containers/json?all=1").json()
+        assert isinstance(listed, list)
+        for container in listed:
+            self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+
+    def api(
+        self, method: str, path: str, body: object = None, *, timeout: float = 60, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """One request on a connection of its own. `body`: bytes go as they are, anything else as JSON."""
+        sent = dict(headers or {})
+        content: bytes | None = None
+        if isinstance(body, bytes):
+            content = body
+            sent.setdefault("Content-Type", "application/x-tar")
+        elif body is not None:
+            content = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        connection = _UnixConnection(self.socket, timeout)
+        try:
+            connection.request(method, path, content, sent)
+            response = connection.getresponse()
+            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def docker(
+        self, *arguments: str, stdin: bytes = b"", timeout: float = 60, env: dict[str, str] | None = None
+    ) -> Outcome:
+        """The machine's own `docker` command against this daemon."""
+        return self._execute(["docker", *arguments], stdin, timeout, env)
+
+    def load_busybox(self) -> None:
+        """Load `busybox:latest`, made on the fly."""
+        outcome = self.docker("load", stdin=busybox_archive())
+        assert outcome.code == 0, outcome
+
+    def _execute(self, command: list[str], stdin: bytes, timeout: float, env: dict[str, str] | None) -> Outcome:
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            env={**scrubbed_environment(), "DOCKER_HOST": self.host, **(env or {})},
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def log_tail(self) -> str:
+        return self.log.read_bytes()[-4000:].decode(errors="replace") if self.log.exists() else ""
+
+
+class Sampan(Daemon):
+    """Sampan from this tree."""
+
+    kind = "sampan"
+
+    @property
+    def instance(self) -> str:
+        """What everything this daemon makes on the host carries in its name."""
+        return hashlib.sha256(os.path.realpath(self.data_root).encode()).hexdigest()[:12]
+
+    def command(self) -> list[str]:
+        roots = ["--data-root", str(self.data_root), "--exec-root", str(self.exec_root)]
+        return [*_entry_point("sampand"), *roots, "--host", self.host, "--pidfile", str(self.directory / "pid")]
+
+    def sampan(
+        self, *arguments: str, stdin: bytes = b"", timeout: float = 60, env: dict[str, str] | None = None
+    ) -> Outcome:
+        """Sampan's own command against this daemon."""
+        return self._execute([*_entry_point("sampan"), *arguments], stdin, timeout, env)
+
+
+class Docker(Daemon):
+    """Debian's dockerd, in namespaces of its own."""
+
+    kind = "dockerd"
+
+    def command(self) -> list[str]:
+        lo_up = 'ip link set lo up && mount -t tmpfs -o mode=755 tmpfs /run/docker 2>/dev/null || mkdir -p /run/docker; exec "$@"'
+        roots = ["--data-root", str(self.data_root), "--exec-root", str(self.exec_root)]
+        own = ["--bip", "10.213.7.1/24", "--cgroup-parent", f"/{self.directory.name}", "--storage-driver", "overlay2"]
+        pidfile = ["--pidfile", str(self.directory / "pid")]
+        return [
+            *("unshare", "--net", "--mount", "sh", "-c", lo_up, "sh"),
+            *("dockerd", "--host", self.host, *roots, *own, *pidfile),
+        ]
+
+    def remove(self) -> None:
+        super().remove()
+        for hierarchy in Path("/sys/fs/cgroup").glob(f"*/{self.directory.name}"):
+            hierarchy.rmdir()
+
+
+@contextmanager
+def running_sampan(*flags: str) -> Iterator[Sampan]:
+    """A started private Sampan without images. On leaving it is stopped and the host searched for what it left."""
+    sampan = Sampan()
+    marks = (sampan.instance, str(sampan.directory))
+    before = leaks.marked(*marks)
+    try:
+        sampan.start(*flags)
+        yield sampan
+    finally:
+        try:
+            sampan.remove()
+        finally:
+            left = leaks.settled(lambda: leaks.marked(*marks), before)
+            leaks.clear(sampan.instance)
+    assert left == [], f"left behind by the engine of {sampan.directory}"
+
+
+def scrubbed_environment() -> dict[str, str]:
+    """The environment without anyone's Docker settings, with the programs of /usr/sbin and this tree's package."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "SAMPAN_", "COMPOSE_"))}
+    return {**kept, "PATH": kept.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin", "PYTHONPATH": str(PROJECT / "src")}
+
+
+def _entry_point(name: str) -> list[str]:
+    """The installed command of the environment that runs the tests; without one, its module."""
+    installed = Path(sys.executable).parent / name
+    module = {"sampan": "sampan.cli_main", "sampand": "sampan.daemon_main"}[name]
+    return (
+        [str(installed)]
+        if installed.exists()
+        else [sys.executable, "-c", f"import {module} as m; raise SystemExit(m.main())"]
+    )
