@@ -2,5 +2,5 @@
 
 Belongs here: what a request means, the containers' state machine, events, restart policies, adoption after a crash, the
 configuration of `sampand`. Does not: HTTP (`api`), kernel calls, how a container is started (`runtime`), how layers lie
-on disk (`images`). May import every room above it in DESIGN.md's list; never `api`, `client` or `cli`.
+on disk (`images`). May import every room above it in the order of rooms; never `api`, `client` or `cli`.
 """

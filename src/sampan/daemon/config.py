@@ -1,0 +1,249 @@
+"""The daemon's settings: flags and daemon.json merged, checked and typed. Read once at start; nothing is read later."""
+
+import ipaddress
+from pathlib import Path
+
+import msgspec
+
+from sampan.daemon import config_file
+from sampan.daemon.config_values import Ulimit, address, decimal, listing, mapping, pools, size, switch, ulimits
+from sampan.daemon.flags import CommandLine
+from sampan.errors import InvalidParameter
+
+DEFAULT_CONFIG = Path("/etc/sampan/daemon.json")
+_TLS_HOME = "/etc/sampan"
+
+
+class AddressPool(msgspec.Struct, frozen=True):
+    """A pool that networks are cut from: `base` in CIDR form, each network with a prefix of `size` bits."""
+
+    base: str
+    size: int
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """Certificate files of the API's TCP listeners; `verify` asks clients for a certificate signed by `ca`."""
+
+    ca: Path
+    cert: Path
+    key: Path
+    verify: bool
+
+
+class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What `sampand` was told. Paths are absolute, sizes in bytes, times in seconds."""
+
+    hosts: tuple[str, ...]
+    data_root: Path
+    exec_root: Path
+    pidfile: Path
+    group: str
+    group_given: bool = False
+    debug: bool = False
+    log_level: str = "info"
+    log_format: str = "text"
+    tls: Tls | None = None
+    min_api_version: str = "1.24"
+    live_restore: bool = True
+    shutdown_timeout: int = 15
+    stop_timeout: int = 10
+    shm_size: int = 64 * 1024 * 1024
+    ulimits: tuple[Ulimit, ...] = ()
+    ipc_mode: str = "private"
+    cgroupns_mode: str = ""
+    no_new_privileges: bool = False
+    seccomp_profile: str = "builtin"
+    init: bool = False
+    log_driver: str = "json-file"
+    log_opts: dict[str, str] = {}
+    labels: tuple[str, ...] = ()
+    cgroup_parent: str = ""
+    storage_driver: str = ""
+    bridge: bool = True
+    bip: str = ""
+    address_pools: tuple[AddressPool, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_opts: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    host_gateway_ips: tuple[str, ...] = ()
+    mtu: int = 1500
+    icc: bool = True
+    publish_ip: str = "0.0.0.0"
+    warnings: tuple[str, ...] = ()
+
+
+def load(line: CommandLine) -> DaemonConfig:
+    """Merge the command line with its configuration file. Raises InvalidParameter in dockerd's wording where it has one."""
+    path = DEFAULT_CONFIG if line.config_file is None else Path(line.config_file)
+    values = config_file.read(path, required=line.config_file is not None)
+    config_file.refuse_conflicts(path, line, values)
+    merged: dict[str, object] = {**values, **line.values}
+    warnings = config_file.refuse_unsupported(merged)
+    return _typed(merged, warnings, insecure_tcp=line.insecure_tcp)
+
+
+def _typed(values: dict[str, object], warnings: list[str], *, insecure_tcp: bool) -> DaemonConfig:
+    def text(key: str, default: str = "") -> str:
+        return str(values.get(key, default))
+
+    exec_root = _absolute(text("exec-root", "/run/sampan"))
+    tls = _tls(values)
+    hosts = _hosts(listing(values, "hosts"), exec_root, tls, insecure_tcp=insecure_tcp)
+    config = DaemonConfig(
+        hosts=hosts,
+        data_root=_absolute(text("data-root", "/var/lib/sampan")),
+        exec_root=exec_root,
+        pidfile=_absolute(text("pidfile") or str(exec_root / "sampand.pid")),
+        group=text("group", "sampan"),
+        group_given="group" in values,
+        debug=switch(values, "debug"),
+        log_level=_one_of(values, "log-level", "info", ("debug", "info", "warn", "error", "fatal")),
+        log_format=_one_of(values, "log-format", "text", ("text", "json")),
+        tls=tls,
+        min_api_version=_api_version(text("min-api-version", "1.24")),
+        live_restore=switch(values, "live-restore", default=True),
+        shutdown_timeout=decimal(values, "shutdown-timeout", 15),
+        stop_timeout=decimal(values, "default-stop-timeout", 10),
+        shm_size=size(values, "default-shm-size", 64 * 1024 * 1024),
+        ulimits=ulimits(values, "default-ulimits"),
+        ipc_mode=_one_of(values, "default-ipc-mode", "private", ("private", "shareable")),
+        cgroupns_mode=_one_of(values, "default-cgroupns-mode", "", ("", "host", "private")),
+        no_new_privileges=switch(values, "no-new-privileges"),
+        seccomp_profile=text("seccomp-profile", "builtin") or "builtin",
+        init=switch(values, "init"),
+        log_driver=_one_of(values, "log-driver", "json-file", ("json-file", "none")),
+        log_opts=mapping(values, "log-opts"),
+        labels=_labels(listing(values, "labels")),
+        cgroup_parent=text("cgroup-parent"),
+        storage_driver=_storage_driver(text("storage-driver")),
+        bridge=_bridge(text("bridge")),
+        bip=text("bip"),
+        address_pools=tuple(AddressPool(base, bits) for base, bits in pools(values, "default-address-pools")),
+        dns=tuple(address(entry, "dns") for entry in listing(values, "dns")),
+        dns_opts=listing(values, "dns-opts"),
+        dns_search=listing(values, "dns-search"),
+        host_gateway_ips=_host_gateway(values),
+        mtu=decimal(values, "mtu", 1500),
+        icc=switch(values, "icc", default=True),
+        publish_ip=address(text("ip", "0.0.0.0"), "ip"),
+        warnings=tuple(warnings),
+    )
+    _check_bip(config)
+    return config
+
+
+def _absolute(text: str) -> Path:
+    return Path(text).absolute()
+
+
+def _one_of(values: dict[str, object], key: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = str(values.get(key, default))
+    if value not in allowed:
+        raise InvalidParameter(f'invalid {key}: "{value}": it is one of {", ".join(word for word in allowed if word)}')
+    return value
+
+
+def _storage_driver(text: str) -> str:
+    if text not in ("", "overlay2", "overlay", "vfs"):
+        raise InvalidParameter(f'invalid storage-driver: "{text}": it is one of overlay2, overlay, vfs')
+    return "overlay" if text == "overlay2" else text
+
+
+def _bridge(text: str) -> bool:
+    if text not in ("", "none"):
+        raise InvalidParameter(
+            f'"bridge": "{text}" is not supported by Sampan: it makes a bridge of its own, or "none"'
+        )
+    return text != "none"
+
+
+def _labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    seen: dict[str, str] = {}
+    for label in labels:
+        key, _, value = label.partition("=")
+        if seen.setdefault(key, value) != value:
+            raise InvalidParameter(f"conflict labels for {key}={value} and {key}={seen[key]}")
+    return labels
+
+
+def _host_gateway(values: dict[str, object]) -> tuple[str, ...]:
+    if "host-gateway-ip" in values:
+        if "host-gateway-ips" in values:
+            raise InvalidParameter("host-gateway-ip and host-gateway-ips must not both be specified in the config file")
+        return (address(str(values["host-gateway-ip"]), "host-gateway-ip"),)
+    return tuple(address(entry, "host-gateway-ips") for entry in listing(values, "host-gateway-ips"))
+
+
+def _api_version(text: str) -> str:
+    major, _, minor = text.partition(".")
+    if major != "1" or not minor.isdecimal() or not 24 <= int(minor) <= 51:
+        raise InvalidParameter(f'invalid min-api-version: "{text}": it is one of 1.24 to 1.51')
+    return text
+
+
+def _tls(values: dict[str, object]) -> Tls | None:
+    verify = switch(values, "tlsverify")
+    if not verify and not switch(values, "tls"):
+        return None
+
+    def file(key: str, name: str) -> Path:
+        return _absolute(str(values.get(key) or f"{_TLS_HOME}/{name}"))
+
+    return Tls(file("tlscacert", "ca.pem"), file("tlscert", "cert.pem"), file("tlskey", "key.pem"), verify)
+
+
+def _hosts(hosts: tuple[str, ...], exec_root: Path, tls: Tls | None, *, insecure_tcp: bool) -> tuple[str, ...]:
+    if not hosts:
+        return (f"unix://{exec_root}/sampan.sock",)
+    parsed = tuple(_host(host, exec_root, tls) for host in hosts)
+    for host in parsed:
+        if host.startswith("tcp://") and not _is_loopback(host) and not (tls and tls.verify) and not insecure_tcp:
+            raise InvalidParameter(
+                f"{host}: whoever reaches this port is root on this machine; use --tlsverify, or --insecure-tcp if you must"
+            )
+    return parsed
+
+
+def _host(text: str, exec_root: Path, tls: Tls | None) -> str:
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator:
+        scheme, rest = "tcp", scheme
+    match scheme:
+        case "unix":
+            return f"unix://{rest or exec_root / 'sampan.sock'}"
+        case "fd":
+            return f"fd://{rest}"
+        case "tcp":
+            name, _, port = rest.partition("]")[2].rpartition(":") if rest.startswith("[") else rest.rpartition(":")
+            if not name and not rest.startswith((":", "[")):
+                name, port = rest, ""
+            if port and not port.isdecimal():
+                raise InvalidParameter(f"invalid bind address format: {text}")
+            if rest.startswith("["):
+                name = rest.partition("]")[0] + "]"
+            return f"tcp://{name or 'localhost'}:{port or (2376 if tls else 2375)}"
+        case _:
+            raise InvalidParameter(f"invalid bind address format: {text}")
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_bip(config: DaemonConfig) -> None:
+    if not config.bip:
+        return
+    if not config.bridge:
+        raise InvalidParameter("you specified --bip, but the default bridge network is disabled by --bridge=none")
+    try:
+        interface = ipaddress.ip_interface(config.bip)
+    except ValueError as error:
+        raise InvalidParameter(f"invalid CIDR address: {config.bip}") from error
+    if interface.version != 4 or interface.network.num_addresses < 4:
+        raise InvalidParameter(f"invalid CIDR address: {config.bip}")

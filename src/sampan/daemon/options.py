@@ -1,0 +1,175 @@
+"""Every key of Docker 28's daemon.json, its flag, and what Sampan does with it: one table for both, and for the manual.
+
+`docs/daemon.md` is checked against this table. A key that is refused may still be given with the value that Docker has as
+its default, so that a file which spells the defaults out is taken.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """How a value is written: in the file as JSON, on the command line as text."""
+
+    TEXT = "text"
+    SWITCH = "switch"
+    NUMBER = "number"
+    SIZE = "size"
+    LIST = "list"
+    MAP = "map"
+
+
+class Verdict(StrEnum):
+    """What becomes of a key."""
+
+    HONOURED = "honoured"
+    REFUSED = "refused"
+    MEANINGLESS = "without meaning here"
+
+
+class Option(msgspec.Struct, frozen=True):
+    """One key. `flag` is the command line's name where it differs (`host` for `hosts`), "-" where there is no flag.
+
+    `default` is Docker's: the one value of a refused key that is taken. `note` says why it is refused or has no meaning.
+    """
+
+    key: str
+    kind: Kind
+    verdict: Verdict
+    note: str = ""
+    flag: str = ""
+    short: str = ""
+    default: str | bool | int | list[str] | dict[str, str] | None = None
+
+    @property
+    def flag_name(self) -> str:
+        """The long flag without its dashes; empty where the key exists in the file only."""
+        return "" if self.flag == "-" else self.flag or self.key
+
+
+T, B, N, S, L, M = Kind.TEXT, Kind.SWITCH, Kind.NUMBER, Kind.SIZE, Kind.LIST, Kind.MAP
+YES, NO, VOID = Verdict.HONOURED, Verdict.REFUSED, Verdict.MEANINGLESS
+
+_NO_SWARM = "Sampan has no swarm mode"
+_NO_IPV6 = "IPv6 networks are not there yet"
+_NO_PULL = "the registry client is not there yet"
+_NO_BUILD = "the builder is not there yet"
+_NO_CONTAINERD = "no containerd takes part: layers and containers are Sampan's own"
+_OWN_RUNTIME = "containers are started by Sampan's own runtime"
+
+OPTIONS: tuple[Option, ...] = (
+    # where things are
+    Option("data-root", T, YES, "default /var/lib/sampan"),
+    Option("exec-root", T, YES, "default /run/sampan"),
+    Option("pidfile", T, YES, "default: sampand.pid in the exec root", short="p"),
+    Option("hosts", L, YES, "unix://, tcp:// and fd://; TCP off loopback needs tlsverify", flag="host", short="H"),
+    Option(
+        "group", T, YES, "owner group of unix sockets; default sampan, root's where there is no such group", short="G"
+    ),
+    # what is said
+    Option("debug", B, YES, short="D"),
+    Option("log-level", T, YES, "debug, info, warn, error, fatal", short="l"),
+    Option("log-format", T, YES, "text or json"),
+    Option("raw-logs", B, VOID, "the daemon's log has no colours"),
+    # transport security
+    Option("tls", B, YES),
+    Option("tlsverify", B, YES),
+    Option("tlscacert", T, YES, "default /etc/sampan/ca.pem"),
+    Option("tlscert", T, YES, "default /etc/sampan/cert.pem"),
+    Option("tlskey", T, YES, "default /etc/sampan/key.pem"),
+    Option("min-api-version", T, YES, "1.24 to 1.51", flag="-"),
+    Option("authorization-plugins", L, NO, "authorization plugins are not there yet", flag="authorization-plugin"),
+    # containers' defaults
+    Option("live-restore", B, YES, "containers outlive the daemon unless this is false: then SIGTERM stops them first"),
+    Option("shutdown-timeout", N, YES, "seconds that a stop at SIGTERM may take where a container names none"),
+    Option("default-stop-timeout", N, YES, "seconds"),
+    Option("default-shm-size", S, YES),
+    Option(
+        "default-ulimits", M, YES, "name=soft[:hard]; in the file {name: {Name, Soft, Hard}}", flag="default-ulimit"
+    ),
+    Option("default-ipc-mode", T, YES, "private or shareable"),
+    Option("default-cgroupns-mode", T, YES, "host or private"),
+    Option("no-new-privileges", B, YES),
+    Option("seccomp-profile", T, YES, "builtin, unconfined or a file"),
+    Option("init", B, YES),
+    Option("init-path", T, NO, "the reaper is Sampan's own; no binary is put into a container"),
+    Option("log-driver", T, YES, "json-file or none"),
+    Option("log-opts", M, YES, flag="log-opt"),
+    Option("labels", L, YES, flag="label"),
+    Option("cgroup-parent", T, YES),
+    Option("runtimes", M, NO, _OWN_RUNTIME, flag="add-runtime"),
+    Option("default-runtime", T, NO, _OWN_RUNTIME, default="runc"),
+    Option("exec-opts", L, NO, "control groups are written directly, never through systemd", flag="exec-opt"),
+    Option("selinux-enabled", B, NO, "SELinux labels are not written", default=False),
+    Option("userns-remap", T, NO, "user namespaces for all containers are not there yet", default=""),
+    Option("cpu-rt-period", N, NO, "the parent group's real-time budget is the host's business", default=0),
+    Option("cpu-rt-runtime", N, NO, "the parent group's real-time budget is the host's business", default=0),
+    Option("cdi-spec-dirs", L, NO, "CDI devices are not there yet", flag="cdi-spec-dir"),
+    Option("nri-opts", M, NO, "the node resource interface is containerd's"),
+    Option("rootless", B, NO, "the daemon runs as root", default=False),
+    # layers
+    Option("storage-driver", T, YES, "overlay2, overlay or vfs", short="s"),
+    Option("storage-opts", L, NO, "the drivers have no options", flag="storage-opt"),
+    # networks
+    Option("bip", T, YES),
+    Option(
+        "default-address-pools", L, YES, "base=CIDR,size=BITS; in the file {base, size}", flag="default-address-pool"
+    ),
+    Option("bridge", T, YES, '"none" switches the default bridge off; a bridge of the host\'s is refused', short="b"),
+    Option("dns", L, YES),
+    Option("dns-opts", L, YES, flag="dns-opt"),
+    Option("dns-search", L, YES),
+    Option("mtu", N, YES),
+    Option("icc", B, YES),
+    Option("ip", T, YES, "host address of ports published without one"),
+    Option("host-gateway-ips", L, YES, flag="host-gateway-ip"),
+    Option("host-gateway-ip", T, YES, "older name of host-gateway-ips", flag="-"),
+    Option("ip-forward", B, NO, "the bridge needs forwarding", default=True),
+    Option("ip-forward-no-drop", B, VOID, "the policy of the host's forward chain is never changed"),
+    Option("ip-masq", B, NO, "the default bridge is always masqueraded", default=True),
+    Option("iptables", B, NO, "the bridge needs its table of rules", default=True),
+    Option("ip6tables", B, VOID, "there are no IPv6 networks to filter"),
+    Option("userland-proxy", B, VOID, "no proxy process is needed: the kernel forwards loopback traffic too"),
+    Option("userland-proxy-path", T, NO, "there is no proxy binary", default=""),
+    Option("firewall-backend", T, NO, "rules are always written with nftables", default="nftables"),
+    Option("bip6", T, NO, _NO_IPV6, default=""),
+    Option("ipv6", B, NO, _NO_IPV6, default=False),
+    Option("fixed-cidr", T, NO, "a smaller pool inside the bridge's network is not there yet", default=""),
+    Option("fixed-cidr-v6", T, NO, _NO_IPV6, default=""),
+    Option("default-gateway", T, NO, "the bridge itself is the gateway", default=""),
+    Option("default-gateway-v6", T, NO, _NO_IPV6, default=""),
+    Option("allow-direct-routing", B, NO, "direct routing to containers is not filtered by name yet", default=False),
+    Option("bridge-accept-fwmark", T, NO, "accepting by firewall mark is not there yet", default=""),
+    Option("default-network-opts", M, NO, "networks of one's own are not there yet", flag="default-network-opt"),
+    Option("network-control-plane-mtu", N, NO, _NO_SWARM, default=1500),
+    Option("network-diagnostic-port", N, NO, _NO_SWARM, default=0),
+    # registries, builder
+    Option("registry-mirrors", L, NO, _NO_PULL, flag="registry-mirror"),
+    Option("insecure-registries", L, NO, _NO_PULL, flag="insecure-registry"),
+    Option("allow-nondistributable-artifacts", L, VOID, "no longer read by Docker either", flag="-"),
+    Option("max-concurrent-downloads", N, VOID, _NO_PULL),
+    Option("max-concurrent-uploads", N, VOID, _NO_PULL),
+    Option("max-download-attempts", N, VOID, _NO_PULL),
+    Option("http-proxy", T, NO, _NO_PULL, default=""),
+    Option("https-proxy", T, NO, _NO_PULL, default=""),
+    Option("no-proxy", T, NO, _NO_PULL, default=""),
+    Option("builder", M, VOID, _NO_BUILD, flag="-"),
+    Option("features", M, VOID, "switches of Docker's own parts (buildkit, containerd-snapshotter)", flag="feature"),
+    Option("experimental", B, VOID, "nothing is hidden behind it"),
+    # Docker's own parts
+    Option("containerd", T, NO, _NO_CONTAINERD, default=""),
+    Option("cri-containerd", B, NO, _NO_CONTAINERD, default=False),
+    Option("containerd-namespace", T, VOID, _NO_CONTAINERD),
+    Option("containerd-plugin-namespace", T, VOID, _NO_CONTAINERD, flag="containerd-plugins-namespace"),
+    Option("metrics-addr", T, NO, "metrics are not there yet", default=""),
+    Option("swarm-default-advertise-addr", T, NO, _NO_SWARM, default=""),
+    Option("swarm-raft-heartbeat-tick", N, NO, _NO_SWARM, flag="-", default=0),
+    Option("swarm-raft-election-tick", N, NO, _NO_SWARM, flag="-", default=0),
+    Option("node-generic-resources", L, NO, _NO_SWARM, flag="node-generic-resource"),
+    Option("deprecated-key-path", T, VOID, "no longer read by Docker either", flag="-"),
+)
+
+BY_KEY = {option.key: option for option in OPTIONS}
+BY_FLAG = {option.flag_name: option for option in OPTIONS if option.flag_name}
+BY_SHORT = {option.short: option for option in OPTIONS if option.short}
