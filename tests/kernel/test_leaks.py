@@ -10,13 +10,13 @@ from tests.requires import requires
 MARK = f"leakmark{os.getpid()}"
 
 
-@requires("root", "cgroup_v2", "ip", "veth")
+@requires("root", "cgroup_v2", "ip", "bridge")
 def test_group_and_interface_are_found_until_they_go() -> None:
     before = leaks.marked(MARK)
     group = Path(leaks.hierarchies()[-1]) / MARK
     group.mkdir()
     interface = f"lk{os.getpid()}"
-    subprocess.run(["ip", "link", "add", interface, "type", "dummy"], check=True)
+    subprocess.run(["ip", "link", "add", interface, "type", "bridge"], check=True)
     subprocess.run(["ip", "link", "set", interface, "alias", MARK], check=True)
     try:
         found = leaks.marked(MARK).beyond(before)

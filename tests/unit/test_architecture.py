@@ -211,7 +211,7 @@ def _is_docstring(init: Path) -> bool:
     return len(tree.body) == 1 and len(ast.get_docstring(tree) or "") > 40
 
 
-PLACES = "src tests docs bench scripts packaging .ci README.md README.zh.md check try".split()
+PLACES = ["src", "tests", "docs", "bench", "scripts", "packaging", ".ci", "README.md", "README.zh.md", "check", "try"]
 OUTSIDE = re.compile(r"\.\./shared|/work/|shared/reference|DESIGN\.md")
 
 
