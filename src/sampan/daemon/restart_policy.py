@@ -1,0 +1,42 @@
+"""When a container that ended is started again, and after how long: pure, in Docker's rules."""
+
+import msgspec
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 60.0
+LONG_RUN = 10.0
+"""Seconds; a program that ran for longer is not in a loop, and the delay begins again."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """`delay` in seconds before the next start; None where there is none."""
+
+    delay: float | None
+
+
+def decide(
+    policy: str, maximum: int, *, exit_code: int, restarts: int, ran: float, last_delay: float, asked_to_stop: bool
+) -> Decision:
+    """What follows an exit. `restarts` were made before it, `ran` is how long the program lived, in seconds."""
+    wanted = not asked_to_stop and (
+        policy in ("always", "unless-stopped")
+        or (policy == "on-failure" and exit_code != 0 and (maximum == 0 or restarts < maximum))
+    )
+    if not wanted:
+        return Decision(None)
+    if last_delay == 0 or ran >= LONG_RUN:
+        return Decision(FIRST_DELAY)
+    return Decision(min(last_delay * 2, LONGEST_DELAY))
+
+
+def starts_with_daemon(policy: str, *, was_running: bool, asked_to_stop: bool, failed: bool) -> bool:
+    """Whether a container that does not run is started when the daemon comes up (after a boot, say)."""
+    match policy:
+        case "always":
+            return was_running or asked_to_stop or failed
+        case "unless-stopped":
+            return not asked_to_stop and (was_running or failed)
+        case "on-failure":
+            return was_running and failed
+        case _:
+            return False
