@@ -1,0 +1,45 @@
+"""The daemon's own log: one line for each event on stderr, as text or JSON."""
+
+import json
+import logging
+import sys
+import time
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+}
+_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal"}
+
+
+class _Line(logging.Formatter):
+    """`time="…" level=info msg="…"`, a traceback's lines joined into the one."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        if record.exc_info:
+            message += " | " + self.formatException(record.exc_info)
+        seconds, rest = divmod(int(record.created * 1e9), 10**9)
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
+        level = _NAMES.get(record.levelno, "info")
+        if self._as_json:
+            return json.dumps({"level": level, "msg": message, "time": when})
+        return f'time="{when}" level={level} msg={json.dumps(message)}'
+
+
+def set_up(level: str, form: str, *, debug: bool) -> None:
+    """Send every room's log lines of `level` and above to stderr. Called once, by `sampand`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line(as_json=form == "json"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if debug else _LEVELS[level])
+    # asyncio's own debug lines say nothing about containers.
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
