@@ -209,13 +209,13 @@ class Sampan(Daemon):
 
     def command(self) -> list[str]:
         roots = ["--data-root", str(self.data_root), "--exec-root", str(self.exec_root)]
-        return [*_entry_point("sampand"), *roots, "--host", self.host, "--pidfile", str(self.directory / "pid")]
+        return [*entry_point("sampand"), *roots, "--host", self.host, "--pidfile", str(self.directory / "pid")]
 
     def sampan(
         self, *arguments: str, stdin: bytes = b"", timeout: float = 60, env: dict[str, str] | None = None
     ) -> Outcome:
         """Sampan's own command against this daemon."""
-        return self._execute([*_entry_point("sampan"), *arguments], stdin, timeout, env)
+        return self._execute([*entry_point("sampan"), *arguments], stdin, timeout, env)
 
 
 class Docker(Daemon):
@@ -263,7 +263,7 @@ def scrubbed_environment() -> dict[str, str]:
     return {**kept, "PATH": kept.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin", "PYTHONPATH": str(PROJECT / "src")}
 
 
-def _entry_point(name: str) -> list[str]:
+def entry_point(name: str) -> list[str]:
     """The installed command of the environment that runs the tests; without one, its module."""
     installed = Path(sys.executable).parent / name
     module = {"sampan": "sampan.cli_main", "sampand": "sampan.daemon_main"}[name]

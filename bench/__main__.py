@@ -1,0 +1,183 @@
+"""Runs the measures on Sampan and on Docker, prints the table and writes docs/benchmarks.md."""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import host, measures, report
+from bench.report import Row, bounded, compared
+from tests.daemons import Daemon, Docker, Sampan, entry_point
+
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both engines, running, with busybox loaded; `scale` shrinks repetitions for a quick look."""
+
+    sampan: Sampan
+    docker: Docker
+    scale: float
+
+    def times(self, wanted: int) -> int:
+        return max(3, round(wanted * self.scale))
+
+
+def api_lives(pair: Pair) -> list[Row]:
+    rows = []
+    for network, limit in (("none", 6.0), ("bridge", 7.0)):
+        exited, whole = measures.lives(pair.sampan, network, pair.times(100))
+        peer_exited, peer_whole = measures.lives(pair.docker, network, pair.times(20))
+        rows.append(compared(f"API create+start+wait+remove, {network}", whole, peer_whole, 18))
+        rows.append(bounded(f"API create → exit, {network}", exited, limit, peer_exited))
+    return rows
+
+
+def commands(pair: Pair) -> list[Row]:
+    rows = []
+    own_command = entry_point("sampan")
+    for network in ("none", "bridge"):
+        ours = measures.command_line(pair.sampan, ["docker"], network, pair.times(30))
+        theirs = measures.command_line(pair.docker, ["docker"], network, pair.times(15))
+        own = measures.command_line(pair.sampan, own_command, network, pair.times(30))
+        rows.append(compared(f"docker run --rm busybox true, {network}", ours, theirs, 6))
+        rows.append(
+            Row(
+                f"sampan run --rm busybox true, {network}",
+                str(own),
+                "",
+                theirs.p50 / own.p50,
+                "≤ docker run",
+                own.p50 <= ours.p50,
+            )
+        )
+    return rows
+
+
+def execs(pair: Pair) -> list[Row]:
+    rows = []
+    for name, pause in (("20 ms apart", measures.PAUSE), ("back to back (hides the RCU wait)", 0.0)):
+        ours = measures.execs(pair.sampan, pair.times(60), pause)
+        theirs = measures.execs(pair.docker, pair.times(15), pause)
+        rows.append(compared(f"API exec create+start+inspect, {name}", ours, theirs, 8))
+    return rows
+
+
+def at_once(pair: Pair) -> list[Row]:
+    rows = []
+    for network in ("none", "bridge"):
+        ours = measures.at_once(pair.sampan, pair.times(100), 8, network)
+        theirs = measures.at_once(pair.docker, pair.times(100), 8, network)
+        name = f"{pair.times(100)} containers, 8 connections, {network}"
+        rows.append(Row(name, f"{ours:.0f} /s", f"{theirs:.1f} /s", ours / theirs, "≥ 10 ×", ours / theirs >= 10))
+    return rows
+
+
+def memory(pair: Pair) -> list[Row]:
+    idle, each = measures.memory(pair.sampan, pair.times(20))
+    peer_idle, peer_each = measures.memory(pair.docker, pair.times(10))
+    return [
+        _megabytes("PSS per idle container, program left out", each, peer_each, 1.0),
+        _megabytes("PSS of the idle engine", idle, peer_idle, 60.0),
+    ]
+
+
+def _megabytes(name: str, ours: float, theirs: float, limit: float) -> Row:
+    shown = [f"{size / MEGABYTE:.2f} MB" for size in (ours, theirs)]
+    return Row(name, shown[0], shown[1], theirs / ours, f"≤ {limit:g} MB", ours <= limit * MEGABYTE)
+
+
+def ready(pair: Pair) -> list[Row]:
+    ours = measures.ready_times(pair.times(5), Sampan)
+    theirs = measures.ready_times(3, Docker)
+    return [bounded("daemon ready after its exec", ours, 500, theirs)]
+
+
+def flat(pair: Pair) -> list[Row]:
+    counts = (1, round(100 * min(1, pair.scale)), round(300 * min(1, pair.scale)))
+    found = measures.flatness(pair.sampan, counts, pair.times(30))
+    worst = max(samples.p50 for samples in found.values()) / found[counts[0]].p50
+    shown = "; ".join(f"{count}: {samples}" for count, samples in found.items())
+    return [
+        Row(f"create → exit with {' / '.join(map(str, counts))} running", shown, "", None, "within 1.5 ×", worst <= 1.5)
+    ]
+
+
+def logs(pair: Pair) -> list[Row]:
+    lines = 1_000_000 if pair.scale >= 1 else 100_000
+    ours, theirs = measures.log_rate(pair.sampan, lines), measures.log_rate(pair.docker, lines)
+    return [
+        Row(
+            f"yes | head -n {lines}, json-file",
+            f"{ours:,.0f} lines/s",
+            f"{theirs:,.0f} lines/s",
+            ours / theirs,
+            "≥ 4 ×",
+            ours / theirs >= 4,
+        )
+    ]
+
+
+MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
+    "ready": ready,
+    "memory": memory,
+    "lives": api_lives,
+    "commands": commands,
+    "execs": execs,
+    "at-once": at_once,
+    "flat": flat,
+    "logs": logs,
+}
+
+
+def version_of(engine: Daemon) -> str:
+    """The engine's own word for its version."""
+    answer = engine.api("GET", "/version").json()
+    assert isinstance(answer, dict)
+    return str(answer["Version"])
+
+
+def main() -> int:
+    """Entry point of `bench/run`."""
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser.add_argument(
+        "only",
+        nargs="*",
+        choices=[*MEASURES, []],
+        help="measures to run; without any, all, and docs/benchmarks.md is written",
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions; writes nothing")
+    options = parser.parse_args()
+    moves = host.idle_moves()
+    for tree, samples in moves.items():
+        print(f"one idle move between control groups, {tree}: {samples}", flush=True)
+    if shutil.which("dockerd", path="/usr/sbin:/usr/bin:/usr/local/bin") is None:
+        print("no dockerd here (Debian package docker.io): there is nothing to compare with", file=sys.stderr)
+        return 1
+    sampan, docker = Sampan(), Docker()
+    rows: list[Row] = []
+    try:
+        for engine in (sampan, docker):
+            engine.start()
+            engine.load_busybox()
+        versions = [version_of(engine) for engine in (sampan, docker)]
+        print(f"Sampan {versions[0]} beside Docker {versions[1]}", flush=True)
+        pair = Pair(sampan, docker, 0.1 if options.quick else 1.0)
+        for name in options.only or MEASURES:
+            found = MEASURES[name](pair)
+            rows += found
+            print(json.dumps([row.cells() for row in found], ensure_ascii=False), file=sys.stderr, flush=True)
+    finally:
+        sampan.remove()
+        docker.remove()
+    print(report.text(rows))
+    if not options.only and not options.quick:
+        report.write(rows, moves, versions[1], versions[0])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""What is measured, one function each: it takes a running engine and gives samples or a figure."""
+
+import json
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench import host
+from bench.samples import Samples, timed
+from bench.wire import Wire, hijacked
+from tests.daemons import Daemon, Sampan, scrubbed_environment
+
+PAUSE = 0.020
+"""Between two starts: back to back, the cost of control group moves is hidden."""
+
+
+def _spec(network: str, *command: str) -> dict[str, object]:
+    return {"Image": "busybox", "Cmd": list(command), "HostConfig": {"NetworkMode": network}}
+
+
+def _identity(answer: bytes) -> str:
+    return str(json.loads(answer)["Id"])
+
+
+def one_life(wire: Wire, network: str) -> tuple[float, float]:
+    """Create, start, wait and remove busybox `true`: seconds from create to exit, and of all."""
+    began = time.perf_counter()
+    container = _identity(wire.good("POST", "/containers/create", _spec(network, "true")))
+    wire.good("POST", f"/containers/{container}/start")
+    ended = wire.good("POST", f"/containers/{container}/wait")
+    exited = time.perf_counter() - began
+    wire.good("DELETE", f"/containers/{container}")
+    if json.loads(ended)["StatusCode"] != 0:
+        raise RuntimeError(f"true ended with {ended!r}")
+    return exited, time.perf_counter() - began
+
+
+def lives(engine: Daemon, network: str, repetitions: int) -> tuple[Samples, Samples]:
+    """(create → exit, whole lives), starts 20 ms apart on one connection; the first three warm up."""
+    wire = Wire(str(engine.socket))
+    taken = []
+    for _ in range(repetitions + 3):
+        time.sleep(PAUSE)
+        taken.append(one_life(wire, network))
+    wire.close()
+    kept = taken[3:]
+    return Samples(tuple(exited for exited, _ in kept)), Samples(tuple(whole for _, whole in kept))
+
+
+def command_line(engine: Daemon, program: list[str], network: str, repetitions: int) -> Samples:
+    """`PROGRAM run --rm busybox true`, a new process each time."""
+    command = [*program, "run", "--rm", "--network", network, "busybox", "true"]
+    environment = {**scrubbed_environment(), "DOCKER_HOST": engine.host}
+    del environment["PYTHONPATH"]
+    return timed(repetitions, lambda: subprocess.run(command, check=True, env=environment), PAUSE)
+
+
+@contextmanager
+def running(engine: Daemon, count: int, network: str) -> Iterator[list[str]]:
+    """That many idle containers; removed at the end."""
+    wire = Wire(str(engine.socket))
+    identities = []
+    try:
+        for _ in range(count):
+            identities.append(_identity(wire.good("POST", "/containers/create", _spec(network, "sleep", "100000"))))
+            wire.good("POST", f"/containers/{identities[-1]}/start")
+        yield identities
+    finally:
+        for identity in identities:
+            wire.call("DELETE", f"/containers/{identity}?force=1")
+        wire.close()
+
+
+def execs(engine: Daemon, repetitions: int, pause: float) -> Samples:
+    """Exec create, start (attached) and inspect of `true` in one running container."""
+    with running(engine, 1, "none") as (container,):
+        wire = Wire(str(engine.socket))
+
+        def once() -> None:
+            body: dict[str, object] = {"Cmd": ["true"], "AttachStdout": True, "AttachStderr": True}
+            identity = _identity(wire.good("POST", f"/containers/{container}/exec", body))
+            hijacked(str(engine.socket), f"/exec/{identity}/start", {"Detach": False, "Tty": False})
+            ended = json.loads(wire.good("GET", f"/exec/{identity}/json"))
+            if ended["Running"] or ended["ExitCode"] != 0:
+                raise RuntimeError(f"exec of true ended as {ended}")
+
+        timed(3, once)
+        taken = timed(repetitions, once, pause)
+        wire.close()
+    return taken
+
+
+def at_once(engine: Daemon, containers: int, connections: int, network: str) -> float:
+    """Lives a second when `connections` clients work off `containers` lives."""
+    work: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in range(containers):
+        work.put(number)
+    failures: list[Exception] = []
+
+    def client() -> None:
+        wire = Wire(str(engine.socket))
+        while True:
+            try:
+                work.get_nowait()
+                one_life(wire, network)
+            except queue.Empty:
+                return
+            except (RuntimeError, OSError) as error:
+                failures.append(error)
+                return
+
+    threads = [threading.Thread(target=client) for _ in range(connections)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return containers / (time.perf_counter() - began)
+
+
+def memory(engine: Daemon, count: int) -> tuple[int, float]:
+    """(bytes of the idle engine, bytes for each idle container without the user's program), proportional set size."""
+    assert engine.process is not None
+    mark = str(engine.directory)
+    time.sleep(1)
+    idle = host.pss(host.processes_of(engine.process.pid, mark))
+    with running(engine, count, "bridge") as identities:
+        wire = Wire(str(engine.socket))
+        programs = {json.loads(wire.good("GET", f"/containers/{one}/json"))["State"]["Pid"] for one in identities}
+        wire.close()
+        time.sleep(1)
+        own = host.processes_of(engine.process.pid, mark) - programs
+        loaded = host.pss(own)
+    return idle, (loaded - idle) / count
+
+
+def ready_times(repetitions: int, kind: type[Daemon]) -> Samples:
+    """From exec to the first answer of `/_ping`, on a data root of its own each time."""
+    taken = []
+    for _ in range(repetitions):
+        daemon = kind()
+        try:
+            taken.append(daemon.start())
+        finally:
+            daemon.remove()
+    return Samples(tuple(taken))
+
+
+def flatness(engine: Sampan, counts: tuple[int, ...], repetitions: int) -> dict[int, Samples]:
+    """Create → exit on the bridge while so many others run."""
+    found = {}
+    for count in counts:
+        with running(engine, count, "bridge"):
+            found[count] = lives(engine, "bridge", repetitions)[0]
+    return found
+
+
+def log_rate(engine: Daemon, lines: int) -> float:
+    """Lines a second through the json-file driver, from start to exit."""
+    wire = Wire(str(engine.socket))
+    spec = _spec("none", "sh", "-c", f"yes | head -n {lines}")
+    container = _identity(wire.good("POST", "/containers/create", spec))
+    began = time.perf_counter()
+    wire.good("POST", f"/containers/{container}/start")
+    wire.good("POST", f"/containers/{container}/wait")
+    taken = time.perf_counter() - began
+    last = wire.good("GET", f"/containers/{container}/logs?stdout=1&tail=1")
+    if not last.endswith(b"y\n"):
+        raise RuntimeError(f"the log ends with {last!r}")
+    wire.good("DELETE", f"/containers/{container}")
+    wire.close()
+    return lines / taken
