@@ -29,6 +29,14 @@ POINTS = (
     "remove-after-commit",
     "rename-after-commit",
     "exec-after-request",
+    # runtime: launcher and monitor, around forks, mounts and records
+    "launcher-before-fork",
+    "launcher-after-fork",
+    "monitor-after-mount",
+    "monitor-after-clone",
+    "monitor-after-record",
+    "monitor-after-started",
+    "monitor-after-exit-record",
 )
 """The closed list of names; a room adds its own here."""
 

@@ -29,6 +29,9 @@ _prctl = libc_function("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ct
 _close_range = system_call("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 _keyctl = system_call("keyctl", ctypes.c_int, ctypes.c_char_p)
 
+_execve = libc_function("execve", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p)
+_prlimit = libc_function("prlimit", ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _LAST_DESCRIPTOR = 0xFFFFFFFF
 
@@ -56,6 +59,24 @@ def close_all_but(keep: list[int]) -> None:
 def join_session_keyring(name: bytes | None) -> int:
     """keyctl(KEYCTL_JOIN_SESSION_KEYRING): a new session keyring, so that the caller's is not inherited."""
     return check(_keyctl(_KEYCTL_JOIN_SESSION_KEYRING, name), "keyctl", "JOIN_SESSION_KEYRING", name)
+
+
+class _Rlimit(ctypes.Structure):
+    _fields_ = (("soft", ctypes.c_uint64), ("hard", ctypes.c_uint64))
+
+
+def prlimit(resource: int, soft: int, hard: int) -> None:
+    """prlimit(2) on this process; -1 is RLIM_INFINITY. Raises PermissionError for a raise without CAP_SYS_RESOURCE."""
+    mask = 2**64 - 1
+    limit = _Rlimit(soft & mask, hard & mask)
+    check(_prlimit(0, resource, ctypes.byref(limit), None), "prlimit", resource, soft, hard)
+
+
+def execve(program: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
+    """execve(2) with the environment as it is: its order, and whatever its entries look like. Returns only by raising."""
+    words = (ctypes.c_char_p * (len(arguments) + 1))(*arguments, None)
+    variables = (ctypes.c_char_p * (len(environment) + 1))(*environment, None)
+    check(_execve(program, words, variables), "execve", program)
 
 
 class Title:

@@ -26,6 +26,13 @@ class Runtime(Protocol):
         """The same for execs."""
         ...
 
+    def reserve(self, bridge: bool) -> ContainerId:
+        """The id for a container about to be created: that of a parked slot where one is ready (for two seconds), else a new one.
+
+        `bridge` says whether it is to stand on the default bridge. A start with the id uses the slot if it fits.
+        """
+        ...
+
     async def start(self, request: StartRequest) -> Running:
         """Start a container; returns when its program has been executed. Raises StartFailed, and then nothing is left behind."""
         ...

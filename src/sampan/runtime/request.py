@@ -87,6 +87,8 @@ class StartRequest:
     veth: VethPlan | None = None
     held: tuple[socket.socket, ...] = ()
     attach: tuple[AttachSpec, ...] = ()
+    explain: bool = False
+    """Report every step that is taken (`Running.steps`)."""
     volatile: bool = False
     """The writable layer goes with this run (`--rm`): overlay may skip its syncs."""
 

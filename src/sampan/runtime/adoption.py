@@ -1,0 +1,132 @@
+"""What a daemon finds in the exec-root when it starts: which programs still run, which have ended, which were lost.
+
+A record from another boot, or whose processes are gone, means "ended with the machine"; a monitor that is gone while its
+program lives means that the program's output and end can no longer be heard, so its control group is killed.
+"""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sampan.cgroups import apply as cgroups
+from sampan.runtime import record
+from sampan.runtime.request import Exit, Running
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One record. `channel` is a fresh connection to its monitor where that lives; else `exit` says how it ended."""
+
+    id: str
+    container: str
+    directory: str
+    running: Running
+    groups: dict[str, str]
+    exit: Exit | None
+    channel: socket.socket | None = None
+
+
+def scan(exec_root: str) -> Iterator[Found]:
+    """Every record below `exec_root`. Kills what has lost its monitor. Directories without a record are half-made starts."""
+    boot = record.boot_id()
+    for kind in ("containers", "execs"):
+        parent = f"{exec_root}/{kind}"
+        os.makedirs(parent, 0o700, exist_ok=True)
+        for name in sorted(os.listdir(parent)):
+            directory = f"{parent}/{name}"
+            body = record.read(directory)
+            if body is None:
+                discard(directory)
+                continue
+            yield _judge(directory, body, boot)
+
+
+def _judge(directory: str, body: dict[str, object], boot: str) -> Found:
+    monitor, monitor_start = _pair(body["monitor"])
+    pid, start = _pair(body["init"])
+    same_boot = body["boot"] == boot
+    groups = {str(name): str(path) for name, path in _items(body["groups"])}
+    exited: Exit | None = None
+    channel: socket.socket | None = None
+    if "exit" in body:
+        exited = parse_exit(body["exit"])
+    elif not same_boot:
+        exited = Exit(code=255, ended_ns=int(str(body["started_ns"])), cause="machine-ended")
+    elif not record.is_alive(monitor, monitor_start):
+        exited = lost(groups, pid, start, is_exec=body["id"] != body["container"])
+    else:
+        channel = _connect(directory)
+        if channel is None:
+            exited = lost(groups, pid, start, is_exec=body["id"] != body["container"])
+    running = Running(pid=pid, monitor_pid=monitor, started_ns=int(str(body["started_ns"])))
+    return Found(str(body["id"]), str(body["container"]), directory, running, groups, exited, channel)
+
+
+def _pair(value: object) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"record with {value!r} where a process should stand")
+    return int(value[0]), int(value[1])
+
+
+def _items(value: object) -> list[tuple[object, object]]:
+    if not isinstance(value, dict):
+        raise ValueError(f"record with {value!r} where a table should stand")
+    return list(value.items())
+
+
+def parse_exit(body: object) -> Exit:
+    """The exit as the monitor wrote or sent it."""
+    said = dict(_items(body))
+    return Exit(
+        code=int(str(said["code"])),
+        ended_ns=int(str(said["ended_ns"])),
+        signal=int(str(said["signal"])),
+        oom_killed=bool(said["oom_killed"]),
+        cause=str(said["cause"]),
+    )
+
+
+def lost(groups: dict[str, str], pid: int, start: int, is_exec: bool) -> Exit:
+    """A program without its monitor: killed with all that stands in its control groups. Exit 137, cause monitor-lost."""
+    if is_exec:
+        if record.is_alive(pid, start):
+            _kill(pid)
+    else:
+        cgroups.kill(groups)
+        cgroups.remove(groups)
+    return Exit(code=137, ended_ns=time.time_ns(), signal=signal.SIGKILL, cause="monitor-lost")
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _connect(directory: str) -> socket.socket | None:
+    """A connection to the monitor; None where it is between its exec and its listen, or on its way out."""
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        channel.connect(f"/proc/self/fd/{opened}/{record.SOCKET}")
+    except OSError:
+        channel.close()
+        return None
+    finally:
+        os.close(opened)
+    return channel
+
+
+def discard(directory: str) -> None:
+    """Remove the directory of a record: its few files, nothing below."""
+    try:
+        for name in os.listdir(directory):
+            os.unlink(f"{directory}/{name}")
+        os.rmdir(directory)
+    except FileNotFoundError:
+        # The other side, or an earlier call, was faster.
+        return

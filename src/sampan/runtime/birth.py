@@ -1,0 +1,95 @@
+"""Bringing init into the world: the clone into new namespaces, and the overlay that becomes its root.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from sampan.kernel.mount import (
+    AT_FDCWD,
+    OpenTree,
+    fsconfig_create,
+    fsconfig_flag,
+    fsconfig_string,
+    fsmount,
+    fsopen,
+    open_tree,
+)
+from sampan.kernel.namespaces import Clone, clone3, setns
+from sampan.runtime import init, messages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_STRING_LIMIT = 255
+
+
+class Birth:
+    """A child that carries out a plan: its pid, a descriptor of it, and the channel to it."""
+
+    __slots__ = ("channel", "in_cgroup", "pid", "pidfd")
+
+    def __init__(self, pid: int, pidfd: int, channel: socket.socket, in_cgroup: bool) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.channel = channel
+        self.in_cgroup = in_cgroup
+        """born inside its control group (cgroup v2), so that no move is needed"""
+
+
+def beget(body: dict[str, Any], descriptors: list[int]) -> Birth:
+    """A child in its new namespaces, with the world's steps before it."""
+    ours, theirs = messages.pair()
+    first = int(body["binds"])
+    joins = list(zip(descriptors[first : first + len(body["joins"])], body["joins"], strict=True))
+    for descriptor, flag in joins:
+        if flag & Clone.NEWPID:
+            # Joining a pid namespace changes that of children, not of the caller: it happens here, for the child.
+            setns(descriptor, Clone.NEWPID)
+    group = -1
+    if body["cgroup"]["born_in"]:
+        group = os.open(body["cgroup"]["born_in"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    pid, pidfd = clone3(Clone(int(body["flags"])), group)
+    if pid == 0:
+        ours.close()
+        later = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]
+        init.run(theirs, body["world"], later, bool(body.get("park")))
+    theirs.close()
+    if group >= 0:
+        os.close(group)
+    for descriptor, _ in joins:
+        os.close(descriptor)
+    del descriptors[first : first + len(joins)]
+    return Birth(pid, pidfd, ours, group >= 0)
+
+
+def overlay(root: dict[str, Any]) -> int:
+    """The container's root as a detached mount: layers below, one writable directory on top; or a directory as it is."""
+    if root["plain"]:
+        return open_tree(AT_FDCWD, os.fsencode(root["plain"]), OpenTree.CLONE)
+    context = fsopen(b"overlay")
+    try:
+        _lowers(context, [os.fsencode(lower) for lower in root["lowers"]])
+        fsconfig_string(context, b"upperdir", os.fsencode(root["upper"]))
+        fsconfig_string(context, b"workdir", os.fsencode(root["work"]))
+        fsconfig_string(context, b"index", b"off")
+        if root["volatile"]:
+            fsconfig_flag(context, b"volatile")
+        fsconfig_create(context)
+        return fsmount(context)
+    finally:
+        os.close(context)
+
+
+def _lowers(context: int, lowers: list[bytes]) -> None:
+    """One layer at a time where the kernel can (Linux 6.5), else all in one string, which holds 255 bytes."""
+    joined = b":".join(lowers)
+    if len(joined) <= _STRING_LIMIT:
+        fsconfig_string(context, b"lowerdir", joined)
+        return
+    for lower in lowers:
+        fsconfig_string(context, b"lowerdir+", lower)

@@ -1,0 +1,226 @@
+"""The daemon's side of the runtime: one launcher, one channel to each monitor, all on the daemon's event loop."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+from sampan.cgroups import apply as cgroups
+from sampan.kernel.namespaces import Clone
+from sampan.runtime import adoption, plan
+from sampan.runtime.launcher_port import LauncherPort
+from sampan.runtime.messages import Kind, pair
+from sampan.runtime.monitored import Monitored
+from sampan.runtime.request import (
+    Adopted,
+    AttachSpec,
+    ExecRequest,
+    Exit,
+    Running,
+    StartFailed,
+    StartFault,
+    StartRequest,
+)
+from sampan.runtime.sources import close_all, open_binds, open_namespaces
+from sampan.spec.ids import ContainerId, ExecId, new_id
+
+_log = logging.getLogger("sampan.runtime")
+_OLD_MONITOR_SECONDS = 10.0
+_JOINED_BY_EXEC = Clone.NEWPID | Clone.NEWNS | Clone.NEWUTS | Clone.NEWIPC | Clone.NEWNET | Clone.NEWCGROUP
+
+
+class RuntimeClient:
+    """Implements `port.Runtime`. `environment` is all that launcher and monitors get of the daemon's."""
+
+    def __init__(self, exec_root: str, data_root: str, environment: dict[str, str]) -> None:
+        self._exec_root = exec_root
+        self._launcher = LauncherPort(exec_root, data_root, environment)
+        self._live: dict[str, Monitored] = {}
+        self._leaving: dict[str, Monitored] = {}
+        """ended, but the monitor still flushes, unmounts and removes groups"""
+        self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
+        self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
+
+    def inherited(self) -> list[socket.socket]:
+        """Listening sockets that an earlier daemon's launcher kept; it ends now. Called before `open`, at most once."""
+        return self._launcher.inherit()
+
+    def keep(self, sockets: list[socket.socket]) -> None:
+        """Have the launcher keep these listening sockets beyond this process."""
+        self._launcher.keep(sockets)
+
+    def on_exit(self, call: Callable[[ContainerId, Exit], None]) -> None:
+        """See `port.Runtime`."""
+        self._exit_calls.append(call)
+
+    def on_exec_exit(self, call: Callable[[ContainerId, ExecId, Exit], None]) -> None:
+        """See `port.Runtime`."""
+        self._exec_exit_calls.append(call)
+
+    async def open(self) -> tuple[Adopted, ...]:
+        """See `port.Runtime`."""
+        await self._launcher.open()
+        containers: dict[str, tuple[Running, Exit | None]] = {}
+        execs: dict[str, list[ExecId]] = {}
+        for found in adoption.scan(self._exec_root):
+            exited = found.exit
+            if found.channel is not None:
+                exited = await self._adopt(found, found.channel)
+            if found.id == found.container:
+                containers[found.id] = (found.running, exited)
+            elif exited is None:
+                execs.setdefault(found.container, []).append(ExecId(found.id))
+            else:
+                adoption.discard(found.directory)
+        return tuple(
+            Adopted(ContainerId(id), running, exited, tuple(execs.get(id, ())))
+            for id, (running, exited) in containers.items()
+        )
+
+    async def _adopt(self, found: adoption.Found, channel: socket.socket) -> Exit | None:
+        """Take over a monitor; its first packet says whether the program still runs."""
+        monitored = Monitored(found.id, ContainerId(found.container), found.directory, found.groups)
+        monitored.listen(channel, self._ended)
+        self._live[found.id] = monitored
+        monitored.watch_monitor(os.pidfd_open(found.running.monitor_pid), self._monitor_gone)
+        try:
+            await monitored.started
+        except StartFailed:
+            # It ended between the look at its record and the connection; the record has been told to `_ended`.
+            return monitored.exit
+        return monitored.exit
+
+    async def close(self) -> None:
+        """See `port.Runtime`."""
+        for monitored in [*self._live.values(), *self._leaving.values()]:
+            monitored.let_go()
+        await self._launcher.close()
+
+    def reserve(self, bridge: bool) -> ContainerId:
+        """See `port.Runtime`."""
+        del bridge
+        return ContainerId(new_id())
+
+    async def start(self, request: StartRequest) -> Running:
+        """See `port.Runtime`."""
+        await self._old_monitor_gone(request.id)
+        directory = f"{self._exec_root}/containers/{request.id}"
+        body = plan.start(request, directory)
+        opened: list[int] = []
+        try:
+            opened += open_binds(request.config)
+            opened += open_namespaces([path for path, _ in plan.joined(request.config)])
+            descriptors = [*opened, *(held.fileno() for held in request.held), *_sockets(request.attach)]
+            monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
+            return await self._launch(Kind.START, monitored, body, descriptors)
+        finally:
+            close_all(opened)
+            _close_attached(request.attach)
+
+    async def exec(self, request: ExecRequest) -> Running:
+        """See `port.Runtime`."""
+        container = self._live[request.container]
+        directory = f"{self._exec_root}/execs/{request.id}"
+        body = plan.execute(request, directory, _JOINED_BY_EXEC)
+        try:
+            monitored = Monitored(request.id, request.container, directory, request.cgroup.groups)
+            return await self._launch(Kind.EXEC, monitored, body, [container.pidfd, *_sockets(request.attach)])
+        finally:
+            _close_attached(request.attach)
+
+    async def _launch(self, kind: Kind, monitored: Monitored, body: plan.Json, descriptors: list[int]) -> Running:
+        ours, theirs = pair()
+        monitored.listen(ours, self._ended)
+        self._live[monitored.id] = monitored
+        try:
+            pidfd = await self._launcher.fork(kind, body, [theirs.fileno(), *descriptors])
+            monitored.watch_monitor(pidfd, self._monitor_gone)
+            theirs.close()
+            return await monitored.started
+        except BaseException:
+            theirs.close()
+            if self._live.get(monitored.id) is monitored and monitored.exit is None:
+                del self._live[monitored.id]
+            await monitored.wait_gone(_OLD_MONITOR_SECONDS)
+            monitored.let_go()
+            adoption.discard(monitored.directory)
+            raise
+
+    async def _old_monitor_gone(self, id: str) -> None:
+        """One owner for each upper directory: the last run's monitor must have let go of the overlay."""
+        old = self._leaving.get(id)
+        if old is not None and not await old.wait_gone(_OLD_MONITOR_SECONDS):
+            raise StartFailed(
+                StartFault.OTHER, f"the previous run of container {id[:12]} has not let go of its file system"
+            )
+
+    def _ended(self, monitored: Monitored, ended: Exit) -> None:
+        """A monitor has said how its program ended, or is gone without having said it."""
+        if self._live.get(monitored.id) is monitored:
+            del self._live[monitored.id]
+        if not monitored.gone:
+            self._leaving[monitored.id] = monitored
+        if monitored.is_exec:
+            adoption.discard(monitored.directory)
+            for exec_call in self._exec_exit_calls:
+                exec_call(monitored.container, ExecId(monitored.id), ended)
+        else:
+            for call in self._exit_calls:
+                call(monitored.container, ended)
+
+    def _monitor_gone(self, monitored: Monitored) -> None:
+        self._leaving.pop(monitored.id, None)
+        if monitored.exit is None and self._live.get(monitored.id) is monitored and monitored.started.done():
+            _log.warning("the monitor of %s is gone: its program is killed", monitored.id[:12])
+            task = asyncio.get_running_loop().run_in_executor(None, self._kill_orphan, monitored)
+            task.add_done_callback(lambda done: monitored.say_ended(done.result()))
+
+    @staticmethod
+    def _kill_orphan(monitored: Monitored) -> Exit:
+        return adoption.lost(monitored.groups, monitored.pid, monitored.pid_start, monitored.is_exec)
+
+    async def attach(self, target: ContainerId | ExecId, spec: AttachSpec) -> None:
+        """See `port.Runtime`."""
+        try:
+            monitored = self._live[target]
+            await monitored.ask(Kind.ATTACH, {"attach": plan.attaches([spec])}, _sockets([spec]))
+        finally:
+            _close_attached([spec])
+
+    async def resize(self, target: ContainerId | ExecId, rows: int, columns: int) -> None:
+        """See `port.Runtime`."""
+        await self._live[target].ask(Kind.RESIZE, {"rows": rows, "columns": columns})
+
+    def signal(self, target: ContainerId | ExecId, number: int) -> None:
+        """See `port.Runtime`."""
+        monitored = self._live[target]
+        try:
+            signal.pidfd_send_signal(monitored.pidfd, number)
+        except ProcessLookupError as error:
+            raise KeyError(target) from error
+
+    async def kill_all(self, container: ContainerId) -> None:
+        """See `port.Runtime`."""
+        monitored = self._live.get(container)
+        if monitored is not None:
+            await asyncio.get_running_loop().run_in_executor(None, cgroups.kill, monitored.groups)
+
+    def forget(self, container: ContainerId) -> None:
+        """See `port.Runtime`."""
+        adoption.discard(f"{self._exec_root}/containers/{container}")
+
+    def pids(self, container: ContainerId) -> tuple[int, ...]:
+        """See `port.Runtime`."""
+        monitored = self._live.get(container)
+        return tuple(cgroups.procs(monitored.groups)) if monitored is not None else ()
+
+
+def _sockets(attach: tuple[AttachSpec, ...] | list[AttachSpec]) -> list[int]:
+    return [spec.sock.fileno() for spec in attach]
+
+
+def _close_attached(attach: tuple[AttachSpec, ...] | list[AttachSpec]) -> None:
+    for spec in attach:
+        spec.sock.close()

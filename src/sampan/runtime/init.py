@@ -1,0 +1,211 @@
+"""Init: the process that becomes PID 1 of a container, or one more process in it. Carries out a plan and ends in execve.
+
+    world ──▶ SETUP received ──▶ root ──▶ READY sent ──▶ GO received ──▶ enter ──▶ execve
+    (may be done ahead of time)          (moved into its control groups meanwhile)
+
+Everything that Python needs is loaded before: from the pivot on, no module, codec or user database may be opened, for
+they would come from the image (CVE-2019-14271). The interpreter's search paths are emptied and an audit hook ends the
+process if something tries. A forked child never runs interpreter shutdown: it ends in execve or `os._exit`.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+from sampan.kernel.namespaces import Clone, setns
+from sampan.kernel.process import Prctl, close_all_but, close_from, prctl
+from sampan.kernel.terminal import make_controlling
+from sampan.runtime import cgroupns, credentials, execute, rootfs, world
+from sampan.runtime.messages import Kind, receive, send
+from sampan.runtime.steps import Journal, StepFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
+    **world.STEPS,
+    **rootfs.STEPS,
+    **credentials.STEPS,
+    **cgroupns.STEPS,
+    **execute.STEPS,
+}
+_LOST = 70
+
+
+def run(channel: socket.socket, steps: list[list[Any]], joins: list[tuple[int, int]], parked: bool) -> NoReturn:
+    """Be init. `channel` leads to the monitor; `steps` are the world's; `joins` are (namespace descriptor, Clone flags).
+
+    `parked` announces with a first READY that the world is made. Called in a fresh child; never returns.
+    """
+    try:
+        # Half-made, it must not outlive its monitor; whole, it must (the daemon then sees to it).
+        prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
+        close_all_but([channel.fileno(), *[descriptor for descriptor, _ in joins]])
+        os.setsid()
+        journal = Journal()
+        context = world.Context()
+        for descriptor, flag in joins:
+            journal.run("isolation", join, descriptor, flag)
+            os.close(descriptor)
+        _take(journal, context, steps)
+        if parked:
+            send(channel, Kind.READY)
+        _serve(channel, journal, context)
+    except StepFailed as failure:
+        _report(channel, failure.fault, failure.message, failure.errno)
+    except BaseException as error:  # noqa: BLE001 - the boundary of a process; whatever it was must be told
+        _report(channel, "other", f"{type(error).__name__}: {error}", getattr(error, "errno", 0) or 0)
+    finally:
+        os._exit(_LOST)
+
+
+def join(descriptor: int, flag: int) -> None:
+    """Join a namespace that exists already."""
+    setns(descriptor, Clone(flag))
+
+
+def _report(channel: socket.socket, fault: str, message: str, number: int) -> None:
+    try:
+        send(channel, Kind.FAILED, {"fault": fault, "message": message, "errno": number})
+    except OSError:
+        # The monitor is gone; PDEATHSIG is about to say the same.
+        os._exit(_LOST)
+
+
+def _take(journal: Journal, context: world.Context, steps: list[list[Any]]) -> None:
+    for name, *operands in steps:
+        principle, function = STEPS[name]
+        journal.run(principle, function, context, *operands)
+
+
+def _serve(channel: socket.socket, journal: Journal, context: world.Context) -> None:
+    setup = receive(channel)
+    if setup is None or setup.kind is not Kind.SETUP:
+        os._exit(_LOST)
+    has_root = int(setup.body["has_root"])
+    if has_root:
+        context.root = setup.descriptors[0]
+    context.stdio = setup.descriptors[has_root : has_root + 3]
+    context.binds = setup.descriptors[has_root + 3 :]
+    _shut_the_doors()
+    if not has_root:
+        context.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    _take(journal, context, setup.body["root"])
+    passed = [context.terminal] if context.terminal >= 0 else []
+    rows = journal.rows() if setup.body["explain"] else []
+    send(channel, Kind.READY, {"steps": rows}, passed)
+    if passed:
+        os.close(context.terminal)
+        context.terminal = -1
+    go = receive(channel)
+    if go is None or go.kind is not Kind.GO:
+        os._exit(_LOST)
+    journal.entries.clear()
+    _take(journal, context, setup.body["enter"])
+    if setup.body["explain"]:
+        send(channel, Kind.READY, {"steps": journal.rows()})
+    _become_the_program(channel, context, bool(setup.body["init"]))
+
+
+def _shut_the_doors() -> None:
+    """From here on nothing is imported: what would be found now belongs to the image."""
+    sys.meta_path.clear()
+    sys.path.clear()
+    sys.path_hooks.clear()
+    sys.addaudithook(_refuse_loading)
+
+
+def _refuse_loading(event: str, _arguments: object) -> None:
+    if event in ("import", "ctypes.dlopen", "compile"):
+        os._exit(_LOST)
+
+
+def _become_the_program(channel: socket.socket, context: world.Context, reaper: bool) -> None:
+    stdio = context.stdio
+    # Copies above 10 first: one of the three may itself be 0, 1 or 2.
+    copies = [_high_copy(descriptor) for descriptor in stdio]
+    for target, descriptor in enumerate(copies):
+        os.dup2(descriptor, target, inheritable=True)
+    if context.console >= 0 or os.isatty(0):
+        make_controlling(0)
+    signals_as_a_program_expects()
+    prctl(Prctl.SET_PDEATHSIG, 0)
+    if reaper:
+        _reap_in_front(channel, context)
+    _close_but(channel)
+    execute.execute(context)
+
+
+def _high_copy(descriptor: int) -> int:
+    copies = []
+    copy = os.dup(descriptor)
+    while copy < 10:
+        copies.append(copy)
+        copy = os.dup(descriptor)
+    for low in copies:
+        os.close(low)
+    return copy
+
+
+def _close_but(channel: socket.socket) -> None:
+    """Close, not only mark, all that is not the program's; the channel goes with the execve that succeeds (CVE-2024-21626)."""
+    kept = channel.fileno()
+    if kept > 3:
+        close_all_but([kept])
+    else:
+        close_from(4)
+
+
+def signals_as_a_program_expects() -> None:
+    """Python ignores SIGPIPE and SIGXFSZ; a program is born with every signal at its default and none blocked."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _reap_in_front(channel: socket.socket, context: world.Context) -> None:
+    """Stand as PID 1 in front of the program: forward signals, reap orphans, end with the program's status."""
+    # Blocked before the fork, so that none falls between it and the wait below.
+    everything = set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+    child = os.fork()
+    if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.setpgid(0, 0)
+        if os.isatty(0):
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            os.tcsetpgrp(0, os.getpid())
+            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        return
+    close_from(3)
+    prctl(Prctl.SET_DUMPABLE, 0)
+    os._exit(_forward_and_reap(child, everything))
+
+
+def _forward_and_reap(child: int, everything: set[signal.Signals]) -> int:
+    while True:
+        number = signal.sigwait(everything)
+        if number != signal.SIGCHLD:
+            try:
+                os.kill(child, number)
+            except ProcessLookupError:
+                continue
+            continue
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid == child:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code

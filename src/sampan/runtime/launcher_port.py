@@ -1,0 +1,116 @@
+"""The daemon's hold on its launcher: started once, started again when it dies, asked to fork."""
+
+import asyncio
+import logging
+import os
+import socket
+
+from sampan.runtime.channel import Channel, ChannelClosed
+from sampan.runtime.launcher import SOCKET
+from sampan.runtime.messages import PROTOCOL, Kind, Message, ProtocolError, receive
+from sampan.runtime.request import StartFailed, StartFault
+from sampan.runtime.spawn import spawn_launcher
+
+_log = logging.getLogger("sampan.runtime")
+_READY_SECONDS = 10.0
+_INHERIT_SECONDS = 2.0
+
+
+class LauncherPort:
+    """One launcher at a time. A request that its death interrupts fails; the next one goes to its successor."""
+
+    def __init__(self, exec_root: str, data_root: str, environment: dict[str, str]) -> None:
+        self._exec_root = exec_root
+        self._data_root = data_root
+        self._environment = environment
+        self._channel: Channel | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._kept: list[socket.socket] = []
+        self._closing = False
+        self.pid = 0
+
+    def inherit(self) -> list[socket.socket]:
+        """The listening sockets that the launcher of a dead daemon kept; that launcher ends. Blocks for a moment."""
+        opened = os.open(self._exec_root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as caller:
+                caller.settimeout(_INHERIT_SECONDS)
+                caller.connect(f"/proc/self/fd/{opened}/{SOCKET}")
+                message = receive(caller)
+        except (OSError, ProtocolError):
+            # There is no such launcher, or none that can be talked to.
+            return []
+        finally:
+            os.close(opened)
+        return [socket.socket(fileno=descriptor) for descriptor in message.descriptors] if message else []
+
+    def keep(self, sockets: list[socket.socket]) -> None:
+        """Have this and each later launcher hold `sockets`."""
+        self._kept = sockets
+        if self._channel is not None:
+            self._channel.post(Kind.KEEP, {}, [sock.fileno() for sock in sockets])
+
+    async def open(self) -> None:
+        """Start the launcher and wait until it is ready. Raises StartFailed where it does not come up."""
+        self._spawn()
+        assert self._ready is not None
+        try:
+            await asyncio.wait_for(asyncio.shield(self._ready), _READY_SECONDS)
+        except TimeoutError as error:
+            raise StartFailed(StartFault.OTHER, f"the launcher was not ready within {_READY_SECONDS:g} s") from error
+
+    def _spawn(self) -> None:
+        self.pid, sock = spawn_launcher(self._data_root, self._exec_root, self._environment)
+        self._ready = asyncio.get_running_loop().create_future()
+        self._channel = Channel(sock, self._heard, self._lost)
+        if self._kept:
+            self._channel.post(Kind.KEEP, {}, [kept.fileno() for kept in self._kept])
+
+    def _heard(self, message: Message) -> None:
+        if message.kind is Kind.HELLO and self._ready is not None and not self._ready.done():
+            if int(message.body["protocol"]) < PROTOCOL:
+                _log.error("the launcher speaks protocol %s, this daemon %s", message.body["protocol"], PROTOCOL)
+            self._ready.set_result(None)
+        message.close()
+
+    def _lost(self) -> None:
+        _reap(self.pid)
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(StartFailed(StartFault.OTHER, "the launcher ended while it was starting"))
+            # Nobody may be waiting: the next request meets the same failure.
+            self._ready.exception()
+            self._channel = None
+            return
+        self._channel = None
+        if not self._closing:
+            _log.warning("the launcher is gone; starting another")
+            self._spawn()
+
+    async def fork(self, kind: Kind, body: object, descriptors: list[int]) -> int:
+        """Have a monitor forked for START, EXEC or PARK; returns a pidfd of it. Raises StartFailed."""
+        if self._channel is None:
+            await self.open()
+        assert self._channel is not None
+        assert self._ready is not None
+        try:
+            answer = await self._channel.ask(kind, body, descriptors)
+        except ChannelClosed as closed:
+            raise StartFailed(StartFault.OTHER, "the launcher ended during the start") from closed
+        if answer.kind is not Kind.FORKED:
+            answer.close()
+            raise StartFailed(StartFault.OTHER, str(answer.body.get("message", "the launcher refused")))
+        return answer.descriptors[0]
+
+    async def close(self) -> None:
+        """Let go; a launcher without a daemon ends by itself once no monitor is left."""
+        self._closing = True
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return

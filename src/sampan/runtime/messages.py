@@ -1,0 +1,191 @@
+"""Messages between daemon, launcher, monitor and init: one packet each, with descriptors and a JSON body.
+
+    daemon                launcher              monitor                init
+      │ ── HELLO ──────────▶│                      │                     │
+      │ ◀── HELLO ──────────│  (protocol, features, listening sockets kept for us)
+      │ ── KEEP + sockets ─▶│
+      │ ── START + fds ────▶│ ── fork ────────────▶│                     │
+      │ ◀── FORKED + pidfd ─│                      │ ── clone3 ─────────▶│ makes its world
+      │                     │                      │ ── SETUP + fds ────▶│ root, pivot, mounts, masks
+      │                     │                      │ ◀── READY + pty ────│
+      │                     │                      │ writes record.json  │
+      │                     │                      │ ── GO ─────────────▶│ credentials, seccomp, exec
+      │                     │                      │ ◀── end of file ────│ (exec closed the socket)
+      │ ◀── STARTED + pidfd ───────────────────────│                     the user's program
+      │ ── ATTACH, RESIZE ────────────────────────▶│
+      │ ◀── EXITED ────────────────────────────────│ writes the exit into record.json first
+      │ ◀── GONE ───────────│  (the monitor is reaped)
+
+A failure on any rung travels down as FAILED {fault, errno, message} in place of the awaited message. EXEC is START without
+a world of its own. PARK makes a monitor wait, world and all, for the SETUP of a START that comes over its own channel.
+
+The socket is SOCK_SEQPACKET. A packet of more than about 200 KB is EMSGSIZE, so a body above `INLINE_LIMIT` rides in a
+sealed memory file of at most `BODY_LIMIT` bytes, whose seals are checked before it is read. The protocol only grows:
+a receiver ignores members it does not know, and a daemon speaks to the monitors of every release before it.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import socket
+import struct
+
+from sampan.kernel.files import ALL_SEALS, get_seals, sealed_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PROTOCOL = 1
+INLINE_LIMIT = 64 * 1024
+BODY_LIMIT = 16 * 1024 * 1024
+DESCRIPTOR_LIMIT = 240
+"""The kernel passes at most 253 descriptors with one packet (SCM_MAX_FD)."""
+
+_MAGIC = 0x53504E31
+_HEADER = struct.Struct("=IHHII")  # magic, kind, flags, request, body length
+_IN_FILE = 1
+_ROOM = _HEADER.size + INLINE_LIMIT
+
+
+class Kind(enum.IntEnum):
+    """What a packet says. Numbers are never used again for something else."""
+
+    HELLO = 1
+    KEEP = 2
+    START = 3
+    EXEC = 4
+    PARK = 5
+    FORKED = 6
+    GONE = 7
+    RELEASE = 8
+    SETUP = 16
+    READY = 17
+    GO = 18
+    FAILED = 19
+    STARTED = 20
+    EXITED = 21
+    ATTACH = 32
+    RESIZE = 33
+    REPLY = 34
+
+
+class ProtocolError(Exception):
+    """The other side sent what the protocol does not allow; the channel is of no use any more."""
+
+
+class Message:
+    """One packet as received. The receiver owns `descriptors` and closes each that it does not pass on."""
+
+    __slots__ = ("body", "descriptors", "kind", "request")
+
+    def __init__(self, kind: Kind, request: int, body: dict[str, Any], descriptors: list[int]) -> None:
+        self.kind = kind
+        self.request = request
+        self.body = body
+        self.descriptors = descriptors
+
+    def close(self) -> None:
+        """Close every descriptor that came along."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors = []
+
+
+def send(
+    channel: socket.socket,
+    kind: Kind,
+    body: dict[str, Any] | None = None,
+    descriptors: list[int] | None = None,
+    request: int = 0,
+) -> None:
+    """Send one packet. The descriptors stay open here. Raises OSError where the other side is gone or `body` too large."""
+    text = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+    send_encoded(channel, kind, text, descriptors or [], request)
+
+
+def send_encoded(channel: socket.socket, kind: Kind, body: bytes, descriptors: list[int], request: int = 0) -> None:
+    """`send` for a body that is JSON already."""
+    if len(body) > BODY_LIMIT or len(descriptors) > DESCRIPTOR_LIMIT:
+        raise ProtocolError(f"{kind.name}: {len(body)} bytes and {len(descriptors)} descriptors are too much")
+    if len(body) <= INLINE_LIMIT:
+        packet = _HEADER.pack(_MAGIC, kind, 0, request, len(body)) + body
+        _send(channel, packet, descriptors)
+        return
+    carrier = sealed_file("sampan-message", body)
+    try:
+        _send(channel, _HEADER.pack(_MAGIC, kind, _IN_FILE, request, len(body)), [carrier, *descriptors])
+    finally:
+        os.close(carrier)
+
+
+def _send(channel: socket.socket, packet: bytes, descriptors: list[int]) -> None:
+    if descriptors:
+        socket.send_fds(channel, [packet], descriptors)
+    else:
+        channel.send(packet)
+
+
+def receive(channel: socket.socket, flags: int = 0) -> Message | None:
+    """The next packet; None at the end of file. Raises ProtocolError for anything malformed, BlockingIOError where none waits.
+
+    Descriptors arrive close-on-exec (`recv_fds` does not ask for that by itself, PEP 446 notwithstanding).
+    """
+    packet, descriptors, state, _ = socket.recv_fds(
+        channel, _ROOM, DESCRIPTOR_LIMIT + 1, flags | socket.MSG_CMSG_CLOEXEC
+    )
+    if not packet and not descriptors:
+        return None
+    try:
+        if state & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise ProtocolError("truncated packet")
+        return _parse(packet, descriptors)
+    except BaseException:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
+
+
+def _parse(packet: bytes, descriptors: list[int]) -> Message:
+    if len(packet) < _HEADER.size:
+        raise ProtocolError(f"packet of {len(packet)} bytes")
+    magic, number, flags, request, length = _HEADER.unpack_from(packet)
+    if magic != _MAGIC or length > BODY_LIMIT:
+        raise ProtocolError(f"packet with magic {magic:#x} and length {length}")
+    try:
+        kind = Kind(number)
+    except ValueError as error:
+        raise ProtocolError(f"packet of kind {number}") from error
+    if flags & _IN_FILE:
+        if not descriptors:
+            raise ProtocolError("packet without the file that carries its body")
+        text = _read_sealed(descriptors[0], length)
+        os.close(descriptors.pop(0))
+    else:
+        text = packet[_HEADER.size :]
+        if len(text) != length:
+            raise ProtocolError(f"body of {len(text)} bytes where {length} were announced")
+    try:
+        body = json.loads(text) if text else {}
+    except ValueError as error:
+        raise ProtocolError(f"body is no JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise ProtocolError("body is no JSON object")
+    return Message(kind, request, body, descriptors)
+
+
+def _read_sealed(descriptor: int, length: int) -> bytes:
+    if get_seals(descriptor) != ALL_SEALS:
+        raise ProtocolError("body in a file that can still change")
+    if os.fstat(descriptor).st_size != length:
+        raise ProtocolError("body of another length than announced")
+    return os.pread(descriptor, length, 0)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected ends for this protocol, both close-on-exec."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

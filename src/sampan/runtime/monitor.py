@@ -1,0 +1,352 @@
+"""The monitor: one process for each container or exec. Builds it, holds what must live as long as it does, records its end.
+
+It is forked by the launcher, so that it costs little memory, and it outlives launcher and daemon. What it holds: the ends
+of the program's pipes or terminal, the descriptor of the overlay, bound ports, the log. What it does, in order, is drawn
+in `messages.py`; a start from a parked slot is the same ladder with a rest after the world is made.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+
+from sampan.cgroups import apply as cgroups
+from sampan.crashpoints import crash_point
+from sampan.kernel.process import Title, close_all_but
+from sampan.logs.jsonfile_writer import JsonFileWriter
+from sampan.network import attach as network
+from sampan.runtime import record
+from sampan.runtime.birth import Birth, beget, overlay
+from sampan.runtime.messages import Kind, Message, receive, send
+from sampan.runtime.pump import Pump, clients
+from sampan.runtime.steps import Journal, StepFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+
+class Monitor:
+    """What a monitor has in hand. `body` is the START, EXEC or PARK message; `channel` leads to the daemon."""
+
+    def __init__(self, message: Message, title: Title) -> None:
+        self.body = message.body
+        self.channel = socket.socket(fileno=message.descriptors[0])
+        self.descriptors = message.descriptors[1:]
+        self.journal = Journal()
+        self.title = title
+        self.birth: Birth | None = None
+        self.mount = -1
+        self.outputs: list[tuple[int, int]] = []
+        self.input = -1
+        self.terminal = -1
+        self.is_exec = bool(message.body.get("exec"))
+
+    @property
+    def id(self) -> str:
+        """The container's or exec's id."""
+        return str(self.body["id"])
+
+    def show_title(self, state: str) -> None:
+        """What `ps` shows of this process."""
+        kind = "exec" if self.is_exec else "monitor"
+        self.title.set(f"sampan-{kind} {self.id[:12]}{state}")
+
+
+def main(message: Message, title: Title) -> NoReturn:
+    """Be a monitor. Called in a fresh child of the launcher; never returns."""
+    code = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_IGN if number != signal.SIGCHLD else signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        close_all_but(message.descriptors)
+        monitor = Monitor(message, title)
+        parked = message.kind is Kind.PARK
+        monitor.show_title(" (parked)" if parked else "")
+        code = _run(monitor, parked)
+    finally:
+        os._exit(code)
+
+
+def _run(monitor: Monitor, parked: bool) -> int:
+    try:
+        if parked and not _park(monitor):
+            _undo(monitor)
+            return 0
+        _start(monitor, parked)
+    except StepFailed as failure:
+        _undo(monitor)
+        _tell_failure(monitor, failure)
+        return 1
+    except Exception as error:  # noqa: BLE001 - the boundary of a process; the daemon must hear of it
+        _undo(monitor)
+        _tell_failure(monitor, StepFailed("other", f"{type(error).__name__}: {error}", getattr(error, "errno", 0) or 0))
+        return 1
+    return _live(monitor)
+
+
+def _tell_failure(monitor: Monitor, failure: StepFailed) -> None:
+    body = {"fault": failure.fault, "message": failure.message, "errno": failure.errno, "steps": monitor.journal.rows()}
+    try:
+        send(monitor.channel, Kind.FAILED, body)
+    except OSError:
+        # The daemon is gone too; a new one finds no record, so the start never happened.
+        return
+
+
+def _park(monitor: Monitor) -> bool:
+    """Make a world ahead of time and wait. False where nobody wants it any more."""
+    run, body = monitor.journal.run, monitor.body
+    run("control groups", make_groups, body["cgroup"])
+    monitor.birth = birth = run("isolation", beget, body, monitor.descriptors)
+    if body["veth"]:
+        run("isolation", network.create_veth, body["veth"], birth.pid)
+    run("control groups", cgroups.join, body["cgroup"]["groups"], birth.pid)
+    message = receive(birth.channel)
+    if message is None or message.kind is not Kind.READY:
+        raise _failure(message)
+    send(monitor.channel, Kind.READY)
+    start = receive(monitor.channel)
+    if start is None or start.kind is not Kind.START:
+        return False
+    monitor.journal = Journal()
+    monitor.body = start.body
+    monitor.descriptors = start.descriptors
+    monitor.show_title("")
+    return True
+
+
+def _start(monitor: Monitor, parked: bool) -> None:
+    run, body = monitor.journal.run, monitor.body
+    cgroup = body["cgroup"]
+    if not monitor.is_exec:
+        if parked:
+            run("control groups", cgroups.write, cgroup["groups"], cgroup["writes"])
+        else:
+            run("control groups", make_groups, cgroup)
+        monitor.mount = run("union file system", overlay, body["root_mount"])
+        crash_point("monitor-after-mount")
+    stdio = run("runtime environment", make_stdio, monitor)
+    if monitor.birth is None:
+        monitor.birth = run("isolation", beget, body, monitor.descriptors)
+        crash_point("monitor-after-clone")
+    birth = monitor.birth
+    if body["veth"] and not parked:
+        run("isolation", network.create_veth, body["veth"], birth.pid)
+    _set_up(monitor, stdio)
+    if body["oom_score_adj"] is not None:
+        run("control groups", oom_score, birth.pid, body["oom_score_adj"])
+    if not parked and not birth.in_cgroup:
+        # The write waits for the kernel (RCU, 10 to 20 ms on cgroup v1); init makes its world and root meanwhile.
+        run("control groups", cgroups.join, cgroup["groups"], birth.pid)
+    ready = receive(birth.channel)
+    if ready is None or ready.kind is not Kind.READY:
+        raise _failure(ready)
+    if ready.descriptors:
+        monitor.terminal = ready.descriptors[0]
+    started = time.time_ns()
+    directory = str(body["directory"])
+    run("runtime environment", write_record, monitor, directory, started)
+    crash_point("monitor-after-record")
+    send(birth.channel, Kind.GO)
+    entered = _await_exec(birth)
+    steps = monitor.journal.rows() + ready.body.get("steps", []) + entered if body["explain"] else []
+    pump_state = {"id": monitor.id, "pid": birth.pid, "monitor": os.getpid(), "started_ns": started}
+    monitor.body["state"] = pump_state
+    send(monitor.channel, Kind.STARTED, {**pump_state, "steps": steps}, [birth.pidfd])
+    crash_point("monitor-after-started")
+
+
+def _set_up(monitor: Monitor, stdio: list[int]) -> None:
+    """Hand init what it needs for its root and its program."""
+    body, birth = monitor.body, monitor.birth
+    assert birth is not None
+    root = [monitor.mount] if monitor.mount >= 0 else []
+    binds = monitor.descriptors[: int(body["binds"])]
+    setup = {
+        "has_root": len(root),
+        "root": body["root"],
+        "enter": body["enter"],
+        "explain": body["explain"],
+        "init": body["init"],
+    }
+    send(birth.channel, Kind.SETUP, setup, root + stdio + binds)
+    for descriptor in stdio + binds:
+        os.close(descriptor)
+    monitor.descriptors = monitor.descriptors[int(body["binds"]) :]
+
+
+def _await_exec(birth: Birth) -> list[list[Any]]:
+    """Wait for the end of file that a successful execve makes; the steps that init took after GO, where it was to tell."""
+    steps: list[list[Any]] = []
+    while True:
+        message = receive(birth.channel)
+        if message is None:
+            return steps
+        if message.kind is Kind.FAILED:
+            raise _failure(message)
+        steps += message.body.get("steps", [])
+
+
+def _failure(message: Message | None) -> StepFailed:
+    if message is None or message.kind is not Kind.FAILED:
+        return StepFailed("other", "init ended before the program was executed")
+    body = message.body
+    return StepFailed(str(body["fault"]), str(body["message"]), int(body["errno"]))
+
+
+def make_groups(cgroup: dict[str, Any]) -> None:
+    """The container's directory in each hierarchy, with its limits."""
+    cgroups.create(cgroup["groups"])
+    cgroups.write(cgroup["groups"], cgroup["writes"])
+
+
+def oom_score(pid: int, value: int) -> None:
+    """How readily the kernel kills the program when memory runs out; lowering it needs CAP_SYS_RESOURCE."""
+    with open(f"/proc/{pid}/oom_score_adj", "w") as file:
+        try:
+            file.write(str(value))
+            file.flush()
+        except PermissionError as error:
+            raise StepFailed(
+                "other", f"oom_score_adj {value}: the engine lacks CAP_SYS_RESOURCE on this host", 1
+            ) from error
+
+
+def make_stdio(monitor: Monitor) -> list[int]:
+    """Pipes for input, output and errors, or /dev/null; with a terminal init makes it. Returns the program's ends."""
+    stdio = monitor.body["stdio"]
+    if stdio["tty"]:
+        return []
+    if stdio["open_stdin"]:
+        program_input, monitor.input = os.pipe()
+    else:
+        program_input = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    ends = [program_input]
+    for stream in (1, 2):
+        reading, writing = os.pipe()
+        monitor.outputs.append((reading, stream))
+        ends.append(writing)
+    return ends
+
+
+def write_record(monitor: Monitor, directory: str, started: int) -> None:
+    """The record that a later daemon finds, before the program may run."""
+    birth = monitor.birth
+    assert birth is not None
+    os.makedirs(directory, 0o700, exist_ok=True)
+    body: dict[str, Any] = {
+        "version": 1,
+        "id": monitor.id,
+        "container": monitor.body["container"],
+        "boot": record.boot_id(),
+        "monitor": [os.getpid(), record.start_time(os.getpid())],
+        "init": [birth.pid, record.start_time(birth.pid)],
+        "started_ns": started,
+        "groups": monitor.body["cgroup"]["groups"],
+    }
+    record.write(directory, body)
+    monitor.body["record"] = body
+
+
+def _live(monitor: Monitor) -> int:
+    """From the program's first instruction to the last trace of it."""
+    body, birth = monitor.body, monitor.birth
+    assert birth is not None
+    directory = str(body["directory"])
+    listener = _listen(directory)
+    log = body["log"]
+    writer = JsonFileWriter(log["path"], log["max_size"], log["max_files"]) if log else None
+    pump = Pump(writer, monitor.terminal, bool(body["stdio"]["stdin_once"]))
+    if monitor.terminal >= 0:
+        pump.add_output(monitor.terminal, 1)
+        if body["stdio"]["open_stdin"]:
+            pump.set_input(monitor.terminal)
+    else:
+        for descriptor, stream in monitor.outputs:
+            pump.add_output(descriptor, stream)
+        if monitor.input >= 0:
+            pump.set_input(monitor.input)
+    pump.state = (Kind.STARTED, body["state"], [birth.pidfd])
+    held = int(body["held"])
+    attached = monitor.descriptors[held:]
+    for client in clients(body["attach"], attached, monitor.terminal >= 0):
+        pump.add_client(client)
+    pump.listen(listener)
+    pump.add_channel(monitor.channel)
+    pump.run(birth.pidfd)
+    ended = _end(monitor)
+    body["record"]["exit"] = ended
+    record.write(directory, body["record"])
+    crash_point("monitor-after-exit-record")
+    pump.tell(Kind.EXITED, {"id": monitor.id, **ended}, [])
+    listener.close()
+    pump.finish()
+    _undo(monitor)
+    return 0
+
+
+def _listen(directory: str) -> socket.socket:
+    """The socket on which a later daemon finds this monitor. Its directory is 0700."""
+    path = f"{directory}/{record.SOCKET}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    # Bound through the directory's descriptor: a data root may be deeper than the 107 bytes of sun_path.
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{opened}/{record.SOCKET}")
+    finally:
+        os.close(opened)
+    os.chmod(path, 0o600)
+    listener.listen(4)
+    return listener
+
+
+def _end(monitor: Monitor) -> dict[str, Any]:
+    """Reap the program and say how it ended."""
+    birth = monitor.birth
+    assert birth is not None
+    status = os.waitid(os.P_PIDFD, birth.pidfd, os.WEXITED)
+    assert status is not None
+    by_signal = status.si_code != os.CLD_EXITED
+    number = status.si_status if by_signal else 0
+    groups = monitor.body["cgroup"]["groups"]
+    oom = 0 if monitor.is_exec else cgroups.oom_kills(groups)
+    cause = "oom" if oom and number == signal.SIGKILL else "signal" if by_signal else "exited"
+    code = 128 + number if by_signal else status.si_status
+    return {"code": code, "signal": number, "oom_killed": oom > 0, "cause": cause, "ended_ns": time.time_ns()}
+
+
+def _undo(monitor: Monitor) -> None:
+    """Take back what was made: processes, control groups, the mount. What stays is the record of a program that ran."""
+    birth = monitor.birth
+    if birth is not None:
+        _kill(birth)
+    if monitor.is_exec:
+        return
+    groups = monitor.body["cgroup"]["groups"]
+    if cgroups.procs(groups):
+        cgroups.kill(groups)
+    cgroups.remove(groups)
+    if monitor.mount >= 0:
+        # The last reference to the overlay: the kernel syncs the upper file system now, with nobody waiting for it.
+        os.close(monitor.mount)
+
+
+def _kill(birth: Birth) -> None:
+    try:
+        signal.pidfd_send_signal(birth.pidfd, signal.SIGKILL)
+        select.select([birth.pidfd], [], [], 5)
+        os.waitid(os.P_PIDFD, birth.pidfd, os.WEXITED)
+    except (ProcessLookupError, ChildProcessError):
+        # It has ended and is reaped.
+        return

@@ -1,0 +1,152 @@
+"""One monitor as the daemon sees it: from the fork to the moment its process is gone."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+
+from sampan.runtime import record
+from sampan.runtime.adoption import parse_exit
+from sampan.runtime.channel import Channel, ChannelClosed
+from sampan.runtime.messages import Kind, Message
+from sampan.runtime.request import Exit, Running, StartFailed, StartFault, Step
+from sampan.spec.ids import ContainerId
+
+
+class Monitored:
+    """A container's or exec's monitor: the channel to it, the pidfds of it and of its program, how it all went."""
+
+    def __init__(self, id: str, container: ContainerId, directory: str, groups: dict[str, str]) -> None:
+        self.id = id
+        self.container = container
+        self.directory = directory
+        self.groups = groups
+        self.started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+        self.exit: Exit | None = None
+        self.pidfd = -1
+        """of the program; valid from STARTED on"""
+        self.pid = 0
+        self.pid_start = 0
+        self._channel: Channel | None = None
+        self._monitor_pidfd = -1
+        self._gone = asyncio.Event()
+        self._ended: Callable[[Monitored, Exit], None] | None = None
+
+    @property
+    def is_exec(self) -> bool:
+        """Whether this is one more process of a container, not the container."""
+        return self.id != self.container
+
+    @property
+    def gone(self) -> bool:
+        """Whether the monitor's process has ended: mount, ports and groups are let go."""
+        return self._gone.is_set()
+
+    def listen(self, sock: socket.socket, ended: Callable[["Monitored", Exit], None]) -> None:
+        """Hear the monitor on `sock`; `ended` is called once, when it has said how the program ended."""
+        self._ended = ended
+        self._channel = Channel(sock, self._heard, self._channel_closed)
+
+    def watch_monitor(self, pidfd: int, gone: Callable[["Monitored"], None]) -> None:
+        """Own `pidfd` of the monitor; `gone` is called once, when its process has ended."""
+        self._monitor_pidfd = pidfd
+        loop = asyncio.get_running_loop()
+
+        def readable() -> None:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+            self._monitor_pidfd = -1
+            self._gone.set()
+            self._close_pidfd()
+            gone(self)
+
+        loop.add_reader(pidfd, readable)
+
+    async def wait_gone(self, seconds: float) -> bool:
+        """Wait for the end of the monitor's process; False where it is still there after `seconds`."""
+        if self._monitor_pidfd < 0:
+            return True
+        try:
+            await asyncio.wait_for(self._gone.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def ask(self, kind: Kind, body: object, descriptors: Sequence[int] = ()) -> None:
+        """Have the monitor do something. Raises OSError with its words where it could not, KeyError where it is gone."""
+        if self._channel is None:
+            raise KeyError(self.id)
+        try:
+            reply = await self._channel.ask(kind, body, descriptors)
+        except ChannelClosed as closed:
+            raise KeyError(self.id) from closed
+        if reply.body["error"]:
+            raise OSError(str(reply.body["error"]))
+
+    def let_go(self) -> None:
+        """Stop listening; the monitor goes on."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._monitor_pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._monitor_pidfd)
+            os.close(self._monitor_pidfd)
+            self._monitor_pidfd = -1
+        self._close_pidfd()
+
+    def say_ended(self, ended: Exit) -> None:
+        """Take `ended` as the end, unless it has been heard already."""
+        if self.exit is None:
+            self.exit = ended
+            if self._ended is not None:
+                self._ended(self, ended)
+
+    def _close_pidfd(self) -> None:
+        # Signals need it until the exit is known; with the monitor gone and an orphan to kill, cgroups do the work.
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    def _heard(self, message: Message) -> None:
+        if message.kind is Kind.STARTED:
+            self._has_started(message)
+        elif message.kind is Kind.FAILED and not self.started.done():
+            body = message.body
+            fault, text = StartFault(str(body["fault"])), str(body["message"])
+            self.started.set_exception(StartFailed(fault, text, int(body["errno"]), steps_of(body.get("steps", []))))
+        elif message.kind is Kind.EXITED:
+            if not self.started.done():
+                # A connection made after the end: there was a start, and nobody waits for it.
+                self.started.set_exception(StartFailed(StartFault.OTHER, "it has ended"))
+            self.say_ended(parse_exit(message.body))
+        message.close()
+
+    def _has_started(self, message: Message) -> None:
+        body = message.body
+        self.pidfd = message.descriptors.pop(0)
+        self.pid = int(body["pid"])
+        try:
+            self.pid_start = record.start_time(self.pid)
+        except (FileNotFoundError, ProcessLookupError):
+            # It is over already; EXITED is on its way.
+            self.pid_start = 0
+        running = Running(self.pid, int(body["monitor"]), int(body["started_ns"]), steps_of(body.get("steps", [])))
+        if not self.started.done():
+            self.started.set_result(running)
+
+    def _channel_closed(self) -> None:
+        if not self.started.done():
+            self.started.set_exception(
+                StartFailed(StartFault.OTHER, "the monitor ended before the program was started")
+            )
+
+
+def steps_of(rows: list[list[str | int]]) -> tuple[Step, ...]:
+    """Steps as monitor and init report them, in the order in which they began; times from the first one on."""
+    if not rows:
+        return ()
+    ordered = sorted(rows, key=lambda row: int(row[3]))
+    first = int(ordered[0][3])
+    return tuple(
+        Step(str(row[0]), str(row[1]), str(row[2]), (int(row[3]) - first) // 1000, int(row[4]) // 1000, str(row[5]))
+        for row in ordered
+    )

@@ -1,0 +1,294 @@
+"""From a request to the messages that carry it: what is to be done, as data. Pure: nothing here touches the host.
+
+The daemon's side only. `world` comes first and depends on few things, so that a parked slot can have done it; `root` needs
+the image; `enter` needs the control groups to stand. The order inside each list is the order on the kernel, and the
+comments there say why.
+"""
+
+from collections.abc import Sequence
+
+from sampan.kernel.caps import last_cap
+from sampan.kernel.namespaces import Clone
+from sampan.runtime.request import AttachSpec, ExecRequest, StartRequest, Stdio
+from sampan.runtime.seccomp_compile import compiled
+from sampan.spec import oci_runtime as oci
+from sampan.spec.rootfs import OverlayRoot, RootMount
+
+Json = dict[str, object]
+Step = list[object]
+
+NAMESPACE_FLAGS = {
+    "pid": Clone.NEWPID,
+    "network": Clone.NEWNET,
+    "mount": Clone.NEWNS,
+    "ipc": Clone.NEWIPC,
+    "uts": Clone.NEWUTS,
+    "cgroup": Clone.NEWCGROUP,
+}
+DEFAULT_DEVICES: tuple[tuple[str, int, int], ...] = (
+    ("null", 1, 3),
+    ("random", 1, 8),
+    ("full", 1, 7),
+    ("tty", 5, 0),
+    ("zero", 1, 5),
+    ("urandom", 1, 9),
+)
+"""Nodes that every container gets (runtime-spec, config-linux.md, "Default Devices")."""
+NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+"""What Docker sets in every private network namespace."""
+RLIMIT_NUMBERS = {
+    name: number
+    for number, name in enumerate(
+        "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split()
+    )
+}
+
+_OWN_INSTANCES = {"/proc": "proc", "/sys": "sysfs", "/dev": "dev", "/dev/pts": "devpts", "/dev/mqueue": "mqueue"}
+
+
+def namespace_flags(config: oci.Config) -> Clone:
+    """The namespaces that init is born into. A cgroup namespace is made later, inside its group."""
+    flags = Clone(0)
+    for namespace in config.linux.namespaces:
+        if not namespace.path and namespace.type != "cgroup":
+            flags |= NAMESPACE_FLAGS[namespace.type]
+    return flags | Clone.NEWNS
+
+
+def joined(config: oci.Config) -> list[tuple[str, Clone]]:
+    """Namespaces of others: the file that names each, and its flag."""
+    return [(ns.path, NAMESPACE_FLAGS[ns.type]) for ns in config.linux.namespaces if ns.path]
+
+
+def has_new(config: oci.Config, kind: str) -> bool:
+    """Whether the container gets a namespace of its own of this kind."""
+    return any(ns.type == kind and not ns.path for ns in config.linux.namespaces)
+
+
+def world(config: oci.Config, container: str, groups: dict[str, str]) -> list[Step]:
+    """Steps that need neither image nor address. Equal lists mean that a parked slot's world is the one asked for."""
+    steps: list[Step] = [["session_keyring", f"_ses.{container}"]]
+    for mount in config.mounts:
+        own = _OWN_INSTANCES.get(mount.destination)
+        options = list(mount.options)
+        if own == "dev" and mount.type == "tmpfs":
+            nodes = [[name, "c", major, minor, 0o666, 0, 0] for name, major, minor in DEFAULT_DEVICES]
+            steps.append([own, options, nodes])
+        elif own is not None and mount.type == own:
+            steps.append([own, options])
+        elif mount.destination == "/dev/shm" and mount.type == "tmpfs":  # noqa: S108 - the container's
+            steps.append(["shm", options])
+        elif mount.type == "cgroup" and not _is_v2(groups) and not has_new(config, "cgroup"):
+            steps.append(["cgroup_v1", options, sorted([name, path] for name, path in _visible(groups).items())])
+    if has_new(config, "network"):
+        steps.append(["loopback"])
+        steps.append(["sysctl", NETWORK_SYSCTLS])
+    return steps
+
+
+def _is_v2(groups: dict[str, str]) -> bool:
+    return set(groups) == {"unified"}
+
+
+def _visible(groups: dict[str, str]) -> dict[str, str]:
+    """Hierarchies as the container shows them: the bare v2 tree beside v1 is for the engine's own use."""
+    return {name: path for name, path in groups.items() if name != "unified"}
+
+
+def root(request: StartRequest) -> list[Step]:
+    """Steps from the overlay to a finished root."""
+    config = request.config
+    steps: list[Step] = []
+    if request.veth is not None:
+        steps.append(["interface", veth(request)])
+    steps.append(["pivot"])
+    steps += _mounts(config, request.cgroup.groups)
+    steps.append(["marker", ".dockerenv"])
+    if config.linux.devices:
+        steps.append(["more_devices", [_device(device) for device in config.linux.devices]])
+    if config.process.terminal:
+        size = config.process.console_size
+        steps.append(["terminal", size.height if size else 0, size.width if size else 0])
+    if config.hostname or config.domainname:
+        steps.append(["host_names", config.hostname, config.domainname])
+    more = {
+        key: value
+        for key, value in config.linux.sysctl.items()
+        if not has_new(config, "network") or NETWORK_SYSCTLS.get(key) != value
+    }
+    if more:
+        steps.append(["sysctl", more])
+    # The directory is made while the root may still be written, and before anything is hidden.
+    steps.append(["make_workdir", config.process.cwd])
+    if config.linux.readonly_paths:
+        steps.append(["readonly_paths", list(config.linux.readonly_paths)])
+    if config.linux.masked_paths:
+        steps.append(["masked_paths", list(config.linux.masked_paths)])
+    if config.root.readonly:
+        steps.append(["readonly_root"])
+    return steps
+
+
+def _mounts(config: oci.Config, groups: dict[str, str]) -> list[Step]:
+    steps: list[Step] = []
+    binds = 0
+    for mount in config.mounts:
+        destination, options = mount.destination, list(mount.options)
+        if mount.type == "bind":
+            steps.append(["bind", binds, destination])
+            binds += 1
+        elif mount.type == "cgroup":
+            if not _is_v2(groups) and not has_new(config, "cgroup"):
+                steps += _show_cgroup_v1(destination, options, groups)
+        elif destination in _OWN_INSTANCES or destination == "/dev/shm":  # noqa: S108 - the container's
+            steps.append(["show", destination, options])
+        else:
+            steps.append(["tmpfs", destination, options])
+    return steps
+
+
+def _show_cgroup_v1(destination: str, options: list[str], groups: dict[str, str]) -> list[Step]:
+    steps: list[Step] = [["show", destination, []]]
+    steps += [["show", f"{destination}/{name}", []] for name in sorted(_visible(groups))]
+    if "ro" in options:
+        steps.append(["make_readonly", destination])
+    return steps
+
+
+def _device(device: oci.Device) -> list[object]:
+    return [device.path, device.type, device.major, device.minor, device.file_mode, device.uid, device.gid]
+
+
+def enter(config: oci.Config, groups: dict[str, str]) -> list[Step]:
+    """Steps after the move into the control groups, up to the execve."""
+    steps: list[Step] = []
+    if has_new(config, "cgroup"):
+        steps.append(["cgroup_namespace"])
+    for mount in config.mounts:
+        if mount.type == "cgroup" and _is_v2(groups):
+            steps.append(["cgroup_v2", list(mount.options)])
+    return steps + _program(config.process, config.linux.seccomp)
+
+
+def _program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
+    steps: list[Step] = []
+    if process.rlimits:
+        steps.append(
+            ["rlimits", [[RLIMIT_NUMBERS[r.type.removeprefix("RLIMIT_")], r.soft, r.hard] for r in process.rlimits]]
+        )
+    caps = process.capabilities
+    sets = {
+        "bounding": caps.bounding,
+        "effective": caps.effective,
+        "permitted": caps.permitted,
+        "inheritable": caps.inheritable,
+        "ambient": caps.ambient,
+    }
+    program = compiled(seccomp).hex() if seccomp is not None else ""
+    user = process.user
+    # Into the directory first: afterwards it may be closed to the user (runc does the same).
+    steps.append(["workdir", process.cwd])
+    steps.append(["become", user.name, user.additional_groups, sets, last_cap(), process.no_new_privileges, program])
+    steps.append(["find", process.args, process.env])
+    steps.append(["arguments", process.args])
+    return steps
+
+
+def veth(request: StartRequest) -> Json:
+    """The veth pair as the launcher's side reads it."""
+    plan = request.veth
+    if plan is None:
+        raise ValueError("a container without a veth pair")
+    return {name: getattr(plan, name) for name in plan.__slots__}
+
+
+def _root_mount(mount: RootMount, volatile: bool) -> Json:
+    if isinstance(mount, OverlayRoot):
+        return {
+            "plain": "",
+            "lowers": mount.lowers,
+            "upper": mount.upper,
+            "work": mount.work,
+            "volatile": volatile,
+        }
+    return {"plain": mount.path}
+
+
+def _stdio(stdio: Stdio) -> Json:
+    return {"tty": stdio.tty, "open_stdin": stdio.open_stdin, "stdin_once": stdio.stdin_once}
+
+
+def attaches(specs: Sequence[AttachSpec]) -> list[Json]:
+    """Clients' connections; each one's descriptor travels beside."""
+    return [
+        {
+            "stdin": spec.stdin,
+            "stdout": spec.stdout,
+            "stderr": spec.stderr,
+            "pending": spec.pending.decode("latin-1"),
+            "keys": spec.detach_keys.decode("latin-1"),
+        }
+        for spec in specs
+    ]
+
+
+def start(request: StartRequest, directory: str) -> Json:
+    """The START message. Its descriptors are: binds in order, namespaces to join, held ports, clients."""
+    config, groups = request.config, request.cgroup.groups
+    log = request.log
+    return {
+        "id": request.id,
+        "container": request.id,
+        "directory": directory,
+        "flags": int(namespace_flags(config)),
+        "joins": [int(flag) for _, flag in joined(config)],
+        "binds": sum(mount.type == "bind" for mount in config.mounts),
+        "held": len(request.held),
+        "world": world(config, request.id, groups),
+        "root": root(request),
+        "enter": enter(config, groups),
+        "root_mount": _root_mount(request.root, request.volatile),
+        "cgroup": {
+            "groups": groups,
+            "writes": request.cgroup.writes,
+            "born_in": groups["unified"] if _is_v2(groups) else "",
+        },
+        "veth": veth(request) if request.veth is not None else None,
+        "stdio": _stdio(request.stdio),
+        "log": {"path": log.path, "max_size": log.max_size, "max_files": log.max_files} if log.path else None,
+        "attach": attaches(request.attach),
+        "oom_score_adj": config.process.oom_score_adj,
+        "init": config.init,
+        "explain": request.explain,
+    }
+
+
+def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
+    """The EXEC message. Its descriptors are: a pidfd of the container's init, clients. `namespaces` are the container's own."""
+    process = request.process
+    size = process.console_size
+    terminal: list[Step] = []
+    if process.terminal:
+        terminal.append(["terminal", size.height if size else 0, size.width if size else 0])
+    groups = request.cgroup.groups
+    return {
+        "id": request.id,
+        "container": request.container,
+        "exec": True,
+        "directory": directory,
+        "flags": 0,
+        "joins": [int(namespaces)],
+        "binds": 0,
+        "held": 0,
+        "world": [],
+        "root": terminal,
+        "enter": _program(process, request.seccomp),
+        "cgroup": {"groups": groups, "writes": [], "born_in": groups["unified"] if _is_v2(groups) else ""},
+        "veth": None,
+        "stdio": _stdio(request.stdio),
+        "log": None,
+        "attach": attaches(request.attach),
+        "oom_score_adj": process.oom_score_adj,
+        "init": False,
+        "explain": False,
+    }

@@ -1,0 +1,66 @@
+"""The record of a run in the exec-root: who monitors, who is PID 1, since when, and at the end how it ended.
+
+SQLite holds what is wanted; this file tells what runs. The monitor writes it before init may exec and once more when the
+program has ended; it goes only after the daemon has committed the exit. It names processes by pid and start time within
+one boot, so that a number used again is not taken for the process.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NAME = "record.json"
+SOCKET = "monitor.sock"
+_LIMIT = 64 * 1024
+
+
+def boot_id() -> str:
+    """The kernel's name for the time since this boot (random(4))."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def start_time(pid: int) -> int:
+    """When a process started, in clock ticks since boot (proc(5), field 22). Raises FileNotFoundError where there is none."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rsplit(b") ", 1)[1].split()[22 - 3])
+
+
+def write(directory: str, body: dict[str, Any]) -> None:
+    """Replace the record at once: a reader sees the old or the new, never half of one."""
+    text = json.dumps(body, separators=(",", ":")).encode()
+    temporary = f"{directory}/.{NAME}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, f"{directory}/{NAME}")
+
+
+def read(directory: str) -> dict[str, Any] | None:
+    """The record in `directory`; None where there is none or it is not one (the monitor died before it was whole)."""
+    try:
+        with open(f"{directory}/{NAME}", "rb") as file:
+            body = json.loads(file.read(_LIMIT))
+    except (FileNotFoundError, ValueError):
+        return None
+    return body if isinstance(body, dict) and body.get("version") == 1 else None
+
+
+def is_alive(pid: int, started: int) -> bool:
+    """Whether the process that a record names still is the one that has the number now (a zombie is not alive)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rsplit(b") ", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return int(fields[22 - 3]) == started and fields[0] not in (b"Z", b"X")

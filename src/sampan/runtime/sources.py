@@ -1,0 +1,93 @@
+"""Opening what a container gets from the host: bind sources and namespaces, as descriptors.
+
+The daemon's side, in the host's own mount namespace: what was mounted a moment ago is seen, and no later process resolves
+the path again.
+"""
+
+import errno
+import os
+
+from sampan.kernel.mount import AT_FDCWD, MS, MountAttr, OpenTree, mount_setattr, open_tree
+from sampan.runtime.request import StartFailed, StartFault
+from sampan.spec import oci_runtime as oci
+
+_PROPAGATION = {"private": MS.PRIVATE, "slave": MS.SLAVE, "shared": MS.SHARED, "unbindable": MS.UNBINDABLE}
+_ATTRIBUTES = {
+    "ro": MountAttr.RDONLY,
+    "nosuid": MountAttr.NOSUID,
+    "nodev": MountAttr.NODEV,
+    "noexec": MountAttr.NOEXEC,
+    "noatime": MountAttr.NOATIME,
+}
+
+
+def open_binds(config: oci.Config) -> list[int]:
+    """One detached mount for each bind of `config`, in order, attributes and propagation set. The caller closes them.
+
+    Raises StartFailed where a source does not exist.
+    """
+    opened: list[int] = []
+    try:
+        for mount in config.mounts:
+            if mount.type == "bind":
+                opened.append(_open_bind(mount))
+    except BaseException:
+        close_all(opened)
+        raise
+    return opened
+
+
+def _open_bind(mount: oci.Mount) -> int:
+    recursive = "rbind" in mount.options
+    flags = OpenTree.CLONE | (OpenTree.RECURSIVE if recursive else OpenTree(0))
+    try:
+        tree = open_tree(AT_FDCWD, os.fsencode(mount.source), flags)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        message = f'error mounting "{mount.source}" to rootfs at "{mount.destination}": {reason}'
+        raise StartFailed(StartFault.BAD_MOUNT, message, error.errno or 0) from error
+    try:
+        _set_attributes(tree, mount.options, recursive)
+    except OSError as error:
+        os.close(tree)
+        reason = os.strerror(error.errno or errno.EINVAL).lower()
+        message = f'error setting options of the mount "{mount.source}": {reason}'
+        raise StartFailed(StartFault.BAD_MOUNT, message, error.errno or 0) from error
+    return tree
+
+
+def _set_attributes(tree: int, options: tuple[str, ...], recursive: bool) -> None:
+    wanted = MountAttr(0)
+    for option in options:
+        wanted |= _ATTRIBUTES.get(option, MountAttr(0))
+    # Docker's default is rprivate: nothing that either side mounts later shows on the other.
+    propagation = MS.PRIVATE
+    deep = True
+    for option in options:
+        plain = option.removeprefix("r")
+        if plain in _PROPAGATION and option not in ("ro", "rw", "rbind"):
+            propagation, deep = _PROPAGATION[plain], option.startswith("r")
+    mount_setattr(tree, propagation=propagation, recursive=deep)
+    if wanted:
+        # "ro" on a recursive bind is the top mount only, unless "rro" asks for all (Docker since 25: all where it can).
+        mount_setattr(tree, add=wanted, recursive=recursive and ("rro" in options or "ro" in options))
+
+
+def open_namespaces(paths: list[str]) -> list[int]:
+    """A descriptor of each namespace file. Raises StartFailed where its container has ended."""
+    opened: list[int] = []
+    for path in paths:
+        try:
+            opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            close_all(opened)
+            raise StartFailed(
+                StartFault.OTHER, f"cannot join namespace {path}: {error.strerror}", error.errno or 0
+            ) from error
+    return opened
+
+
+def close_all(descriptors: list[int]) -> None:
+    """Close each."""
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,60 @@
+"""Starting the launcher: a sealed copy of the interpreter, in a session of its own, with one descriptor of ours.
+
+The copy is what `/proc/PID/exe` shows of every process that enters a container until its program is executed; sealed, it
+cannot be written to from inside (CVE-2019-5736). On builds whose interpreter is a stub beside a shared library the code
+itself is in that library; there the launcher's read-only view of the host and its being non-dumpable are the lock.
+"""
+
+import os
+import socket
+import sys
+
+import sampan
+from sampan.kernel.files import ALL_SEALS, add_seals
+from sampan.runtime.launcher import DAEMON_DESCRIPTOR
+
+_PADDING = " " * 64
+"""Room for a title: a process can show at most as many bytes as its command line had."""
+_PROGRAM = "import sys; sys.path.append(sys.argv.pop()); from sampan.runtime.launcher import main; main()"
+_CHUNK = 1 << 30
+
+
+def sealed_interpreter() -> tuple[int, str]:
+    """A descriptor of a sealed copy of this interpreter, and the real path that it is to believe it lies at."""
+    path = os.path.realpath(sys.executable)
+    copy = os.memfd_create("sampan-python", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        offset = 0
+        while sent := os.sendfile(copy, source, offset, _CHUNK):
+            offset += sent
+        add_seals(copy, ALL_SEALS)
+    except BaseException:
+        os.close(copy)
+        raise
+    finally:
+        os.close(source)
+    return copy, path
+
+
+def spawn_launcher(data_root: str, exec_root: str, environment: dict[str, str]) -> tuple[int, socket.socket]:
+    """Start the launcher; returns its pid and the channel to it. `environment` is all it gets."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    copy, path = sealed_interpreter()
+    source = os.path.dirname(os.path.dirname(os.path.realpath(sampan.__file__)))
+    arguments = [path, "-I", "-S", "-B", "-c", _PROGRAM, data_root, exec_root, _PADDING, source]
+    try:
+        pid = os.posix_spawn(
+            f"/proc/self/fd/{copy}",
+            arguments,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, theirs.fileno(), DAEMON_DESCRIPTOR),
+            ],
+            setsid=True,
+        )
+    finally:
+        os.close(copy)
+        theirs.close()
+    return pid, ours

@@ -1,0 +1,226 @@
+"""The world of a container that does not depend on its image: /proc, /sys, /dev and the rest, as detached mounts.
+
+These steps run in init, inside its new namespaces and before its root is known; that is what lets a parked slot take
+them ahead of time. Nothing is attached yet: each mount is a descriptor in `Context.mounts` until `rootfs` shows it.
+Mount options are Docker's.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from sampan.kernel.files import Resolve, openat2
+from sampan.kernel.mount import (
+    AT_FDCWD,
+    MountAttr,
+    OpenTree,
+    fsconfig_create,
+    fsconfig_string,
+    fsmount,
+    fsopen,
+    mount_setattr,
+    open_tree,
+)
+from sampan.kernel.process import join_session_keyring
+from sampan.network.attach import lo_up
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ATTRIBUTES = {
+    "ro": MountAttr.RDONLY,
+    "nosuid": MountAttr.NOSUID,
+    "nodev": MountAttr.NODEV,
+    "noexec": MountAttr.NOEXEC,
+    "noatime": MountAttr.NOATIME,
+    "strictatime": MountAttr.STRICTATIME,
+    "nodiratime": MountAttr.NODIRATIME,
+    "nosymfollow": MountAttr.NOSYMFOLLOW,
+}
+_ON_OUR_OWN = Resolve.NO_XDEV | Resolve.NO_SYMLINKS
+_LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+)
+_PLACES = ("pts", "shm", "mqueue")
+
+
+class Context:
+    """What init has in hand while it carries out a plan. Descriptors only; each is closed at the latest by exec."""
+
+    __slots__ = (
+        "arguments",
+        "binds",
+        "console",
+        "environment",
+        "home",
+        "mounts",
+        "program",
+        "root",
+        "stdio",
+        "terminal",
+    )
+
+    def __init__(self) -> None:
+        self.mounts: dict[str, int] = {}
+        """detached or attached mounts of our own making, by destination"""
+        self.root = -1
+        self.stdio: list[int] = []
+        self.binds: list[int] = []
+        self.terminal = -1
+        """master of the terminal, to be handed to the monitor"""
+        self.console = -1
+        self.environment: list[bytes] = []
+        self.home = b"/"
+        self.program = b""
+        self.arguments: list[bytes] = []
+
+
+def attributes(options: list[str]) -> MountAttr:
+    """The per-mount attributes among mount(8) words."""
+    found = MountAttr(0)
+    for option in options:
+        found |= _ATTRIBUTES.get(option, MountAttr(0))
+    return found
+
+
+def instance(file_system: bytes, options: list[str]) -> int:
+    """A detached mount of a new instance of `file_system`; words that are no mount attribute are its own parameters."""
+    context = fsopen(file_system)
+    try:
+        for option in options:
+            if option in _ATTRIBUTES or option in ("rw", "relatime", "suid", "dev", "exec", "async", "diratime"):
+                continue
+            key, equals, value = option.partition("=")
+            if equals:
+                fsconfig_string(context, key.encode(), value.encode())
+        fsconfig_create(context)
+        return fsmount(context, attributes(options))
+    finally:
+        os.close(context)
+
+
+def session_keyring(context: Context, name: str) -> None:
+    """A session keyring of the container's own: the engine's keys are not inherited (runc does the same)."""
+    join_session_keyring(name.encode())
+
+
+def proc(context: Context, options: list[str]) -> None:
+    """/proc of the new pid namespace."""
+    context.mounts["/proc"] = instance(b"proc", options)
+
+
+def sysfs(context: Context, options: list[str]) -> None:
+    """/sys of the new network namespace."""
+    context.mounts["/sys"] = instance(b"sysfs", options)
+
+
+def dev(context: Context, options: list[str], devices: list[list[object]]) -> None:
+    """/dev: a tmpfs of our own with the allowed nodes and links, so that nothing of the image's is used or touched."""
+    mount = instance(b"tmpfs", options)
+    context.mounts["/dev"] = mount
+    for place in _PLACES:
+        os.mkdir(place, 0o755, dir_fd=mount)
+    for device in devices:
+        make_node(mount, device)
+    for name, target in _LINKS:
+        os.symlink(target, name, dir_fd=mount)
+
+
+def make_node(directory: int, device: list[object]) -> None:
+    """One node `[path below /dev, kind, major, minor, mode, uid, gid]` below `directory`, parents included."""
+    path, kind, major, minor, mode, uid, gid = device
+    parts = str(path).split("/")
+    walked = os.dup(directory)
+    try:
+        for part in parts[:-1]:
+            if part in ("", ".", ".."):
+                raise OSError(22, f"device path {path!r}")
+            try:
+                os.mkdir(part, 0o755, dir_fd=walked)
+            except FileExistsError:
+                pass
+            below = openat2(walked, os.fsencode(part), os.O_PATH | os.O_DIRECTORY, _ON_OUR_OWN)
+            os.close(walked)
+            walked = below
+        name = parts[-1]
+        bits = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[str(kind)]
+        os.mknod(name, bits | int(str(mode)), os.makedev(int(str(major)), int(str(minor))), dir_fd=walked)
+        # mknod's mode is cut by the umask and the owner is root: both are set as asked.
+        os.chmod(name, int(str(mode)), dir_fd=walked)
+        if uid or gid:
+            os.chown(name, int(str(uid)), int(str(gid)), dir_fd=walked, follow_symlinks=False)
+    finally:
+        os.close(walked)
+
+
+def devpts(context: Context, options: list[str]) -> None:
+    """/dev/pts: terminals of the container's own."""
+    context.mounts["/dev/pts"] = instance(b"devpts", options)
+
+
+def mqueue(context: Context, options: list[str]) -> None:
+    """/dev/mqueue of the new ipc namespace."""
+    context.mounts["/dev/mqueue"] = instance(b"mqueue", options)
+
+
+def shm(context: Context, options: list[str]) -> None:
+    """/dev/shm: a tmpfs of the size asked for."""
+    context.mounts["/dev/shm"] = instance(b"tmpfs", options)
+
+
+def cgroup_v1(context: Context, options: list[str], groups: list[list[str]]) -> None:
+    """/sys/fs/cgroup on cgroup v1: a tmpfs, and below it the container's own directory of each hierarchy.
+
+    `groups` are `[name, directory]`, the directories as the launcher's namespace shows them.
+    """
+    # Filled read-write; the attributes are set when it is attached, after the mount points are made.
+    mount = instance(b"tmpfs", [option for option in options if option != "ro"] + ["mode=755"])
+    context.mounts["/sys/fs/cgroup"] = mount
+    for name, directory in groups:
+        if "," in name:
+            for alias in name.split(","):
+                os.symlink(name, alias, dir_fd=mount)
+        os.mkdir(name, 0o755, dir_fd=mount)
+        copy = open_tree(AT_FDCWD, os.fsencode(directory), OpenTree.CLONE)
+        mount_setattr(copy, add=attributes(options))
+        context.mounts["/sys/fs/cgroup/" + name] = copy
+
+
+def loopback(context: Context) -> None:
+    """The interface lo comes up."""
+    lo_up()
+
+
+def sysctl(context: Context, values: dict[str, str]) -> None:
+    """Kernel parameters of the new namespaces, written through our own /proc (CVE-2025-52881), never by a path."""
+    for key, value in values.items():
+        path = b"sys/" + key.replace(".", "/").encode()
+        descriptor = openat2(context.mounts["/proc"], path, os.O_WRONLY, _ON_OUR_OWN)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
+
+
+STEPS: dict[str, tuple[str, Callable[..., None]]] = {
+    "session_keyring": ("isolation", session_keyring),
+    "proc": ("isolation", proc),
+    "sysfs": ("isolation", sysfs),
+    "dev": ("isolation", dev),
+    "devpts": ("isolation", devpts),
+    "mqueue": ("isolation", mqueue),
+    "shm": ("isolation", shm),
+    "cgroup_v1": ("control groups", cgroup_v1),
+    "loopback": ("isolation", loopback),
+    "sysctl": ("shared kernel", sysctl),
+}
+"""Name in a plan → principle and function."""
