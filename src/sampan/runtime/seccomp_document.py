@@ -4,7 +4,6 @@ The format is the OCI runtime specification's with conditions added (moby/profil
 are not known are passed over; what is known and cannot be honoured here is refused by name.
 """
 
-from collections.abc import Collection
 from functools import lru_cache
 from typing import Annotated
 
@@ -24,13 +23,10 @@ BUILTIN = "builtin"
 _LONGEST_TEXT = 1 << 20
 _HIGHEST_ERRNO = 4095
 _ARGUMENTS = 6
-_KNOWN_ARCHITECTURES = frozenset(AUDIT_ARCH) | {
-    f"SCMP_ARCH_{name}"
-    for name in (
-        "X32 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X PARISC PARISC64 RISCV64 "
-        "LOONGARCH64 M68K SH SHEB"
-    ).split()
-}
+_ELSEWHERE = """
+    X32 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64
+"""
+_KNOWN_ARCHITECTURES = frozenset(AUDIT_ARCH) | {f"SCMP_ARCH_{name}" for name in _ELSEWHERE.split()}
 
 _Unsigned = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -76,11 +72,11 @@ class _Document(msgspec.Struct, frozen=True, rename="camel"):
 _decoder = msgspec.json.Decoder(_Document)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def for_container(
-    setting: str, privileged: bool, caps: Collection[str], machine: str, kernel: Kernel
+    setting: str, privileged: bool, caps: tuple[str, ...], machine: str, kernel: Kernel
 ) -> oci.Seccomp | None:
-    """The filter of a container, None for none. `caps` is its bounding set, as a tuple.
+    """The filter of a container, None for none. `caps` is its bounding set.
 
     `setting` is what `seccomp=` said: empty (the default; nothing where privileged), `unconfined`, `builtin`, or a
     profile's text. Raises InvalidParameter or NotImplementedHere for a profile that cannot be honoured.
