@@ -1,0 +1,134 @@
+"""The content store: `blobs/sha256/HEX`, written beside and renamed once the digest is known to be right.
+
+ingest(stream) ──▶ ingest/TEMP, hashed as it is written ──▶ blobs/sha256/HEX
+                                                    (not durable yet: `sync` before a record names it)
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from sampan.errors import InvalidParameter, NotFound
+from sampan.files.atomic import make_directory, write_all, write_atomic
+from sampan.files.remove import empty_directory
+from sampan.kernel.sync import syncfs
+from sampan.spec.ids import Digest, parse_digest
+
+_CHUNK = 1 << 20
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+class DigestMismatch(InvalidParameter):
+    """The bytes are not those that were announced."""
+
+
+class Content:
+    """Blobs of one data root. May be used from any thread; two that bring the same blob meet in one file."""
+
+    def __init__(self, root: Path) -> None:
+        """Open or make the store at `root` (its parent exists). What an interrupted ingest left is removed."""
+        self._root = make_directory(root)
+        make_directory(root / "blobs")
+        self._blobs = make_directory(root / "blobs" / "sha256")
+        self._ingest = make_directory(root / "ingest")
+        if not (root / "oci-layout").exists():
+            write_atomic(root / "oci-layout", _LAYOUT, 0o644)
+        descriptor = os.open(self._ingest, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            empty_directory(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there."""
+        return self._path(digest).exists()
+
+    def size(self, digest: Digest) -> int:
+        """Bytes of the blob. Raises NotFound."""
+        try:
+            return self._path(digest).stat().st_size
+        except FileNotFoundError as error:
+            raise NotFound(f"content {digest}: not found") from error
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """A buffered reader of the blob. Raises NotFound."""
+        try:
+            return open(self._path(digest), "rb", buffering=_CHUNK)
+        except FileNotFoundError as error:
+            raise NotFound(f"content {digest}: not found") from error
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        """The whole blob, verified again. Raises NotFound, InvalidParameter where it is longer than `limit` bytes."""
+        if self.size(digest) > limit:
+            raise InvalidParameter(f"content {digest} is longer than {limit} bytes")
+        with self.open(digest) as stream:
+            data = stream.read(limit + 1)
+        if _digest(hashlib.sha256(data).hexdigest()) != digest:
+            raise DigestMismatch(f"content {digest} was changed on the disk")
+        return data
+
+    def put(self, data: bytes) -> Digest:
+        """Take `data` in."""
+        return self.ingest(io.BytesIO(data).read, len(data))[0]
+
+    def ingest(self, read: Callable[[int], bytes], limit: int, expected: Digest | None = None) -> tuple[Digest, int]:
+        """Take in what `read(n)` gives until it returns b"": the digest, and the number of bytes.
+
+        Raises DigestMismatch where it is not `expected`, InvalidParameter beyond `limit` bytes, OSError (disk full), and
+        whatever `read` raises; nothing is left behind then.
+        """
+        temporary = self._ingest / os.urandom(12).hex()
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            try:
+                digest, size = _copy(read, descriptor, limit)
+            finally:
+                os.close(descriptor)
+            if expected is not None and digest != expected:
+                raise DigestMismatch(f"content has the digest {digest}, {expected} was expected")
+            os.rename(temporary, self._path(digest))
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return digest, size
+
+    def sync(self) -> None:
+        """Make everything that was taken in durable: before a record that names it is committed."""
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            syncfs(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def delete(self, digest: Digest) -> None:
+        """Remove the blob; nothing happens where it is not there."""
+        self._path(digest).unlink(missing_ok=True)
+
+    def list(self) -> Iterator[Digest]:
+        """All blobs, in no order."""
+        with os.scandir(self._blobs) as entries:
+            for entry in entries:
+                yield parse_digest(f"sha256:{entry.name}")
+
+    def _path(self, digest: Digest) -> Path:
+        # Parsed again: a digest that came out of a document by a cast would be a path.
+        return self._blobs / parse_digest(digest).removeprefix("sha256:")
+
+
+def _copy(read: Callable[[int], bytes], descriptor: int, limit: int) -> tuple[Digest, int]:
+    hashed = hashlib.sha256()
+    size = 0
+    while chunk := read(_CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise InvalidParameter(f"content is longer than {limit} bytes")
+        hashed.update(chunk)
+        write_all(descriptor, chunk)
+    return _digest(hashed.hexdigest()), size
+
+
+def _digest(hexadecimal: str) -> Digest:
+    return Digest(f"sha256:{hexadecimal}")
