@@ -73,6 +73,7 @@ def overlay(root: dict[str, Any]) -> int:
         return open_tree(AT_FDCWD, os.fsencode(root["plain"]), OpenTree.CLONE)
     context = fsopen(b"overlay")
     try:
+        fsconfig_string(context, b"source", b"overlay")
         _lowers(context, [os.fsencode(lower) for lower in root["lowers"]])
         fsconfig_string(context, b"upperdir", os.fsencode(root["upper"]))
         fsconfig_string(context, b"workdir", os.fsencode(root["work"]))

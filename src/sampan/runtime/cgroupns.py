@@ -26,7 +26,7 @@ def cgroup_namespace(context: Context) -> None:
 
 def cgroup_v2(context: Context, options: list[str]) -> None:
     """/sys/fs/cgroup on cgroup v2: the hierarchy as the namespace shows it."""
-    mount = instance(b"cgroup2", [option for option in options if option != "ro"])
+    mount = instance(b"cgroup2", [option for option in options if option != "ro"], b"cgroup")
     place = openat2(
         context.mounts["/sys"], b"fs/cgroup", os.O_PATH | os.O_DIRECTORY, Resolve.NO_XDEV | Resolve.NO_SYMLINKS
     )

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from sampan.cgroups import apply as cgroups
 from sampan.kernel.namespaces import Clone
 from sampan.runtime import adoption, plan
+from sampan.runtime.channel import ChannelClosed
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import Kind, pair
 from sampan.runtime.monitored import Monitored
+from sampan.runtime.pool import Pool, Slot, SlotPlan
 from sampan.runtime.request import (
     Adopted,
     AttachSpec,
@@ -32,14 +34,18 @@ _JOINED_BY_EXEC = Clone.NEWPID | Clone.NEWNS | Clone.NEWUTS | Clone.NEWIPC | Clo
 
 
 class RuntimeClient:
-    """Implements `port.Runtime`. `environment` is all that launcher and monitors get of the daemon's."""
+    """Implements `port.Runtime`. `environment` is all that launcher and monitors get of the daemon's.
 
-    def __init__(self, exec_root: str, data_root: str, environment: dict[str, str]) -> None:
+    `slots` is how many parked slots of each kind are kept ready.
+    """
+
+    def __init__(self, exec_root: str, data_root: str, environment: dict[str, str], slots: int = 3) -> None:
         self._exec_root = exec_root
         self._launcher = LauncherPort(exec_root, data_root, environment)
         self._live: dict[str, Monitored] = {}
         self._leaving: dict[str, Monitored] = {}
         """ended, but the monitor still flushes, unmounts and removes groups"""
+        self._pool = Pool(self._launcher.fork, f"{exec_root}/containers", slots)
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
         self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
 
@@ -94,28 +100,37 @@ class RuntimeClient:
 
     async def close(self) -> None:
         """See `port.Runtime`."""
+        await self._pool.close()
         for monitored in [*self._live.values(), *self._leaving.values()]:
             monitored.let_go()
         await self._launcher.close()
 
     def reserve(self, bridge: bool) -> ContainerId:
         """See `port.Runtime`."""
-        del bridge
-        return ContainerId(new_id())
+        return self._pool.reserve(bridge) or ContainerId(new_id())
+
+    def open_pool(self, make: Callable[[ContainerId, bool], SlotPlan]) -> None:
+        """Begin to keep parked slots; `make` plans one for an id, on the default bridge or without a network."""
+        self._pool.open(make)
 
     async def start(self, request: StartRequest) -> Running:
         """See `port.Runtime`."""
         await self._old_monitor_gone(request.id)
         directory = f"{self._exec_root}/containers/{request.id}"
-        body = plan.start(request, directory)
+        slot = self._pool.take(request)
+        await self._pool.given_up(request.id)
         opened: list[int] = []
+        self._pool.start_begins()
         try:
             opened += open_binds(request.config)
             opened += open_namespaces([path for path, _ in plan.joined(request.config)])
             descriptors = [*opened, *(held.fileno() for held in request.held), *_sockets(request.attach)]
+            if slot is not None:
+                return await self._claim(slot, plan.start_parked(request, directory, slot.plan.cgroup), descriptors)
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
-            return await self._launch(Kind.START, monitored, body, descriptors)
+            return await self._launch(Kind.START, monitored, plan.start(request, directory), descriptors)
         finally:
+            self._pool.start_ends()
             close_all(opened)
             _close_attached(request.attach)
 
@@ -130,6 +145,30 @@ class RuntimeClient:
         finally:
             _close_attached(request.attach)
 
+    async def _claim(self, slot: Slot, body: plan.Json, descriptors: list[int]) -> Running:
+        """Start from a parked slot."""
+        monitored = slot.monitored
+        monitored.directory = str(body["directory"])
+        monitored.rewatch(self._monitor_gone, self._ended)
+        self._live[monitored.id] = monitored
+        try:
+            monitored.post(Kind.START, body, descriptors)
+            return await monitored.started
+        except ChannelClosed as closed:
+            await self._failed(monitored)
+            raise StartFailed(StartFault.OTHER, "the parked monitor ended") from closed
+        except BaseException:
+            await self._failed(monitored)
+            raise
+
+    async def _failed(self, monitored: Monitored) -> None:
+        """A start that failed: its monitor takes everything back and ends; then nothing of it is left here either."""
+        if self._live.get(monitored.id) is monitored and monitored.exit is None:
+            del self._live[monitored.id]
+        await monitored.wait_gone(_OLD_MONITOR_SECONDS)
+        monitored.let_go()
+        adoption.discard(monitored.directory)
+
     async def _launch(self, kind: Kind, monitored: Monitored, body: plan.Json, descriptors: list[int]) -> Running:
         ours, theirs = pair()
         monitored.listen(ours, self._ended)
@@ -141,11 +180,7 @@ class RuntimeClient:
             return await monitored.started
         except BaseException:
             theirs.close()
-            if self._live.get(monitored.id) is monitored and monitored.exit is None:
-                del self._live[monitored.id]
-            await monitored.wait_gone(_OLD_MONITOR_SECONDS)
-            monitored.let_go()
-            adoption.discard(monitored.directory)
+            await self._failed(monitored)
             raise
 
     async def _old_monitor_gone(self, id: str) -> None:
@@ -172,7 +207,7 @@ class RuntimeClient:
 
     def _monitor_gone(self, monitored: Monitored) -> None:
         self._leaving.pop(monitored.id, None)
-        if monitored.exit is None and self._live.get(monitored.id) is monitored and monitored.started.done():
+        if monitored.exit is None and self._live.get(monitored.id) is monitored and monitored.has_started:
             _log.warning("the monitor of %s is gone: its program is killed", monitored.id[:12])
             task = asyncio.get_running_loop().run_in_executor(None, self._kill_orphan, monitored)
             task.add_done_callback(lambda done: monitored.say_ended(done.result()))

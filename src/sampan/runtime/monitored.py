@@ -22,6 +22,8 @@ class Monitored:
         self.directory = directory
         self.groups = groups
         self.started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+        self.parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """done when a slot's world is made"""
         self.exit: Exit | None = None
         self.pidfd = -1
         """of the program; valid from STARTED on"""
@@ -31,6 +33,7 @@ class Monitored:
         self._monitor_pidfd = -1
         self._gone = asyncio.Event()
         self._ended: Callable[[Monitored, Exit], None] | None = None
+        self._when_gone: Callable[[Monitored], None] = _nobody
 
     @property
     def is_exec(self) -> bool:
@@ -50,6 +53,7 @@ class Monitored:
     def watch_monitor(self, pidfd: int, gone: Callable[["Monitored"], None]) -> None:
         """Own `pidfd` of the monitor; `gone` is called once, when its process has ended."""
         self._monitor_pidfd = pidfd
+        self._when_gone = gone
         loop = asyncio.get_running_loop()
 
         def readable() -> None:
@@ -58,7 +62,7 @@ class Monitored:
             self._monitor_pidfd = -1
             self._gone.set()
             self._close_pidfd()
-            gone(self)
+            self._when_gone(self)
 
         loop.add_reader(pidfd, readable)
 
@@ -82,6 +86,27 @@ class Monitored:
             raise KeyError(self.id) from closed
         if reply.body["error"]:
             raise OSError(str(reply.body["error"]))
+
+    @property
+    def has_started(self) -> bool:
+        """Whether its program has been executed."""
+        return self.started.done() and not self.started.cancelled() and self.started.exception() is None
+
+    def post(self, kind: Kind, body: object, descriptors: Sequence[int] = ()) -> None:
+        """Send what has no reply of its own. Raises ChannelClosed."""
+        if self._channel is None:
+            raise ChannelClosed(kind.name)
+        self._channel.post(kind, body, descriptors)
+
+    def hang_up(self) -> None:
+        """Close the channel, which ends a parked monitor; its process is still watched."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def rewatch(self, gone: Callable[["Monitored"], None], ended: Callable[["Monitored", Exit], None]) -> None:
+        """From now on `gone` and `ended` are called instead of those given before: a slot has become a container."""
+        self._when_gone = gone
+        self._ended = ended
 
     def let_go(self) -> None:
         """Stop listening; the monitor goes on."""
@@ -108,11 +133,18 @@ class Monitored:
 
     def _heard(self, message: Message) -> None:
         if message.kind is Kind.STARTED:
-            self._has_started(message)
+            self._take_started(message)
+        elif message.kind is Kind.READY and not self.parked.done():
+            self.parked.set_result(None)
         elif message.kind is Kind.FAILED and not self.started.done():
             body = message.body
             fault, text = StartFault(str(body["fault"])), str(body["message"])
-            self.started.set_exception(StartFailed(fault, text, int(body["errno"]), steps_of(body.get("steps", []))))
+            failure = StartFailed(fault, text, int(body["errno"]), steps_of(body.get("steps", [])))
+            self.started.set_exception(failure)
+            if not self.parked.done():
+                self.parked.set_exception(failure)
+                # Only a slot's maker waits for this one.
+                self.parked.exception()
         elif message.kind is Kind.EXITED:
             if not self.started.done():
                 # A connection made after the end: there was a start, and nobody waits for it.
@@ -120,7 +152,7 @@ class Monitored:
             self.say_ended(parse_exit(message.body))
         message.close()
 
-    def _has_started(self, message: Message) -> None:
+    def _take_started(self, message: Message) -> None:
         body = message.body
         self.pidfd = message.descriptors.pop(0)
         self.pid = int(body["pid"])
@@ -138,6 +170,10 @@ class Monitored:
             self.started.set_exception(
                 StartFailed(StartFault.OTHER, "the monitor ended before the program was started")
             )
+
+
+def _nobody(_monitored: Monitored) -> None:
+    """Nobody waits for the end of this process."""
 
 
 def steps_of(rows: list[list[str | int]]) -> tuple[Step, ...]:

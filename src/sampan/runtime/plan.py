@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
-from sampan.runtime.request import AttachSpec, ExecRequest, StartRequest, Stdio
+from sampan.runtime.request import AttachSpec, CgroupPlan, ExecRequest, StartRequest, Stdio, VethPlan
 from sampan.runtime.seccomp_compile import compiled
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount
@@ -100,7 +100,7 @@ def root(request: StartRequest) -> list[Step]:
     config = request.config
     steps: list[Step] = []
     if request.veth is not None:
-        steps.append(["interface", veth(request)])
+        steps.append(["interface", veth(request.veth)])
     steps.append(["pivot"])
     steps += _mounts(config, request.cgroup.groups)
     steps.append(["marker", ".dockerenv"])
@@ -194,11 +194,8 @@ def _program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
     return steps
 
 
-def veth(request: StartRequest) -> Json:
+def veth(plan: VethPlan) -> Json:
     """The veth pair as the launcher's side reads it."""
-    plan = request.veth
-    if plan is None:
-        raise ValueError("a container without a veth pair")
     return {name: getattr(plan, name) for name in plan.__slots__}
 
 
@@ -253,7 +250,7 @@ def start(request: StartRequest, directory: str) -> Json:
             "writes": request.cgroup.writes,
             "born_in": groups["unified"] if _is_v2(groups) else "",
         },
-        "veth": veth(request) if request.veth is not None else None,
+        "veth": veth(request.veth) if request.veth is not None else None,
         "stdio": _stdio(request.stdio),
         "log": {"path": log.path, "max_size": log.max_size, "max_files": log.max_files} if log.path else None,
         "attach": attaches(request.attach),
@@ -261,6 +258,29 @@ def start(request: StartRequest, directory: str) -> Json:
         "init": config.init,
         "explain": request.explain,
     }
+
+
+def park(id: str, config: oci.Config, cgroup: CgroupPlan, pair: VethPlan | None) -> Json:
+    """The PARK message: a world without a program."""
+    groups = cgroup.groups
+    return {
+        "id": id,
+        "park": True,
+        "flags": int(namespace_flags(config)),
+        "joins": [],
+        "binds": 0,
+        "world": world(config, id, groups),
+        "cgroup": {"groups": groups, "writes": cgroup.writes, "born_in": groups["unified"] if _is_v2(groups) else ""},
+        "veth": veth(pair) if pair is not None else None,
+    }
+
+
+def start_parked(request: StartRequest, directory: str, made: CgroupPlan) -> Json:
+    """The START message for a slot whose groups were `made` with some of the writes already."""
+    body = start(request, directory)
+    done = set(made.writes)
+    writes = [write for write in request.cgroup.writes if write not in done]
+    return {**body, "cgroup": {**body["cgroup"], "writes": writes}}  # type: ignore[dict-item]
 
 
 def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:

@@ -92,10 +92,14 @@ def attributes(options: list[str]) -> MountAttr:
     return found
 
 
-def instance(file_system: bytes, options: list[str]) -> int:
-    """A detached mount of a new instance of `file_system`; words that are no mount attribute are its own parameters."""
+def instance(file_system: bytes, options: list[str], source: bytes = b"") -> int:
+    """A detached mount of a new instance of `file_system`; words that are no mount attribute are its own parameters.
+
+    `source` is what mountinfo shows; the file system's name unless given.
+    """
     context = fsopen(file_system)
     try:
+        fsconfig_string(context, b"source", source or file_system)
         for option in options:
             if option in _ATTRIBUTES or option in ("rw", "relatime", "suid", "dev", "exec", "async", "diratime"):
                 continue
@@ -174,7 +178,7 @@ def mqueue(context: Context, options: list[str]) -> None:
 
 def shm(context: Context, options: list[str]) -> None:
     """/dev/shm: a tmpfs of the size asked for."""
-    context.mounts["/dev/shm"] = instance(b"tmpfs", options)
+    context.mounts["/dev/shm"] = instance(b"tmpfs", options, b"shm")
 
 
 def cgroup_v1(context: Context, options: list[str], groups: list[list[str]]) -> None:

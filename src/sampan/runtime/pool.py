@@ -1,0 +1,201 @@
+"""Parked slots: containers-to-be whose world is made and which stand in their control groups already.
+
+A slot carries the id of the container that it may become, because the control groups bear it. `reserve` hands out the id;
+a start that comes within two seconds and fits takes the slot, any other is cold. What a slot can be is a pure question,
+`fits`, so that a table of cases tests it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sampan.runtime import plan
+from sampan.runtime.messages import Kind, pair
+from sampan.runtime.monitored import Monitored
+from sampan.runtime.request import CgroupPlan, Exit, StartFailed, StartRequest, VethPlan
+from sampan.spec import oci_runtime as oci
+from sampan.spec.ids import ContainerId, new_id
+
+_log = logging.getLogger("sampan.runtime")
+_RESERVED_SECONDS = 2.0
+_REFILL_DELAY = 0.004
+_RETRY_DELAY = 5.0
+_LEAVE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPlan:
+    """What one slot is made as: the plain container of this daemon, on the default bridge or without a network.
+
+    `veth` has no meaningful address yet; the container's own is given when it is claimed.
+    """
+
+    config: oci.Config
+    cgroup: CgroupPlan
+    veth: VethPlan | None
+
+
+@dataclass(slots=True)
+class Slot:
+    """One parked monitor and what it was made as."""
+
+    id: ContainerId
+    plan: SlotPlan
+    monitored: Monitored
+    giving_up: asyncio.TimerHandle | None = None
+
+
+def fits(request: StartRequest, slot: SlotPlan) -> bool:
+    """Whether a container as requested would be the same, made from the slot or cold. Pure."""
+    config = request.config
+    if plan.namespace_flags(config) != plan.namespace_flags(slot.config) or plan.joined(config):
+        return False
+    groups = request.cgroup.groups
+    if groups != slot.cgroup.groups or not set(slot.cgroup.writes) <= set(request.cgroup.writes):
+        return False
+    if plan.world(config, request.id, groups) != plan.world(slot.config, request.id, groups):
+        return False
+    if request.veth is None or slot.veth is None:
+        return request.veth is None and slot.veth is None
+    return (request.veth.bridge_index, request.veth.mtu, request.veth.name) == (
+        slot.veth.bridge_index,
+        slot.veth.mtu,
+        slot.veth.name,
+    )
+
+
+Fork = Callable[[Kind, object, list[int]], Awaitable[int]]
+
+
+class Pool:
+    """Keeps `size` slots of each kind that `make` can plan, and refills when nothing is being started."""
+
+    def __init__(self, fork: Fork, directory: str, size: int) -> None:
+        self._fork = fork
+        self._directory = directory
+        self._size = size
+        self._make: Callable[[ContainerId, bool], SlotPlan] | None = None
+        self._ready: dict[bool, list[Slot]] = {False: [], True: []}
+        self._reserved: dict[ContainerId, Slot] = {}
+        self._leaving: dict[ContainerId, Monitored] = {}
+        self._making: set[asyncio.Task[None]] = set()
+        self._starting = 0
+        self._refill_due: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def open(self, make: Callable[[ContainerId, bool], SlotPlan]) -> None:
+        """Begin to park slots. `make` plans one: for an id, on the default bridge or without a network."""
+        self._make = make
+        self.refill_later(_REFILL_DELAY)
+
+    async def close(self) -> None:
+        """Give up every slot; each monitor ends by itself when its channel closes."""
+        self._closed = True
+        if self._refill_due is not None:
+            self._refill_due.cancel()
+        for task in self._making:
+            task.cancel()
+        slots = [*self._ready[False], *self._ready[True], *self._reserved.values()]
+        self._ready = {False: [], True: []}
+        self._reserved.clear()
+        for slot in slots:
+            if slot.giving_up is not None:
+                slot.giving_up.cancel()
+            slot.monitored.let_go()
+
+    def reserve(self, bridge: bool) -> ContainerId | None:
+        """The id of a slot that is now held for two seconds; None where none is ready."""
+        if not self._ready[bridge]:
+            return None
+        slot = self._ready[bridge].pop(0)
+        loop = asyncio.get_running_loop()
+        slot.giving_up = loop.call_later(_RESERVED_SECONDS, self._give_up, slot)
+        self._reserved[slot.id] = slot
+        return slot.id
+
+    def take(self, request: StartRequest) -> Slot | None:
+        """The slot reserved for this container, if it fits; one that does not fit is given up."""
+        slot = self._reserved.pop(request.id, None)
+        if slot is None:
+            return None
+        if slot.giving_up is not None:
+            slot.giving_up.cancel()
+        if slot.monitored.gone or not fits(request, slot.plan):
+            self._give_up(slot)
+            return None
+        return slot
+
+    async def given_up(self, id: ContainerId) -> None:
+        """Wait until a slot that was given up under this id has left its control groups to a cold start."""
+        monitored = self._leaving.get(id)
+        if monitored is not None:
+            await monitored.wait_gone(_LEAVE_SECONDS)
+
+    def start_begins(self) -> None:
+        """A start is under way: slots are not made beside it."""
+        self._starting += 1
+
+    def start_ends(self) -> None:
+        """A start is done."""
+        self._starting -= 1
+        self.refill_later(_REFILL_DELAY)
+
+    def refill_later(self, seconds: float) -> None:
+        """Look after `seconds` whether slots are wanted."""
+        if self._make is not None and self._refill_due is None and not self._closed:
+            self._refill_due = asyncio.get_running_loop().call_later(seconds, self._refill)
+
+    def _refill(self) -> None:
+        self._refill_due = None
+        if self._starting or self._closed:
+            return
+        for bridge in (False, True):
+            if len(self._ready[bridge]) < self._size and not self._making:
+                task = asyncio.get_running_loop().create_task(self._park(bridge))
+                self._making.add(task)
+                task.add_done_callback(self._making.discard)
+                return
+
+    async def _park(self, bridge: bool) -> None:
+        assert self._make is not None
+        id = ContainerId(new_id())
+        slot_plan = self._make(id, bridge)
+        monitored = Monitored(id, id, f"{self._directory}/{id}", slot_plan.cgroup.groups)
+        ours, theirs = pair()
+        monitored.listen(ours, _no_end)
+        try:
+            pidfd = await self._fork(
+                Kind.PARK, plan.park(id, slot_plan.config, slot_plan.cgroup, slot_plan.veth), [theirs.fileno()]
+            )
+            monitored.watch_monitor(pidfd, self._slot_gone)
+            theirs.close()
+            await monitored.parked
+        except StartFailed as failure:
+            _log.warning("a slot could not be made ready: %s", failure.message)
+            monitored.let_go()
+            self.refill_later(_RETRY_DELAY)
+            return
+        except asyncio.CancelledError:
+            monitored.let_go()
+            raise
+        finally:
+            theirs.close()
+        self._ready[bridge].append(Slot(id, slot_plan, monitored))
+        self.refill_later(_REFILL_DELAY)
+
+    def _give_up(self, slot: Slot) -> None:
+        self._reserved.pop(slot.id, None)
+        if not slot.monitored.gone:
+            self._leaving[slot.id] = slot.monitored
+            slot.monitored.hang_up()
+
+    def _slot_gone(self, monitored: Monitored) -> None:
+        for slots in self._ready.values():
+            slots[:] = [slot for slot in slots if slot.monitored is not monitored]
+        self._leaving.pop(monitored.container, None)
+        self.refill_later(_RETRY_DELAY)
+
+
+def _no_end(_monitored: Monitored, _ended: Exit) -> None:
+    """A slot has no program that could end."""
