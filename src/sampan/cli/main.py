@@ -1,0 +1,136 @@
+"""The command from its words to its exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from sampan.cli import registry
+from sampan.cli.config import Globals
+from sampan.cli.failures import Exit, UsageError
+from sampan.cli.options import Option
+from sampan.cli.parse import HelpWanted, parse_command, parse_options
+from sampan.cli.session import Session
+from sampan.errors import SampanError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sampan.cli.options import Value
+
+USAGE = "[OPTIONS] COMMAND [ARG...]"
+GLOBAL_OPTIONS = (
+    Option("config", "string", "Directory of the client's configuration (default ~/.docker)"),
+    Option("context", "string", "Docker context to use; overrides DOCKER_HOST and the selected context", "c"),
+    Option("debug", "bool", "Show tracebacks of the client's own faults", "D"),
+    Option("host", "string", "Address of the daemon: unix://PATH or tcp://HOST:PORT", "H"),
+    Option("log-level", "string", "Level of the client's own messages", "l", default="info"),
+    Option("tls", "bool", "Speak TLS; --tlsverify does too"),
+    Option("tlscacert", "string", "Trust only daemons whose certificate this authority signed"),
+    Option("tlscert", "string", "The client's certificate"),
+    Option("tlskey", "string", "The client's key"),
+    Option("tlsverify", "bool", "Speak TLS and check the daemon's certificate"),
+    Option("version", "bool", "Print the version and end", "v"),
+)
+
+
+def run_command(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Carry out the command line and return the exit code; everything a user should read has been written."""
+    try:
+        return _dispatch(arguments, environ)
+    except Exit as end:
+        if end.text:
+            _complain(end.text)
+        return end.code
+    except UsageError as error:
+        _complain(str(error))
+        return error.code
+    except SampanError as error:
+        _complain(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        _forget_stdout()
+        return 141  # as a shell reports a death by SIGPIPE
+
+
+def _dispatch(arguments: list[str], environ: Mapping[str, str]) -> int:
+    given = Globals(environ)
+    try:
+        values, words = parse_options(GLOBAL_OPTIONS, arguments, "", USAGE, interspersed=False)
+    except HelpWanted:
+        return _help("")
+    if values.get("version"):
+        from sampan.cli.verbs.version import one_line
+
+        sys.stdout.write(one_line() + "\n")
+        return 0
+    _apply(values, given)
+    if words[:1] == ["help"]:
+        return _help(" ".join(words[1:]))
+    path, rest = registry.split_path(words)
+    if not path or registry.is_group(path):
+        return _group(path, rest)
+    command = registry.load(path)
+    try:
+        parsed = parse_command(command, path, rest)
+    except HelpWanted:
+        return _help(path)
+    code = command.action(Session(given), parsed)
+    sys.stdout.flush()
+    return code
+
+
+def _apply(values: dict[str, Value], given: Globals) -> None:
+    def text(name: str, fallback: str) -> str:
+        value = values.get(name)
+        return value if isinstance(value, str) else fallback
+
+    given.config_dir = text("config", given.config_dir)
+    given.context = text("context", "")
+    given.host = text("host", "")
+    given.ca = text("tlscacert", given.ca)
+    given.cert = text("tlscert", given.cert)
+    given.key = text("tlskey", given.key)
+    given.debug = values.get("debug") is True
+    given.tls = values.get("tls") is True
+    given.tls_verify = values.get("tlsverify") is True or given.tls_verify
+
+
+def _group(path: str, rest: list[str]) -> int:
+    try:
+        parse_options((), rest, path, "", interspersed=False)
+    except HelpWanted:
+        pass
+    return _help(path)
+
+
+def _help(path: str) -> int:
+    from sampan.cli.help import help_text
+
+    text = help_text(path)
+    if text is None:
+        _complain(f"unknown help topic: {path}")
+        return 1
+    sys.stdout.write(text)
+    return 0
+
+
+def _complain(text: str) -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    sys.stderr.write(text.rstrip("\n") + "\n")
+
+
+def _forget_stdout() -> None:
+    """Let the interpreter's last flush go nowhere: the reader has gone, and its complaint would go to stderr."""
+    import os
+
+    null = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(null, 1)
+    os.close(null)
+
+

@@ -1,0 +1,118 @@
+"""Which words name which command. A command's module is imported when the command is used, not before."""
+
+from __future__ import annotations
+
+from sampan.cli.failures import PROGRAM, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.cli.options import Command
+
+    Row = tuple[str, str, str, str]
+
+# words (the first spelling is the one help shows), module under verbs, name in it, summary
+COMMANDS: tuple[Row, ...] = (
+    ("run|container run", "run", "RUN", "Create a container from an image and run a program in it"),
+    ("exec|container exec", "exec", "EXEC", "Run a program in a running container"),
+    ("ps|container ls|container list|container ps", "ps", "PS", "List containers"),
+    ("images|image ls|image list", "images", "IMAGES", "List images"),
+    ("version", "version", "VERSION", "Show the versions of client and daemon"),
+    ("info|system info", "info", "INFO", "Show what the daemon and its host can do"),
+    ("attach|container attach", "attach", "ATTACH", "Connect this terminal to a running container"),
+    ("create|container create", "create", "CREATE", "Create a container without starting it"),
+    ("events|system events", "events", "EVENTS", "Follow what happens in the daemon"),
+    ("history|image history", "history", "HISTORY", "Show the steps that an image was made by"),
+    ("import|image import", "archives", "IMPORT", "Make an image from a tar archive of a file system"),
+    ("inspect", "inspect", "INSPECT", "Show everything about containers, images, networks or volumes"),
+    ("kill|container kill", "lifecycle", "KILL", "Send a signal to running containers"),
+    ("load|image load", "archives", "LOAD", "Load images from a tar archive"),
+    ("logs|container logs", "logs", "LOGS", "Show what a container has written"),
+    ("rename|container rename", "lifecycle", "RENAME", "Give a container another name"),
+    ("restart|container restart", "lifecycle", "RESTART", "Stop and start containers"),
+    ("rm|container rm|container remove", "removal", "RM", "Remove containers"),
+    ("rmi|image rm|image remove", "removal", "RMI", "Remove images"),
+    ("save|image save", "archives", "SAVE", "Write images to a tar archive"),
+    ("start|container start", "start", "START", "Start stopped containers"),
+    ("stop|container stop", "lifecycle", "STOP", "Stop running containers"),
+    ("tag|image tag", "removal", "TAG", "Give an image another name"),
+    ("wait|container wait", "lifecycle", "WAIT", "Wait until containers end and print their exit codes"),
+    ("container inspect", "inspect", "INSPECT_CONTAINER", "Show everything about containers"),
+    ("container prune", "prune", "PRUNE_CONTAINERS", "Remove all stopped containers"),
+    ("image inspect", "inspect", "INSPECT_IMAGE", "Show everything about images"),
+    ("image prune", "prune", "PRUNE_IMAGES", "Remove images that nothing uses"),
+    ("volume create", "volumes", "CREATE", "Create a volume"),
+    ("volume inspect", "inspect", "INSPECT_VOLUME", "Show everything about volumes"),
+    ("volume ls|volume list", "volumes", "LIST", "List volumes"),
+    ("volume prune", "prune", "PRUNE_VOLUMES", "Remove volumes that no container uses"),
+    ("volume rm|volume remove", "volumes", "REMOVE", "Remove volumes"),
+    ("network inspect", "inspect", "INSPECT_NETWORK", "Show everything about networks"),
+    ("network ls|network list", "networks", "LIST", "List networks"),
+    ("system check-host", "check_host", "CHECK_HOST", "Say for each feature whether this host has it, and why not"),
+    ("setup", "setup", "SETUP", "Let docker and other clients find Sampan; --undo takes it back"),
+    ("completion", "completion", "COMPLETION", "Print the completion script of a shell"),
+)
+HIDDEN: tuple[Row, ...] = (("__complete", "completion", "COMPLETE", "What a completion script asks"),)
+GROUPS = {
+    "container": "Manage containers",
+    "image": "Manage images",
+    "network": "Manage networks",
+    "system": "Manage the engine",
+    "volume": "Manage volumes",
+}
+# What docker offers and this command does not yet: named, so that the answer is not "unknown command".
+MISSING = frozenset(
+    """build pull push login logout search commit cp diff export pause unpause port stats top update builder checkpoint context
+    manifest plugin trust config node secret service stack swarm compose buildx
+    container\tcommit container\tcp container\tdiff container\texport container\tpause container\tunpause container\tport
+    container\tstats container\ttop container\tupdate image\tbuild image\tpull image\tpush network\tconnect network\tcreate
+    network\tdisconnect network\tprune network\trm system\tdf system\tprune volume\tupdate""".split(" ")
+)
+
+
+def spellings(row: Row) -> list[str]:
+    """All the words that name the command of `row`."""
+    return row[0].split("|")
+
+
+_INDEX = {words: row for row in (*COMMANDS, *HIDDEN) for words in row[0].split("|")}
+
+
+def split_path(words: list[str]) -> tuple[str, list[str]]:
+    """The command's words ("run", "container ls", a bare group, or "") and what follows them. UsageError when unknown."""
+    if not words:
+        return "", []
+    first, rest = words[0], words[1:]
+    if first in GROUPS:
+        if not rest or rest[0].startswith("-"):
+            return first, rest
+        path = f"{first} {rest[0]}"
+        if path in _INDEX:
+            return path, rest[1:]
+        raise _unknown(path, f"{first}\t{rest[0]}", first)
+    if first in _INDEX and first not in GROUPS:
+        return first, rest
+    raise _unknown(first, first, "")
+
+
+def _unknown(path: str, key: str, group: str) -> UsageError:
+    if key in MISSING:
+        return UsageError(f"{PROGRAM}: '{PROGRAM} {path}' is not implemented yet", group, code=1)
+    return UsageError(f"{PROGRAM}: unknown command: {PROGRAM} {path}", group, code=1)
+
+
+def is_group(path: str) -> bool:
+    """Whether `path` names a group of commands and no command."""
+    return path in GROUPS
+
+
+def load(path: str) -> Command:
+    """The command that `path` names; `split_path` has checked it."""
+    row = _INDEX[path]
+    module = __import__(f"sampan.cli.verbs.{row[1]}", fromlist=[row[2]])  # importlib itself costs 3 ms
+    command: Command = getattr(module, row[2])
+    return command
+
+
+def aliases(path: str) -> list[str]:
+    """Every spelling of the command at `path`."""
+    return spellings(_INDEX[path])

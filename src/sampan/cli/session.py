@@ -1,0 +1,92 @@
+"""What every command works with: the configuration, the daemon (found, or started, when first asked for), and the way to speak."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sampan.cli import config as configuration
+from sampan.client.address import DEFAULT_SOCKET
+from sampan.client.documents import object_of, text_of
+from sampan.client.engine import Engine
+from sampan.client.failures import DaemonUnreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.cli.config import Globals
+    from sampan.client.address import Address
+    from sampan.client.documents import Document
+
+
+class Session:
+    """One run of the command. `engine` connects at its first use, and starts a daemon where the default socket has none."""
+
+    def __init__(self, given: Globals) -> None:
+        self.given = given
+        self._config: Document | None = None
+        self._address: Address | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def config(self) -> Document:
+        """config.json, read once."""
+        if self._config is None:
+            self._config = configuration.read_config(self.given.config_dir)
+        return self._config
+
+    @property
+    def context(self) -> str:
+        """The name of the docker context in use."""
+        return configuration.context_name(self.given, self.config)
+
+    @property
+    def address(self) -> Address:
+        """The daemon's address."""
+        if self._address is None:
+            self._address = configuration.find_address(self.given, self.config)
+        return self._address
+
+    @property
+    def engine(self) -> Engine:
+        """The daemon, its version negotiated."""
+        if self._engine is None:
+            engine = self.unconnected()
+            if not engine.version:
+                self._meet(engine)
+            self._engine = engine
+        return self._engine
+
+    def unconnected(self) -> Engine:
+        """The daemon before a first word was spoken, for commands that show something without one."""
+        extra = [(name, value) for name, value in object_of(self.config, "HttpHeaders").items() if isinstance(value, str)]
+        return Engine(self.address, self.given.environ.get("DOCKER_API_VERSION", ""), extra)
+
+    def _meet(self, engine: Engine) -> None:
+        try:
+            engine.ping()
+        except DaemonUnreachable as error:
+            if self.address.scheme != "unix" or self.address.path != DEFAULT_SOCKET:
+                raise
+            from sampan.cli.daemon_start import start_daemon
+
+            self.warn(start_daemon(self.given.environ, error))
+            engine.ping()
+
+    def detach_keys(self, given: str) -> str:
+        """The sequence that leaves an attached container: the option, else config.json's, else "" for the daemon's own."""
+        return given or text_of(self.config, "detachKeys")
+
+    def say(self, line: str) -> None:
+        """One line to stdout."""
+        sys.stdout.write(line + "\n")
+
+    def warn(self, line: str) -> None:
+        """One line to stderr, after what stdout still holds."""
+        sys.stdout.flush()
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def colours(self, stream: int = 1) -> bool:
+        """Whether descriptor `stream` is a terminal that wants colours (https://no-color.org)."""
+        environ = self.given.environ
+        return not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb" and os.isatty(stream)
