@@ -50,6 +50,7 @@ _MAGIC = 0x53504E31
 _HEADER = struct.Struct("=IHHII")  # magic, kind, flags, request, body length
 _IN_FILE = 1
 _ROOM = _HEADER.size + INLINE_LIMIT
+_DESCRIPTOR_ROOM = socket.CMSG_LEN((DESCRIPTOR_LIMIT + 1) * 4)
 
 
 class Kind(enum.IntEnum):
@@ -133,11 +134,16 @@ def _send(channel: socket.socket, packet: bytes, descriptors: list[int]) -> None
 def receive(channel: socket.socket, flags: int = 0) -> Message | None:
     """The next packet; None at the end of file. Raises ProtocolError for anything malformed, BlockingIOError where none waits.
 
-    Descriptors arrive close-on-exec (`recv_fds` does not ask for that by itself, PEP 446 notwithstanding).
+    `socket.recv_fds` is not used: it does not pass its flags on (CPython 3.11), and without MSG_CMSG_CLOEXEC descriptors
+    arrive inheritable, PEP 446 notwithstanding.
     """
-    packet, descriptors, state, _ = socket.recv_fds(
-        channel, _ROOM, DESCRIPTOR_LIMIT + 1, flags | socket.MSG_CMSG_CLOEXEC
-    )
+    packet, ancillary, state, _ = channel.recvmsg(_ROOM, _DESCRIPTOR_ROOM, flags | socket.MSG_CMSG_CLOEXEC)
+    descriptors = [
+        number
+        for level, kind, data in ancillary
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS
+        for (number,) in struct.iter_unpack("i", data[: len(data) // 4 * 4])
+    ]
     if not packet and not descriptors:
         return None
     try:
