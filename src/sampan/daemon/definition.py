@@ -1,0 +1,56 @@
+"""What a container was created as: its record in the state, written at create and at rename, never in between."""
+
+import msgspec
+
+from sampan.daemon.mount_words import MountPoint
+from sampan.daemon.states import State
+from sampan.spec.containers import ContainerConfig
+from sampan.spec.host_config import HostConfig
+from sampan.spec.ids import ContainerId, ImageId
+from sampan.spec.networks import EndpointSettings
+
+DEFINITIONS = "containers"
+"""Table of definitions by id."""
+STATES = "container-states"
+"""Table of states by id: small, so that a start or an exit writes little."""
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One container as it was asked for, with the image's settings merged in.
+
+    `image` is what the request called it, `image_id` what that meant then. `path` and `args` are what is executed.
+    """
+
+    id: ContainerId
+    name: str
+    created_ns: int
+    image: str
+    image_id: ImageId | None
+    config: ContainerConfig
+    host: HostConfig
+    path: str
+    args: tuple[str, ...] = ()
+    mounts: tuple[MountPoint, ...] = ()
+    endpoints: dict[str, EndpointSettings] = {}
+    driver: str = ""
+    hostname: str = ""
+
+
+_encoder = msgspec.json.Encoder()
+_definitions = msgspec.json.Decoder(Definition)
+_states = msgspec.json.Decoder(State)
+
+
+def encode(record: Definition | State) -> bytes:
+    """A record as it is stored."""
+    return _encoder.encode(record)
+
+
+def decode_definition(data: bytes) -> Definition:
+    """A stored definition. Raises msgspec.ValidationError, DecodeError for what this program did not write."""
+    return _definitions.decode(data)
+
+
+def decode_state(data: bytes) -> State:
+    """A stored state."""
+    return _states.decode(data)

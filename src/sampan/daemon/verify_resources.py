@@ -1,0 +1,194 @@
+"""Limits of a create request, judged as Docker judges them: refused, or taken off with a warning where the host lacks the means.
+
+Pure: what the host can do comes in as `Means`.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.spec.host_config import HostConfig
+
+_LEAST_MEMORY = 6 << 20
+_NO_KERNEL = "Your kernel does not support {} or the cgroup is not mounted. {}"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the control groups of this host can limit. `cpus` and `mems` are the lists as the kernel writes them (`0-3,6`)."""
+
+    memory: bool
+    swap: bool
+    reservation: bool
+    swappiness: bool
+    oom_kill_disable: bool
+    pids: bool
+    cpu_shares: bool
+    cpu_quota: bool
+    cpu_realtime: bool
+    cpuset: bool
+    cpu_count: int
+    cpus: str
+    mems: str
+
+
+def check_resources(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
+    """The request as it can be kept here, and the warnings. Raises InvalidParameter, NotImplementedHere."""
+    _refuse_missing(host)
+    changed, warnings = _memory(host, means)
+    changed, more = _cpu(changed, means)
+    _cpuset(changed, means)
+    return changed, warnings + more
+
+
+def _refuse_missing(host: HostConfig) -> None:
+    """Limits that Docker has and this engine does not yet: by name, never in silence."""
+    absent = {
+        "BlkioWeight": host.blkio_weight,
+        "BlkioWeightDevice": host.blkio_weight_device,
+        "BlkioDeviceReadBps": host.blkio_device_read_bps,
+        "BlkioDeviceWriteBps": host.blkio_device_write_bps,
+        "BlkioDeviceReadIOps": host.blkio_device_read_iops,
+        "BlkioDeviceWriteIOps": host.blkio_device_write_iops,
+        "DeviceRequests": host.device_requests,
+        "KernelMemory": host.kernel_memory,
+        "KernelMemoryTCP": host.kernel_memory_tcp,
+    }
+    for name, value in absent.items():
+        if value:
+            raise NotImplementedHere(f"HostConfig.{name} is not implemented yet")
+    for name, value in {"IOMaximumBandwidth": host.io_maximum_bandwidth, "IOMaximumIOps": host.io_maximum_iops}.items():
+        if value:
+            what = "bandwidth" if name.endswith("width") else "IOPs"
+            raise InvalidParameter(f"invalid option: QoS maximum {what} configuration is not supported on linux")
+
+
+def _memory(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
+    warnings: list[str] = []
+    changes: dict[str, object] = {}
+
+    def drop(field: str, value: object, text: str) -> None:
+        changes[field] = value
+        warnings.append(text)
+
+    swappiness = None if host.memory_swappiness == -1 else host.memory_swappiness
+    changes["memory_swappiness"] = swappiness
+    memory, swap, reservation = host.memory, host.memory_swap, host.memory_reservation
+    if memory and memory < _LEAST_MEMORY:
+        raise InvalidParameter("Minimum memory limit allowed is 6MB")
+    if memory and not means.memory:
+        memory, swap = 0, -1
+        drop("memory", 0, _NO_KERNEL.format("memory limit capabilities", "Limitation discarded."))
+    if memory and swap != -1 and not means.swap:
+        swap = -1
+        drop("memory_swap", -1, _NO_KERNEL.format("swap limit capabilities", "Memory limited without swap."))
+    if memory and 0 < swap < memory:
+        raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
+    if not memory and swap > 0:
+        raise InvalidParameter("You should always set the Memory limit when using Memoryswap limit, see usage")
+    if swappiness is not None and not means.swappiness:
+        drop(
+            "memory_swappiness",
+            None,
+            _NO_KERNEL.format("memory swappiness capabilities", "Memory swappiness discarded."),
+        )
+    elif swappiness is not None and not 0 <= swappiness <= 100:
+        raise InvalidParameter(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
+    if reservation and not means.reservation:
+        reservation = 0
+        drop("memory_reservation", 0, _NO_KERNEL.format("memory soft limit capabilities", "Limitation discarded."))
+    if 0 < reservation < _LEAST_MEMORY:
+        raise InvalidParameter("Minimum memory reservation allowed is 6MB")
+    if memory and reservation > memory:
+        raise InvalidParameter("Minimum memory limit can not be less than memory reservation limit, see usage")
+    if host.oom_kill_disable is not None and not means.oom_kill_disable:
+        changes["oom_kill_disable"] = None
+        if host.oom_kill_disable:
+            warnings.append("Your kernel does not support OomKillDisable. OomKillDisable discarded.")
+    elif host.oom_kill_disable and not memory:
+        warnings.append(
+            "OOM killer is disabled for the container, but no memory limit is set, "
+            "this can result in the system running out of resources."
+        )
+    if host.pids_limit is not None and not means.pids:
+        changes["pids_limit"] = None
+        if host.pids_limit > 0:
+            warnings.append(_NO_KERNEL.format("PIDs limit capabilities", "PIDs limit discarded."))
+    # As in Docker, a memory limit alone allows as much swap again.
+    if memory and swap == 0:
+        swap = 2 * memory
+    changes.update(memory=memory, memory_swap=swap, memory_reservation=reservation)
+    return msgspec.structs.replace(host, **changes), warnings
+
+
+def _cpu(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
+    warnings: list[str] = []
+    changes: dict[str, object] = {}
+    if host.nano_cpus > 0 and host.cpu_period > 0:
+        raise InvalidParameter("Conflicting options: Nano CPUs and CPU Period cannot both be set")
+    if host.nano_cpus > 0 and host.cpu_quota > 0:
+        raise InvalidParameter("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
+    if host.nano_cpus > 0 and not means.cpu_quota:
+        raise InvalidParameter(
+            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted"
+        )
+    if not 0 <= host.nano_cpus <= means.cpu_count * 10**9:
+        count = means.cpu_count
+        raise InvalidParameter(f"range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available")
+    if host.cpu_shares < 0:
+        raise InvalidParameter(f"invalid CPU shares ({host.cpu_shares}): value must be a positive integer")
+    if host.cpu_shares and not means.cpu_shares:
+        changes["cpu_shares"] = 0
+        warnings.append(_NO_KERNEL.format("CPU shares", "Shares discarded."))
+    if (host.cpu_period or host.cpu_quota) and not means.cpu_quota:
+        changes.update(cpu_period=0, cpu_quota=0)
+        warnings.append("Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.")
+    elif host.cpu_period and not 1000 <= host.cpu_period <= 1_000_000:
+        raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    elif 0 < host.cpu_quota < 1000:
+        raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if host.cpu_percent > 0:
+        changes["cpu_percent"] = 0
+        warnings.append("linux does not support CPU percent. Percent discarded.")
+    if host.cpu_count:
+        raise InvalidParameter("invalid option: CPU count is not supported on linux")
+    if (host.cpu_realtime_period or host.cpu_realtime_runtime) and not means.cpu_realtime:
+        raise InvalidParameter("kernel does not support CPU real-time scheduler")
+    if 0 < host.cpu_realtime_period < host.cpu_realtime_runtime:
+        raise InvalidParameter("cpu real-time runtime cannot be higher than cpu real-time period")
+    return msgspec.structs.replace(host, **changes), warnings
+
+
+def _cpuset(host: HostConfig, means: Means) -> None:
+    if not (host.cpuset_cpus or host.cpuset_mems):
+        return
+    if not means.cpuset:
+        raise InvalidParameter("cpusets cannot be set: the cpuset controller is not mounted")
+    for asked, there, what, kind in (
+        (host.cpuset_cpus, means.cpus, "CPUs", "cpus"),
+        (host.cpuset_mems, means.mems, "memory nodes", "mems"),
+    ):
+        try:
+            wanted = parse_list(asked)
+        except ValueError as error:
+            raise InvalidParameter(f"Invalid value {asked} for cpuset {kind}: {error}") from error
+        if not wanted <= parse_list(there):
+            raise InvalidParameter(f"Requested {what} are not available - requested {asked}, available: {there}")
+
+
+_MOST_CPUS = 8192
+
+
+def parse_list(text: str) -> set[int]:
+    """A list as the kernel writes them, `0-3,6`. Raises ValueError."""
+    found: set[int] = set()
+    for part in filter(None, text.strip().split(",")):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"invalid format: {part}")
+        low, high = int(first), int(last or first)
+        if high < low or high >= _MOST_CPUS:
+            raise ValueError(f"invalid range: {part}")
+        found.update(range(low, high + 1))
+    return found
