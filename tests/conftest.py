@@ -9,7 +9,7 @@ import pytest
 
 from tests import leaks
 from tests import requires as features
-from tests.daemons import Docker, Sampan, running_sampan
+from tests.daemons import Docker, Sampan, running_docker, running_sampan
 
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 TALLY = Path(__file__).parent.parent / ".build" / "skips.txt"
@@ -79,10 +79,6 @@ def engine() -> Iterator[Sampan]:
 @pytest.fixture(scope="module")
 def peer() -> Iterator[Docker]:
     """Debian's dockerd beside it, with the same image loaded."""
-    docker = Docker()
-    try:
-        docker.start()
-        docker.load_busybox()
-        yield docker
-    finally:
-        docker.remove()
+    with running_docker() as started:
+        started.load_busybox()
+        yield started

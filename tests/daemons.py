@@ -257,6 +257,17 @@ def running_sampan(*flags: str) -> Iterator[Sampan]:
     assert left == [], f"left behind by the engine of {sampan.directory}"
 
 
+@contextmanager
+def running_docker(*flags: str) -> Iterator[Docker]:
+    """A started dockerd without images, removed on leaving."""
+    docker = Docker()
+    try:
+        docker.start(*flags)
+        yield docker
+    finally:
+        docker.remove()
+
+
 def scrubbed_environment() -> dict[str, str]:
     """The environment without anyone's Docker settings, with the programs of /usr/sbin and this tree's package."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "SAMPAN_", "COMPOSE_"))}
