@@ -52,10 +52,17 @@ def _members(path: str, value: object) -> Iterable[str]:
             name = normalised(key) if re.fullmatch(r"[0-9a-f]{64}", key) else key
             yield from _members(f"{path}.{name}", value[key])
     elif isinstance(value, list) and value and not all(isinstance(one, str) for one in value):
-        for position, one in enumerate(value):
+        for position, one in enumerate(sorted(value, key=_place)):
             yield from _members(f"{path}[{position}]", one)
     else:
+        if path == ".HostConfig.Binds" and isinstance(value, list):
+            value = sorted(value)  # Docker's command sends them in any order
         yield f"{path or '.'} = {normalised(json.dumps(value, ensure_ascii=False, sort_keys=True))}"
+
+
+def _place(member: object) -> str:
+    """Mounts come in any order; everything else stays as it is."""
+    return str(member["Destination"]) if isinstance(member, dict) and "Destination" in member else ""
 
 
 def sections(content: bytes) -> list[str]:
