@@ -1,0 +1,253 @@
+"""What the routes need of the daemon: one Protocol per resource. The daemon implements them; they meet in its main module.
+
+Every method raises the kinds of `sampan.errors`, in Docker's wording; names come as the client wrote them. A coroutine
+is cancelled when its client has gone: what must be carried through regardless is the implementation's to shield. Arguments
+are those of `sampan.spec.requests`, answers the documents of `sampan.spec`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sampan.spec import containers as c
+from sampan.spec import images as i
+from sampan.spec import requests as r
+from sampan.spec import system as s
+from sampan.spec import volumes as v
+from sampan.spec.events import Message
+from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
+from sampan.spec.explain import ExplainedStep
+from sampan.spec.networks import Network
+
+LogRecord = tuple[int, bytes]
+"""1 (standard output) or 2 (standard error), and the line as it is to be sent, timestamp and newline included."""
+
+
+class Attachable(Protocol):
+    """A container or exec that was checked and can take a client's connection. Making one changes nothing yet."""
+
+    @property
+    def tty(self) -> bool:
+        """Whether it has a terminal: its stream is then raw."""
+        ...
+
+    async def take(self, connection: r.Hijacked) -> None:
+        """Hand the connection over (an exec starts only now). From here on every fault is written to the connection.
+
+        Returns when the daemon's part is done; the connection may live much longer. Closes it in any case.
+        """
+        ...
+
+
+class LogStream(Protocol):
+    """Log lines to send; `records` yields batches as they come, and ends."""
+
+    @property
+    def tty(self) -> bool:
+        """Whether the container has a terminal: lines are then sent without frames."""
+        ...
+
+    def records(self) -> AsyncIterator[Sequence[LogRecord]]:
+        """The batches. Closed (`aclose`) when the client has gone."""
+        ...
+
+
+class Containers(Protocol):
+    """Life and death of containers."""
+
+    async def create(self, request: c.CreateRequest, name: str, platform: str) -> c.CreateResponse:
+        """Make a container, not started. `name` "" asks for a random one, `platform` "" for the host's."""
+        ...
+
+    async def inspect(self, name: str, size: bool) -> c.ContainerInspect:
+        """Everything about one container; with `size` the bytes it takes."""
+        ...
+
+    async def list(self, options: r.ContainerListOptions) -> Sequence[c.ContainerSummary]:
+        """Containers, newest first."""
+        ...
+
+    async def start(self, name: str, explain: bool) -> None:
+        """Start it. Raises NotModified where it runs. With `explain` the steps are kept for `steps`."""
+        ...
+
+    async def steps(self, name: str) -> Sequence[ExplainedStep]:
+        """What the last explained start did; empty where there was none."""
+        ...
+
+    async def stop(self, name: str, signal: str, timeout: int | None) -> None:
+        """Stop it; `signal` "" and `timeout` None (seconds) are the container's own. Raises NotModified where it is stopped."""
+        ...
+
+    async def restart(self, name: str, signal: str, timeout: int | None) -> None:
+        """Stop it where it runs, and start it."""
+        ...
+
+    async def kill(self, name: str, signal: str) -> None:
+        """Send a signal by name or number; "" is SIGKILL."""
+        ...
+
+    async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
+        """Begin to wait. The container is known and watched when this returns; the awaitable ends with the condition."""
+        ...
+
+    async def logs(self, name: str, options: r.LogOptions) -> LogStream:
+        """The container's log."""
+        ...
+
+    async def attach(self, name: str, options: r.AttachOptions) -> Attachable:
+        """Check that a client can attach (it may come before the start, and is then held until it)."""
+        ...
+
+    async def resize(self, name: str, rows: int, columns: int) -> None:
+        """Set the size of the terminal."""
+        ...
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Give it another name."""
+        ...
+
+    async def remove(self, name: str, options: r.RemoveOptions) -> None:
+        """Remove it."""
+        ...
+
+    async def prune(self, filters: r.Filters) -> c.ContainersPruneReport:
+        """Remove all stopped containers that match."""
+        ...
+
+
+class Execs(Protocol):
+    """More processes in running containers."""
+
+    async def create(self, container: str, request: ExecCreateRequest) -> ExecCreateResponse:
+        """Prepare one; nothing runs yet."""
+        ...
+
+    async def inspect(self, exec_id: str) -> ExecInspect:
+        """How it stands."""
+        ...
+
+    async def start(self, exec_id: str, request: ExecStartRequest) -> Attachable:
+        """Check that it can start; `take` starts it with the client's streams."""
+        ...
+
+    async def start_detached(self, exec_id: str, request: ExecStartRequest) -> None:
+        """Start it without streams; returns when the program has been executed."""
+        ...
+
+    async def resize(self, exec_id: str, rows: int, columns: int) -> None:
+        """Set the size of its terminal."""
+        ...
+
+
+class Images(Protocol):
+    """The local images. Streams of progress end by raising where the work fails."""
+
+    async def list(self, options: r.ImageListOptions) -> Sequence[i.ImageSummary]:
+        """Images, newest first."""
+        ...
+
+    async def inspect(self, name: str, manifests: bool, platform: str) -> i.ImageInspect:
+        """Everything about one image."""
+        ...
+
+    async def history(self, name: str, platform: str) -> Sequence[i.HistoryItem]:
+        """How it came to be, newest step first."""
+        ...
+
+    def load(self, archive: AsyncIterator[bytes], quiet: bool, platform: str) -> AsyncIterator[i.Progress]:
+        """Take in a docker or OCI archive."""
+        ...
+
+    def import_archive(self, archive: AsyncIterator[bytes], options: r.ImportOptions) -> AsyncIterator[i.Progress]:
+        """Make an image of one layer from a root file system's tar."""
+        ...
+
+    def import_url(self, url: str, options: r.ImportOptions) -> AsyncIterator[i.Progress]:
+        """The same, from an address."""
+        ...
+
+    async def tag(self, name: str, repository: str, tag: str) -> None:
+        """Give an image one more name; `tag` "" is latest."""
+        ...
+
+    async def remove(self, name: str, force: bool, prune: bool) -> Sequence[i.DeleteItem]:
+        """Take a name away, and the image with its last name; `prune` removes parents without a name too."""
+        ...
+
+    async def save(self, names: Sequence[str], platform: str) -> AsyncIterator[bytes]:
+        """A docker archive of the images. What is wrong with the names is raised before the first byte."""
+        ...
+
+    async def prune(self, filters: r.Filters) -> i.ImagesPruneReport:
+        """Remove images that nothing uses."""
+        ...
+
+
+class Volumes(Protocol):
+    """Named volumes."""
+
+    async def list(self, filters: r.Filters) -> v.VolumeList:
+        """Volumes, and warnings of their drivers."""
+        ...
+
+    async def create(self, request: v.VolumeCreateRequest) -> v.Volume:
+        """Make one, or return the one of that name."""
+        ...
+
+    async def inspect(self, name: str) -> v.Volume:
+        """One volume."""
+        ...
+
+    async def remove(self, name: str, force: bool) -> None:
+        """Remove it; with `force` a volume that does not exist is no fault."""
+        ...
+
+    async def prune(self, filters: r.Filters) -> v.VolumesPruneReport:
+        """Remove volumes that nothing uses (anonymous ones, unless `all=true` is among the filters)."""
+        ...
+
+
+class Networks(Protocol):
+    """Networks that exist."""
+
+    async def list(self, filters: r.Filters) -> Sequence[Network]:
+        """Networks, without their containers."""
+        ...
+
+    async def inspect(self, name: str, scope: str) -> Network:
+        """One network, with its containers."""
+        ...
+
+
+class System(Protocol):
+    """The daemon about itself. `version` is answered by the API with what this gives; API versions are filled in there."""
+
+    async def version(self) -> s.Version:
+        """Who is speaking."""
+        ...
+
+    async def info(self) -> s.Info:
+        """The daemon, its host and what it can do."""
+        ...
+
+
+class Events(Protocol):
+    """What happens."""
+
+    def subscribe(self, options: r.EventOptions) -> AsyncIterator[Message]:
+        """Events from the past (`since`) and on as they come. Subscribed when this returns, not at the first step."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Everything the routes call."""
+
+    containers: Containers
+    execs: Execs
+    images: Images
+    volumes: Volumes
+    networks: Networks
+    system: System
+    events: Events

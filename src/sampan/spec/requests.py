@@ -1,0 +1,111 @@
+"""Arguments of the daemon's use-cases as the API hands them over: parsed, typed, free of HTTP.
+
+Names of containers, images and networks come as the client wrote them; times are nanoseconds since the epoch.
+"""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Filters = Mapping[str, tuple[str, ...]]
+"""`filters` of a request: for each key the values, any of which may match. Unknown keys are the use-case's to refuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hijacked:
+    """A client's connection that is no longer HTTP: the response's head is written, the daemon reads and writes no more.
+
+    `sock` belongs to the receiver, who closes it; it is non-blocking. `pending` is what the client had sent behind its
+    request: input that comes before anything read from `sock`. `upgraded` tells whether the client asked for an upgrade
+    (101) or takes a bare 200.
+    """
+
+    sock: socket.socket
+    pending: bytes = b""
+    upgraded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AttachOptions:
+    """`logs` replays what was written before; `stream` goes on with what comes; without it the streams are not followed."""
+
+    stream: bool = False
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    logs: bool = False
+    detach_keys: str | None = None
+    """In the client's notation (`ctrl-p,ctrl-q`); None for the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """Which log lines to send. `tail` None is all of them; `since` and `until` in nanoseconds, None for no bound."""
+
+    stdout: bool = False
+    stderr: bool = False
+    follow: bool = False
+    since: int | None = None
+    until: int | None = None
+    timestamps: bool = False
+    details: bool = False
+    tail: int | None = None
+
+
+class WaitCondition(StrEnum):
+    """What `wait` waits for."""
+
+    NOT_RUNNING = "not-running"
+    NEXT_EXIT = "next-exit"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerListOptions:
+    """`limit` above 0 gives the latest containers, running or not; `size` asks for SizeRw and SizeRootFs."""
+
+    all: bool = False
+    limit: int = -1
+    size: bool = False
+    filters: Filters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOptions:
+    """`force` kills first; `volumes` removes anonymous volumes too; `link` removes only the link of that name."""
+
+    force: bool = False
+    volumes: bool = False
+    link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventOptions:
+    """`since` replays from then on; `until` ends the stream at that time; None for no bound."""
+
+    since: int | None = None
+    until: int | None = None
+    filters: Filters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageListOptions:
+    """`all` includes intermediate images; `shared_size`, `digests`, `manifests` ask for costlier members."""
+
+    all: bool = False
+    shared_size: bool = False
+    digests: bool = False
+    manifests: bool = False
+    filters: Filters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """`repository` and `tag` name the new image (both may be empty); `changes` are Dockerfile instructions."""
+
+    repository: str = ""
+    tag: str = ""
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    platform: str = ""
