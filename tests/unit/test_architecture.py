@@ -120,7 +120,11 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("os.environ", "os.environb", "os.getenv", "os.putenv"),
         ("cli/", "client/context.py", "cli_main.py", "daemon_main.py", "crashpoints.py"),
     ),
-    "subprocess": (("subprocess", "os.fork", "os.posix_spawn", "pty.fork"), ("runtime/",)),
+    # Beside the runtime: layers are unpacked by a jailed child, features are probed in one, the command starts a daemon.
+    "subprocess": (
+        ("subprocess", "os.fork", "os.posix_spawn", "pty.fork"),
+        ("runtime/", "snapshots/jail.py", "host/", "cli/daemon_start.py"),
+    ),
     "threads-before-fork": (("multiprocessing", "concurrent.futures.process"), ()),
 }
 
