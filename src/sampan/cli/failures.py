@@ -24,7 +24,9 @@ class Exit(Exception):  # noqa: N818 - not a fault of the program: it says how t
 class UsageError(Exception):
     """The command line is wrong. `path` is the command as typed ("container ls"), `usage` its synopsis."""
 
-    def __init__(self, message: str, path: str = "", usage: str = "", code: int = ENGINE_FAILED, see: str = "Run") -> None:
+    def __init__(
+        self, message: str, path: str = "", usage: str = "", code: int = ENGINE_FAILED, see: str = "Run"
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.path = path
@@ -34,7 +36,10 @@ class UsageError(Exception):
 
     def __str__(self) -> str:
         typed = f"{PROGRAM} {self.path}".rstrip()
-        return f"{self.message}\n\nUsage:  {typed} {self.usage}".rstrip() + f"\n\n{self.see} '{typed} --help' for more information"
+        return (
+            f"{self.message}\n\nUsage:  {typed} {self.usage}".rstrip()
+            + f"\n\n{self.see} '{typed} --help' for more information"
+        )
 
 
 def with_help(message: str, path: str) -> str:

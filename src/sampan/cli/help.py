@@ -138,5 +138,3 @@ def _wrapped(text: str, room: int) -> list[str]:
         else:
             lines[-1] = joined
     return lines
-
-

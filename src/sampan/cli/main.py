@@ -132,5 +132,3 @@ def _forget_stdout() -> None:
     null = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(null, 1)
     os.close(null)
-
-

@@ -58,7 +58,17 @@ class Command:
     `completes` says what the words are: "container", "running", "stopped", "image", "volume", "network", "file" or "".
     """
 
-    __slots__ = ("action", "at_least", "at_most", "completes", "examples", "interspersed", "options", "summary", "usage")
+    __slots__ = (
+        "action",
+        "at_least",
+        "at_most",
+        "completes",
+        "examples",
+        "interspersed",
+        "options",
+        "summary",
+        "usage",
+    )
 
     def __init__(
         self,

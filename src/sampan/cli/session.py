@@ -58,7 +58,9 @@ class Session:
 
     def unconnected(self) -> Engine:
         """The daemon before a first word was spoken, for commands that show something without one."""
-        extra = [(name, value) for name, value in object_of(self.config, "HttpHeaders").items() if isinstance(value, str)]
+        extra = [
+            (name, value) for name, value in object_of(self.config, "HttpHeaders").items() if isinstance(value, str)
+        ]
         return Engine(self.address, self.given.environ.get("DOCKER_API_VERSION", ""), extra)
 
     def _meet(self, engine: Engine) -> None:

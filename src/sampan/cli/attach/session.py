@@ -37,9 +37,7 @@ class Streams:
             raise Exit(1, "the input device is not a TTY")
 
 
-def carry(
-    engine: Engine, wire: Wire, streams: Streams, target: str, signal_target: str = "", until: int = -1
-) -> bool:
+def carry(engine: Engine, wire: Wire, streams: Streams, target: str, signal_target: str = "", until: int = -1) -> bool:
     """Carry the streams of `wire` to their end (True), or until the detach keys are typed (False).
 
     `target` is the API path that window sizes go to ("/containers/ID", "/exec/ID"); signals that this process gets are
@@ -63,9 +61,7 @@ def _detector(keys: str) -> DetachDetector:
     return DetachDetector(parse_keys(keys or DEFAULT_KEYS))
 
 
-def _with_terminal(
-    engine: Engine, pump: Pump, target: str, signal_target: str, typed: bool, on_terminal: bool
-) -> bool:
+def _with_terminal(engine: Engine, pump: Pump, target: str, signal_target: str, typed: bool, on_terminal: bool) -> bool:
     from sampan.cli.attach.signals import FORWARDED, SIGWINCH, SignalPipe
 
     def on_signal(number: int) -> None:

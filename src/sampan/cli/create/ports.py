@@ -54,9 +54,7 @@ def _expand(text: str) -> list[tuple[str, str, str]]:
             raise ValueError(f"invalid ranges specified for container and host Ports: {container} and {host}")
         # one container port on the first free one of a range: the daemon chooses
         return [(f"{first}/{protocol}", address, f"{host_first}-{host_last}")]
-    return [
-        (f"{port}/{protocol}", address, str(host_first + port - first)) for port in range(first, last + 1)
-    ]
+    return [(f"{port}/{protocol}", address, str(host_first + port - first)) for port in range(first, last + 1)]
 
 
 def _split(body: str) -> tuple[str, str, str]:

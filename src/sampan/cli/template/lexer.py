@@ -132,7 +132,11 @@ def _token(inner: str, at: int, spaced: bool) -> tuple[Token, int]:
         return _word(inner, at, "variable", spaced, "_", 1)
     if letter.isalpha() or letter == "_":
         return _word(inner, at, "name", spaced, "_")
-    raise TemplateError(f":1: unexpected {_shown(letter)} in operand" if letter in "{}" else f":1: unrecognized character in action: {_rune(letter)}")
+    raise TemplateError(
+        f":1: unexpected {_shown(letter)} in operand"
+        if letter in "{}"
+        else f":1: unrecognized character in action: {_rune(letter)}"
+    )
 
 
 def _shown(letter: str) -> str:

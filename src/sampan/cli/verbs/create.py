@@ -28,7 +28,7 @@ def container_body(session: Session, parsed: Parsed) -> Document:
     if pull not in _PULLS:
         raise Exit(
             ENGINE_FAILED,
-            with_help(f"invalid pull option: '{pull}': must be one of \"always\", \"missing\" or \"never\"", verb),
+            with_help(f'invalid pull option: \'{pull}\': must be one of "always", "missing" or "never"', verb),
         )
     try:
         return create_body(parsed, session.given.environ, _proxies(session, parsed))
@@ -117,7 +117,11 @@ def _lacks_image(refusal: RefusedByDaemon) -> bool:
 
 def with_tag(reference: str) -> str:
     """The name as a person writes it, ":latest" added where it has neither tag nor digest."""
-    short = reference.removeprefix("docker.io/").removeprefix("library/") if reference.startswith("docker.io/") else reference
+    short = (
+        reference.removeprefix("docker.io/").removeprefix("library/")
+        if reference.startswith("docker.io/")
+        else reference
+    )
     last = short.rpartition("/")[2]
     return short if ":" in last or "@" in short else f"{short}:latest"
 

@@ -1,0 +1,100 @@
+"""Listings as `--format` asks for them: a table, a table of chosen fields, one line of JSON or of a template for each row."""
+
+from __future__ import annotations
+
+from sampan.cli.failures import Exit
+from sampan.cli.output.columns import align_text
+from sampan.cli.template.values import Row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.cli.session import Session
+
+HELP = 'How to print it: "table", "table TEMPLATE", "json", or a Go template, e.g. \'{{.ID}} {{.Names}}\''
+
+
+class Headings:
+    """Heading texts by field. A template's `.Label "a.b-c"` gets the heading "b c", as Docker has it."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.texts = texts
+
+    def row(self) -> Row:
+        """The headings as something a template can be carried out on."""
+        fields = {name: (lambda text=text: text) for name, text in self.texts.items()}
+        return Row("formatter.SubHeaderContext", fields, {"Label": _label_heading})
+
+
+def _label_heading(name: str) -> str:
+    return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
+
+
+def print_rows(session: Session, form: str, columns: tuple[str, ...], headings: Headings, rows: list[Row]) -> None:
+    """Write `rows` in the form that --format names; `columns` are those of the plain table."""
+    if form in ("", "table"):
+        _plain_table(session, columns, headings, rows)
+        return
+    from sampan.cli.output.go_json import marshal
+
+    if form == "json":
+        for row in rows:
+            session.say(marshal(row.document()))
+        return
+    _by_template(session, form, headings, rows)
+
+
+def _plain_table(session: Session, columns: tuple[str, ...], headings: Headings, rows: list[Row]) -> None:
+    from sampan.cli.output.columns import align
+
+    cells = [[headings.texts[name] for name in columns]]
+    cells += [[_cell(row, name) for name in columns] for row in rows]
+    lines = align(cells)
+    if session.colours():
+        lines[0] = f"\x1b[1m{lines[0]}\x1b[0m"
+    session.say("\n".join(lines))
+
+
+def _cell(row: Row, name: str) -> str:
+    value = row.field(name, [])
+    return value if isinstance(value, str) else str(value)
+
+
+def _by_template(session: Session, form: str, headings: Headings, rows: list[Row]) -> None:
+    from sampan.cli.template.evaluate import Template, TemplateError
+    from sampan.cli.template.functions import HEADING_FUNCTIONS
+
+    is_table = form.startswith("table")
+    source = form.removeprefix("table").strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+    try:
+        template = Template(source)
+        lines = [template.render(row) for row in rows]
+        if is_table:
+            heading = template.render(headings.row(), HEADING_FUNCTIONS)
+            session.say(align_text("\n".join([heading, *lines])))
+            return
+    except TemplateError as error:
+        raise Exit(1, f"template parsing error: {error}") from error
+    for line in lines:
+        session.say(line)
+
+
+def truncated(identifier: str) -> str:
+    """The 12 digits that people use; a digest's algorithm is left away."""
+    bare = identifier.partition(":")[2] or identifier
+    return bare[:12]
+
+
+def ellipsis(text: str, width: int) -> str:
+    """At most `width` columns, the last one "…" where something was cut."""
+    from sampan.cli.output.columns import width_of
+
+    if width_of(text) <= width:
+        return text
+    out = ""
+    used = 0
+    for letter in text:
+        used += width_of(letter)
+        if used > width - 1:
+            break
+        out += letter
+    return out + "…"

@@ -1,0 +1,241 @@
+"""A parsed template and a value make text."""
+
+from __future__ import annotations
+
+from sampan.cli.template.functions import FUNCTIONS
+from sampan.cli.template.lexer import TemplateError
+from sampan.cli.template.parser import Node, Operand, Pipeline, Tree, parse
+from sampan.cli.template.values import Row, is_true, look_up, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sampan.cli.template.functions import Function
+    from sampan.cli.template.values import Thing
+
+MAX_OUTPUT = 64 * 1024 * 1024
+MAX_DEPTH = 100
+
+
+class _Break(Exception):  # noqa: N818 - control flow of {{break}}
+    pass
+
+
+class _Continue(Exception):  # noqa: N818 - control flow of {{continue}}
+    pass
+
+
+class Template:
+    """A template, ready to be carried out any number of times. TemplateError where it is malformed or does not fit."""
+
+    def __init__(self, source: str) -> None:
+        try:
+            self._tree: Tree = parse(source)
+        except TemplateError as error:
+            raise TemplateError(f"template: {error}") from None
+
+    def render(self, data: Thing, functions: dict[str, Function] | None = None) -> str:
+        """The text for `data`."""
+        run = _Run(self._tree, data, functions or FUNCTIONS)
+        try:
+            run.body(self._tree.body, data)
+        except (_Break, _Continue):
+            raise TemplateError("template: :1: {{break}} outside {{range}}") from None
+        return "".join(run.out)
+
+
+class _Run:
+    def __init__(self, tree: Tree, data: Thing, functions: dict[str, Function]) -> None:
+        self._tree = tree
+        self._functions = functions
+        self._scopes: list[dict[str, Thing]] = [{"": data}]
+        self._depth = 0
+        self.out: list[str] = []
+
+    # ---- bodies
+
+    def body(self, nodes: list[Node], dot: Thing) -> None:
+        self._scopes.append({})
+        try:
+            for node in nodes:
+                self._node(node, dot)
+        finally:
+            self._scopes.pop()
+
+    def _node(self, node: Node, dot: Thing) -> None:
+        if node.kind == "text":
+            self.out.append(node.text)
+        elif node.kind == "action":
+            self._action(node, dot)
+        elif node.kind in ("if", "with"):
+            assert node.pipeline is not None
+            self._scopes.append({})
+            value = self._pipeline(node.pipeline, dot)
+            if is_true(value):
+                self.body(node.body, dot if node.kind == "if" else value)
+            else:
+                self.body(node.otherwise, dot)
+            self._scopes.pop()
+        elif node.kind == "range":
+            self._range(node, dot)
+        elif node.kind == "break":
+            raise _Break
+        elif node.kind == "continue":
+            raise _Continue
+        else:
+            self._template(node, dot)
+
+    def _action(self, node: Node, dot: Thing) -> None:
+        assert node.pipeline is not None
+        value = self._pipeline(node.pipeline, dot)
+        if not node.pipeline.targets:
+            self.out.append(shown(value, _last_field(node.pipeline)))
+
+    def _template(self, node: Node, dot: Thing) -> None:
+        if node.text not in self._tree.defined:
+            raise _failed(f'template "{node.text}" not defined', node.text)
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _failed("exceeded maximum template depth", node.text)
+        value = self._pipeline(node.pipeline, dot) if node.pipeline is not None else None
+        outer, self._scopes = self._scopes, [{"": value}]
+        self.body(self._tree.defined[node.text], value)
+        self._scopes = outer
+        self._depth -= 1
+
+    def _range(self, node: Node, dot: Thing) -> None:
+        assert node.pipeline is not None
+        pipeline = Pipeline(node.pipeline.commands, [], False)
+        found = list(_items(self._pipeline(pipeline, dot)))
+        if not found:
+            self.body(node.otherwise, dot)
+        for key, value in found:
+            targets = node.pipeline.targets
+            self._scopes.append({})
+            if len(targets) == 2:
+                self._scopes[-1][targets[0]] = key
+            if targets:
+                self._scopes[-1][targets[-1]] = value
+            try:
+                self.body(node.body, value)
+            except _Break:
+                return
+            except _Continue:
+                continue
+            finally:
+                self._scopes.pop()
+
+    # ---- values
+
+    def _pipeline(self, pipeline: Pipeline, dot: Thing) -> Thing:
+        value: Thing = None
+        for position, command in enumerate(pipeline.commands):
+            value = self._command(command, dot, [value] if position else [])
+        for target in pipeline.targets:
+            self._assign(target, value, pipeline.declares)
+        return value
+
+    def _assign(self, name: str, value: Thing, declares: bool) -> None:
+        if declares:
+            self._scopes[-1][name] = value
+            return
+        for scope in reversed(self._scopes):
+            if name in scope:
+                scope[name] = value
+                return
+        raise TemplateError(f'template: :1: undefined variable "${name}"')
+
+    def _command(self, command: list[Operand], dot: Thing, piped: list[Thing]) -> Thing:
+        first, rest = command[0], command[1:]
+        try:
+            if first.kind == "name":
+                return self._fields(self._call(first.name, rest, dot, piped), first.fields, [])
+            arguments = [self._operand(operand, dot) for operand in rest] + piped
+            if arguments and not first.fields:
+                raise TemplateError(f"can't give argument to non-function {_shown_operand(first)}")
+            return self._operand(first, dot, arguments)
+        except TemplateError as error:
+            raise _failed(str(error), _shown_operand(first)) from None
+
+    def _call(self, name: str, operands: list[Operand], dot: Thing, piped: list[Thing]) -> Thing:
+        if name in ("and", "or"):
+            return self._short_circuit(name, operands, dot, piped)
+        function = self._functions.get(name)
+        if function is None:
+            raise TemplateError(f'template: :1: function "{name}" not defined')
+        arguments = [self._operand(operand, dot) for operand in operands] + piped
+        try:
+            return function(*arguments)
+        except TypeError as error:
+            raise TemplateError(f"wrong number of args for {name}: got {len(arguments)}") from error
+
+    def _short_circuit(self, name: str, operands: list[Operand], dot: Thing, piped: list[Thing]) -> Thing:
+        value: Thing = None
+        for operand in operands:
+            value = self._operand(operand, dot)
+            if is_true(value) == (name == "or"):
+                return value
+        return piped[0] if piped else value
+
+    def _operand(self, operand: Operand, dot: Thing, arguments: list[Thing] | None = None) -> Thing:
+        value: Thing
+        if operand.kind == "dot":
+            value = dot
+        elif operand.kind == "variable":
+            value = self._variable(operand.name)
+        elif operand.kind == "literal":
+            value = operand.value
+        elif operand.kind == "nil":
+            raise TemplateError("nil is not a command")
+        elif operand.kind == "pipeline":
+            assert operand.pipeline is not None
+            value = self._pipeline(operand.pipeline, dot)
+        else:
+            value = self._call(operand.name, [], dot, [])
+        return self._fields(value, operand.fields, arguments or [])
+
+    def _fields(self, value: Thing, fields: list[str], arguments: list[Thing]) -> Thing:
+        for position, name in enumerate(fields):
+            value = look_up(value, name, arguments if position == len(fields) - 1 else [])
+        return value
+
+    def _variable(self, name: str) -> Thing:
+        for scope in reversed(self._scopes):
+            if name in scope:
+                return scope[name]
+        raise TemplateError(f'template: :1: undefined variable "${name}"')
+
+
+def _items(value: Thing) -> Iterator[tuple[Thing, Thing]]:
+    if isinstance(value, list):
+        yield from enumerate(value)
+    elif isinstance(value, dict):
+        for key in sorted(value):
+            yield key, value[key]
+    elif isinstance(value, int) and not isinstance(value, bool):
+        for number in range(min(value, 1_000_000)):
+            yield number, number
+    elif value is not None:
+        raise _failed(f"range can't iterate over {shown(value)}", "range")
+
+
+def _last_field(pipeline: Pipeline) -> str:
+    first = pipeline.commands[-1][0]
+    return first.fields[-1] if len(pipeline.commands) == 1 and first.fields and first.kind != "name" else ""
+
+
+def _shown_operand(operand: Operand) -> str:
+    head = {"dot": "" if operand.fields else ".", "variable": f"${operand.name}"}.get(operand.kind, operand.name)
+    if operand.kind == "literal":
+        head = shown(operand.value)
+    return head + "".join(f".{name}" for name in operand.fields)
+
+
+def _failed(message: str, where: str) -> TemplateError:
+    if message.startswith("template: "):
+        return TemplateError(message)
+    return TemplateError(f'template: :1: executing "" at <{where}>: {message}')
+
+
+__all__ = ["Row", "Template", "TemplateError"]
