@@ -1,7 +1,7 @@
 """Connects a container to its bridge: the launcher's side of a network, in as few system calls as it takes.
 
     in the host's namespace                in the container's
-    create_veth(plan, pid) ───────────────▶ configure_inside(plan, proc_sys)      a cold start
+    create_veth(plan, pid) ───────────────▶ configure_inside(plan, proc)      a cold start
     create_veth(slot plan, pid) ──────────▶ park_inside(…) … claim_inside(plan)   a warm slot
                                             lo_up()                               network none
 
@@ -82,13 +82,13 @@ def create_veth(plan: dict[str, Any], pid: int, route: Netlink | None = None) ->
         route.request_all([rtnetlink.isolated_message(socket.if_nametoindex(name))])
 
 
-def configure_inside(plan: dict[str, Any], proc_sys: int) -> Inside:
+def configure_inside(plan: dict[str, Any], proc: int) -> Inside:
     """Loopback up, the link's address, the link up, the default route: the cold start's half inside.
 
-    To be run in the container's namespace. `proc_sys` is a descriptor of a /proc/sys directory (of any procfs: the files
-    below `net` are those of the caller's namespace).
+    To be run in the container's namespace. `proc` is a descriptor of a procfs's root, attached or not (whichever:
+    the files below `sys/net` are those of the caller's namespace).
     """
-    _settle_sysctls(plan["name"], proc_sys)
+    _settle_sysctls(plan["name"], proc)
     inside = Inside(plan["name"])
     try:
         inside.route.request_all(
@@ -105,9 +105,9 @@ def configure_inside(plan: dict[str, Any], proc_sys: int) -> Inside:
     return inside
 
 
-def park_inside(name: str, proc_sys: int) -> Inside:
+def park_inside(name: str, proc: int) -> Inside:
     """Loopback and the link up, without an address: a warm slot's half inside. Arguments as for `configure_inside`."""
-    _settle_sysctls(name, proc_sys)
+    _settle_sysctls(name, proc)
     inside = Inside(name)
     try:
         inside.route.request_all([rtnetlink.up_message(_LOOPBACK), rtnetlink.up_message(inside.index)])
@@ -139,14 +139,14 @@ def _default_route(plan: dict[str, Any]) -> tuple[Message, ...]:
     return (rtnetlink.default_route_message(socket.inet_aton(gateway)),) if gateway else ()
 
 
-def _settle_sysctls(name: str, proc_sys: int) -> None:
+def _settle_sysctls(name: str, proc: int) -> None:
     """What must hold before the link `name` comes up."""
     try:
-        _write(proc_sys, f"net/ipv6/conf/{name}/disable_ipv6", b"1")
+        _write(proc, f"sys/net/ipv6/conf/{name}/disable_ipv6", b"1")
     except OSError as error:
         if error.errno != errno.ENOENT:  # a kernel without IPv6, or started with ipv6.disable=1
             raise
-    _write(proc_sys, f"net/ipv4/conf/{name}/arp_notify", b"1")
+    _write(proc, f"sys/net/ipv4/conf/{name}/arp_notify", b"1")
 
 
 def _write(directory: int, path: str, value: bytes) -> None:
