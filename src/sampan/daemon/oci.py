@@ -5,7 +5,7 @@ containers whose namespaces are shared, the mounts with their sources found).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sampan.daemon import environment
 from sampan.daemon.config_values import Ulimit

@@ -1,0 +1,143 @@
+"""What the use-cases need of images, volumes and networks: Protocols, implemented by thin adapters beside them.
+
+They keep the verbs free of how layers lie on disk or packets find their way, and let them be tested by themselves.
+"""
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sampan.runtime.request import VethPlan
+from sampan.spec.containers import ContainerConfig
+from sampan.spec.host_config import HostConfig
+from sampan.spec.ids import ContainerId, ImageId
+from sampan.spec.images import ImageConfig
+from sampan.spec.networks import EndpointSettings
+from sampan.spec.ports import PortMap
+from sampan.spec.rootfs import RootMount
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """An image as create needs it."""
+
+    id: ImageId
+    config: ImageConfig
+    os: str
+    architecture: str
+    variant: str = ""
+
+
+class Layers(Protocol):
+    """Images by name, and the writable layers of containers."""
+
+    @property
+    def driver(self) -> str:
+        """The storage driver's name."""
+        ...
+
+    def find(self, reference: str) -> FoundImage:
+        """The image called `reference`. Raises NotFound: "No such image: …"."""
+        ...
+
+    async def prepare(self, container: ContainerId, image: ImageId | None) -> None:
+        """Make the writable layer of a container."""
+        ...
+
+    def mount_of(self, container: ContainerId) -> RootMount:
+        """How that container's root is mounted. Raises NotFound."""
+        ...
+
+    def discard(self, container: ContainerId) -> None:
+        """Take the writable layer away; its files go in the background. Absent already: no fault."""
+        ...
+
+    def writable(self) -> Sequence[ContainerId]:
+        """Containers that have a writable layer: orphans are found by it."""
+        ...
+
+    async def usage(self, container: ContainerId) -> int:
+        """Bytes of the writable layer, by walking it."""
+        ...
+
+    def size(self, image: ImageId) -> int:
+        """Bytes of an image's layers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVolume:
+    """A volume as a mount needs it: `mountpoint` is its directory on the host."""
+
+    name: str
+    driver: str
+    mountpoint: str
+
+
+class VolumeStore(Protocol):
+    """Named volumes. A volume that a container refers to cannot be removed."""
+
+    async def create(
+        self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
+    ) -> FoundVolume:
+        """The volume of that name, made where it is missing; "" makes an anonymous one."""
+        ...
+
+    def get(self, name: str) -> FoundVolume:
+        """The volume. Raises NotFound."""
+        ...
+
+    async def remove_anonymous(self, name: str) -> None:
+        """Remove a volume that was made for a container, if nothing else uses it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A container's end in its network, for the time of one run.
+
+    `hosts` are (address, names) lines for /etc/hosts; `settings` is what inspect shows, by network name.
+    """
+
+    veth: VethPlan | None = None
+    held: tuple[socket.socket, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
+    settings: Mapping[str, EndpointSettings] = field(default_factory=dict)
+    ports: PortMap = field(default_factory=dict)
+    resolv_conf: str = ""
+
+
+class Wiring(Protocol):
+    """Networks, as starts and ends of containers need them."""
+
+    def check(self, host: HostConfig, config: ContainerConfig, endpoints: Mapping[str, EndpointSettings]) -> None:
+        """Refuse at create what could never start. Raises InvalidParameter, NotFound, NotImplementedHere."""
+        ...
+
+    async def connect(
+        self,
+        container: ContainerId,
+        name: str,
+        host: HostConfig,
+        endpoints: Mapping[str, EndpointSettings],
+        exposed: Sequence[str],
+    ) -> Connected:
+        """Give a container that is about to start its address and ports. Raises SampanError; then nothing is kept."""
+        ...
+
+    def adopt(self, container: ContainerId, kept: bytes) -> Connected:
+        """Take the address and ports of a container that runs already back into the books; `kept` is from `keep`."""
+        ...
+
+    def keep(self, container: ContainerId) -> bytes:
+        """What `adopt` will need after a restart of the daemon."""
+        ...
+
+    def started(self, container: ContainerId) -> None:
+        """The container's program runs: its held sockets are the monitor's now."""
+        ...
+
+    def release(self, container: ContainerId) -> None:
+        """The container has ended, or its start failed: address, ports and rules are free again."""
+        ...
