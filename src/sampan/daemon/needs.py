@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sampan.runtime.request import VethPlan
+from sampan.network.plan import VethPlan
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId, ImageId

@@ -44,7 +44,7 @@ class Joined:
 
     mounts: tuple[oci.Mount, ...] = ()
     """volumes, binds, tmpfs and the files of /etc, in the order in which they are mounted"""
-    pids: Mapping[str, int] = {}
+    pids: Mapping[str, int] = field(default_factory=dict)
     """host pids of the containers whose namespaces are joined, by namespace: pid, ipc, network"""
     shm: str = ""
     """directory on the host that is to be /dev/shm (ipc mode host, shareable, container:…)"""
