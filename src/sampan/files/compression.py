@@ -19,6 +19,8 @@ WINDOW_LIMIT = 128 << 20
 _CHUNK = 1 << 16
 _BUFFER = 1 << 20
 _SNIFFED = 6
+# The type stubs call it an instance.
+_GZIP_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 
 
@@ -71,7 +73,7 @@ class _Members(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # Buffer is Python 3.12's
         try:
             data = self._some(len(buffer))
-        except (isal_zlib.error, OSError, lzma.LZMAError, ValueError) as error:
+        except (_GZIP_ERROR, OSError, lzma.LZMAError, ValueError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise BadArchive(f"the {self._name} data is damaged: {error}") from error

@@ -1,0 +1,108 @@
+"""Layers out: a directory tree as a tar in Docker's form, with an overlay's marks turned back into whiteouts."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from sampan.files import tar_reader as tar
+from sampan.files.tar_writer import END, header, padding
+from sampan.snapshots.extract import OPAQUE, WHITEOUT
+from sampan.snapshots.marks import OPAQUE_XATTR, is_whiteout
+from sampan.snapshots.measure import walk
+
+_CHUNK = 1 << 20
+_CAPABILITY = b"security.capability"
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_KINDS = {
+    stat.S_IFREG: tar.FILE,
+    stat.S_IFDIR: tar.DIRECTORY,
+    stat.S_IFLNK: tar.SYMLINK,
+    stat.S_IFCHR: tar.CHARACTER,
+    stat.S_IFBLK: tar.BLOCK_DEVICE,
+    stat.S_IFIFO: tar.FIFO,
+}
+
+
+def overlay_difference(directory: int) -> Iterator[bytes]:
+    """The tar of an overlay's upper directory. Sockets are left out, as Docker does: they mean nothing elsewhere."""
+    first_names: dict[int, bytes] = {}
+    for path, parent, name, status in walk(directory):
+        if is_whiteout(status):
+            above, _, base = path.rpartition(b"/")
+            yield header(tar.Entry((above + b"/" if above else b"") + WHITEOUT + base, tar.FILE))
+            continue
+        yield from tar_entry(path, parent, name, status, first_names)
+        if stat.S_ISDIR(status.st_mode) and _is_opaque(parent, name):
+            yield header(tar.Entry(path + b"/" + OPAQUE, tar.FILE))
+    yield END
+
+
+def tar_entry(
+    path: bytes, parent: int, name: bytes, status: os.stat_result, first_names: dict[int, bytes]
+) -> Iterator[bytes]:
+    """One entry as it is on the disk; a further name of an inode in `first_names` becomes a hard link to the first."""
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind is None:
+        return
+    entry = tar.Entry(path, kind, mode=stat.S_IMODE(status.st_mode))
+    entry.uid, entry.gid = status.st_uid, status.st_gid
+    entry.mtime = status.st_mtime_ns
+    if status.st_nlink > 1 and kind != tar.DIRECTORY:
+        first = first_names.setdefault(status.st_ino, path)
+        if first != path:
+            entry.kind, entry.link = tar.HARD_LINK, first
+            yield header(entry)
+            return
+    if kind == tar.SYMLINK:
+        entry.link = os.readlink(name, dir_fd=parent)
+    elif kind in (tar.CHARACTER, tar.BLOCK_DEVICE):
+        entry.major, entry.minor = os.major(status.st_rdev), os.minor(status.st_rdev)
+    elif kind == tar.FILE:
+        yield from _file(entry, parent, name)
+        return
+    yield header(entry)
+
+
+def _file(entry: tar.Entry, parent: int, name: bytes) -> Iterator[bytes]:
+    """A regular file. Its size is what it is when it is opened: what a writer adds or cuts meanwhile does not show."""
+    try:
+        descriptor = os.open(name, _FILE, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return  # gone, or swapped for a link, since it was listed
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return
+        entry.size = status.st_size
+        capability = _xattr(descriptor, _CAPABILITY)
+        if capability is not None:
+            entry.xattrs[_CAPABILITY] = capability
+        yield header(entry)
+        left = entry.size
+        while left:
+            chunk = os.read(descriptor, min(left, _CHUNK)) or bytes(min(left, _CHUNK))
+            left -= len(chunk)
+            yield chunk
+        yield padding(entry.size)
+    finally:
+        os.close(descriptor)
+
+
+def _is_opaque(parent: int, name: bytes) -> bool:
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        return _xattr(descriptor, OPAQUE_XATTR.encode()) == b"y"
+    finally:
+        os.close(descriptor)
+
+
+def _xattr(descriptor: int, name: bytes) -> bytes | None:
+    try:
+        return os.getxattr(descriptor, name)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):
+            return None
+        raise

@@ -1,0 +1,333 @@
+"""One layer's tar, entry by entry, into a directory: by descriptors, whatever the archive says.
+
+Each entry is made by its parent's descriptor, found with openat2(2) inside the root, and one name; existing entries give way
+as in Docker (only a directory on a directory merges). Metadata goes by descriptor, or by name without following links.
+Where the archive asks for what cannot be stored exactly it is refused as a whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from sampan.files import tar_reader as tar
+from sampan.files.paths import BadPath, check_component, clean, shown, split
+from sampan.files.remove import remove_tree
+from sampan.files.root import SafeRoot
+from sampan.files.tar_reader import BadArchive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Whiteouts(Protocol):
+        """How a driver keeps in mind what a layer takes away."""
+
+        def made(self, directory: int, name: bytes) -> None:
+            """The layer has brought this entry."""
+
+        def hide(self, directory: int, name: bytes) -> None:
+            """`.wh.NAME`: whatever the layers below have under this name is gone."""
+
+        def make_opaque(self, directory: int) -> None:
+            """`.wh..wh..opq`: whatever the layers below have in this directory is gone. A readable descriptor."""
+
+        def is_whiteout(self, status: os.stat_result) -> bool:
+            """Whether an entry is the driver's own mark."""
+
+
+WHITEOUT = b".wh."
+OPAQUE = b".wh..wh..opq"
+_AUFS = b".wh..wh."
+MAX_ENTRIES = 5_000_000
+MAX_IMPLIED = 100_000
+_RESERVE = 64 << 20
+"""Bytes that unpacking leaves free on the file system."""
+_CHECK_EVERY = 64 << 20
+_CHUNK = 1 << 20
+_CACHED = 64
+_MAX_TIME = 1 << 63
+_READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+# The host's trouble, not the archive's.
+_HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+_KEPT_XATTRS = (b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default")
+
+
+class Extraction:
+    """Unpacks into `root`. Of use once; after an error the directory is to be thrown away."""
+
+    __slots__ = (
+        "_bytes_left",
+        "_directories",
+        "_implied",
+        "_root",
+        "_times",
+        "_unchecked",
+        "_whiteouts",
+        "recount",
+        "size",
+    )
+
+    def __init__(self, root: int, whiteouts: Whiteouts, limit: int) -> None:
+        self._root = SafeRoot(root)
+        self._whiteouts = whiteouts
+        self._directories: dict[bytes, int] = {}
+        self._times: dict[bytes, int] = {}
+        self._bytes_left = limit
+        self._unchecked = 0
+        self.size = 0
+        """Bytes of files and links that the layer holds, each counted once."""
+        self.recount = False
+        """Entries were replaced: `size` has to be measured again."""
+        self._implied: list[bytes] = []
+
+    def implied(self) -> list[bytes]:
+        """Directories that the archive implies and never describes, parents first."""
+        return [path for path in self._implied if path not in self._times]
+
+    def run(self, reader: tar.TarReader) -> None:
+        """Unpack all entries. Raises BadArchive, and OSError for the host's own trouble (disk full)."""
+        try:
+            for entry in reader:
+                if reader.entries > MAX_ENTRIES:
+                    raise BadArchive(f"the layer has more than {MAX_ENTRIES} entries")
+                self._guarded(entry, reader)
+            self._set_directory_times()
+        finally:
+            self._forget_directories()
+            self._root.close()
+
+    def _guarded(self, entry: tar.Entry, reader: tar.TarReader) -> None:
+        try:
+            self._apply(entry, reader)
+        except BadPath as error:
+            raise BadArchive(str(error)) from error
+        except OSError as error:
+            if error.errno in _HOST_ERRORS:
+                raise
+            raise BadArchive(f"{shown(entry.name)} cannot be unpacked: {error.strerror}") from error
+        except RecursionError as error:
+            raise BadArchive(f"{shown(entry.name)} is nested too deeply") from error
+
+    def _apply(self, entry: tar.Entry, reader: tar.TarReader) -> None:
+        path = clean(entry.name)
+        if not path:
+            if entry.kind != tar.DIRECTORY:
+                raise BadArchive("the root of the layer is no directory")
+            self._describe_directory(os.open(b".", _READABLE, dir_fd=self._root.fd), entry, path)
+            return
+        if b".wh." in path and self._is_mark(path):
+            return
+        parent, name = split(path)
+        directory = self._directory(parent)
+        if entry.kind == tar.FILE:
+            self._file(entry, reader, directory, name)
+        elif entry.kind == tar.DIRECTORY:
+            self._make_directory(entry, directory, name, path)
+        elif entry.kind == tar.HARD_LINK:
+            self._hard_link(entry, directory, name, path)
+        else:
+            self._special(entry, directory, name)
+        self._whiteouts.made(directory, name)
+
+    def _is_mark(self, path: bytes) -> bool:
+        """Whether the entry was a whiteout, which is then done, or one of aufs' own files, which are passed over."""
+        parts = path.split(b"/")
+        parent, name = split(path)
+        if any(part.startswith(_AUFS) for part in parts[:-1]):
+            return True
+        if any(part.startswith(WHITEOUT) for part in parts[:-1]):
+            raise BadArchive(f"{shown(path)} lies in a directory with the name of a whiteout")
+        if name == OPAQUE:
+            descriptor = os.open(b".", _READABLE, dir_fd=self._directory(parent))
+            try:
+                self._whiteouts.make_opaque(descriptor)
+            finally:
+                os.close(descriptor)
+            return True
+        if name.startswith(_AUFS):
+            return True
+        if name.startswith(WHITEOUT):
+            hidden = check_component(name[len(WHITEOUT) :])
+            self._hide(self._directory(parent), hidden)
+            return True
+        return False
+
+    def _hide(self, directory: int, name: bytes) -> None:
+        self._whiteouts.hide(directory, name)
+        # What lay there may have been a directory on the way to a cached one.
+        self._forget_directories()
+
+    def _file(self, entry: tar.Entry, reader: tar.TarReader, directory: int, name: bytes) -> None:
+        self._charge(entry.size)
+        try:
+            descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+        except FileExistsError:
+            self._clear(directory, name)
+            descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+        try:
+            while chunk := reader.read(_CHUNK):
+                written = os.write(descriptor, chunk)
+                while written < len(chunk):
+                    written += os.write(descriptor, memoryview(chunk)[written:])
+            # Owner before mode and capabilities: chown(2) clears both kinds of privilege.
+            os.fchown(descriptor, entry.uid, entry.gid)
+            os.fchmod(descriptor, entry.mode)
+            if entry.xattrs:
+                _set_xattrs(descriptor, entry)
+            moment = _moment(entry.mtime)
+            os.utime(descriptor, ns=(moment, moment))
+        finally:
+            os.close(descriptor)
+        self.size += entry.size
+
+    def _make_directory(self, entry: tar.Entry, directory: int, name: bytes, path: bytes) -> None:
+        opaque = False
+        try:
+            os.mkdir(name, 0o700, dir_fd=directory)
+        except FileExistsError:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                opaque = self._whiteouts.is_whiteout(status)
+                self._clear(directory, name)
+                os.mkdir(name, 0o700, dir_fd=directory)
+        descriptor = os.open(name, _READABLE, dir_fd=directory)
+        if opaque:
+            self._whiteouts.make_opaque(descriptor)
+        self._describe_directory(descriptor, entry, path)
+
+    def _describe_directory(self, descriptor: int, entry: tar.Entry, path: bytes) -> None:
+        """Owner, mode and attributes now; the time when all is in it. Takes the descriptor over."""
+        try:
+            os.fchown(descriptor, entry.uid, entry.gid)
+            os.fchmod(descriptor, entry.mode)
+            if entry.xattrs:
+                _set_xattrs(descriptor, entry)
+        finally:
+            os.close(descriptor)
+        self._times[path] = _moment(entry.mtime)
+
+    def _hard_link(self, entry: tar.Entry, directory: int, name: bytes, path: bytes) -> None:
+        target = clean(entry.link)
+        if not target or target == path:
+            raise BadArchive(f"{shown(path)} is a hard link to itself or to the root")
+        target_parent, target_name = split(target)
+        source = self._root.open(target_parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            status = os.stat(target_name, dir_fd=source, follow_symlinks=False)
+            if self._whiteouts.is_whiteout(status):
+                raise BadArchive(f"{shown(path)} is a hard link to {shown(target)}, which the layer removes")
+            try:
+                os.link(target_name, name, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+            except FileExistsError:
+                self._clear(directory, name)
+                os.link(target_name, name, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+        finally:
+            os.close(source)
+
+    def _special(self, entry: tar.Entry, directory: int, name: bytes) -> None:
+        """A symbolic link, a device or a FIFO."""
+        if entry.kind == tar.CHARACTER and entry.major == entry.minor == 0:
+            raise BadArchive(f"{shown(entry.name)} is the device 0:0, which stands for a whiteout")
+        try:
+            _make_special(entry, directory, name)
+        except FileExistsError:
+            self._clear(directory, name)
+            _make_special(entry, directory, name)
+        os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
+        if entry.kind == tar.SYMLINK:
+            self.size += len(entry.link)
+        else:
+            # fchmodat(2) cannot refuse links before Linux 6.6; this is the node made a moment ago in a private tree.
+            os.chmod(name, entry.mode, dir_fd=directory)
+        moment = _moment(entry.mtime)
+        os.utime(name, ns=(moment, moment), dir_fd=directory, follow_symlinks=False)
+
+    def _clear(self, directory: int, name: bytes) -> None:
+        remove_tree(directory, name)
+        self.recount = True
+        self._forget_directories(keep=directory)
+
+    def _charge(self, size: int) -> None:
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise BadArchive("the layer unpacks to more than its limit")
+        self._unchecked += size
+        if self._unchecked >= _CHECK_EVERY:
+            room = os.fstatvfs(self._root.fd)
+            if room.f_bavail * room.f_frsize < size + _RESERVE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._unchecked = 0
+
+    def _directory(self, path: bytes) -> int:
+        """The directory at `path`, made where it is missing. The descriptor belongs to the cache."""
+        found = self._directories.get(path)
+        if found is not None:
+            return found
+        try:
+            descriptor = self._root.open(path, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            parent, name = split(path)
+            os.mkdir(name, 0o755, dir_fd=self._directory(parent))
+            descriptor = self._root.open(path, os.O_PATH | os.O_DIRECTORY)
+            self._implied.append(path)
+            if len(self._implied) > MAX_IMPLIED:
+                raise BadArchive("the layer leaves too many directories undescribed") from None
+        if len(self._directories) >= _CACHED:
+            self._forget_directories()
+        self._directories[path] = descriptor
+        return descriptor
+
+    def _forget_directories(self, keep: int = -1) -> None:
+        """Paths may lead elsewhere from now on. `keep` is still being worked in."""
+        kept = {path: descriptor for path, descriptor in self._directories.items() if descriptor == keep}
+        for descriptor in self._directories.values():
+            if descriptor != keep:
+                os.close(descriptor)
+        self._directories = kept
+
+    def _set_directory_times(self) -> None:
+        for path, moment in self._times.items():
+            try:
+                descriptor = self._root.open(path, _READABLE)
+            except OSError as error:
+                if error.errno in _HOST_ERRORS:
+                    raise
+                continue  # a later entry took its place
+            try:
+                os.utime(descriptor, ns=(moment, moment))
+            finally:
+                os.close(descriptor)
+
+
+def _make_special(entry: tar.Entry, directory: int, name: bytes) -> None:
+    if entry.kind == tar.SYMLINK:
+        os.symlink(entry.link, name, dir_fd=directory)
+    elif entry.kind == tar.FIFO:
+        os.mknod(name, stat.S_IFIFO | 0o600, dir_fd=directory)
+    else:
+        kind = stat.S_IFCHR if entry.kind == tar.CHARACTER else stat.S_IFBLK
+        os.mknod(name, kind | 0o600, os.makedev(entry.major, entry.minor), dir_fd=directory)
+
+
+def _set_xattrs(descriptor: int, entry: tar.Entry) -> None:
+    """Capabilities, ACLs and `user.*`. Labels of the machine that packed (SELinux, IMA, `trusted.*`) mean nothing here and
+    are left out; overlay's own would redirect what the kernel reads, and are refused."""
+    for key, value in entry.xattrs.items():
+        if b".overlay." in key + b".":
+            raise BadArchive(f"{shown(entry.name)} carries the attribute {shown(key)} of an overlay file system")
+        if key not in _KEPT_XATTRS and not key.startswith(b"user."):
+            continue
+        try:
+            os.setxattr(descriptor, key, value)
+        except OSError as error:
+            # A file system without such attributes (tmpfs before 6.6 has no user.*), as Docker takes it.
+            if error.errno != errno.ENOTSUP:
+                raise
+
+
+def _moment(mtime: int) -> int:
+    """`mtime` where the kernel can hold it, else the epoch, as Docker does."""
+    return mtime if 0 <= mtime < _MAX_TIME else 0

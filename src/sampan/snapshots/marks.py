@@ -1,0 +1,110 @@
+"""The two ways in which a driver keeps in mind what a layer takes away (see `extract.Whiteouts`)."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from sampan.files.remove import remove_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPAQUE_XATTR = "trusted.overlay.opaque"
+_READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+class OverlayMarks:
+    """overlayfs' own: a character device 0:0 for a name, an attribute on a directory (kernel: overlayfs.rst, "whiteouts")."""
+
+    __slots__ = ("_mark",)
+
+    def __init__(self, mark: Callable[[int], None]) -> None:
+        """`mark` sets OPAQUE_XATTR on a directory's descriptor; it needs CAP_SYS_ADMIN, which the jail has not."""
+        self._mark = mark
+
+    def made(self, directory: int, name: bytes) -> None:
+        """Nothing to remember: the directory holds this layer alone."""
+
+    def hide(self, directory: int, name: bytes) -> None:
+        """A whiteout, unless the layer brings the name itself: then only what lies below a directory is hidden."""
+        try:
+            os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=directory)
+        except FileExistsError:
+            if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                descriptor = os.open(name, _READABLE, dir_fd=directory)
+                try:
+                    self._mark(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def make_opaque(self, directory: int) -> None:
+        """The attribute, by whoever may set it."""
+        self._mark(directory)
+
+    def is_whiteout(self, status: os.stat_result) -> bool:
+        """A character device 0:0."""
+        return is_whiteout(status)
+
+
+class AppliedMarks:
+    """For a copy of the layers below, in which what is taken away is removed at once (vfs)."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self) -> None:
+        # Inodes that the layer brought or described: a whiteout means the layers below, never its own.
+        self._made: set[int] = set()
+
+    def made(self, directory: int, name: bytes) -> None:
+        """Remember the entry by its inode."""
+        self._made.add(os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino)
+
+    def hide(self, directory: int, name: bytes) -> None:
+        """Remove the entry, unless the layer itself brought it: then only what it did not bring below."""
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if status.st_ino not in self._made:
+            remove_tree(directory, name)
+        elif stat.S_ISDIR(status.st_mode):
+            descriptor = os.open(name, _READABLE, dir_fd=directory)
+            try:
+                self.make_opaque(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def make_opaque(self, directory: int) -> None:
+        """Remove what the layer did not bring. Directories that hold something of it stay."""
+        with os.scandir(directory) as entries:
+            found = [(os.fsencode(entry.name), entry.inode(), entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for name, inode, is_directory in found:
+            if not is_directory:
+                if inode not in self._made:
+                    os.unlink(name, dir_fd=directory)
+                continue
+            descriptor = os.open(name, _READABLE, dir_fd=directory)
+            try:
+                self.make_opaque(descriptor)
+                with os.scandir(descriptor) as entries:
+                    empty = next(iter(entries), None) is None
+            finally:
+                os.close(descriptor)
+            if empty and inode not in self._made:
+                os.rmdir(name, dir_fd=directory)
+
+    def is_whiteout(self, status: os.stat_result) -> bool:  # noqa: ARG002 - the protocol's
+        """There are no marks."""
+        return False
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """Whether an entry of an overlay layer is a whiteout."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def set_opaque(directory: int) -> None:
+    """Set overlay's attribute on the descriptor of a directory."""
+    os.setxattr(directory, OPAQUE_XATTR, b"y")

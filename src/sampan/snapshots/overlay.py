@@ -1,0 +1,84 @@
+"""The overlay driver: each layer holds its own difference in overlayfs' terms; a container gets an upper and a work directory."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from sampan.files.atomic import make_directory
+from sampan.snapshots.applying import apply_layer
+from sampan.snapshots.difference import overlay_difference
+from sampan.snapshots.measure import measure
+from sampan.snapshots.protocol import Layer, LayerNotFound, Usage
+from sampan.snapshots.shelf import Shelf
+from sampan.spec.ids import ChainId, DiffId
+from sampan.spec.rootfs import OverlayRoot, RootMount
+
+
+class OverlaySnapshotter:
+    """See `protocol.Snapshotter`. The runtime mounts what `prepare` describes; nothing is mounted here."""
+
+    name = "overlay2"
+
+    def __init__(self, data_root: Path) -> None:
+        """Open or make the layers below `data_root`, whose file system must be fit for an upper directory."""
+        self._shelf = Shelf(data_root, "overlay")
+        self.borrow = self._shelf.borrow
+        self.layer = self._shelf.layer
+        self.layers = self._shelf.layers
+        self.remove_layer = self._shelf.remove_layer
+        self.keys = self._shelf.keys
+        self.remove = self._shelf.remove_writable
+        self.sync = self._shelf.sync
+
+    def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
+        """See the protocol."""
+        return apply_layer(self._shelf, parent, stream, expected, "overlay", lambda diff: diff.mkdir(mode=0o755))
+
+    def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
+        """See the protocol."""
+        return tuple(self._shelf.stack(chain))
+
+    def prepare(self, key: str, parent: ChainId | None) -> RootMount:
+        """See the protocol."""
+        directory = make_directory(self._shelf.writable_directory(key), 0o710)
+        # The upper directory's own mode and owner are what the container sees of its root.
+        make_directory(directory / "upper", 0o755)
+        make_directory(directory / "work", 0o700)
+        self._shelf.record_writable(key, parent)
+        return self.mount_of(key)
+
+    def mount_of(self, key: str) -> RootMount:
+        """See the protocol."""
+        writable = self._shelf.writable(key)
+        directory = self._shelf.writable_directory(key)
+        parent = ChainId(writable.parent) if writable.parent else None
+        lowers = writable.lowers or tuple(self._shelf.stack(parent, short=True))
+        return OverlayRoot(lowers, str(directory / "upper"), str(directory / "work"))
+
+    def usage(self, key: str) -> Usage:
+        """See the protocol."""
+        descriptor = self._open_upper(key)
+        try:
+            return measure(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def diff(self, key: str) -> Iterator[bytes]:
+        """See the protocol."""
+        descriptor = self._open_upper(key)
+        try:
+            yield from overlay_difference(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._shelf.trash.close()
+
+    def _open_upper(self, key: str) -> int:
+        self._shelf.writable(key)
+        try:
+            return os.open(self._shelf.writable_directory(key) / "upper", os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError as error:
+            raise LayerNotFound(f"writable layer {key} does not exist") from error

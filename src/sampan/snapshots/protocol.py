@@ -1,0 +1,132 @@
+"""What every layer driver does: the Snapshotter protocol and the facts that it deals in."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from sampan.errors import Conflict, NotFound
+from sampan.spec.ids import ChainId, DiffId
+from sampan.spec.rootfs import RootMount
+
+
+class LayerNotFound(NotFound):
+    """No such layer, or no such writable layer."""
+
+
+class LayerInUse(Conflict):
+    """Another layer or a container stands on the layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A read-only layer as it is stored. `size`: bytes of its files and links; `tar_size`: length of its tar."""
+
+    chain: ChainId
+    diff_id: DiffId
+    parent: ChainId | None
+    size: int
+    tar_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a writable layer holds of its own: bytes of files (each inode once), and the number of inodes."""
+
+    size: int
+    inodes: int
+
+
+def chain_id(parent: ChainId | None, diff_id: DiffId) -> ChainId:
+    """The name of `diff_id` on top of `parent` (OCI image-spec, "Layer ChainID")."""
+    if parent is None:
+        return ChainId(diff_id)
+    return ChainId("sha256:" + hashlib.sha256(f"{parent} {diff_id}".encode()).hexdigest())
+
+
+class Snapshotter(Protocol):
+    """Read-only layers in stacks, and writable layers on top of them. One object for each data root; any thread may call.
+
+    *Layers* are named by chain id. `apply` is the only way in: it unpacks a tar on top of `parent`, in a jail, verifies the
+    digest over every byte of it, and shows the layer only when it is whole. A crash in between leaves nothing that a later
+    `open` would show. Two that apply the same layer at once get the same one. A layer never changes.
+
+    *Whiteouts* follow the OCI image-spec: `.wh.NAME` hides NAME of the layers below, `.wh..wh..opq` all that they have in
+    the directory; what the layer itself brings stays, in whatever order it is written. Files called `.wh..wh.*` are aufs'
+    own and left out.
+
+    *Writable layers* are named by a key (a container's id). Their content is lost by `remove` only.
+
+        layer = snapshots.apply(None, open("layer.tar", "rb"))
+        mount = snapshots.prepare(container_id, layer.chain)     # a RootMount, for the runtime to mount
+        snapshots.usage(container_id)
+        snapshots.remove(container_id)                           # at once out of sight, deleted in the background
+        snapshots.remove_layer(layer.chain)
+
+    Errors: BadArchive (InvalidParameter) where the archive is at fault, LayerNotFound, LayerInUse, OSError for the host's
+    own trouble. An operation that raises has changed nothing.
+    """
+
+    @property
+    def name(self) -> str:
+        """`overlay2` or `vfs`: what `info` and `inspect` call the driver."""
+        ...
+
+    def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
+        """Unpack the tar in `stream`, compressed or not, on top of `parent`.
+
+        Raises BadArchive where its digest is not `expected`. A layer that exists already is returned, after all of the
+        stream was read and verified.
+        """
+        ...
+
+    def layer(self, chain: ChainId) -> Layer:
+        """What is known of a layer. Raises LayerNotFound."""
+        ...
+
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers that were applied."""
+        ...
+
+    def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
+        """Where the layers of a stack lie on the host, from the topmost down (`GraphDriver` of inspect). Raises LayerNotFound."""
+        ...
+
+    def remove_layer(self, chain: ChainId) -> None:
+        """Remove a layer. Raises LayerInUse, LayerNotFound."""
+        ...
+
+    def prepare(self, key: str, parent: ChainId | None) -> RootMount:
+        """Make the writable layer `key` on top of `parent` (None: on nothing). Where it exists it is kept as it is.
+
+        Raises LayerNotFound for the parent, InvalidParameter for a key that is no plain name.
+        """
+        ...
+
+    def mount_of(self, key: str) -> RootMount:
+        """The same RootMount again. Raises LayerNotFound."""
+        ...
+
+    def keys(self) -> tuple[str, ...]:
+        """All writable layers."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove a writable layer: its name is free at once, its files go in the background. Absent already: no fault."""
+        ...
+
+    def usage(self, key: str) -> Usage:
+        """Measure a writable layer by walking it. Raises LayerNotFound."""
+        ...
+
+    def diff(self, key: str) -> Iterator[bytes]:
+        """The writable layer's difference as an uncompressed tar, whiteouts included, in pieces. Raises LayerNotFound."""
+        ...
+
+    def sync(self) -> None:
+        """Make all layers durable: before a record that names them is committed."""
+        ...
+
+    def close(self) -> None:
+        """End background work. What is left in the trash goes at the next start."""
+        ...

@@ -1,0 +1,237 @@
+"""What is common to the drivers: the layers and writable layers of one data root as they lie on the disk.
+
+layers/DRIVER/CHAIN/{layer.json, diff/}      written as layers/DRIVER/tmp-RANDOM, renamed when whole
+layers/DRIVER/l/LINK -> ../CHAIN/diff        short names: a mount's options hold few bytes for many layers
+rw/KEY/{layer.json, …}                       what lies beside it is the driver's
+trash/                                       on its way out
+"""
+
+import base64
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from sampan.crashpoints import crash_point
+from sampan.errors import System
+from sampan.files.atomic import make_directory, sync_directory, write_atomic
+from sampan.files.paths import BadPath, check_component
+from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound
+from sampan.snapshots.trash import Trash
+from sampan.spec.ids import ChainId, DiffId, parse_digest
+
+_RECORD = "layer.json"
+_TEMPORARY = "tmp-"
+
+
+class _LayerRecord(msgspec.Struct, frozen=True):
+    chain: str
+    diff_id: str
+    parent: str | None
+    size: int
+    tar_size: int
+    link: str
+
+
+class Writable(msgspec.Struct, frozen=True):
+    """What a writable layer stands on. `lowers` is set where a borrowed layer is below: it may look different tomorrow."""
+
+    parent: str | None
+    lowers: tuple[str, ...] = ()
+
+
+class Shelf:
+    """The directories of one driver, and an index of them in memory. Thread-safe."""
+
+    def __init__(self, data_root: Path, driver: str) -> None:
+        """Open or make them below `data_root`. What was half made goes to the trash."""
+        self._lock = threading.RLock()
+        self.trash = Trash(data_root / "trash")
+        make_directory(data_root / "layers")
+        self._layers_at = make_directory(data_root / "layers" / driver)
+        self._links_at = make_directory(self._layers_at / "l")
+        self._writable_at = make_directory(data_root / "rw")
+        self._layers: dict[ChainId, Layer] = {}
+        self._links: dict[ChainId, str] = {}
+        self._writable: dict[str, Writable] = {}
+        self._borrowed: dict[ChainId, Callable[[], tuple[str, ...]]] = {}
+        self._load_layers()
+        self._load_writable()
+
+    def _load_layers(self) -> None:
+        decode = msgspec.json.Decoder(_LayerRecord).decode
+        for entry in list(os.scandir(self._layers_at)):
+            if entry.name == "l":
+                continue
+            try:
+                record = decode((Path(entry.path) / _RECORD).read_bytes())
+                chain = ChainId(parse_digest(record.chain))
+                if entry.name != _hex(chain):
+                    raise ValueError(record.chain)
+            except (OSError, ValueError):
+                self.trash.take(Path(entry.path))
+                continue
+            parent = ChainId(record.parent) if record.parent else None
+            layer = Layer(chain, DiffId(record.diff_id), parent, record.size, record.tar_size)
+            self._layers[chain] = layer
+            self._links[chain] = record.link
+            self._link(chain, record.link)
+        wanted = set(self._links.values())
+        for name in os.listdir(self._links_at):
+            if name not in wanted:
+                os.unlink(self._links_at / name)
+
+    def _load_writable(self) -> None:
+        decode = msgspec.json.Decoder(Writable).decode
+        for entry in os.scandir(self._writable_at):
+            try:
+                self._writable[entry.name] = decode((Path(entry.path) / _RECORD).read_bytes())
+            except (OSError, msgspec.DecodeError):
+                # Cut short by a power failure: listed by `keys`, and mended when it is prepared again.
+                continue
+
+    def _link(self, chain: ChainId, link: str) -> None:
+        try:
+            os.symlink(f"../{_hex(chain)}/diff", self._links_at / link)
+        except FileExistsError:
+            pass  # a link's target follows from its chain; it cannot be another
+
+    def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
+        """Let `chain` stand for directories that are not the shelf's own; asked for anew for each writable layer."""
+        self._borrowed[chain] = directories
+
+    def layer(self, chain: ChainId) -> Layer:
+        """What is known of a layer. Raises LayerNotFound."""
+        try:
+            return self._layers[chain]
+        except KeyError:
+            raise LayerNotFound(f"layer {chain} does not exist") from None
+
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers."""
+        with self._lock:
+            return tuple(self._layers.values())
+
+    def has(self, chain: ChainId) -> bool:
+        """Whether the layer is there, or borrowed."""
+        return chain in self._layers or chain in self._borrowed
+
+    def is_borrowed(self, chain: ChainId) -> bool:
+        """Whether the layer is not the shelf's own."""
+        return chain in self._borrowed
+
+    def stands_on_borrowed(self, chain: ChainId | None) -> bool:
+        """Whether a borrowed layer is at the bottom of the stack."""
+        while chain is not None and chain not in self._borrowed:
+            chain = self.layer(chain).parent
+        return chain is not None
+
+    def directory(self, chain: ChainId) -> Path:
+        """Where a layer's files are. Not checked to exist."""
+        return self._layers_at / _hex(chain) / "diff"
+
+    def stack(self, chain: ChainId | None, short: bool = False) -> Iterator[str]:
+        """The directories of a stack from the topmost down; by their short links where `short`. Raises LayerNotFound."""
+        while chain is not None:
+            if chain in self._borrowed:
+                yield from self._borrowed[chain]()
+                return
+            layer = self.layer(chain)
+            yield str(self._links_at / self._links[chain] if short else self.directory(chain))
+            chain = layer.parent
+
+    def new_layer(self) -> Path:
+        """A fresh directory for a layer that is being made."""
+        path = self._layers_at / f"{_TEMPORARY}{os.urandom(12).hex()}"
+        path.mkdir(mode=0o700)
+        return path
+
+    def publish(self, made: Path, layer: Layer) -> Layer:
+        """Put what `new_layer` gave in its place. Where another was faster, that one is the layer and this goes."""
+        link = base64.b32encode(os.urandom(10)).decode()
+        record = _LayerRecord(layer.chain, layer.diff_id, layer.parent, layer.size, layer.tar_size, link)
+        write_atomic(made / _RECORD, msgspec.json.encode(record), durable=False)
+        with self._lock:
+            if layer.parent is not None and not self.has(layer.parent):
+                raise LayerNotFound(f"layer {layer.parent} does not exist")
+            if layer.chain not in self._layers:
+                crash_point("layer-before-publish")
+                os.rename(made, self._layers_at / _hex(layer.chain))
+                crash_point("layer-after-publish")
+                self._link(layer.chain, link)
+                self._layers[layer.chain] = layer
+                self._links[layer.chain] = link
+                return layer
+        self.trash.take(made)
+        return self._layers[layer.chain]
+
+    def remove_layer(self, chain: ChainId) -> None:
+        """Take a layer out. Raises LayerInUse, LayerNotFound."""
+        with self._lock:
+            self.layer(chain)
+            if any(other.parent == chain for other in self._layers.values()):
+                raise LayerInUse(f"layer {chain} has layers on top of it")
+            if any(writable.parent == chain for writable in self._writable.values()):
+                raise LayerInUse(f"layer {chain} is used by a container")
+            self.trash.take(self._layers_at / _hex(chain))
+            (self._links_at / self._links[chain]).unlink(missing_ok=True)
+            del self._layers[chain], self._links[chain]
+
+    def writable_directory(self, key: str) -> Path:
+        """Where the writable layer `key` is or will be. Raises BadPath for a key that is no plain name."""
+        check_component(os.fsencode(key))
+        if not key.isascii() or not key.replace("-", "").replace("_", "").isalnum():
+            raise BadPath(f"{key!r} cannot name a writable layer")
+        return self._writable_at / key
+
+    def writable(self, key: str) -> Writable:
+        """What `key` stands on. Raises LayerNotFound."""
+        try:
+            return self._writable[key]
+        except KeyError:
+            raise LayerNotFound(f"writable layer {key} does not exist") from None
+
+    def keys(self) -> tuple[str, ...]:
+        """All writable layers, also those whose record was lost."""
+        return tuple(os.listdir(self._writable_at))
+
+    def record_writable(self, key: str, parent: ChainId | None) -> Writable:
+        """Keep in mind what `key` stands on. Raises LayerNotFound."""
+        with self._lock:
+            if parent is not None and not self.has(parent):
+                raise LayerNotFound(f"layer {parent} does not exist")
+            lowers = tuple(self.stack(parent, short=True)) if self.stands_on_borrowed(parent) else ()
+            record = Writable(parent, lowers)
+            self._writable[key] = record
+        try:
+            (self.writable_directory(key) / _RECORD).write_bytes(msgspec.json.encode(record))
+        except OSError:
+            self._writable.pop(key, None)
+            raise
+        return record
+
+    def remove_writable(self, key: str) -> None:
+        """Move the writable layer to the trash and forget it."""
+        path = self.writable_directory(key)
+        with self._lock:
+            self.trash.take(path)
+            self._writable.pop(key, None)
+
+    def sync(self) -> None:
+        """Make all layers durable: contents by syncfs, on whichever file system they lie."""
+        from sampan.kernel.sync import syncfs
+
+        descriptor = os.open(self._layers_at, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            syncfs(descriptor)
+        except OSError as error:
+            raise System(f"cannot write the layers to the disk: {error}") from error
+        finally:
+            os.close(descriptor)
+        sync_directory(self._layers_at)
+
+
+def _hex(chain: ChainId) -> str:
+    return chain.removeprefix("sha256:")

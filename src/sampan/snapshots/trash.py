@@ -1,0 +1,51 @@
+"""Directories that are no longer wanted: out of sight at once, deleted by a thread."""
+
+import logging
+import os
+import queue
+import threading
+from pathlib import Path
+
+from sampan.files.atomic import make_directory
+from sampan.files.remove import remove_tree
+
+_log = logging.getLogger(__name__)
+
+
+class Trash:
+    """`trash/` of a data root. What an earlier process left in it is deleted, too."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open or make the directory; its parent exists, and lies on the file system of what is thrown away."""
+        self._directory = make_directory(directory)
+        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        for name in os.listdir(os.fsencode(directory)):
+            self._waiting.put(name)
+        self._thread = threading.Thread(target=self._empty, name="trash", daemon=True)
+        self._thread.start()
+
+    def take(self, path: Path) -> None:
+        """Move `path` in and have it deleted. Nothing happens where it is not there. Raises OSError."""
+        name = os.urandom(12).hex()
+        try:
+            os.rename(path, self._directory / name)
+        except FileNotFoundError:
+            return
+        self._waiting.put(name.encode())
+
+    def close(self) -> None:
+        """End after the directory that is being deleted; the rest goes at the next start."""
+        self._waiting.put(None)
+        self._thread.join(timeout=1.0)
+
+    def _empty(self) -> None:
+        directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
+        try:
+            while (name := self._waiting.get()) is not None:
+                try:
+                    remove_tree(directory, name)
+                except OSError as error:
+                    # Still mounted somewhere, or a broken disk: the next start tries again.
+                    _log.warning("cannot delete %s/%s: %s", self._directory, os.fsdecode(name), error)
+        finally:
+            os.close(directory)
