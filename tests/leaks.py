@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.processes import holding_sockets_below
+
 POLL_SECONDS = 10.0
 
 
@@ -118,7 +120,10 @@ def _network_namespaces() -> Iterator[str]:
 
 
 def _processes(marks: tuple[str, ...]) -> Iterator[str]:
-    """Processes that carry a mark in their arguments, their control groups or their mounts."""
+    """Processes that carry a mark in their arguments, control groups or mounts, or hold a socket below a marked directory."""
+    for mark in marks:
+        if mark.startswith("/"):
+            yield from (f"process: {one.pid} {one.title} ({mark})" for one in holding_sockets_below(mark))
     for pid in filter(str.isdecimal, os.listdir("/proc")):
         if int(pid) == os.getpid():
             continue
