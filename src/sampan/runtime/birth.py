@@ -57,7 +57,7 @@ def beget(body: dict[str, Any], descriptors: list[int]) -> Birth:
     if pid == 0:
         ours.close()
         later = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]
-        init.run(theirs, body["world"], later, bool(body.get("park")))
+        init.run(theirs, body["world"], later, body.get("park"))
     theirs.close()
     if group >= 0:
         os.close(group)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def cgroup_namespace(context: Context) -> None:
+def cgroup_namespace(_context: Context) -> None:
     """A cgroup namespace whose root is the container's own group."""
     unshare(Clone.NEWCGROUP)
 

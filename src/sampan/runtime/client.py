@@ -81,8 +81,8 @@ class RuntimeClient:
             else:
                 adoption.discard(found.directory)
         return tuple(
-            Adopted(ContainerId(id), running, exited, tuple(execs.get(id, ())))
-            for id, (running, exited) in containers.items()
+            Adopted(ContainerId(name), running, exited, tuple(execs.get(name, ())))
+            for name, (running, exited) in containers.items()
         )
 
     async def _adopt(self, found: adoption.Found, channel: socket.socket) -> Exit | None:
@@ -183,12 +183,12 @@ class RuntimeClient:
             await self._failed(monitored)
             raise
 
-    async def _old_monitor_gone(self, id: str) -> None:
+    async def _old_monitor_gone(self, container: str) -> None:
         """One owner for each upper directory: the last run's monitor must have let go of the overlay."""
-        old = self._leaving.get(id)
+        old = self._leaving.get(container)
         if old is not None and not await old.wait_gone(_OLD_MONITOR_SECONDS):
             raise StartFailed(
-                StartFault.OTHER, f"the previous run of container {id[:12]} has not let go of its file system"
+                StartFault.OTHER, f"the previous run of container {container[:12]} has not let go of its file system"
             )
 
     def _ended(self, monitored: Monitored, ended: Exit) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FORMAT_ERROR = 255
 
 
-def rlimits(context: Context, limits: list[list[int]]) -> None:
+def rlimits(_context: Context, limits: list[list[int]]) -> None:
     """Resource limits `[number, soft, hard]`, -1 for unlimited; raising one above the engine's needs CAP_SYS_RESOURCE."""
     for number, soft, hard in limits:
         try:
@@ -34,7 +34,7 @@ def rlimits(context: Context, limits: list[list[int]]) -> None:
             ) from error
 
 
-def make_workdir(context: Context, path: str) -> None:
+def make_workdir(_context: Context, path: str) -> None:
     """The working directory is made if the image has none; it is reached only through the container's root."""
     from_root = os.fsencode(path)
     walked = b""
@@ -52,7 +52,7 @@ def make_workdir(context: Context, path: str) -> None:
             raise
 
 
-def workdir(context: Context, path: str) -> None:
+def workdir(_context: Context, path: str) -> None:
     """The working directory; a magic link such as /proc/self/fd/7 is refused (CVE-2024-21626)."""
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

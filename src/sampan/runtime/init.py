@@ -20,7 +20,7 @@ import sys
 from sampan.kernel.namespaces import Clone, setns
 from sampan.kernel.process import Prctl, close_all_but, close_from, prctl
 from sampan.kernel.terminal import make_controlling
-from sampan.runtime import cgroupns, credentials, execute, rootfs, world
+from sampan.runtime import cgroupns, credentials, execute, link, masks, rootfs, world
 from sampan.runtime.messages import Kind, receive, send
 from sampan.runtime.steps import Journal, StepFailed
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
     **world.STEPS,
     **rootfs.STEPS,
+    **link.STEPS,
+    **masks.STEPS,
     **credentials.STEPS,
     **cgroupns.STEPS,
     **execute.STEPS,
@@ -39,10 +41,11 @@ STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
 _LOST = 70
 
 
-def run(channel: socket.socket, steps: list[list[Any]], joins: list[tuple[int, int]], parked: bool) -> NoReturn:
+def run(channel: socket.socket, steps: list[list[Any]], joins: list[tuple[int, int]], park: str | None) -> NoReturn:
     """Be init. `channel` leads to the monitor; `steps` are the world's; `joins` are (namespace descriptor, Clone flags).
 
-    `parked` announces with a first READY that the world is made. Called in a fresh child; never returns.
+    `park` is set for a slot, to the name of the interface that the monitor moves in (announced by a GO) or "": a first
+    READY then says that the world is made. Called in a fresh child; never returns.
     """
     try:
         # Half-made, it must not outlive its monitor; whole, it must (the daemon then sees to it).
@@ -55,8 +58,8 @@ def run(channel: socket.socket, steps: list[list[Any]], joins: list[tuple[int, i
             journal.run("isolation", join, descriptor, flag)
             os.close(descriptor)
         _take(journal, context, steps)
-        if parked:
-            send(channel, Kind.READY)
+        if park is not None:
+            _wait_parked(channel, journal, context, park)
         _serve(channel, journal, context)
     except StepFailed as failure:
         _report(channel, failure.fault, failure.message, failure.errno)
@@ -83,6 +86,16 @@ def _take(journal: Journal, context: world.Context, steps: list[list[Any]]) -> N
     for name, *operands in steps:
         principle, function = STEPS[name]
         journal.run(principle, function, context, *operands)
+
+
+def _wait_parked(channel: socket.socket, journal: Journal, context: world.Context, interface: str) -> None:
+    if interface:
+        moved_in = receive(channel)
+        if moved_in is None or moved_in.kind is not Kind.GO:
+            os._exit(_LOST)
+        _take(journal, context, [["park_link", interface]])
+    send(channel, Kind.READY)
+    journal.entries.clear()
 
 
 def _serve(channel: socket.socket, journal: Journal, context: world.Context) -> None:
@@ -138,7 +151,7 @@ def _become_the_program(channel: socket.socket, context: world.Context, reaper: 
     signals_as_a_program_expects()
     prctl(Prctl.SET_PDEATHSIG, 0)
     if reaper:
-        _reap_in_front(channel, context)
+        _reap_in_front()
     _close_but(channel)
     execute.execute(context)
 
@@ -171,7 +184,7 @@ def signals_as_a_program_expects() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _reap_in_front(channel: socket.socket, context: world.Context) -> None:
+def _reap_in_front() -> None:
     """Stand as PID 1 in front of the program: forward signals, reap orphans, end with the program's status."""
     # Blocked before the fork, so that none falls between it and the wait below.
     everything = set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}

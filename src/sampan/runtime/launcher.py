@@ -75,7 +75,7 @@ class Launcher:
         try:
             message = receive(daemon)
         except (OSError, ProtocolError) as error:
-            print(f"sampan launcher: {error}", file=sys.stderr)
+            sys.stderr.write(f"sampan launcher: {error}\n")
             message = None
         if message is None:
             daemon.close()

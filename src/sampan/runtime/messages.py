@@ -137,7 +137,12 @@ def receive(channel: socket.socket, flags: int = 0) -> Message | None:
     `socket.recv_fds` is not used: it does not pass its flags on (CPython 3.11), and without MSG_CMSG_CLOEXEC descriptors
     arrive inheritable, PEP 446 notwithstanding.
     """
-    packet, ancillary, state, _ = channel.recvmsg(_ROOM, _DESCRIPTOR_ROOM, flags | socket.MSG_CMSG_CLOEXEC)
+    flags |= socket.MSG_CMSG_CLOEXEC
+    try:
+        packet, ancillary, state, _ = channel.recvmsg(_ROOM, _DESCRIPTOR_ROOM, flags)
+    except ConnectionResetError:
+        # The other side ended with something of ours unread. That is said once, ahead of what it still sent.
+        packet, ancillary, state, _ = channel.recvmsg(_ROOM, _DESCRIPTOR_ROOM, flags)
     descriptors = [
         number
         for level, kind, data in ancillary

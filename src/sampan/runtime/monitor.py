@@ -107,6 +107,7 @@ def _park(monitor: Monitor) -> bool:
     monitor.birth = birth = run("isolation", beget, body, monitor.descriptors)
     if body["veth"]:
         run("isolation", network.create_veth, body["veth"], birth.pid)
+        _tell_init(birth, Kind.GO)
     run("control groups", cgroups.join, body["cgroup"]["groups"], birth.pid)
     message = receive(birth.channel)
     if message is None or message.kind is not Kind.READY:
@@ -154,7 +155,7 @@ def _start(monitor: Monitor, parked: bool) -> None:
     directory = str(body["directory"])
     run("runtime environment", write_record, monitor, directory, started)
     crash_point("monitor-after-record")
-    send(birth.channel, Kind.GO)
+    _tell_init(birth, Kind.GO)
     entered = _await_exec(birth)
     steps = monitor.journal.rows() + ready.body.get("steps", []) + entered if body["explain"] else []
     pump_state = {"id": monitor.id, "pid": birth.pid, "monitor": os.getpid(), "started_ns": started}
@@ -176,10 +177,20 @@ def _set_up(monitor: Monitor, stdio: list[int]) -> None:
         "explain": body["explain"],
         "init": body["init"],
     }
-    send(birth.channel, Kind.SETUP, setup, root + stdio + binds)
+    _tell_init(birth, Kind.SETUP, setup, root + stdio + binds)
     for descriptor in stdio + binds:
         os.close(descriptor)
     monitor.descriptors = monitor.descriptors[int(body["binds"]) :]
+
+
+def _tell_init(
+    birth: Birth, kind: Kind, body: dict[str, Any] | None = None, descriptors: list[int] | None = None
+) -> None:
+    """Send to init; if it has ended, what it said last is read where its answer is awaited."""
+    try:
+        send(birth.channel, kind, body, descriptors)
+    except (BrokenPipeError, ConnectionResetError):
+        return
 
 
 def _await_exec(birth: Birth) -> list[list[Any]]:

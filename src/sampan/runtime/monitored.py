@@ -16,8 +16,8 @@ from sampan.spec.ids import ContainerId
 class Monitored:
     """A container's or exec's monitor: the channel to it, the pidfds of it and of its program, how it all went."""
 
-    def __init__(self, id: str, container: ContainerId, directory: str, groups: dict[str, str]) -> None:
-        self.id = id
+    def __init__(self, identifier: str, container: ContainerId, directory: str, groups: dict[str, str]) -> None:
+        self.id = identifier
         self.container = container
         self.directory = directory
         self.groups = groups

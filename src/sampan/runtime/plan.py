@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
-from sampan.runtime.request import AttachSpec, CgroupPlan, ExecRequest, StartRequest, Stdio, VethPlan
+from sampan.network.plan import VethPlan
+from sampan.runtime.request import AttachSpec, CgroupPlan, ExecRequest, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount
@@ -36,12 +37,9 @@ DEFAULT_DEVICES: tuple[tuple[str, int, int], ...] = (
 """Nodes that every container gets (runtime-spec, config-linux.md, "Default Devices")."""
 NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 """What Docker sets in every private network namespace."""
-RLIMIT_NUMBERS = {
-    name: number
-    for number, name in enumerate(
-        "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split()
-    )
-}
+_RLIMITS = "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"
+RLIMIT_NUMBERS = {f"RLIMIT_{name}": number for number, name in enumerate(_RLIMITS.split(" "))}
+"""Numbers of setrlimit(2) on x86-64 and aarch64."""
 
 _OWN_INSTANCES = {"/proc": "proc", "/sys": "sysfs", "/dev": "dev", "/dev/pts": "devpts", "/dev/mqueue": "mqueue"}
 
@@ -65,8 +63,11 @@ def has_new(config: oci.Config, kind: str) -> bool:
     return any(ns.type == kind and not ns.path for ns in config.linux.namespaces)
 
 
-def world(config: oci.Config, container: str, groups: dict[str, str]) -> list[Step]:
-    """Steps that need neither image nor address. Equal lists mean that a parked slot's world is the one asked for."""
+def world(config: oci.Config, container: str, groups: dict[str, str], linked: bool) -> list[Step]:
+    """Steps that need neither image nor address. Equal lists mean that a parked slot's world is the one asked for.
+
+    `linked` says that a veth pair comes later, and with it the loopback.
+    """
     steps: list[Step] = [["session_keyring", f"_ses.{container}"]]
     for mount in config.mounts:
         own = _OWN_INSTANCES.get(mount.destination)
@@ -76,13 +77,27 @@ def world(config: oci.Config, container: str, groups: dict[str, str]) -> list[St
             steps.append([own, options, nodes])
         elif own is not None and mount.type == own:
             steps.append([own, options])
-        elif mount.destination == "/dev/shm" and mount.type == "tmpfs":  # noqa: S108 - the container's
+        elif mount.destination == "/dev/shm" and mount.type == "tmpfs":
             steps.append(["shm", options])
         elif mount.type == "cgroup" and not _is_v2(groups) and not has_new(config, "cgroup"):
             steps.append(["cgroup_v1", options, sorted([name, path] for name, path in _visible(groups).items())])
     if has_new(config, "network"):
-        steps.append(["loopback"])
         steps.append(["sysctl", NETWORK_SYSCTLS])
+        if not linked:
+            steps.append(["loopback"])
+    return steps + _covers(config, ahead=True)
+
+
+def _covers(config: oci.Config, ahead: bool) -> list[Step]:
+    """Read-only and masked paths: `ahead` those on our own /proc and /sys, else those elsewhere."""
+    own = tuple(m.destination + "/" for m in config.mounts if m.destination in ("/proc", "/sys") and m.type != "bind")
+    # Without a /dev of our own, the null device that covers files is known only once the root stands.
+    possible = own if any(m.destination == "/dev" and m.type == "tmpfs" for m in config.mounts) else ()
+    steps: list[Step] = []
+    for name, paths in (("readonly_paths", config.linux.readonly_paths), ("masked_paths", config.linux.masked_paths)):
+        chosen = [path for path in paths if bool(possible and path.startswith(possible)) is ahead]
+        if chosen:
+            steps.append([name, chosen])
     return steps
 
 
@@ -103,6 +118,7 @@ def root(request: StartRequest) -> list[Step]:
         steps.append(["interface", veth(request.veth)])
     steps.append(["pivot"])
     steps += _mounts(config, request.cgroup.groups)
+    steps.append(["deferred"])
     steps.append(["marker", ".dockerenv"])
     if config.linux.devices:
         steps.append(["more_devices", [_device(device) for device in config.linux.devices]])
@@ -120,10 +136,7 @@ def root(request: StartRequest) -> list[Step]:
         steps.append(["sysctl", more])
     # The directory is made while the root may still be written, and before anything is hidden.
     steps.append(["make_workdir", config.process.cwd])
-    if config.linux.readonly_paths:
-        steps.append(["readonly_paths", list(config.linux.readonly_paths)])
-    if config.linux.masked_paths:
-        steps.append(["masked_paths", list(config.linux.masked_paths)])
+    steps += _covers(config, ahead=False)
     if config.root.readonly:
         steps.append(["readonly_root"])
     return steps
@@ -140,7 +153,7 @@ def _mounts(config: oci.Config, groups: dict[str, str]) -> list[Step]:
         elif mount.type == "cgroup":
             if not _is_v2(groups) and not has_new(config, "cgroup"):
                 steps += _show_cgroup_v1(destination, options, groups)
-        elif destination in _OWN_INSTANCES or destination == "/dev/shm":  # noqa: S108 - the container's
+        elif destination in _OWN_INSTANCES or destination == "/dev/shm":
             steps.append(["show", destination, options])
         else:
             steps.append(["tmpfs", destination, options])
@@ -164,18 +177,15 @@ def enter(config: oci.Config, groups: dict[str, str]) -> list[Step]:
     steps: list[Step] = []
     if has_new(config, "cgroup"):
         steps.append(["cgroup_namespace"])
-    for mount in config.mounts:
-        if mount.type == "cgroup" and _is_v2(groups):
-            steps.append(["cgroup_v2", list(mount.options)])
+    if _is_v2(groups):
+        steps += [["cgroup_v2", list(mount.options)] for mount in config.mounts if mount.type == "cgroup"]
     return steps + _program(config.process, config.linux.seccomp)
 
 
 def _program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
     steps: list[Step] = []
     if process.rlimits:
-        steps.append(
-            ["rlimits", [[RLIMIT_NUMBERS[r.type.removeprefix("RLIMIT_")], r.soft, r.hard] for r in process.rlimits]]
-        )
+        steps.append(["rlimits", [[RLIMIT_NUMBERS[limit.type], limit.soft, limit.hard] for limit in process.rlimits]])
     caps = process.capabilities
     sets = {
         "bounding": caps.bounding,
@@ -233,6 +243,7 @@ def start(request: StartRequest, directory: str) -> Json:
     """The START message. Its descriptors are: binds in order, namespaces to join, held ports, clients."""
     config, groups = request.config, request.cgroup.groups
     log = request.log
+    announced: list[Step] = [["announce", request.veth.mac]] if request.veth is not None else []
     return {
         "id": request.id,
         "container": request.id,
@@ -241,9 +252,9 @@ def start(request: StartRequest, directory: str) -> Json:
         "joins": [int(flag) for _, flag in joined(config)],
         "binds": sum(mount.type == "bind" for mount in config.mounts),
         "held": len(request.held),
-        "world": world(config, request.id, groups),
+        "world": world(config, request.id, groups, request.veth is not None),
         "root": root(request),
-        "enter": enter(config, groups),
+        "enter": announced + enter(config, groups),
         "root_mount": _root_mount(request.root, request.volatile),
         "cgroup": {
             "groups": groups,
@@ -260,16 +271,16 @@ def start(request: StartRequest, directory: str) -> Json:
     }
 
 
-def park(id: str, config: oci.Config, cgroup: CgroupPlan, pair: VethPlan | None) -> Json:
+def park(container: str, config: oci.Config, cgroup: CgroupPlan, pair: VethPlan | None) -> Json:
     """The PARK message: a world without a program."""
     groups = cgroup.groups
     return {
-        "id": id,
-        "park": True,
+        "id": container,
+        "park": pair.name if pair is not None else "",
         "flags": int(namespace_flags(config)),
         "joins": [],
         "binds": 0,
-        "world": world(config, id, groups),
+        "world": world(config, container, groups, pair is not None),
         "cgroup": {"groups": groups, "writes": cgroup.writes, "born_in": groups["unified"] if _is_v2(groups) else ""},
         "veth": veth(pair) if pair is not None else None,
     }

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sampan.network.plan import VethPlan
 from sampan.runtime import plan
 from sampan.runtime.messages import Kind, pair
 from sampan.runtime.monitored import Monitored
-from sampan.runtime.request import CgroupPlan, Exit, StartFailed, StartRequest, VethPlan
+from sampan.runtime.request import CgroupPlan, Exit, StartFailed, StartRequest
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, new_id
 
@@ -54,15 +55,15 @@ def fits(request: StartRequest, slot: SlotPlan) -> bool:
     groups = request.cgroup.groups
     if groups != slot.cgroup.groups or not set(slot.cgroup.writes) <= set(request.cgroup.writes):
         return False
-    if plan.world(config, request.id, groups) != plan.world(slot.config, request.id, groups):
+    linked = slot.veth is not None
+    if plan.world(config, request.id, groups, linked) != plan.world(slot.config, request.id, groups, linked):
         return False
-    if request.veth is None or slot.veth is None:
-        return request.veth is None and slot.veth is None
-    return (request.veth.bridge_index, request.veth.mtu, request.veth.name) == (
-        slot.veth.bridge_index,
-        slot.veth.mtu,
-        slot.veth.name,
-    )
+    return _shape(request.veth) == _shape(slot.veth)
+
+
+def _shape(veth: VethPlan | None) -> tuple[int, int, str, bool] | None:
+    """What of a veth pair cannot be changed when it is claimed."""
+    return None if veth is None else (veth.bridge_index, veth.mtu, veth.name, veth.isolated)
 
 
 Fork = Callable[[Kind, object, list[int]], Awaitable[int]]
@@ -126,9 +127,9 @@ class Pool:
             return None
         return slot
 
-    async def given_up(self, id: ContainerId) -> None:
+    async def given_up(self, container: ContainerId) -> None:
         """Wait until a slot that was given up under this id has left its control groups to a cold start."""
-        monitored = self._leaving.get(id)
+        monitored = self._leaving.get(container)
         if monitored is not None:
             await monitored.wait_gone(_LEAVE_SECONDS)
 
@@ -159,14 +160,14 @@ class Pool:
 
     async def _park(self, bridge: bool) -> None:
         assert self._make is not None
-        id = ContainerId(new_id())
-        slot_plan = self._make(id, bridge)
-        monitored = Monitored(id, id, f"{self._directory}/{id}", slot_plan.cgroup.groups)
+        name = ContainerId(new_id())
+        slot_plan = self._make(name, bridge)
+        monitored = Monitored(name, name, f"{self._directory}/{name}", slot_plan.cgroup.groups)
         ours, theirs = pair()
         monitored.listen(ours, _no_end)
         try:
             pidfd = await self._fork(
-                Kind.PARK, plan.park(id, slot_plan.config, slot_plan.cgroup, slot_plan.veth), [theirs.fileno()]
+                Kind.PARK, plan.park(name, slot_plan.config, slot_plan.cgroup, slot_plan.veth), [theirs.fileno()]
             )
             monitored.watch_monitor(pidfd, self._slot_gone)
             theirs.close()
@@ -181,7 +182,7 @@ class Pool:
             raise
         finally:
             theirs.close()
-        self._ready[bridge].append(Slot(id, slot_plan, monitored))
+        self._ready[bridge].append(Slot(name, slot_plan, monitored))
         self.refill_later(_REFILL_DELAY)
 
     def _give_up(self, slot: Slot) -> None:

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sampan.network.plan import VethPlan
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.rootfs import RootMount
@@ -54,20 +55,6 @@ class CgroupPlan:
     writes: tuple[tuple[str, str, str], ...] = ()
     device_program: bytes = b""
     """cgroup v2 only: the BPF program of the device rules."""
-
-
-@dataclass(frozen=True, slots=True)
-class VethPlan:
-    """Made by `network` (pure): the pair to create at the start. Addresses are text, `prefix` in bits."""
-
-    host_name: str
-    bridge_index: int
-    mac: str
-    address: str
-    prefix: int
-    gateway: str
-    mtu: int = 1500
-    name: str = "eth0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,21 +27,17 @@ from sampan.kernel.mount import (
     umount2,
 )
 from sampan.kernel.terminal import open_pair, set_size
-from sampan.network.attach import configure_inside
 from sampan.runtime.steps import StepFailed
-from sampan.runtime.world import Context, attributes, instance, make_node
+from sampan.runtime.world import ON_OUR_OWN, OURS, Context, attributes, instance, make_node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
 NEW_ROOT = b"/newroot"
 """An empty directory in the launcher's own root, where the container's root stands for the moment before the pivot."""
 
 _INSIDE = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
-_ON_OUR_OWN = Resolve.NO_XDEV | Resolve.NO_SYMLINKS | Resolve.BENEATH
-_OURS = ("/proc", "/sys", "/dev")
 
 
 def pivot(context: Context) -> None:
@@ -58,6 +54,8 @@ def pivot(context: Context) -> None:
 
 def show(context: Context, destination: str, options: list[str]) -> None:
     """A mount made before is attached where it belongs."""
+    if destination in context.attached:
+        return
     mount = context.mounts[destination]
     target = _place_for(context, destination)
     try:
@@ -70,7 +68,7 @@ def show(context: Context, destination: str, options: list[str]) -> None:
 
 
 def make_readonly(context: Context, destination: str) -> None:
-    """A mount that had to be written to until now becomes read-only."""
+    """A mount that had to be written to until now becomes read-only (attached ones only: mount_setattr(2), EINVAL)."""
     mount_setattr(context.mounts[destination], add=MountAttr.RDONLY)
 
 
@@ -78,8 +76,8 @@ def _place_for(context: Context, destination: str) -> int:
     """The mount point of one of our own mounts: a real directory, made if it is missing; never through a link."""
     parent, _, name = destination.rpartition("/")
     if parent in context.mounts:
-        return openat2(context.mounts[parent], os.fsencode(name), os.O_PATH | os.O_DIRECTORY, _ON_OUR_OWN)
-    if destination in _OURS:
+        return openat2(context.mounts[parent], os.fsencode(name), os.O_PATH | os.O_DIRECTORY, ON_OUR_OWN)
+    if destination in OURS:
         try:
             os.mkdir(name, 0o755, dir_fd=context.root)
         except FileExistsError:
@@ -91,10 +89,10 @@ def _place_for(context: Context, destination: str) -> int:
             # CVE-2019-19921, CVE-2023-27561: masks and labels would go where the link leads.
             message = f"{destination} in the image is not a directory (a symbolic link is refused)"
             raise StepFailed("bad-mount", message, error.errno or 0) from error
-    for ours in _OURS:
+    for ours in OURS:
         if destination.startswith(ours + "/") and ours in context.mounts:
             relative = os.fsencode(destination[len(ours) + 1 :])
-            return openat2(context.mounts[ours], relative, os.O_PATH, _ON_OUR_OWN)
+            return openat2(context.mounts[ours], relative, os.O_PATH, ON_OUR_OWN)
     return make_place(context.root, destination, directory=True)
 
 
@@ -155,7 +153,7 @@ def bind(context: Context, number: int, destination: str) -> None:
 
 def _outside_proc(context: Context, destination: str, directory: bool) -> int:
     """The mount point of something that is not ours; refused when it lies in /proc (CVE-2019-16884)."""
-    for ours in _OURS:
+    for ours in OURS:
         if (destination == ours or destination.startswith(ours + "/")) and ours in context.mounts and ours == "/dev":
             relative = destination[len(ours) + 1 :]
             if relative:
@@ -252,15 +250,10 @@ def console(context: Context, devpts: int, slave: int) -> None:
     flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     device = context.mounts["/dev"]
     os.close(os.open("console", flags, 0o600, dir_fd=device))
-    target = openat2(device, b"console", os.O_PATH, _ON_OUR_OWN)
+    target = openat2(device, b"console", os.O_PATH, ON_OUR_OWN)
     move_mount(copy, target)
     os.close(target)
     context.console = copy
-
-
-def interface(context: Context, plan: dict[str, Any]) -> None:
-    """The container's end of its veth pair: name, address, route; neighbours are told."""
-    configure_inside(plan)
 
 
 def host_names(context: Context, hostname: str, domainname: str) -> None:
@@ -274,77 +267,6 @@ def host_names(context: Context, hostname: str, domainname: str) -> None:
             os.write(descriptor, domainname.encode())
         finally:
             os.close(descriptor)
-
-
-def readonly_paths(context: Context, paths: list[str]) -> None:
-    """Parts of /proc that may be read and not written."""
-    for path in paths:
-        place = _existing(context, path)
-        if place < 0:
-            continue
-        copy = open_tree(place, b"", OpenTree.CLONE | OpenTree.RECURSIVE | OpenTree.EMPTY_PATH)
-        flags = MountAttr.RDONLY
-        if path.startswith(("/proc", "/sys")):
-            flags |= MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC
-        mount_setattr(copy, add=flags, recursive=True)
-        move_mount(copy, place)
-        os.close(copy)
-        os.close(place)
-
-
-def masked_paths(context: Context, paths: list[str]) -> None:
-    """What must not be seen: /dev/null covers files, one empty read-only tmpfs covers directories (CVE-2025-31133)."""
-    null = -1
-    empty = -1
-    try:
-        for path in paths:
-            place = _existing(context, path)
-            if place < 0:
-                continue
-            if stat.S_ISDIR(os.fstat(place).st_mode):
-                if empty < 0:
-                    empty = instance(b"tmpfs", ["ro", "nr_blocks=1", "nr_inodes=1"])
-                copy = open_tree(empty, b"", OpenTree.CLONE | OpenTree.EMPTY_PATH)
-            else:
-                if null < 0:
-                    null = _our_null(context)
-                copy = open_tree(null, b"", OpenTree.CLONE | OpenTree.EMPTY_PATH)
-            move_mount(copy, place)
-            os.close(copy)
-            os.close(place)
-    finally:
-        for descriptor in (null, empty):
-            if descriptor >= 0:
-                os.close(descriptor)
-
-
-def _our_null(context: Context) -> int:
-    """/dev/null, of the /dev that we made ourselves unless a bind replaces it; checked to be the device 1:3."""
-    if "/dev" in context.mounts:
-        descriptor = openat2(context.mounts["/dev"], b"null", os.O_PATH | os.O_NOFOLLOW, _ON_OUR_OWN)
-    else:
-        descriptor = openat2(context.root, b"dev/null", os.O_PATH | os.O_NOFOLLOW, _INSIDE | Resolve.NO_SYMLINKS)
-    seen = os.fstat(descriptor)
-    if not stat.S_ISCHR(seen.st_mode) or seen.st_rdev != os.makedev(1, 3):
-        os.close(descriptor)
-        raise StepFailed("other", "/dev/null of the container is not the null device")
-    return descriptor
-
-
-def _existing(context: Context, path: str) -> int:
-    """An O_PATH descriptor of `path`, -1 where there is none. Below /proc and /sys only our own mounts are walked."""
-    for ours in ("/proc", "/sys"):
-        if path.startswith(ours + "/") and ours in context.mounts:
-            base, relative, resolve = context.mounts[ours], path[len(ours) + 1 :], _ON_OUR_OWN
-            break
-    else:
-        base, relative, resolve = context.root, path, _INSIDE
-    try:
-        return openat2(base, os.fsencode(relative), os.O_PATH, resolve)
-    except FileNotFoundError:
-        return -1
-    except NotADirectoryError:
-        return -1
 
 
 def readonly_root(context: Context) -> None:
@@ -361,10 +283,7 @@ STEPS: dict[str, tuple[str, Callable[..., None]]] = {
     "marker": ("runtime environment", marker),
     "more_devices": ("isolation", more_devices),
     "terminal": ("runtime environment", terminal),
-    "interface": ("isolation", interface),
     "host_names": ("isolation", host_names),
-    "readonly_paths": ("shared kernel", readonly_paths),
-    "masked_paths": ("shared kernel", masked_paths),
     "readonly_root": ("union file system", readonly_root),
 }
 """Name in a plan → principle and function."""

@@ -28,9 +28,9 @@ def open_binds(config: oci.Config) -> list[int]:
     """
     opened: list[int] = []
     try:
-        for mount in config.mounts:
-            if mount.type == "bind":
-                opened.append(_open_bind(mount))
+        # One at a time: what is open when one fails must be closed again.
+        for mount in (mount for mount in config.mounts if mount.type == "bind"):
+            opened.append(_open_bind(mount))  # noqa: PERF401
     except BaseException:
         close_all(opened)
         raise

@@ -9,6 +9,7 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -22,10 +23,11 @@ from sampan.kernel.mount import (
     fsmount,
     fsopen,
     mount_setattr,
+    move_mount,
     open_tree,
 )
 from sampan.kernel.process import join_session_keyring
-from sampan.network.attach import lo_up
+from sampan.network.attach import Inside, lo_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +43,9 @@ _ATTRIBUTES = {
     "nodiratime": MountAttr.NODIRATIME,
     "nosymfollow": MountAttr.NOSYMFOLLOW,
 }
-_ON_OUR_OWN = Resolve.NO_XDEV | Resolve.NO_SYMLINKS
+ON_OUR_OWN = Resolve.NO_XDEV | Resolve.NO_SYMLINKS | Resolve.BENEATH
+"""How paths below mounts of our own making are walked: onto nothing else, through no link."""
+OURS = ("/proc", "/sys", "/dev")
 _LINKS = (
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
@@ -50,6 +54,7 @@ _LINKS = (
     ("core", "/proc/kcore"),
     ("ptmx", "pts/ptmx"),
 )
+_SLASHES_AND_DOTS = {ord("."): "/", ord("/"): "."}
 _PLACES = ("pts", "shm", "mqueue")
 
 
@@ -58,10 +63,13 @@ class Context:
 
     __slots__ = (
         "arguments",
+        "attached",
         "binds",
         "console",
+        "deferred",
         "environment",
         "home",
+        "link",
         "mounts",
         "program",
         "root",
@@ -72,6 +80,12 @@ class Context:
     def __init__(self) -> None:
         self.mounts: dict[str, int] = {}
         """detached or attached mounts of our own making, by destination"""
+        self.attached: set[str] = set()
+        """those that stand on another of them already, and come into sight with it"""
+        self.deferred: list[tuple[Callable[..., None], list[str]]] = []
+        """steps on detached mounts that this kernel takes only once they are attached"""
+        self.link: Inside | None = None
+        """the container's end of its veth pair"""
         self.root = -1
         self.stdio: list[int] = []
         self.binds: list[int] = []
@@ -110,6 +124,26 @@ def instance(file_system: bytes, options: list[str], source: bytes = b"") -> int
         return fsmount(context, attributes(options))
     finally:
         os.close(context)
+
+
+def attach_ahead(context: Context, destination: str) -> None:
+    """Put a mount on its parent while both are detached, where the kernel can (Linux 6.15); else `show` does it later."""
+    parent = next((ours for ours in OURS if destination.startswith(ours + "/")), "")
+    if parent not in context.mounts:
+        return
+    relative = os.fsencode(destination[len(parent) + 1 :])
+    # On a mount that stands on another, the walk must cross from the one to the other, both ours.
+    crosses = destination.rpartition("/")[0] in context.attached
+    resolve = Resolve.NO_SYMLINKS | Resolve.BENEATH if crosses else ON_OUR_OWN
+    place = openat2(context.mounts[parent], relative, os.O_PATH | os.O_DIRECTORY, resolve)
+    try:
+        move_mount(context.mounts[destination], place)
+        context.attached.add(destination)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(place)
 
 
 def session_keyring(context: Context, name: str) -> None:
@@ -152,7 +186,7 @@ def make_node(directory: int, device: list[object]) -> None:
                 os.mkdir(part, 0o755, dir_fd=walked)
             except FileExistsError:
                 pass
-            below = openat2(walked, os.fsencode(part), os.O_PATH | os.O_DIRECTORY, _ON_OUR_OWN)
+            below = openat2(walked, os.fsencode(part), os.O_PATH | os.O_DIRECTORY, ON_OUR_OWN)
             os.close(walked)
             walked = below
         name = parts[-1]
@@ -169,16 +203,19 @@ def make_node(directory: int, device: list[object]) -> None:
 def devpts(context: Context, options: list[str]) -> None:
     """/dev/pts: terminals of the container's own."""
     context.mounts["/dev/pts"] = instance(b"devpts", options)
+    attach_ahead(context, "/dev/pts")
 
 
 def mqueue(context: Context, options: list[str]) -> None:
     """/dev/mqueue of the new ipc namespace."""
     context.mounts["/dev/mqueue"] = instance(b"mqueue", options)
+    attach_ahead(context, "/dev/mqueue")
 
 
 def shm(context: Context, options: list[str]) -> None:
     """/dev/shm: a tmpfs of the size asked for."""
     context.mounts["/dev/shm"] = instance(b"tmpfs", options, b"shm")
+    attach_ahead(context, "/dev/shm")
 
 
 def cgroup_v1(context: Context, options: list[str], groups: list[list[str]]) -> None:
@@ -189,6 +226,7 @@ def cgroup_v1(context: Context, options: list[str], groups: list[list[str]]) -> 
     # Filled read-write; the attributes are set when it is attached, after the mount points are made.
     mount = instance(b"tmpfs", [option for option in options if option != "ro"] + ["mode=755"])
     context.mounts["/sys/fs/cgroup"] = mount
+    attach_ahead(context, "/sys/fs/cgroup")
     for name, directory in groups:
         if "," in name:
             for alias in name.split(","):
@@ -197,6 +235,8 @@ def cgroup_v1(context: Context, options: list[str], groups: list[list[str]]) -> 
         copy = open_tree(AT_FDCWD, os.fsencode(directory), OpenTree.CLONE)
         mount_setattr(copy, add=attributes(options))
         context.mounts["/sys/fs/cgroup/" + name] = copy
+        if "/sys/fs/cgroup" in context.attached:
+            attach_ahead(context, "/sys/fs/cgroup/" + name)
 
 
 def loopback(context: Context) -> None:
@@ -207,8 +247,9 @@ def loopback(context: Context) -> None:
 def sysctl(context: Context, values: dict[str, str]) -> None:
     """Kernel parameters of the new namespaces, written through our own /proc (CVE-2025-52881), never by a path."""
     for key, value in values.items():
-        path = b"sys/" + key.replace(".", "/").encode()
-        descriptor = openat2(context.mounts["/proc"], path, os.O_WRONLY, _ON_OUR_OWN)
+        # "net.ipv4.conf.eth0/1.forwarding" is the interface eth0.1 (sysctl(8)): dots and slashes change places.
+        path = b"sys/" + key.translate(_SLASHES_AND_DOTS).encode()
+        descriptor = openat2(context.mounts["/proc"], path, os.O_WRONLY, ON_OUR_OWN)
         try:
             os.write(descriptor, value.encode())
         finally:

@@ -1,0 +1,58 @@
+"""The container's end of its veth pair, from inside its network namespace. What is sent to the kernel is `network.attach`'s.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import os
+
+from sampan.kernel.files import openat2
+from sampan.network.attach import claim_inside, configure_inside, park_inside
+from sampan.runtime.world import ON_OUR_OWN, Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def _proc_sys(context: Context) -> int:
+    return openat2(context.mounts["/proc"], b"sys", os.O_PATH | os.O_DIRECTORY, ON_OUR_OWN)
+
+
+def park_link(context: Context, name: str) -> None:
+    """The interface of a parked slot comes up, without an address."""
+    descriptor = _proc_sys(context)
+    try:
+        context.link = park_inside(name, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def interface(context: Context, plan: dict[str, Any]) -> None:
+    """The interface gets its address and route; a parked one is up already."""
+    if context.link is not None:
+        claim_inside(plan, context.link)
+        return
+    descriptor = _proc_sys(context)
+    try:
+        context.link = configure_inside(plan, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def announce(context: Context, mac: str) -> None:
+    """The neighbours are told once more, now that the bridge forwards; then the socket goes."""
+    if context.link is not None:
+        context.link.announce(mac)
+        context.link.close()
+        context.link = None
+
+
+STEPS: dict[str, tuple[str, Callable[..., None]]] = {
+    "park_link": ("isolation", park_link),
+    "interface": ("isolation", interface),
+    "announce": ("isolation", announce),
+}
+"""Name in a plan → principle and function."""
