@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+from typing import Self
 
 import pytest
 
@@ -35,7 +36,7 @@ class Load:
             outcome = self.engine.docker("run", "--rm", "busybox", "sh", "-c", "exit 42", timeout=60)
             self.codes.append(outcome.code)
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self.threads:
             thread.start()
         return self

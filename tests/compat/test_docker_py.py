@@ -1,0 +1,96 @@
+"""docker-py drives the engine as it drives Docker."""
+
+import io
+import tarfile
+from datetime import datetime
+
+import docker
+import pytest
+
+from tests.archives import busybox_archive
+from tests.daemons import Sampan
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay", "netns", "busybox")
+
+
+def test_run_returns_the_output(client: docker.DockerClient) -> None:
+    assert client.containers.run("busybox", ["echo", "hello"], remove=True) == b"hello\n"
+
+
+def test_run_raises_with_code_and_stderr(client: docker.DockerClient) -> None:
+    with pytest.raises(docker.errors.ContainerError) as failed:
+        client.containers.run("busybox", ["sh", "-c", "echo wrong >&2; exit 3"], remove=True)
+    assert failed.value.exit_status == 3
+    assert failed.value.stderr == b"wrong\n"
+
+
+def test_unknown_names_raise_not_found(client: docker.DockerClient) -> None:
+    with pytest.raises(docker.errors.NotFound):
+        client.containers.get("nosuch")
+    with pytest.raises(docker.errors.ImageNotFound):
+        client.images.get("nosuch")
+
+
+def test_life_of_a_container(client: docker.DockerClient) -> None:
+    container = client.containers.run("busybox", ["sleep", "100"], detach=True, name="lived", labels={"a": "b"})
+    container.reload()
+    assert container.status == "running"
+    code, output = container.exec_run(["sh", "-c", "echo in; echo err >&2; exit 4"], demux=True)
+    assert (code, output) == (4, (b"in\n", b"err\n"))
+    assert [found.id for found in client.containers.list(filters={"label": "a=b"})] == [container.id]
+    container.rename("other")
+    container.stop(timeout=1)
+    assert container.wait()["StatusCode"] == 137
+    container.remove()
+    assert client.containers.list(all=True) == []
+
+
+def test_logs_stream_and_attach(client: docker.DockerClient) -> None:
+    container = client.containers.run(
+        "busybox", ["sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.05; done"], detach=True
+    )
+    assert b"".join(container.logs(stream=True, follow=True)) == b"1\n2\n3\n"
+    assert container.logs(tail=1) == b"3\n"
+
+
+def test_input_over_an_attached_socket(client: docker.DockerClient) -> None:
+    container = client.containers.create("busybox", ["cat"], stdin_open=True)
+    attached = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
+    container.start()
+    attached._sock.sendall(b"typed\n")
+    attached._sock.shutdown(1)
+    assert container.wait()["StatusCode"] == 0
+    assert container.logs() == b"typed\n"
+    attached.close()
+
+
+def test_images_load_tag_save_remove(client: docker.DockerClient, engine: Sampan) -> None:
+    (loaded,) = client.images.load(busybox_archive())
+    loaded.tag("copy", "1")
+    saved = b"".join(client.images.get("copy:1").save(named=True))
+    with tarfile.open(fileobj=io.BytesIO(saved)) as archive:
+        assert "manifest.json" in archive.getnames()
+    client.images.remove("copy:1")
+    assert client.images.get("busybox").id == loaded.id
+
+
+def test_events_tell_a_life(client: docker.DockerClient) -> None:
+    since = client.info()["SystemTime"]
+    container = client.containers.run("busybox", ["true"], detach=True)
+    container.wait()
+    container.remove()
+    until = client.info()["SystemTime"]
+    asked = {"since": _seconds(since), "until": _seconds(until) + 1, "filters": {"container": container.id}}
+    told = [one["Action"] for one in client.events(decode=True, **asked) if one["Type"] == "container"]
+    assert [action for action in told if action != "attach"] == ["create", "start", "die", "destroy"]
+
+
+def _seconds(stamp: str) -> int:
+    return int(datetime.fromisoformat(stamp[:19] + "+00:00").timestamp())
+
+
+def test_info_and_version(client: docker.DockerClient) -> None:
+    assert client.ping() is True
+    assert client.info()["Swarm"]["LocalNodeState"] == "inactive"
+    assert "Sampan" in client.version()["Platform"]["Name"]
