@@ -71,8 +71,10 @@ def test_a_default_that_the_host_lacks_is_left_out() -> None:
         (
             ["sys_resource"],
             [],
-            "invalid CapAdd: capability not supported by your kernel or not available in the current environment: "
-            + '"CAP_SYS_RESOURCE"',
+            (
+                "invalid CapAdd: capability not supported by your kernel or not available in the current environment: "
+                '"CAP_SYS_RESOURCE"'
+            ),
         ),
     ],
 )
