@@ -72,7 +72,7 @@ def context_name(given: Globals, config: Document) -> str:
 def context_directory(config_dir: str, kind: str, name: str) -> str:
     """Where a context's "meta" or "tls" files are."""
     try:
-        from _sha256 import sha256  # what hashlib would load for us, together with 3 ms of OpenSSL
+        from _sha256 import sha256  # type: ignore[import-not-found] # what hashlib would load for us, together with 3 ms of OpenSSL
     except ImportError:
         from hashlib import sha256
     return os.path.join(config_dir, "contexts", kind, sha256(name.encode()).hexdigest())

@@ -12,7 +12,7 @@ CANNOT_INVOKE = 126
 NOT_FOUND = 127
 
 
-class Exit(Exception):  # noqa: N818 - not a fault of the program: it says how the process ends
+class Exit(Exception):
     """End the process with `code`, after `text` (when there is any) on stderr."""
 
     def __init__(self, code: int, text: str = "") -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sampan.cli.options import Value
 
 
-class HelpWanted(Exception):  # noqa: N818 - a request, not a fault
+class HelpWanted(Exception):
     """`--help` was on the line."""
 
 

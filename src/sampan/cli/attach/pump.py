@@ -39,7 +39,7 @@ class Pump:
         self._poll = select.poll()
         self.detector: DetachDetector | None = None
         self.signals: SignalPipe | None = None
-        self.on_signal: Callable[[int], None] = lambda number: None
+        self.on_signal: Callable[[int], None] = _nothing
 
     def run(self) -> bool:
         """Carry bytes until the daemon ends the stream (True) or the detach keys were typed (False)."""
@@ -128,6 +128,10 @@ class Pump:
                     _write(self._outputs[1 if stream == STDERR else 0], piece)
             if len(data) < CHUNK and not self._wire.tls:
                 return True
+
+
+def _nothing(number: int) -> None:
+    """A signal that nobody asked about."""
 
 
 def _write(descriptor: int, data: bytes) -> None:

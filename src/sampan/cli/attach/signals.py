@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-import _signal
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from types import TracebackType
+    from typing import Self
+else:
+    import _signal
 
 _NAMES = (
     "SIGHUP", "SIGINT", "SIGQUIT", "SIGABRT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTERM", "SIGCONT", "SIGTSTP", "SIGXCPU",
@@ -25,11 +28,11 @@ class SignalPipe:
 
     def __init__(self, forward: bool, resize: bool) -> None:
         self._numbers = (list(FORWARDED) if forward else []) + ([SIGWINCH] if resize else [])
-        self._before: list[tuple[int, object]] = []
+        self._before: list[tuple[int, _signal._HANDLER]] = []
         self._old_wakeup = -1
         self.descriptor, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def __enter__(self) -> SignalPipe:
+    def __enter__(self) -> Self:
         self._old_wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in self._numbers:
             self._before.append((number, _signal.signal(number, _ignore)))
@@ -39,7 +42,7 @@ class SignalPipe:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before:
-            _signal.signal(number, handler if handler is not None else _signal.SIG_DFL)  # type: ignore[arg-type]
+            _signal.signal(number, handler if handler is not None else _signal.SIG_DFL)
         _signal.set_wakeup_fd(self._old_wakeup)
         os.close(self.descriptor)
         os.close(self._writer)

@@ -8,6 +8,7 @@ import termios
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     Attributes = list[int | list[bytes | int]]
 
@@ -19,7 +20,7 @@ class RawTerminal:
         self._descriptor = descriptor
         self._before: Attributes | None = None
 
-    def __enter__(self) -> RawTerminal:
+    def __enter__(self) -> Self:
         if os.isatty(self._descriptor):
             self._before = termios.tcgetattr(self._descriptor)
             termios.tcsetattr(self._descriptor, termios.TCSANOW, _raw(termios.tcgetattr(self._descriptor)))
@@ -36,7 +37,10 @@ class RawTerminal:
 def _raw(attributes: Attributes) -> Attributes:
     """termios(3)'s cfmakeraw: bytes come and go as they are, and Ctrl-C is one of them."""
     iflag, oflag, cflag, lflag, ispeed, ospeed, characters = attributes
-    assert isinstance(iflag, int) and isinstance(oflag, int) and isinstance(cflag, int) and isinstance(lflag, int)
+    assert isinstance(iflag, int)
+    assert isinstance(oflag, int)
+    assert isinstance(cflag, int)
+    assert isinstance(lflag, int)
     assert isinstance(characters, list)
     t = termios
     iflag &= ~(t.IGNBRK | t.BRKINT | t.PARMRK | t.ISTRIP | t.INLCR | t.IGNCR | t.ICRNL | t.IXON)

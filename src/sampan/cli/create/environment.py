@@ -64,9 +64,7 @@ def _pair(path: str, line: str, environ: Mapping[str, str] | None) -> str:
 def variables(files: Iterable[str], given: Iterable[str], environ: Mapping[str, str]) -> list[str]:
     """The container's environment: files first, options after, so that an option wins. Docker removes doubles: so do we."""
     pairs = [pair for path in files for pair in read_pairs(path, environ)]
-    for text in given:
-        pairs.append(text if "=" in text or text not in environ else f"{text}={environ[text]}")
-    return pairs
+    return [*pairs, *(text if "=" in text or text not in environ else f"{text}={environ[text]}" for text in given)]
 
 
 def labels(files: Iterable[str], given: Iterable[str]) -> Document:
@@ -98,9 +96,8 @@ def proxy_variables(config: Document, host: str, given: Iterable[str]) -> list[s
     found: list[str] = []
     for field, name in _PROXY_FIELDS:
         value = text_of(chosen, field)
-        for variable in (name, name.lower()):
-            if value and variable not in named:
-                found.append(f"{variable}={value}")
+        if value:
+            found += [f"{variable}={value}" for variable in (name, name.lower()) if variable not in named]
     return found
 
 

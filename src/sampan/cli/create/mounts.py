@@ -57,15 +57,15 @@ def _truth(key: str, value: str) -> bool:
         raise ValueError(f"invalid value for {key}: {value}") from None
 
 
-def _set_type(found: Document, key: str, value: str) -> None:
+def _set_type(found: Document, _key: str, value: str) -> None:
     found["Type"] = value.lower()
 
 
-def _set_source(found: Document, key: str, value: str) -> None:
+def _set_source(found: Document, _key: str, value: str) -> None:
     found["Source"] = absolute(value)
 
 
-def _set_target(found: Document, key: str, value: str) -> None:
+def _set_target(found: Document, _key: str, value: str) -> None:
     found["Target"] = value
 
 
@@ -73,11 +73,11 @@ def _set_read_only(found: Document, key: str, value: str) -> None:
     found["ReadOnly"] = _truth(key, value)
 
 
-def _set_consistency(found: Document, key: str, value: str) -> None:
+def _set_consistency(found: Document, _key: str, value: str) -> None:
     found["Consistency"] = value.lower()
 
 
-def _set_propagation(found: Document, key: str, value: str) -> None:
+def _set_propagation(found: Document, _key: str, value: str) -> None:
     _part(found, "BindOptions")["Propagation"] = value.lower()
 
 
@@ -96,23 +96,23 @@ def _set_subpath(found: Document, key: str, value: str) -> None:
     _part(found, "VolumeOptions" if key.startswith("volume") else "ImageOptions")["Subpath"] = value
 
 
-def _set_no_copy(found: Document, key: str, value: str) -> None:
+def _set_no_copy(found: Document, _key: str, value: str) -> None:
     try:
         _part(found, "VolumeOptions")["NoCopy"] = truth(value)
     except ValueError:
         raise ValueError(f"invalid value for volume-nocopy: {value}") from None
 
 
-def _set_volume_label(found: Document, key: str, value: str) -> None:
+def _set_volume_label(found: Document, _key: str, value: str) -> None:
     name, _, content = value.partition("=")
     _part(_part(found, "VolumeOptions"), "Labels")[name] = content
 
 
-def _set_volume_driver(found: Document, key: str, value: str) -> None:
+def _set_volume_driver(found: Document, _key: str, value: str) -> None:
     _part(_part(found, "VolumeOptions"), "DriverConfig")["Name"] = value
 
 
-def _set_volume_option(found: Document, key: str, value: str) -> None:
+def _set_volume_option(found: Document, _key: str, value: str) -> None:
     name, _, content = value.partition("=")
     _part(_part(_part(found, "VolumeOptions"), "DriverConfig"), "Options")[name] = content
 

@@ -8,7 +8,10 @@ from sampan.cli.template.values import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sampan.cli.session import Session
+    from sampan.client.documents import Json
 
 HELP = 'How to print it: "table", "table TEMPLATE", "json", or a Go template, e.g. \'{{.ID}} {{.Names}}\''
 
@@ -21,12 +24,18 @@ class Headings:
 
     def row(self) -> Row:
         """The headings as something a template can be carried out on."""
-        fields = {name: (lambda text=text: text) for name, text in self.texts.items()}
-        return Row("formatter.SubHeaderContext", fields, {"Label": _label_heading})
+        return Row("formatter.SubHeaderContext", {name: _constant(text) for name, text in self.texts.items()}, _LABEL)
+
+
+def _constant(text: str) -> Callable[[], Json]:
+    return lambda: text
 
 
 def _label_heading(name: str) -> str:
     return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
+
+
+_LABEL = {"Label": _label_heading}
 
 
 def print_rows(session: Session, form: str, columns: tuple[str, ...], headings: Headings, rows: list[Row]) -> None:
@@ -67,13 +76,16 @@ def _by_template(session: Session, form: str, headings: Headings, rows: list[Row
     source = form.removeprefix("table").strip(" ").replace("\\t", "\t").replace("\\n", "\n")
     try:
         template = Template(source)
+    except TemplateError as error:
+        raise Exit(1, f"failed to parse template: {error}") from error
+    try:
         lines = [template.render(row) for row in rows]
         if is_table:
             heading = template.render(headings.row(), HEADING_FUNCTIONS)
             session.say(align_text("\n".join([heading, *lines])))
             return
     except TemplateError as error:
-        raise Exit(1, f"template parsing error: {error}") from error
+        raise Exit(1, f"failed to execute template: {error}") from error
     for line in lines:
         session.say(line)
 

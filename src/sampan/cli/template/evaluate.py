@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sampan.cli.template.formats import quoted
 from sampan.cli.template.functions import FUNCTIONS
 from sampan.cli.template.lexer import TemplateError
 from sampan.cli.template.parser import Node, Operand, Pipeline, Tree, parse
@@ -18,11 +19,11 @@ MAX_OUTPUT = 64 * 1024 * 1024
 MAX_DEPTH = 100
 
 
-class _Break(Exception):  # noqa: N818 - control flow of {{break}}
+class _Break(Exception):
     pass
 
 
-class _Continue(Exception):  # noqa: N818 - control flow of {{continue}}
+class _Continue(Exception):
     pass
 
 
@@ -156,7 +157,7 @@ class _Run:
                 raise TemplateError(f"can't give argument to non-function {_shown_operand(first)}")
             return self._operand(first, dot, arguments)
         except TemplateError as error:
-            raise _failed(str(error), _shown_operand(first)) from None
+            raise _failed(str(error), " ".join(map(_shown_operand, command)), first.at) from None
 
     def _call(self, name: str, operands: list[Operand], dot: Thing, piped: list[Thing]) -> Thing:
         if name in ("and", "or"):
@@ -228,14 +229,14 @@ def _last_field(pipeline: Pipeline) -> str:
 def _shown_operand(operand: Operand) -> str:
     head = {"dot": "" if operand.fields else ".", "variable": f"${operand.name}"}.get(operand.kind, operand.name)
     if operand.kind == "literal":
-        head = shown(operand.value)
+        head = quoted(operand.value) if isinstance(operand.value, str) else shown(operand.value)
     return head + "".join(f".{name}" for name in operand.fields)
 
 
-def _failed(message: str, where: str) -> TemplateError:
+def _failed(message: str, where: str, at: int = 0) -> TemplateError:
     if message.startswith("template: "):
         return TemplateError(message)
-    return TemplateError(f'template: :1: executing "" at <{where}>: {message}')
+    return TemplateError(f'template: :1:{at}: executing "" at <{where}>: {message}')
 
 
 __all__ = ["Row", "Template", "TemplateError"]

@@ -171,7 +171,7 @@ def _urlquery(*values: Thing) -> str:
 
 FUNCTIONS: dict[str, Function] = {
     "eq": _eq,
-    "ge": _order("ge", lambda less, same: not less),
+    "ge": _order("ge", lambda less, _same: not less),
     "gt": _order("gt", lambda less, same: not less and not same),
     "html": _html,
     "index": _index,
@@ -180,7 +180,7 @@ FUNCTIONS: dict[str, Function] = {
     "le": _order("le", lambda less, same: less or same),
     "len": _len,
     "lower": lambda text: _text(text, "lower").lower(),
-    "lt": _order("lt", lambda less, same: less),
+    "lt": _order("lt", lambda less, _same: less),
     "ne": lambda left, right: not _eq(left, right),
     "not": lambda value: not is_true(value),
     "pad": _pad,
@@ -197,11 +197,11 @@ FUNCTIONS: dict[str, Function] = {
 # A table's heading goes through the same template: what would take a value apart leaves the heading whole.
 HEADING_FUNCTIONS: dict[str, Function] = {
     **FUNCTIONS,
-    "join": lambda text, separator: text,
+    "join": lambda text, _separator: text,
     "json": lambda text: text,
     "lower": lambda text: text,
-    "split": lambda text, separator: text,
+    "split": lambda text, _separator: text,
     "title": lambda text: text,
-    "truncate": lambda text, length: text,
+    "truncate": lambda text, _length: text,
     "upper": lambda text: text,
 }

@@ -16,12 +16,13 @@ class Token:
     `spaced` is whether white space stood before it: ".A .B" are two operands, ".A.B" is one.
     """
 
-    __slots__ = ("kind", "spaced", "text")
+    __slots__ = ("at", "kind", "spaced", "text")
 
     def __init__(self, kind: str, text: str, spaced: bool) -> None:
         self.kind = kind
         self.text = text
         self.spaced = spaced
+        self.at = 0  # where it stands in the template, for messages
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.text}>"
@@ -45,7 +46,11 @@ def pieces(source: str) -> list[str | list[Token]]:
             text = text.rstrip(_SPACE)
         found.append(text)
         if not inner.startswith("/*"):
-            found.append(tokens(inner))
+            words = tokens(inner)
+            base = source.index(inner, start) if inner else start
+            for word in words:
+                word.at += base
+            found.append(words)
         at = end
 
 
@@ -106,7 +111,9 @@ def tokens(inner: str) -> list[Token]:
             at += 1
             spaced = True
             continue
-        token, at = _token(inner, at, spaced)
+        begin = at
+        token, at = _token(inner, begin, spaced)
+        token.at = begin
         found.append(token)
         spaced = False
     return found

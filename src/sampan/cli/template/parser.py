@@ -21,7 +21,7 @@ class Pipeline:
 class Operand:
     """One operand: `kind` field, variable, name, literal, dot, nil or pipeline; `fields` are looked up in its value."""
 
-    __slots__ = ("fields", "kind", "name", "pipeline", "value")
+    __slots__ = ("at", "fields", "kind", "name", "pipeline", "value")
 
     def __init__(
         self, kind: str, name: str = "", value: str | Number | bool | None = None, pipeline: Pipeline | None = None
@@ -31,6 +31,7 @@ class Operand:
         self.value = value
         self.pipeline = pipeline
         self.fields: list[str] = []
+        self.at = 0
 
 
 class Node:
@@ -196,7 +197,10 @@ def _operand(words: list[Token], context: str) -> tuple[Operand, list[Token]]:
         operand = _named(token.text)
     else:
         raise TemplateError(f':1: unexpected "{token.text}" in {context}')
+    operand.at = token.at
     while rest and rest[0].kind == "field" and not rest[0].spaced and rest[0].text:
+        if len(operand.fields) == 1:
+            operand.at = rest[0].at  # as Go counts: a chain stands where its second link does
         operand.fields.append(rest[0].text)
         rest = rest[1:]
     return operand, rest

@@ -6,11 +6,12 @@ from sampan.cli.template.lexer import TemplateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from sampan.client.documents import Json
 
-    Thing = Json | "Row"
+    Thing: TypeAlias = "Json | Row"
 
 
 class Row:
@@ -21,8 +22,8 @@ class Row:
     def __init__(
         self,
         type_name: str,
-        fields: dict[str, Callable[[], Json]],
-        methods: dict[str, Callable[[str], Json]] | None = None,
+        fields: Mapping[str, Callable[[], Json]],
+        methods: Mapping[str, Callable[[str], Json]] | None = None,
     ) -> None:
         self.type_name = type_name
         self._fields = fields
@@ -44,16 +45,16 @@ class Row:
 
 
 # JSON's null says nothing of a type. Go prints nil of a pointer, a map and a list differently: by the names of the API's fields.
-_POINTERS = frozenset(
+_POINTERS = frozenset(  # noqa: SIM905
     """Health Healthcheck OomKillDisable MemorySwappiness PidsLimit Init StopTimeout Container Platform IPAMConfig NetworkConfig
     GraphDriver ImageManifestDescriptor ClusterInfo UsageData Status SizeRw SizeRootFs""".split()
 )
-_MAPS = frozenset(
+_MAPS = frozenset(  # noqa: SIM905
     """Volumes Labels Options DriverOpts Ports PortBindings ExposedPorts Sysctls StorageOpt Tmpfs Annotations Config Data
     Networks Containers Runtimes""".split()
 )
 # Left out of the JSON when empty, and no fault to ask for.
-_OPTIONAL = frozenset(
+_OPTIONAL = frozenset(  # noqa: SIM905
     """Health Healthcheck ExposedPorts Annotations Init Mounts Tmpfs Sysctls StorageOpt OnBuild Shell StopSignal StopTimeout SizeRw
     SizeRootFs ImageManifestDescriptor NetworkDisabled ArgsEscaped Domainname MacAddress Error ExitCode Comment Author Variant
     Labels Options Status UsageData Warnings EnableIPv4""".split()

@@ -39,11 +39,11 @@ def _attach(session: Session, parsed: Parsed) -> int:
 
 def _check_state(state: Document) -> None:
     if not flag_of(state, "Running"):
-        raise Exit(1, "cannot attach to a stopped container, start it first")
+        raise Exit(1, "You cannot attach to a stopped container, start it first")
     if flag_of(state, "Paused"):
-        raise Exit(1, "cannot attach to a paused container, unpause it first")
+        raise Exit(1, "You cannot attach to a paused container, unpause it first")
     if flag_of(state, "Restarting"):
-        raise Exit(1, "cannot attach to a restarting container, wait until it is running")
+        raise Exit(1, "You cannot attach to a restarting container, wait until it is running")
 
 
 ATTACH = Command(

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.cli.options import Parsed
     from sampan.cli.session import Session
-    from sampan.client.documents import Document
+    from sampan.client.documents import Document, Json
 
 
 def _exec(session: Session, parsed: Parsed) -> int:
@@ -68,7 +68,7 @@ def _body(session: Session, parsed: Parsed, streams: Streams) -> Document:
     return body
 
 
-def _variables(session: Session, parsed: Parsed) -> list[str | None] | None:  # type: ignore[type-arg]
+def _variables(session: Session, parsed: Parsed) -> list[Json] | None:
     given, files = parsed.many("env"), parsed.many("env-file")
     if not given and not files:
         return None

@@ -7,6 +7,7 @@ from sampan.cli.options import Command, Option
 from sampan.cli.verbs.each import for_each
 from sampan.client.documents import number_of
 from sampan.client.engine import quoted
+from sampan.client.failures import RefusedByDaemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def _rename(session: Session, parsed: Parsed) -> int:
     old, new = (word.strip() for word in parsed.words)
     if not old or not new:
         raise Exit(1, "Error: Neither old nor new names may be empty")
-    session.engine.order("POST", f"/containers/{quoted(old)}/rename", {"name": new})
+    try:
+        session.engine.order("POST", f"/containers/{quoted(old)}/rename", {"name": new})
+    except RefusedByDaemon as refusal:
+        raise Exit(1, f"{refusal}\nError: failed to rename container named {old}") from refusal
     return 0
 
 

@@ -28,7 +28,10 @@ HEADINGS = Headings(
 def _ps(session: Session, parsed: Parsed) -> int:
     form = parsed.text("format") or (text_of(session.config, "psFormat") if not parsed.flag("quiet") else "")
     last = 1 if parsed.flag("latest") else parsed.number("last")
-    sized = parsed.flag("size") or ".Size" in form
+    if parsed.flag("quiet") and form:
+        session.warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
+        form = ""
+    sized = parsed.flag("size") or ".Size" in form or "json ." in form
     query = {
         "all": "1" if parsed.flag("all") or last > 0 else None,
         "limit": str(last) if last > 0 else None,
@@ -38,11 +41,9 @@ def _ps(session: Session, parsed: Parsed) -> int:
     found = session.engine.fetch_list("/containers/json", query)
     short = not parsed.flag("no-trunc")
     if parsed.flag("quiet"):
-        if form in ("", "table"):
-            for item in found:
-                session.say(truncated(text_of(item, "Id")) if short else text_of(item, "Id"))
-            return 0
-        form = "{{.ID}}"
+        for item in found:
+            session.say(truncated(text_of(item, "Id")) if short else text_of(item, "Id"))
+        return 0
     columns = (*COLUMNS, "Size") if parsed.flag("size") else COLUMNS
     print_rows(session, form, columns, HEADINGS, [container_row(item, short) for item in found])
     return 0

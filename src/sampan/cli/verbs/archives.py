@@ -1,0 +1,190 @@
+"""`load`, `save`, `import`: images as tar archives."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sampan.cli.failures import Exit
+from sampan.cli.options import Command, Option
+from sampan.cli.pull import split_reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sampan.cli.options import Parsed
+    from sampan.cli.session import Session
+    from sampan.client.http import Response
+
+CHUNK = 1024 * 1024
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    """The bytes of a file, or of stdin for "-"."""
+    try:
+        descriptor = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Exit(1, f"open {path}: {(error.strerror or '').lower()}") from error
+    try:
+        while data := os.read(descriptor, CHUNK):
+            yield data
+    except OSError as error:
+        raise Exit(1, f"read {path}: {(error.strerror or '').lower()}") from error
+    finally:
+        if descriptor:
+            os.close(descriptor)
+
+
+def _load(session: Session, parsed: Parsed) -> int:
+    path = parsed.text("input") or "-"
+    if path == "-" and os.isatty(0):
+        raise Exit(1, "requested load from stdin, but stdin is empty")
+    pieces = _pieces(path)
+    first = next(pieces, b"")  # opened before the daemon is asked for anything
+    quiet = parsed.flag("quiet") or not os.isatty(1)
+    query = {"quiet": "1" if quiet else "0", "platform": parsed.text("platform") or None}
+
+    def whole() -> Iterator[bytes]:
+        yield first
+        yield from pieces
+
+    _show(session.engine.upload("/images/load", query, whole()))
+    return 0
+
+
+def _show(answer: Response) -> None:
+    from sampan.cli.output.progress import Progress, messages
+
+    progress = Progress(1)
+    try:
+        if not answer.headers.get("content-type", "").startswith("application/json"):
+            for data in answer.pieces():
+                os.write(1, data)
+            return
+        for message in messages(answer.pieces()):
+            progress.show(message)
+    finally:
+        answer.wire.close()
+
+
+def _save(session: Session, parsed: Parsed) -> int:
+    path = parsed.text("output")
+    if not path and os.isatty(1):
+        raise Exit(1, "cowardly refusing to save to a terminal. Use the -o flag or redirect")
+    if path:
+        _check_directory(path)
+    engine = session.engine
+    query = "&".join(f"names={_quoted(name)}" for name in parsed.words)
+    answer = engine.stream("GET", f"/images/get?{query}")
+    try:
+        if not path:
+            sys.stdout.flush()
+            for data in answer.pieces():
+                _write(1, data)
+        else:
+            _write_file(path, answer)
+    finally:
+        answer.wire.close()
+    return 0
+
+
+def _quoted(name: str) -> str:
+    from sampan.client.engine import quoted
+
+    return quoted(name)
+
+
+def _check_directory(path: str) -> None:
+    directory = os.path.dirname(path) or "."
+    if not os.path.isdir(directory):
+        raise Exit(1, f'failed to save image: invalid output path: directory "{directory}" does not exist')
+    if os.path.isdir(path):
+        raise Exit(1, f'failed to save image: invalid output path: "{path}" must be a regular file')
+
+
+def _write_file(path: str, answer: Response) -> None:
+    """Into a file beside `path` first: an archive that breaks off never takes the place of a whole one."""
+    partial = f"{path}.{os.getpid()}.part"
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        for data in answer.pieces():
+            _write(descriptor, data)
+        os.rename(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _import(session: Session, parsed: Parsed) -> int:
+    source = parsed.words[0]
+    repository, tag = _reference(parsed.words[1]) if len(parsed.words) > 1 else ("", "")
+    remote = source.startswith(("http://", "https://"))
+    query = {
+        "fromSrc": source if remote else "-",
+        "repo": repository or None,
+        "tag": tag or None,
+        "message": parsed.text("message") or None,
+        "platform": parsed.text("platform") or None,
+    }
+    target = "/images/create" + "".join(
+        ("&" if position else "?") + f"changes={_quoted(change)}"
+        for position, change in enumerate(parsed.many("change"))
+    )
+    pieces = iter(()) if remote else _pieces(source)
+    answer = session.engine.upload(target, query, pieces)
+    _show(answer)
+    return 0
+
+
+def _reference(text: str) -> tuple[str, str]:
+    name, tag = split_reference(text)
+    return (name, tag) if name != text else (text, "")
+
+
+_PLATFORM = "images have one platform here"
+
+LOAD = Command(
+    "[OPTIONS]",
+    "Load images from a tar archive",
+    _load,
+    (
+        Option("input", "string", "Read this file; stdin without it", "i", completes="file"),
+        Option("platform", "string", "Load only this platform's variant", refused=_PLATFORM),
+        Option("quiet", "bool", "Show no progress", "q"),
+    ),
+    examples=("load -i images.tar", "load < images.tar.gz"),
+)
+SAVE = Command(
+    "[OPTIONS] IMAGE [IMAGE...]",
+    "Write images to a tar archive",
+    _save,
+    (
+        Option("output", "string", "Write this file; stdout without it", "o", completes="file"),
+        Option("platform", "string", "Save only this platform's variant", refused=_PLATFORM),
+    ),
+    words=(1, None),
+    completes="image",
+    examples=("save -o web.tar web:1.2", "save web | gzip > web.tar.gz"),
+)
+IMPORT = Command(
+    "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+    "Make an image from a tar archive of a file system",
+    _import,
+    (
+        Option("change", "list", "Dockerfile instruction to apply, e.g. 'CMD [\"sh\"]'", "c"),
+        Option("message", "string", "Note to keep with the image", "m"),
+        Option("platform", "string", "Platform of the image (os[/arch[/variant]])"),
+    ),
+    words=(1, 2),
+    completes="file",
+    examples=("import rootfs.tar base:1", "import -c 'CMD [\"sh\"]' - base < rootfs.tar"),
+)

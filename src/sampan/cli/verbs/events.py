@@ -1,0 +1,92 @@
+"""`events`: what happens in the daemon, as it happens."""
+
+from __future__ import annotations
+
+import time
+
+from sampan.cli.failures import Exit
+from sampan.cli.options import Command, Option
+from sampan.cli.verbs.filters import encode_filters
+from sampan.cli.verbs.moments import moment
+from sampan.client.documents import number_of, object_of, text_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampan.cli.options import Parsed
+    from sampan.cli.session import Session
+    from sampan.client.documents import Document
+
+
+def _events(session: Session, parsed: Parsed) -> int:
+    from sampan.cli.output.progress import messages
+
+    line = _drawing(parsed.text("format"))
+    query = {
+        "since": moment(parsed.text("since"), "since"),
+        "until": moment(parsed.text("until"), "until"),
+        "filters": encode_filters(parsed.many("filter")),
+    }
+    answer = session.engine.stream("GET", "/events", query)
+    try:
+        for event in messages(answer.pieces()):
+            print(line(event), flush=True)
+    finally:
+        answer.wire.close()
+    return 0
+
+
+def _drawing(form: str) -> Callable[[Document], str]:
+    if not form:
+        return plain_line
+    if form == "json":
+        from sampan.cli.output.go_json import compact
+
+        return compact
+    from sampan.cli.template.evaluate import Template, TemplateError
+
+    try:
+        template = Template(form)
+    except TemplateError as error:
+        raise Exit(64, f"Error parsing format: {error}") from error
+
+    def by_template(event: Document) -> str:
+        actor = object_of(event, "Actor")
+        try:
+            return template.render({**event, "Actor": {"ID": "", "Attributes": {}, **actor}})
+        except TemplateError as error:
+            raise Exit(64, f"Error parsing format: {error}") from error
+
+    return by_template
+
+
+def plain_line(event: Document) -> str:
+    """`TIME TYPE ACTION ID (key=value, …)`, the time in local RFC 3339 with nine decimals."""
+    nanoseconds = number_of(event, "timeNano")
+    seconds = nanoseconds // 10**9 if nanoseconds else number_of(event, "time")
+    local = time.localtime(seconds)
+    zone = time.strftime("%z", local)
+    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{nanoseconds % 10**9:09}{zone[:3]}:{zone[3:]}"
+    if zone == "+0000":
+        stamp = stamp[:-6] + "Z"
+    actor = object_of(event, "Actor")
+    words = [stamp, text_of(event, "Type"), text_of(event, "Action"), text_of(actor, "ID")]
+    attributes = object_of(actor, "Attributes")
+    if attributes:
+        words.append("(" + ", ".join(f"{key}={text_of(attributes, key)}" for key in sorted(attributes)) + ")")
+    return " ".join(words)
+
+
+EVENTS = Command(
+    "[OPTIONS]",
+    "Follow what happens in the daemon",
+    _events,
+    (
+        Option("filter", "filter", "Show only what fits (type=…, event=…, container=…)", "f"),
+        Option("format", "string", 'How to print it: "json" or a Go template'),
+        Option("since", "string", "From this moment on, or as long ago (10m)"),
+        Option("until", "string", "Up to this moment, then end"),
+    ),
+    examples=("events", "events --since 10m --until 0s", "events -f event=die --format '{{.Actor.ID}}'"),
+)

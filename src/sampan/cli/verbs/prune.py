@@ -1,0 +1,93 @@
+"""`container prune`, `image prune`, `volume prune`: what nothing uses goes."""
+
+from __future__ import annotations
+
+import sys
+
+from sampan.cli.failures import Exit
+from sampan.cli.options import Command, Option
+from sampan.cli.output.units import decimal_size
+from sampan.cli.verbs.filters import encode_filters
+from sampan.client.documents import number_of, objects_of, text_of, texts_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.cli.options import Parsed
+    from sampan.cli.session import Session
+    from sampan.client.documents import Document
+
+
+def _confirm(session: Session, parsed: Parsed, warning: str) -> None:
+    if parsed.flag("force"):
+        return
+    sys.stdout.write(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
+    sys.stdout.flush()
+    answer = sys.stdin.readline().strip().lower()
+    if answer not in ("y", "yes"):
+        session.say("")
+        raise Exit(1, f"{parsed.path} has been cancelled")
+
+
+def _prune(session: Session, path: str, filters: list[str]) -> Document:
+    return session.engine.fetch_document(path, {"filters": encode_filters(filters)}, method="POST")
+
+
+def _report(session: Session, heading: str, lines: list[str], reclaimed: int) -> int:
+    if lines:
+        session.say("\n".join([heading, *lines, ""]))
+    session.say(f"Total reclaimed space: {decimal_size(reclaimed)}")
+    return 0
+
+
+def _containers(session: Session, parsed: Parsed) -> int:
+    _confirm(session, parsed, "This will remove all stopped containers.")
+    answer = _prune(session, "/containers/prune", parsed.many("filter"))
+    lines = texts_of(answer, "ContainersDeleted")
+    return _report(session, "Deleted Containers:", lines, number_of(answer, "SpaceReclaimed"))
+
+
+def _images(session: Session, parsed: Parsed) -> int:
+    every = parsed.flag("all")
+    kind = "images without at least one container associated to them" if every else "dangling images"
+    _confirm(session, parsed, f"This will remove all {kind}.")
+    filters = [f"dangling={'false' if every else 'true'}", *parsed.many("filter")]
+    answer = _prune(session, "/images/prune", filters)
+    lines = []
+    for item in objects_of(answer, "ImagesDeleted"):
+        untagged = text_of(item, "Untagged")
+        lines.append(f"untagged: {untagged}" if untagged else f"deleted: {text_of(item, 'Deleted')}")
+    return _report(session, "Deleted Images:", lines, number_of(answer, "SpaceReclaimed"))
+
+
+def _volumes(session: Session, parsed: Parsed) -> int:
+    every = parsed.flag("all")
+    kind = "local volumes" if every else "anonymous local volumes"
+    _confirm(session, parsed, f"This will remove {kind} not used by at least one container.")
+    filters = [*parsed.many("filter")]
+    if every and session.engine.at_least("1.42"):
+        filters.append("all=true")
+    answer = _prune(session, "/volumes/prune", filters)
+    return _report(session, "Deleted Volumes:", texts_of(answer, "VolumesDeleted"), number_of(answer, "SpaceReclaimed"))
+
+
+_FILTER = Option("filter", "filter", "Only what fits (until=24h, label=…)")
+_FORCE = Option("force", "bool", "Do not ask", "f")
+
+PRUNE_CONTAINERS = Command(
+    "[OPTIONS]", "Remove all stopped containers", _containers, (_FILTER, _FORCE),
+    examples=("container prune -f --filter until=24h",),
+)  # fmt: skip
+PRUNE_IMAGES = Command(
+    "[OPTIONS]",
+    "Remove images that nothing uses",
+    _images,
+    (Option("all", "bool", "Named images too, if no container uses them", "a"), _FILTER, _FORCE),
+    examples=("image prune -f", "image prune -a --filter until=168h"),
+)
+PRUNE_VOLUMES = Command(
+    "[OPTIONS]",
+    "Remove volumes that no container uses",
+    _volumes,
+    (Option("all", "bool", "Named volumes too, not only anonymous ones", "a"), _FILTER, _FORCE),
+    examples=("volume prune -f",),
+)
