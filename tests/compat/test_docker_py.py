@@ -62,6 +62,7 @@ def test_input_over_an_attached_socket(client: docker.DockerClient) -> None:
     attached._sock.shutdown(1)
     assert container.wait()["StatusCode"] == 0
     assert container.logs() == b"typed\n"
+    attached._sock.close()
     attached.close()
 
 

@@ -1,10 +1,10 @@
 """The gate itself: a closed vocabulary, and reasons for what is missing."""
 
-import os
-
 import pytest
 
-from tests.requires import PROBES, Missing, _tried, requires
+from sampan.host.check import probe_all
+from tests import requires as gate
+from tests.requires import HOST_PROBES, PROBES, Missing, requires
 
 
 def test_unknown_name_raises() -> None:
@@ -16,22 +16,20 @@ def test_mark_carries_the_names() -> None:
     assert requires("root", "overlay").args == ("root", "overlay")
 
 
-def test_attempt_that_raises_is_missing_with_its_reason() -> None:
-    def attempt() -> None:
-        raise PermissionError(1, "no")
-
-    assert _tried(attempt)() == Missing("PermissionError: [Errno 1] no")
+def test_every_name_is_a_probe_that_the_engine_has() -> None:
+    assert set(HOST_PROBES.values()) <= {finding.name for finding in probe_all("/tmp")}
 
 
-def test_attempt_that_dies_is_missing() -> None:
-    found = _tried(lambda: os._exit(7))()
-    assert found is not None
-    assert "status 7" in found.reason
+def test_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate.shutil, "which", lambda *_, **__: None)
+    assert PROBES["nft"]() == Missing("no program 'nft' (Debian package nftables)")
 
 
-def test_attempt_that_passes_is_there() -> None:
-    assert _tried(lambda: None)() is None
-
-
-def test_every_name_is_one_word() -> None:
-    assert not [name for name in PROBES if " " in name or name != name.lower()]
+def test_controller_of_the_other_version_is_no_fault_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees = gate.Hierarchies({"memory": "/sys/fs/cgroup/memory"}, "/sys/fs/cgroup/unified", frozenset({"io"}))
+    monkeypatch.setattr(gate, "hierarchies", lambda: trees)
+    assert PROBES["cgroup_v1:memory"]() is None
+    assert PROBES["cgroup:memory"]() is None
+    assert PROBES["cgroup_v2:memory"]() == Missing("memory is on cgroup v1 here", other_form=True)
+    assert PROBES["cgroup_v2:blkio"]() is None
+    assert PROBES["cgroup:pids"]() == Missing("no control group hierarchy has pids")
