@@ -1,0 +1,211 @@
+"""What is done to a container's control groups: made, limited, joined, counted, killed, removed.
+
+`groups` is always the plan's: controller → absolute directory of this one container. Several controllers may share a
+directory (co-mounted on v1, all of them on v2). The controller "unified" stands for the v2 tree, which is there on v2 and
+on hybrid hosts; v1 controllers keep their own names. Plain OSErrors are raised, with the file and the value in them.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from sampan.cgroups.ending import freeze, kill, remove, thaw, wait_empty
+from sampan.cgroups.groupfile import UNIFIED, field, pids, put, read, tree, unique
+from sampan.kernel.bpf import attach_device_program
+
+__all__ = (
+    "create",
+    "freeze",
+    "guard_devices",
+    "join",
+    "join_fds",
+    "kill",
+    "oom_kills",
+    "open_group",
+    "open_procs",
+    "procs",
+    "remove",
+    "thaw",
+    "wait_empty",
+    "write",
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_DEEPEST = 32
+_DELEGATED = ("cpu", "cpuset", "io", "memory", "pids")
+"""Controllers that are switched on for the groups below ours on v2."""
+_CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
+
+
+def create(groups: Mapping[str, str]) -> None:
+    """Make the directory of each hierarchy, parents included; one that is there already is taken as it is.
+
+    A v1 cpuset starts with its parent's processors and memory nodes, because an empty one lets nothing in. On v2 the
+    controllers are switched on down the path where a parent had to be made. Raises OSError; what was made until then
+    stays (`remove` takes it).
+    """
+    for directory in unique(groups):
+        _make(directory)
+    if "cpuset" in groups and groups["cpuset"] != groups.get(UNIFIED):
+        _inherit_cpuset(groups["cpuset"])
+
+
+def write(groups: Mapping[str, str], writes: Iterable[Sequence[str]]) -> None:
+    """Do the (controller, file, text) of a plan, in order.
+
+    Some limits bound each other (memory and memory plus swap): one that is refused as impossible is tried once more after
+    the rest. Raises OSError that names file and value; PermissionError on a device file of v1 is a lack of CAP_SYS_ADMIN.
+    """
+    refused = []
+    for controller, name, text in writes:
+        path = f"{groups[controller]}/{name}"
+        try:
+            put(path, text)
+        except FileNotFoundError:
+            if controller != UNIFIED:
+                raise
+            # A parent that somebody else made need not have the controllers switched on for us.
+            _enable(os.path.dirname(groups[controller]))
+            put(path, text)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EBUSY):
+                raise
+            refused.append((path, text))
+    for path, text in refused:
+        put(path, text)
+
+
+def guard_devices(groups: Mapping[str, str], program: bytes) -> None:
+    """Attach the device rules of cgroup v2. Raises OSError: without them the container must not start."""
+    directory = os.open(groups[UNIFIED], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        attach_device_program(directory, program)
+    finally:
+        os.close(directory)
+
+
+def join(groups: Mapping[str, str], pid: int) -> None:
+    """Move the process `pid` (0: this one) into the group of each hierarchy, one write each.
+
+    The first of these writes waits for RCU, 10 to 20 ms on an idle machine without favordynmods: let it overlap.
+    """
+    text = str(pid)
+    for directory in unique(groups):
+        put(f"{directory}/cgroup.procs", text)
+
+
+def open_procs(groups: Mapping[str, str]) -> list[int]:
+    """Descriptors for `join_fds`: cgroup.procs of each hierarchy. The kernel checks the opener's rights, not the writer's."""
+    opened: list[int] = []
+    try:
+        opened += (os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for directory in unique(groups))
+    except OSError:
+        for descriptor in opened:
+            os.close(descriptor)
+        raise
+    return opened
+
+
+def join_fds(descriptors: Iterable[int], pid: int) -> None:
+    """`join` through descriptors from `open_procs`, which stay open."""
+    text = b"%d" % pid
+    for descriptor in descriptors:
+        os.write(descriptor, text)
+
+
+def open_group(groups: Mapping[str, str]) -> int:
+    """The v2 directory, as clone3 wants it for CLONE_INTO_CGROUP. KeyError without a v2 tree."""
+    return os.open(groups[UNIFIED], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def procs(groups: Mapping[str, str]) -> list[int]:
+    """Process ids in the container's groups and all below, ascending; empty where the groups are gone.
+
+    A process that a privileged program moved away in one hierarchy still stands in another, so all are read.
+    """
+    found: set[int] = set()
+    for directory in unique(groups):
+        for group in tree(directory):
+            found.update(pids(group))
+    found.discard(0)
+    return sorted(found)
+
+
+def oom_kills(groups: Mapping[str, str]) -> int:
+    """How many processes the kernel has killed here for lack of memory. Read before the groups are removed."""
+    directory = groups.get("memory")
+    if directory is not None and directory != groups.get(UNIFIED):
+        # The count of v1 leaves out what happened in groups below.
+        return sum(field(f"{group}/memory.oom_control", "oom_kill") for group in tree(directory))
+    return field(f"{groups[UNIFIED]}/memory.events", "oom_kill") if UNIFIED in groups else 0
+
+
+def _make(directory: str) -> None:
+    try:
+        os.mkdir(directory, 0o755)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        parent = os.path.dirname(directory)
+        if not os.path.isdir(parent):
+            _make_parents(parent, _DEEPEST)
+        os.mkdir(directory, 0o755)
+
+
+def _make_parents(directory: str, depth: int) -> None:
+    if depth == 0:
+        raise OSError(errno.ENAMETOOLONG, "control group too deep", directory)
+    parent = os.path.dirname(directory)
+    if not os.path.isdir(parent):
+        _make_parents(parent, depth - 1)
+    try:
+        os.mkdir(directory, 0o755)
+    except FileExistsError:
+        return
+    if os.path.exists(f"{directory}/cpuset.cpus") and os.path.exists(f"{directory}/cgroup.clone_children"):
+        _inherit_cpuset(directory)
+        # Children then start with this group's processors and nodes: no copying for each container.
+        put(f"{directory}/cgroup.clone_children", "1")
+    elif os.path.exists(f"{directory}/cgroup.subtree_control"):
+        _enable(directory)
+
+
+def _inherit_cpuset(directory: str, depth: int = _DEEPEST) -> None:
+    """Fill an empty v1 cpuset from its parent (and that one first)."""
+    for name in _CPUSET_FILES:
+        if read(f"{directory}/{name}").strip():
+            continue
+        parent = os.path.dirname(directory)
+        value = read(f"{parent}/{name}").strip()
+        if not value and depth:
+            _inherit_cpuset(parent, depth - 1)
+            value = read(f"{parent}/{name}").strip()
+        put(f"{directory}/{name}", value)
+
+
+def _enable(directory: str, depth: int = _DEEPEST) -> None:
+    """Switch on, for children of `directory`, what the tree offers (cgroup v2), from the top down.
+
+    A controller that cannot be (processes stand in an inner group; a threaded group) is left out: the limit that needs it
+    then fails with its own file's name.
+    """
+    if not depth or not os.path.exists(f"{directory}/cgroup.subtree_control"):
+        return
+    offered = read(f"{directory}/cgroup.controllers").split()
+    if not set(_DELEGATED) <= set(offered):
+        _enable(os.path.dirname(directory), depth - 1)
+        offered = read(f"{directory}/cgroup.controllers").split()
+    enabled = read(f"{directory}/cgroup.subtree_control").split()
+    for controller in _DELEGATED:
+        if controller in offered and controller not in enabled:
+            try:
+                put(f"{directory}/cgroup.subtree_control", f"+{controller}")
+            except OSError as error:
+                if error.errno not in (errno.EBUSY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOENT):
+                    raise

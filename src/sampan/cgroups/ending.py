@@ -1,0 +1,182 @@
+"""How a container's control groups come to rest and to an end: frozen, killed, waited for, removed. All waits are bounded.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import time
+
+from sampan.cgroups.groupfile import UNIFIED, pids, put, read, tree, unique
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_PAUSE = 0.002
+_PAUSE_MOST = 0.05
+
+
+def freeze(groups: Mapping[str, str], seconds: float = 5.0) -> None:
+    """Stop every process of the container, and return when they stand still. TimeoutError, and thawed again, if they do not.
+
+    The v2 tree is used where there is one: what is frozen there can still be killed.
+    """
+    if UNIFIED in groups:
+        put(f"{groups[UNIFIED]}/cgroup.freeze", "1")
+        still = _until_event(groups[UNIFIED], "frozen", 1, seconds)
+    else:
+        path = f"{groups['freezer']}/freezer.state"
+        put(path, "FROZEN")
+        still = _until(lambda: read(path).strip() == "FROZEN", seconds)
+    if not still:
+        thaw(groups)
+        raise TimeoutError(errno.ETIMEDOUT, f"not frozen after {seconds} s", next(iter(groups.values())))
+
+
+def thaw(groups: Mapping[str, str]) -> None:
+    """Let the container's processes go on. Nothing happens where they were not frozen."""
+    if UNIFIED in groups:
+        put(f"{groups[UNIFIED]}/cgroup.freeze", "0")
+    else:
+        put(f"{groups['freezer']}/freezer.state", "THAWED")
+
+
+def kill(groups: Mapping[str, str], seconds: float = 10.0) -> None:
+    """Kill every process in the container's groups and below, and wait until all are gone (zombies count as gone).
+
+    With cgroup.kill (v2, Linux 5.14) the kernel does it at once and nothing can fork away from it. What stands only in a v1
+    hierarchy, and everything on older kernels, is killed from the list, frozen where that is possible, until the list is
+    empty. TimeoutError after `seconds`. Nothing happens where the groups are gone.
+    """
+    deadline = time.monotonic() + seconds
+    pause = _PAUSE
+    _kill_unified(groups)
+    while _survivors(groups):
+        if UNIFIED not in groups:
+            _try_put(groups.get("freezer"), "freezer.state", "FROZEN")
+        for pid in _survivors(groups):
+            _kill_process(pid)
+        # A process that the v1 freezer holds dies only when it is let go.
+        _try_put(groups.get("freezer"), "freezer.state", "THAWED")
+        if not _survivors(groups):
+            return
+        if time.monotonic() > deadline:
+            left = _survivors(groups)
+            raise TimeoutError(errno.ETIMEDOUT, f"processes {left[:8]} do not end", next(iter(groups.values())))
+        time.sleep(pause)
+        pause = min(pause * 2, _PAUSE_MOST)
+
+
+def wait_empty(groups: Mapping[str, str], seconds: float) -> bool:
+    """Whether the groups have no process left within `seconds`. A group that is gone is empty."""
+    if UNIFIED in groups:
+        return _until_event(groups[UNIFIED], "populated", 0, seconds)
+    return _until(lambda: not _survivors(groups), seconds)
+
+
+def remove(groups: Mapping[str, str], seconds: float = 2.0) -> None:
+    """Remove the container's directories, with the groups that its program made below. Those that are gone are no fault.
+
+    The last process of a group may still be on its way out when its parent has reaped it, so EBUSY is tried again for
+    `seconds`; then OSError EBUSY, with the directory.
+    """
+    deadline = time.monotonic() + seconds
+    for directory in unique(groups):
+        pause = _PAUSE
+        while not _removed(directory):
+            if time.monotonic() > deadline:
+                raise OSError(errno.EBUSY, "control group is not empty", directory)
+            time.sleep(pause)
+            pause = min(pause * 2, _PAUSE_MOST)
+
+
+def _removed(directory: str) -> bool:
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+            raise
+    else:
+        return True
+    below = list(tree(directory))[1:]
+    return bool(below) and all(_removed(group) for group in reversed(below)) and _removed(directory)
+
+
+def _kill_unified(groups: Mapping[str, str]) -> None:
+    directory = groups.get(UNIFIED)
+    if directory is None or not _try_put(directory, "cgroup.kill", "1"):
+        return
+    _try_put(groups.get("freezer"), "freezer.state", "THAWED")
+    _until_event(directory, "populated", 0, 0.05)
+
+
+def _survivors(groups: Mapping[str, str]) -> list[int]:
+    found = {pid for directory in unique(groups) for group in tree(directory) for pid in pids(group)}
+    found.discard(0)
+    return sorted(found)
+
+
+def _kill_process(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _try_put(directory: str | None, name: str, text: str) -> bool:
+    """Whether there was such a file to write."""
+    if directory is None:
+        return False
+    try:
+        put(f"{directory}/{name}", text)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+            return False
+        raise
+    return True
+
+
+def _until(ready: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    pause = _PAUSE
+    while not ready():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, _PAUSE_MOST)
+    return True
+
+
+def _until_event(directory: str, key: str, value: int, seconds: float) -> bool:
+    """Wait until `key` of cgroup.events is `value`; the kernel wakes us with POLLPRI at each change."""
+    path = f"{directory}/cgroup.events"
+    deadline = time.monotonic() + seconds
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return value == 0
+    try:
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLPRI)
+        while True:
+            try:
+                now = os.pread(descriptor, 4096, 0).decode("ascii")
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+                return value == 0
+            if f"{key} {value}\n" in now:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            waiting.poll(int(left * 1000) + 1)
+    finally:
+        os.close(descriptor)
