@@ -78,8 +78,13 @@ def requires(*names: str) -> pytest.MarkDecorator:
 
 def missing(names: tuple[str, ...]) -> list[tuple[str, Missing]]:
     """Those of `names` that this host lacks, each with its reason."""
-    found = ((name, PROBES[name]()) for name in names)
+    found = ((name, probed(name)) for name in names)
     return [(name, result) for name, result in found if result is not None]
+
+
+def probed(name: str) -> Missing | None:
+    """The verdict on one name."""
+    return PROBES[name]()
 
 
 @functools.cache

@@ -1,8 +1,11 @@
 """The gate itself: a closed vocabulary, and reasons for what is missing."""
 
+import shutil
+
 import pytest
 
 from sampan.host.check import probe_all
+from sampan.host.groups import Hierarchies
 from tests import requires as gate
 from tests.requires import HOST_PROBES, PROBES, Missing, requires
 
@@ -21,12 +24,12 @@ def test_every_name_is_a_probe_that_the_engine_has() -> None:
 
 
 def test_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     assert PROBES["nft"]() == Missing("no program 'nft' (Debian package nftables)")
 
 
 def test_controller_of_the_other_version_is_no_fault_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    trees = gate.Hierarchies({"memory": "/sys/fs/cgroup/memory"}, "/sys/fs/cgroup/unified", frozenset({"io"}))
+    trees = Hierarchies({"memory": "/sys/fs/cgroup/memory"}, "/sys/fs/cgroup/unified", frozenset({"io"}))
     monkeypatch.setattr(gate, "hierarchies", lambda: trees)
     assert PROBES["cgroup_v1:memory"]() is None
     assert PROBES["cgroup:memory"]() is None
