@@ -1,0 +1,22 @@
+"""Documents lead somewhere: their links exist, and what they say to run is there."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_links_lead_to_files(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("command", ["check", "try", "bench/run", ".ci/run", "tests/fresh/run"])
+def test_commands_are_executable(command: str) -> None:
+    assert os.access(PROJECT / command, os.X_OK)
