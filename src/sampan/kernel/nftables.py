@@ -116,6 +116,8 @@ _NFTA_DATA_VALUE = 1
 _NFTA_LIST_ELEM = 1
 _NFT_SET_ELEM_INTERVAL_END = 1
 _UDATA_COMMENT = 0
+# For the `nft` command only: the keys are in the machine's order (libnftnl, NFTNL_UDATA_SET_KEYBYTEORDER).
+_HOST_ORDER = b"\0\4\1\0\0\0"
 # One attribute holds at most 64 KiB and an element takes about 60 bytes.
 _ELEMENTS_EACH = 500
 
@@ -225,6 +227,8 @@ def set_message(
         + (be32(6, data[0]) + be32(7, data[1]) if data else b"")
         + be32(10, number)
     )
+    if key[0] == Type.IFNAME:
+        body += attribute(13, _HOST_ORDER)
     return Nft.NEWSET, NLM_F_CREATE | NLM_F_EXCL, body, f"nft add set {in_table} {name}"
 
 

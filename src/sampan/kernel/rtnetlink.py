@@ -281,9 +281,13 @@ def _one_link(route: Netlink, body: bytes, what: str) -> Link | None:
         raise
 
 
-def links(route: Netlink) -> list[Link]:
-    """Every link of the namespace."""
-    return [Link(body) for _, body in route.dump(RTM_GETLINK, _link(), "link dump")]
+def links(route: Netlink, kind: str = "") -> list[Link]:
+    """Every link of the namespace, or every one of a kind ("bridge")."""
+    body = _link()
+    if kind:
+        body += nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, kind))
+    found = [Link(body) for _, body in route.dump(RTM_GETLINK, body, "link dump")]
+    return [link for link in found if kind in ("", link.kind)]
 
 
 def addresses(route: Netlink) -> list[Address]:

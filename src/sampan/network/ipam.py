@@ -2,6 +2,7 @@
 
 import heapq
 import ipaddress
+from collections.abc import Iterable
 
 from sampan.errors import Conflict, InvalidParameter
 
@@ -79,7 +80,7 @@ def mac_of(address: str) -> str:
 
 
 def first_free_pool(
-    subnets: "list[ipaddress.IPv4Network]", taken: list[ipaddress.IPv4Network]
+    subnets: Iterable[ipaddress.IPv4Network], taken: list[ipaddress.IPv4Network]
 ) -> ipaddress.IPv4Network | None:
     """The first of `subnets` that overlaps none of `taken`."""
     for subnet in subnets:

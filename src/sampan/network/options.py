@@ -27,6 +27,8 @@ class NetworkOptions:
     bridge_name: str = ""
     """Empty: `sampan0` for the default instance, else a name with the instance in it."""
     default_instance: bool = True
+    disabled: bool = False
+    """`--bridge=none`: containers have the networks host and none only."""
     bip: ipaddress.IPv4Interface | None = None
     fixed_cidr: ipaddress.IPv4Network | None = None
     pools: tuple[AddressPool, ...] = ()

@@ -1,0 +1,66 @@
+"""What a network driver has to do."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sampan.network.endpoint import Endpoint
+from sampan.spec.ids import ContainerId, NetworkId
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a container may ask for itself; empty means that the driver chooses."""
+
+    address: str = ""
+    mac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """What `docker network inspect` tells of a network; subnet and gateway are empty where it has none."""
+
+    name: str
+    id: NetworkId
+    driver: str
+    subnet: str = ""
+    gateway: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+
+class NetworkDriver(Protocol):
+    """One network of containers. All calls come from one thread; none may take longer than some milliseconds.
+
+        driver.open()                            host set up, what an earlier daemon left is taken over
+        endpoint = driver.connect(id, Wish())    an address is allocated; nothing is made yet
+        …the runtime makes the pair of `endpoint.veth` inside the container's start…
+        driver.release(endpoint)                 the container has ended; its pair is gone with its namespace
+        driver.close(remove=True)                nothing of it is left on the host
+
+    `open` and `release` may be called again. `adopt` takes the place of `connect` for a container that an earlier daemon
+    started. Errors of the host are `errors.System` with the OSError as cause; a wish that cannot be granted is
+    InvalidParameter or Conflict.
+    """
+
+    def open(self) -> None:
+        """Bring the host into the state that the network needs; called at start and whenever that was disturbed."""
+        ...
+
+    def facts(self) -> NetworkFacts:
+        """What the network is; after `open`."""
+        ...
+
+    def connect(self, container: ContainerId, wish: Wish) -> Endpoint:
+        """Allocate a place for a container."""
+        ...
+
+    def adopt(self, endpoint: Endpoint) -> None:
+        """Take over a place that an earlier daemon gave out."""
+        ...
+
+    def release(self, endpoint: Endpoint) -> None:
+        """Take a place back."""
+        ...
+
+    def close(self, remove: bool) -> None:
+        """Let go; with `remove` take everything from the host that `open` put there."""
+        ...

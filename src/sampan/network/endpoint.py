@@ -1,0 +1,48 @@
+"""A container's place in a network, and the ports published for it: what inspect shows and a restarted daemon adopts."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+
+from sampan.network.firewall import Forward
+from sampan.network.plan import VethPlan
+from sampan.spec.ids import ContainerId, NetworkId
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one container stands. Address, gateway and MAC are empty, and `veth` None, in networks host and none.
+
+    All members are plain values: the daemon keeps them in its record and hands them to `Networks.adopt`.
+    """
+
+    container: ContainerId
+    network: str
+    network_id: NetworkId
+    endpoint_id: str
+    address: str = ""
+    prefix: int = 0
+    gateway: str = ""
+    mac: str = ""
+    veth: VethPlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Ports that are published. `held` are bound sockets, for the monitor to hold while the container runs.
+
+    They are the caller's: to be closed here once the monitor has them (empty for adopted ones).
+    """
+
+    forwards: tuple[Forward, ...] = ()
+    held: tuple[socket.socket, ...] = field(default=(), compare=False)
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        for sock in self.held:
+            sock.close()
+
+
+def host_link_name() -> str:
+    """A name for the host's end of a pair, as Docker names them."""
+    return f"veth{os.urandom(4).hex()[:7]}"

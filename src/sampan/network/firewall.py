@@ -1,0 +1,258 @@
+"""The table of rules that one daemon owns, `ip sampan-<instance>`, and the published ports in it.
+
+The rules never change: bridges, subnets and published ports are elements of sets and maps, so that publishing a port is
+one small transaction whatever else runs, and a packet finds its container by one look-up. docs/networking.md draws the
+table. IPv4; a table of family ip6 with the same chains is how IPv6 will come.
+
+`raw` drops what must not be translated at all: loopback addresses that do not come from loopback (CVE-2020-8558, and
+sources too, because `route_localnet` takes the kernel's own check away) and packets sent straight to a container
+(moby#45610). `published` is only entered for addresses of the host itself (CVE-2025-67499).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sampan.kernel import nftables as nft
+from sampan.kernel import nftables_rules as say
+from sampan.kernel.netlink import Netlink
+from sampan.kernel.nftables import Family, Hook, Type, Verdict, concatenated
+from sampan.kernel.nftables_rules import CtState, CtStatus, Meta
+
+if TYPE_CHECKING:
+    from sampan.kernel.netlink import Message
+
+PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+
+_ANY_ADDRESS = "0.0.0.0"
+_FAMILY = Family.IPV4
+# Hook priorities by name (netfilter_ipv4.h).
+_RAW, _DSTNAT, _FILTER, _SRCNAT = -300, -100, 0, 100
+
+_TARGET = (concatenated(Type.IPV4_ADDR, Type.INET_SERVICE), 8)
+_BY_PORT = (concatenated(Type.INET_PROTO, Type.INET_SERVICE), 8)
+_BY_ADDRESS = (concatenated(Type.INET_PROTO, Type.IPV4_ADDR, Type.INET_SERVICE), 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """One published port: what arrives at `host_ip`:`host_port` goes to `address`:`port`. `protocol` is tcp or udp."""
+
+    protocol: str
+    host_ip: str
+    host_port: int
+    address: str
+    port: int
+
+    @property
+    def is_anywhere(self) -> bool:
+        """Published on every address of the host."""
+        return self.host_ip == _ANY_ADDRESS
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the rules are made of. `guard`: forwarding was off before we came, so only bridges may make use of it."""
+
+    bridge: str
+    subnet: str
+    icc: bool = True
+    masquerade: bool = True
+    guard: bool = False
+
+
+class Firewall:
+    """Keeps the table as `policy` and the added ports say. Not for two threads at once; raises OSError."""
+
+    def __init__(
+        self, netfilter: Netlink, instance: str, policy: Policy, on_change: Callable[[], object] = lambda: None
+    ) -> None:
+        """`on_change` is called by `verify` whenever others have changed rules, wherever they did."""
+        self._on_change = on_change
+        self.table = f"sampan-{instance}"
+        self._netfilter = netfilter
+        self._policy = policy
+        self._forwards: dict[Forward, None] = {}
+        self._rules = 0
+        self._seen = -1
+        """Generation of the kernel's rules at which the table was known to be right; -1 for never."""
+
+    def install(self) -> None:
+        """Make the table anew with every port in it, in one transaction: no packet sees it half made."""
+        rules = list(_rules(self.table, self._policy))
+        self._commit(
+            [
+                nft.table_message(_FAMILY, self.table),
+                nft.delete_table_message(_FAMILY, self.table),
+                nft.table_message(_FAMILY, self.table, "Sampan's networks; made again when removed"),
+                *_sets(self.table, self._policy),
+                *_chains(self.table),
+                *rules,
+                *self._elements(self._forwards, remove=False),
+            ]
+        )
+        self._rules = len(rules)
+        self._seen = nft.generation(self._netfilter)
+
+    def add(self, forwards: Iterable[Forward]) -> None:
+        """Publish ports: all of them or none. The caller has made sure that none is taken."""
+        wanted = [forward for forward in forwards if forward not in self._forwards]
+        self.verify()
+        self._change(wanted, remove=False)
+        self._forwards.update(dict.fromkeys(wanted))
+
+    def remove(self, forwards: Iterable[Forward]) -> None:
+        """Take ports back; one that is not there is left alone."""
+        gone = [forward for forward in forwards if forward in self._forwards]
+        for forward in gone:
+            del self._forwards[forward]
+        if gone and not self.verify():
+            self._change(gone, remove=True)
+
+    def verify(self) -> bool:
+        """Put the table back where somebody flushed it; whether that was needed. One small question when nothing changed."""
+        now = nft.generation(self._netfilter)
+        if now == self._seen:
+            return False
+        whole = self._is_whole()
+        if not whole:
+            self.install()
+        self._on_change()
+        self._seen = nft.generation(self._netfilter)
+        return not whole
+
+    def inherit(self, earlier: Firewall | None = None) -> tuple[Forward, ...]:
+        """Take over the ports of `earlier` and of a table that an earlier daemon left, so that `install` keeps them."""
+        if earlier is not None:
+            self._forwards.update(earlier._forwards)
+        for name, with_address in (("ports_anywhere", False), ("ports", True)):
+            try:
+                found = nft.elements(self._netfilter, _FAMILY, self.table, name)
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                continue
+            self._forwards.update(dict.fromkeys(_forward(key, data, with_address) for key, data in found.items()))
+        return tuple(self._forwards)
+
+    def uninstall(self) -> None:
+        """Remove the table and all in it."""
+        if nft.has_table(self._netfilter, _FAMILY, self.table):
+            nft.commit(self._netfilter, [nft.delete_table_message(_FAMILY, self.table)])
+        self._seen = -1
+
+    def _is_whole(self) -> bool:
+        """Whether rules, networks and ports are all there (a flush of the rule set, the table, a chain, a map shows)."""
+        netfilter = self._netfilter
+        if len(nft.rules(netfilter, _FAMILY, self.table)) != self._rules:
+            return False
+        if not nft.elements(netfilter, _FAMILY, self.table, "bridges"):
+            return False
+        ports = len(nft.elements(netfilter, _FAMILY, self.table, "ports"))
+        anywhere = len(nft.elements(netfilter, _FAMILY, self.table, "ports_anywhere"))
+        return ports + anywhere == len(self._forwards)
+
+    def _change(self, forwards: list[Forward], remove: bool) -> None:
+        if forwards:
+            self._commit(list(self._elements(forwards, remove)))
+
+    def _elements(self, forwards: Iterable[Forward], remove: bool) -> Iterator[Message]:
+        anywhere: list[bytes] = []
+        exact: list[bytes] = []
+        for forward in forwards:
+            protocol = bytes((PROTOCOLS[forward.protocol], 0, 0, 0))
+            port = forward.host_port.to_bytes(2, "big") + bytes(2)
+            target = b"" if remove else socket.inet_aton(forward.address) + forward.port.to_bytes(2, "big") + bytes(2)
+            if forward.is_anywhere:
+                anywhere.append(nft.element(protocol + port, target))
+            else:
+                exact.append(nft.element(protocol + socket.inet_aton(forward.host_ip) + port, target))
+        yield from nft.elements_messages(_FAMILY, self.table, "ports_anywhere", anywhere, remove)
+        yield from nft.elements_messages(_FAMILY, self.table, "ports", exact, remove)
+
+    def _commit(self, messages: list[Message]) -> None:
+        nft.commit(self._netfilter, messages)
+        if self._seen >= 0:
+            # Ours moved the generation by one; if somebody else's did too, the next verify sees a difference and looks.
+            self._seen = (self._seen + 1) & 0xFFFFFFFF
+
+
+def _forward(key: bytes, target: bytes, with_address: bool) -> Forward:
+    """An element of one of the maps, read back."""
+    protocol = next(name for name, number in PROTOCOLS.items() if number == key[0])
+    host_ip = socket.inet_ntoa(key[4:8]) if with_address else _ANY_ADDRESS
+    port = key[8:10] if with_address else key[4:6]
+    address = socket.inet_ntoa(target[:4])
+    return Forward(protocol, host_ip, int.from_bytes(port, "big"), address, int.from_bytes(target[4:6], "big"))
+
+
+def _sets(table: str, policy: Policy) -> Iterator[Message]:
+    ifname, ipv4 = (Type.IFNAME, 16), (Type.IPV4_ADDR, 4)
+    yield nft.set_message(_FAMILY, table, "bridges", 1, ifname)
+    yield nft.set_message(_FAMILY, table, "subnets", 2, ipv4, intervals=True)
+    yield nft.set_message(_FAMILY, table, "ports_anywhere", 3, _BY_PORT, _TARGET)
+    yield nft.set_message(_FAMILY, table, "ports", 4, _BY_ADDRESS, _TARGET)
+    bridge = policy.bridge.encode().ljust(16, b"\0")
+    yield from nft.elements_messages(_FAMILY, table, "bridges", [nft.element(bridge)])
+    address, _, prefix = policy.subnet.partition("/")
+    yield from nft.elements_messages(_FAMILY, table, "subnets", nft.ipv4_element(address, int(prefix)))
+
+
+def _chains(table: str) -> Iterator[Message]:
+    yield nft.chain_message(_FAMILY, table, "published")
+    yield nft.chain_message(_FAMILY, table, "to_containers")
+    for name, kind, hook, priority in (
+        ("raw", "filter", Hook.PREROUTING, _RAW),
+        ("prerouting", "nat", Hook.PREROUTING, _DSTNAT),
+        ("output", "nat", Hook.OUTPUT, _DSTNAT),
+        ("forward", "filter", Hook.FORWARD, _FILTER),
+        ("postrouting", "nat", Hook.POSTROUTING, _SRCNAT),
+    ):
+        yield nft.base_chain_message(_FAMILY, table, name, kind, hook, priority)
+
+
+def _rules(table: str, policy: Policy) -> Iterator[Message]:
+    def rule(chain: str, *expressions: bytes, words: str = "") -> Message:
+        return nft.rule_message(_FAMILY, table, chain, expressions, words)
+
+    drop, accept = say.verdict(Verdict.DROP), say.verdict(Verdict.ACCEPT)
+    from_outside = say.interface(Meta.IIFNAME, "lo", equal=False)
+    from_bridge, not_from_bridge = (say.interface_in(Meta.IIFNAME, "bridges", inside) for inside in (True, False))
+    to_bridge, not_to_bridge = (say.interface_in(Meta.OIFNAME, "bridges", inside) for inside in (True, False))
+
+    yield rule("raw", from_outside, say.destination_loopback(), drop, words="loopback is the host's own")
+    yield rule("raw", from_outside, say.source_loopback(), drop, words="and so are its addresses as a source")
+    yield rule(
+        "raw", from_outside, not_from_bridge, say.destination_in("subnets"), say.destination_local(local=False), drop,
+        words="containers are reached by their published ports",
+    )  # fmt: skip
+
+    to_published = (say.destination_local(), say.verdict(Verdict.JUMP, "published"))
+    yield rule("prerouting", *to_published)
+    yield rule("output", *to_published)
+    yield rule("published", say.destination_nat("ports", with_address=True))
+    yield rule("published", say.destination_nat("ports_anywhere", with_address=False))
+
+    yield rule("forward", to_bridge, say.verdict(Verdict.JUMP, "to_containers"))
+    if policy.guard:
+        yield rule(
+            "forward", say.kind(Meta.IIFKIND, "bridge", equal=False), say.kind(Meta.OIFKIND, "bridge", equal=False), drop,
+            words="Sampan switched forwarding on: for bridges only",
+        )  # fmt: skip
+    yield rule("to_containers", say.connection_state(CtState.ESTABLISHED | CtState.RELATED), accept)
+    yield rule("to_containers", say.connection_status(CtStatus.DST_NAT), accept, words="published")
+    if policy.icc:
+        yield rule("to_containers", from_bridge, accept, words="icc")
+    yield rule("to_containers", drop)
+
+    yield rule("postrouting", to_bridge, say.source_loopback(), say.masquerade(), words="from the host's loopback")
+    yield rule(
+        "postrouting", to_bridge, say.source_in("subnets"), say.connection_status(CtStatus.DST_NAT), say.masquerade(),
+        words="a container at a published port",
+    )  # fmt: skip
+    if policy.masquerade:
+        yield rule("postrouting", not_to_bridge, say.source_in("subnets"), say.masquerade(), words="to the outside")
