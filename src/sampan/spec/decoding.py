@@ -4,7 +4,7 @@ The first pass is msgspec's own. Only what it refuses takes the second: the docu
 whose place admits none becomes the zero value that Go would have left there, and the result is converted.
 """
 
-from typing import Any, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -17,7 +17,7 @@ _DEPTH = 64
 """Nesting that a body may have; no schema of the API comes near it."""
 
 
-class Reader:
+class Reader(Generic[D]):
     """Reads bodies of one type. Made once per route: compiling a decoder costs more than using it."""
 
     def __init__(self, of: type[D]) -> None:
@@ -25,7 +25,7 @@ class Reader:
         self._decoder = msgspec.json.Decoder(of)
         self._type = inspect.type_info(of)
 
-    def read(self, raw: bytes) -> Any:  # noqa: ANN401 - `reader()` gives the type back
+    def read(self, raw: bytes) -> D:
         """The document in `raw`; raises InvalidParameter with Docker's wording."""
         try:
             return self._decoder.decode(raw)
@@ -34,7 +34,7 @@ class Reader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidParameter(f"invalid JSON: {error}") from error
 
-    def _read_leniently(self, raw: bytes) -> Any:  # noqa: ANN401 - as above
+    def _read_leniently(self, raw: bytes) -> D:
         try:
             loose = msgspec.json.decode(raw)
             return msgspec.convert(_fill(loose, self._type, 0), self._of)

@@ -1,6 +1,6 @@
 """Images: inspect, list, history, and the lines of progress that load, import and pull send."""
 
-from sampan.spec.containers import ContainerConfig, DriverData
+from sampan.spec.containers import DriverData
 from sampan.spec.document import Command, Document, Int64, Keys, Names, Pairs, sent, wire
 from sampan.spec.health import HealthConfig
 from sampan.spec.oci_descriptor import Descriptor, Platform
@@ -12,17 +12,17 @@ class ImageConfig(Document, frozen=True):
     From `hostname` on: members that mean nothing for an image; `api` fills them for clients below 1.50.
     """
 
-    user: str = ""
+    user: str = sent("")
     exposed_ports: Keys | None = None
-    env: Names | None = None
-    cmd: Command = None
+    env: Names | None = sent(None)
+    cmd: Command = sent(None)
     healthcheck: HealthConfig | None = None
     args_escaped: bool = False
-    volumes: Keys | None = None
-    working_dir: str = ""
-    entrypoint: Command = None
-    on_build: Names | None = None
-    labels: Pairs | None = None
+    volumes: Keys | None = sent(None)
+    working_dir: str = sent("")
+    entrypoint: Command = sent(None)
+    on_build: Names | None = sent(None)
+    labels: Pairs | None = sent(None)
     stop_signal: str = ""
     shell: Command = None
     hostname: str | None = None
@@ -89,10 +89,7 @@ class ImageManifestSummary(Document, frozen=True, rename=wire(id="ID")):
 
 
 class ImageInspect(Document, frozen=True, rename=wire(root_fs="RootFS")):
-    """Answer of GET /images/{name}/json.
-
-    `virtual_size` (below 1.44), `container` and `container_config` (below 1.45) are filled by `api` for old clients.
-    """
+    """Answer of GET /images/{name}/json. `virtual_size` is filled by `api` for clients below 1.44."""
 
     id: str
     repo_tags: Names = sent(())
@@ -100,8 +97,6 @@ class ImageInspect(Document, frozen=True, rename=wire(root_fs="RootFS")):
     parent: str = sent("")
     comment: str = sent("")
     created: str = ""
-    container: str | None = None
-    container_config: ContainerConfig | None = None
     docker_version: str = sent("")
     author: str = sent("")
     config: ImageConfig | None = sent(ImageConfig())

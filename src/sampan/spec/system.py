@@ -1,5 +1,7 @@
 """The daemon about itself: version and info."""
 
+import msgspec
+
 from sampan.spec.document import Document, Int64, Names, Pairs, sent, wire
 
 
@@ -52,12 +54,21 @@ class IndexInfo(Document, frozen=True):
     official: bool = sent(False)
 
 
-class RegistryServiceConfig(Document, frozen=True, rename=wire(insecure_registry_cidrs="InsecureRegistryCIDRs")):
+_REGISTRY = {
+    "insecure_registry_cidrs": "InsecureRegistryCIDRs",
+    "allow_nondistributable_artifacts_cidrs": "AllowNondistributableArtifactsCIDRs",
+}
+
+
+class RegistryServiceConfig(Document, frozen=True, rename=wire(**_REGISTRY)):
     """Registries the daemon knows about."""
 
     insecure_registry_cidrs: Names = sent(())
     index_configs: dict[str, IndexInfo] = sent({})
     mirrors: Names | None = sent(None)
+    allow_nondistributable_artifacts_cidrs: Names | msgspec.UnsetType | None = msgspec.UNSET
+    """Sent as null to clients below 1.47, as is the next."""
+    allow_nondistributable_artifacts_hostnames: Names | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Runtime(Document, frozen=True, rename="camel"):
@@ -69,9 +80,10 @@ class Runtime(Document, frozen=True, rename="camel"):
 
 
 class Commit(Document, frozen=True, rename=wire(id="ID")):
-    """What a tool was built from."""
+    """What a tool was built from. `expected` repeats it for clients below 1.49."""
 
     id: str = sent("")
+    expected: str = ""
 
 
 class PeerNode(Document, frozen=True, rename=wire(node_id="NodeID")):
@@ -209,4 +221,7 @@ class Info(Document, frozen=True, rename=wire(**_INFO)):
     discovered_devices: tuple[DeviceInfo, ...] | None = None
     cdi_spec_dirs: Names = sent(())
     containerd: ContainerdInfo | None = None
+    bridge_nf_iptables: bool | None = None
+    """False for clients below 1.50, as is the next."""
+    bridge_nf_ip6tables: bool | None = None
     warnings: Names | None = sent(None)

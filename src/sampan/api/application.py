@@ -1,0 +1,53 @@
+"""From a request to an answer: version, route, handler, failure."""
+
+import logging
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+from sampan.api.backend import Backend
+from sampan.api.request import Request
+from sampan.api.responses import Answer, Heads, Response, failure, json_response
+from sampan.api.routing import Route, Router
+from sampan.api.versions import MAXIMUM, MINIMUM, parse_version, split_version, text
+from sampan.errors import SampanError
+
+_log = logging.getLogger("sampan.api")
+
+
+class Application:
+    """The routes over one backend. `server` is what the Server header says, such as `Sampan/1.0.0 (linux)`."""
+
+    def __init__(self, backend: Backend, routes: Iterable[Route], server: str) -> None:
+        self.heads = Heads(server, text(MAXIMUM))
+        self._backend = backend
+        self._router = Router(routes)
+
+    async def answer(self, request: Request) -> Answer:
+        """What the request gets. Raises nothing but cancellation and ConnectionError (the client left while it was read)."""
+        number, path = split_version(request.path)
+        if "%" in path:
+            path = unquote(path, errors="surrogateescape")
+        try:
+            request.version = parse_version(number)
+            found = self._router.find(request.method, path)
+            if found is None:
+                return Response(200) if request.method == "OPTIONS" else _NOT_FOUND
+            route, request.name = found
+            request.follows = route.follows
+            return await route.handler(request, self._backend)
+        except ConnectionError:
+            raise
+        except SampanError as error:
+            answer = failure(error)
+            if answer.status >= 500 and answer.status not in (501, 503):
+                _log.exception("%s %s: %s", request.method, path, error)
+            if number is not None and request.version == () and number < text(MINIMUM):
+                # A client that old expects text, and prints JSON as it stands.
+                return Response(answer.status, f"{error}\n".encode(), "text/plain; charset=utf-8")
+            return answer
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            _log.exception("%s %s", request.method, path)
+            return failure(error)
+
+
+_NOT_FOUND = json_response({"message": "page not found"}, 404)

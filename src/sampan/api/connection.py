@@ -1,0 +1,333 @@
+"""One client's connection: HTTP/1.1 read by h11, written by hand, given away whole when a route hijacks it.
+
+h11 parses heads and bodies (RFC 9112) and keeps what lies behind them. It is used for reading only, one `h11.Connection`
+for each request: writing a head through it costs as much again as everything else a small request needs.
+"""
+
+import asyncio
+import logging
+
+import h11
+
+from sampan.api.application import Application
+from sampan.api.origin import Origins
+from sampan.api.request import Request
+from sampan.api.responses import BAD_HEAD, Answer, Handover, Response, Stream
+from sampan.api.takeover import take_socket
+from sampan.errors import InvalidParameter
+from sampan.spec.requests import Hijacked
+
+_HEAD_BYTES = 64 * 1024
+"""Bound of a request's head, in h11's buffer."""
+_READ_AHEAD = 64 * 1024
+"""What is kept of a client that sends while nobody reads its body; then its socket is left alone."""
+_HEAD_SECONDS = 60.0
+"""How long a head may take from its first byte, against clients that send it drop by drop."""
+_WRITE_AHEAD = 256 * 1024
+"""What is kept for a client that does not read; then the route waits."""
+_LINGER_SECONDS = 1.0
+"""How long the rest of an unwanted body is read before the connection ends, so that the client sees the answer first."""
+
+_log = logging.getLogger("sampan.api")
+
+
+class Connection(asyncio.Protocol):
+    """Reads a request, answers it, reads the next. Pipelined requests wait in h11's buffer, so answers keep their order."""
+
+    def __init__(self, application: Application, origins: Origins | None, open_connections: "set[Connection]") -> None:
+        self._application = application
+        self._origins = origins
+        self._open = open_connections
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._reader = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
+        self._request: Request | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
+        self._lingering = False
+        self._keep_alive = True
+        self._chunks = True
+        self._body_expected = False
+        self._body_done = True
+        self._continue_wanted = False
+        self._ended = False
+        self._lost = False
+        self._more: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._full = False
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called once, first."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_AHEAD)
+        self._open.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._lingering:
+            return
+        self._unread += len(data)
+        self._reader.receive_data(data)
+        if self._task is None:
+            self._next_request()
+        elif self._more is not None:
+            _wake(self._more)
+        elif self._unread > _READ_AHEAD:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The client sends no more: it may have gone, or wait for the answer to what it sent."""
+        self._ended = True
+        if self._lingering or self._task is None:
+            return False
+        if self._more is not None:
+            _wake(self._more)
+        self._cancel_if_pointless()
+        return True
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Called once, last. A request that changes something is carried through; only what it would tell is dropped."""
+        self._lost = self._ended = True
+        self._open.discard(self)
+        self._stop_head_timer()
+        for waiting in (self._more, self._room):
+            if waiting is not None:
+                _wake(waiting)
+        self._cancel_if_pointless()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._full = False
+        if self._room is not None:
+            _wake(self._room)
+
+    def _cancel_if_pointless(self) -> None:
+        if self._task is not None and self._request is not None and self._request.follows:
+            self._task.cancel()
+
+    # What the server asks.
+
+    def shut_down(self) -> asyncio.Task[None] | None:
+        """End it: at once where nothing is under way or it only follows; else the task to wait for is returned."""
+        if self._task is None:
+            self._transport.abort()
+            return None
+        self._keep_alive = False
+        self._cancel_if_pointless()
+        return self._task
+
+    # Reading requests.
+
+    def _next_request(self) -> None:
+        try:
+            event = self._reader.next_event()
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint)
+            return
+        if isinstance(event, h11.Request):
+            self._stop_head_timer()
+            self._begin(event)
+        elif event is h11.NEED_DATA:
+            if self._head_timer is None:
+                self._head_timer = self._loop.call_later(_HEAD_SECONDS, self._refuse, 408)
+        else:
+            self._transport.close()
+
+    def _begin(self, event: h11.Request) -> None:
+        headers = dict(event.headers)
+        coding = headers.get(b"transfer-encoding")
+        length = headers.get(b"content-length")
+        if coding is not None and length is not None:
+            # RFC 9112 section 6.1: the mark of an attempt to smuggle a request.
+            self._refuse(400)
+            return
+        self._body_expected = coding is not None or (length is not None and length != b"0")
+        self._body_done = False
+        self._chunks = event.http_version == b"1.1"
+        self._keep_alive = self._chunks and b"close" not in headers.get(b"connection", b"").lower()
+        self._continue_wanted = self._body_expected and headers.get(b"expect", b"").lower() == b"100-continue"
+        target = event.target.decode("latin-1")
+        if not target.startswith("/"):
+            target = _origin_form(target)
+        path, _, query = target.partition("?")
+        request = self._request = Request(event.method.decode("latin-1"), path, query, headers, self)
+        self._task = self._loop.create_task(self._serve(request))
+
+    @property
+    def expected(self) -> bool:
+        """Whether the request's head announced a body."""
+        return self._body_expected
+
+    async def next_chunk(self) -> bytes:
+        """Bytes of the body, b"" at its end. Raises ConnectionResetError where the client left before it."""
+        while not self._body_done:
+            try:
+                event = self._reader.next_event()
+            except h11.RemoteProtocolError as error:
+                self._keep_alive = False
+                raise InvalidParameter(f"malformed request body: {error}") from error
+            if isinstance(event, h11.Data):
+                if event.data:
+                    return bytes(event.data)
+            elif event is h11.NEED_DATA:
+                await self._wait_for_data()
+            else:
+                self._body_done = True
+        return b""
+
+    async def _wait_for_data(self) -> None:
+        if self._ended:
+            raise ConnectionResetError("the client left before its request was complete")
+        if self._continue_wanted:
+            self._continue_wanted = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._unread = 0
+        self._transport.resume_reading()
+        self._more = self._loop.create_future()
+        try:
+            await self._more
+        finally:
+            self._more = None
+
+    # Answering.
+
+    async def _serve(self, request: Request) -> None:
+        try:
+            refusal = self._origins.refuse(request.headers) if self._origins is not None else None
+            answer: Answer = refusal or await self._application.answer(request)
+            if isinstance(answer, Response):
+                await self._send(answer, request.method == "HEAD")
+            elif isinstance(answer, Stream):
+                await self._send_stream(answer)
+            else:
+                await self._hand_over(answer, request.upgrade)
+                return
+        except (ConnectionError, asyncio.CancelledError):
+            self._transport.abort()
+            return
+        except Exception:  # noqa: BLE001 - the boundary of a connection
+            _log.exception("%s %s: broken off", request.method, request.path)
+            self._transport.abort()
+            return
+        finally:
+            self._request = self._task = None
+        self._go_on()
+
+    async def _send(self, response: Response, head_only: bool) -> None:
+        if self._lost:
+            return
+        await self._drop_small_rest()
+        head = self._application.heads.complete(response, not self._keep_alive)
+        bodiless = head_only or response.status in (204, 304)
+        self._transport.write(head if bodiless else head + response.body)
+        await self._wait_for_room()
+
+    async def _send_stream(self, stream: Stream) -> None:
+        self._keep_alive = self._keep_alive and self._chunks
+        chunks = stream.chunks
+        try:
+            self._write(self._application.heads.stream(stream, self._chunks, not self._keep_alive))
+            async for chunk in chunks:
+                if chunk:
+                    self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunks else chunk)
+                    await self._wait_for_room()
+            if self._chunks:
+                self._write(b"0\r\n\r\n")
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _write(self, data: bytes) -> None:
+        if self._lost:
+            raise ConnectionResetError("the client left")
+        self._transport.write(data)
+
+    async def _wait_for_room(self) -> None:
+        while self._full and not self._lost:
+            self._room = self._loop.create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
+
+    async def _drop_small_rest(self) -> None:
+        """Take what is left of a body and already here; what is not makes this the connection's last answer."""
+        while not self._body_done:
+            try:
+                event = self._reader.next_event()
+            except h11.RemoteProtocolError:
+                event = h11.NEED_DATA
+            if event is h11.NEED_DATA:
+                self._keep_alive = False
+                return
+            self._body_done = not isinstance(event, h11.Data)
+
+    def _go_on(self) -> None:
+        if self._lost:
+            return
+        if not self._body_done:
+            self._linger()
+            return
+        if not self._keep_alive or self._ended:
+            self._transport.close()
+            return
+        rest, _ = self._reader.trailing_data
+        self._reader = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
+        self._unread = len(rest)
+        self._transport.resume_reading()
+        if rest:
+            self._reader.receive_data(rest)
+            self._next_request()
+
+    def _linger(self) -> None:
+        """Closing a socket with unread bytes in it may take the answer from the client: read a little longer."""
+        self._lingering = True
+        self._transport.resume_reading()
+        self._loop.call_later(_LINGER_SECONDS, self._transport.close)
+
+    def _refuse(self, status: int) -> None:
+        """Answer what is no request, and end."""
+        self._stop_head_timer()
+        self._transport.write(BAD_HEAD.get(status, BAD_HEAD[400]))
+        self._linger()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    # Giving the connection away.
+
+    async def _hand_over(self, answer: Handover, upgraded: bool) -> None:
+        while await self.next_chunk():
+            pass
+        # From here on nothing is read: what the client sends next belongs to whoever takes the socket.
+        self._transport.pause_reading()
+        pending, _ = self._reader.trailing_data
+        self._transport.set_write_buffer_limits(0)
+        self._write(self._application.heads.upgrade(answer.content_type, upgraded))
+        await self._wait_for_room()
+        if self._lost:
+            raise ConnectionResetError("the client left")
+        sock = take_socket(self._transport)
+        await answer.target.take(Hijacked(sock, pending, upgraded))
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _origin_form(target: str) -> str:
+    """`http://docker/info` (as to a proxy) → `/info`; `*` and the like become a path that no route has."""
+    _, scheme, rest = target.partition("://")
+    return "/" + rest.partition("/")[2] if scheme else "/" + target

@@ -1,0 +1,44 @@
+"""Streams of progress: lines of JSON, and how a failure is told in the midst of them."""
+
+from collections.abc import AsyncIterator
+
+from sampan.api.responses import Answer, Stream
+from sampan.errors import SampanError
+from sampan.spec.document import encode
+from sampan.spec.images import ErrorDetail, Progress
+
+
+def _line(progress: Progress) -> bytes:
+    return encode(progress) + b"\r\n"
+
+
+def _failed(error: SampanError) -> bytes:
+    return _line(Progress(error_detail=ErrorDetail(message=str(error)), error=str(error)))
+
+
+async def in_stream(steps: AsyncIterator[Progress]) -> AsyncIterator[bytes]:
+    """The steps as lines; a failure is the last of them."""
+    try:
+        async for step in steps:
+            yield _line(step)
+    except SampanError as error:
+        yield _failed(error)
+    finally:
+        close = getattr(steps, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def or_failure(steps: AsyncIterator[Progress]) -> Answer:
+    """The same, but a failure before the first step is raised, and gets a status of its own."""
+    try:
+        first = await anext(steps)
+    except StopAsyncIteration:
+        return Stream(in_stream(steps))
+
+    async def lines() -> AsyncIterator[bytes]:
+        yield _line(first)
+        async for line in in_stream(steps):
+            yield line
+
+    return Stream(lines())

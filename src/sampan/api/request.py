@@ -1,0 +1,102 @@
+"""One request as the routes see it."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol, TypeVar
+
+from sampan.api.form import Form
+from sampan.api.status import TooLarge
+from sampan.api.versions import Version
+from sampan.errors import InvalidParameter
+from sampan.spec.decoding import Reader
+
+JSON_LIMIT = 4 * 1024 * 1024
+"""Bytes of a JSON body: an environment of two megabytes fits, escapes included."""
+
+D = TypeVar("D")
+
+
+class Body(Protocol):
+    """Where the body's bytes come from: the connection."""
+
+    @property
+    def expected(self) -> bool:
+        """Whether the head announced a body of at least one byte, or of unknown length."""
+        ...
+
+    async def next_chunk(self) -> bytes:
+        """The next bytes, b"" at the end. Raises ConnectionError where the client left before it."""
+        ...
+
+
+class Request:
+    """Method, path and fields of one request; the body is read at most once, whole or as a stream."""
+
+    __slots__ = ("_body", "_form", "follows", "headers", "method", "name", "path", "query", "version")
+
+    def __init__(self, method: str, path: str, query: str, headers: dict[bytes, bytes], body: Body) -> None:
+        self.method = method
+        self.path = path
+        """Decoded, without the version in front."""
+        self.query = query
+        self.headers = headers
+        """By lower-case name."""
+        self.version: Version = ()
+        self.name = ""
+        """What stood in the place of the route's variable."""
+        self.follows = False
+        """Whether there is nothing left to do for it once its client has gone."""
+        self._body = body
+        self._form: Form | None = None
+
+    @property
+    def form(self) -> Form:
+        """The query's fields."""
+        if self._form is None:
+            self._form = Form(self.query)
+        return self._form
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body comes with it."""
+        return self._body.expected
+
+    @property
+    def upgrade(self) -> bool:
+        """Whether the client asks for another protocol on this connection; which one does not matter, as in Docker."""
+        return b"upgrade" in self.headers
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body as it comes. No more is read from the client than is taken here."""
+        while chunk := await self._body.next_chunk():
+            yield chunk
+
+    async def read(self, limit: int = JSON_LIMIT) -> bytes:
+        """The whole body; raises TooLarge beyond `limit` bytes."""
+        parts = []
+        size = 0
+        while chunk := await self._body.next_chunk():
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(f"request body is larger than {limit} bytes")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def check_json(self) -> None:
+        """Raise InvalidParameter where a body comes as something else than JSON."""
+        given = self.headers.get(b"content-type", b"").decode("latin-1")
+        if not given and not self.has_body:
+            return
+        if not given:
+            raise InvalidParameter("malformed Content-Type header (): mime: no media type")
+        if given.partition(";")[0].strip().lower() != "application/json":
+            raise InvalidParameter(f"unsupported Content-Type header ({given}): must be 'application/json'")
+
+    async def json(self, reader: Reader[D], required: bool = False) -> D:
+        """The body as a document. An empty one has only defaults, unless it is `required`."""
+        self.check_json()
+        raw = await self.read()
+        if raw.strip():
+            return reader.read(raw)
+        if required or raw:
+            raise InvalidParameter("invalid JSON: got EOF while reading request body")
+        return reader.read(b"{}")

@@ -1,0 +1,30 @@
+"""Create: what Docker does to the body before the daemon sees it, by the client's version."""
+
+from sampan.api.backend import Backend
+from sampan.api.create_body import for_version
+from sampan.api.platforms import platform_of_text
+from sampan.api.request import Request
+from sampan.api.responses import Answer, json_response
+from sampan.api.routing import Route
+from sampan.errors import InvalidParameter
+from sampan.spec.containers import CreateRequest, CreateResponse
+from sampan.spec.decoding import Reader
+
+_CREATE = Reader(CreateRequest)
+
+
+async def create(request: Request, backend: Backend) -> Answer:
+    """Make a container."""
+    request.check_json()
+    raw = (await request.read()).strip()
+    if not raw:
+        raise InvalidParameter("invalid JSON: got EOF while reading request body")
+    if raw in (b"null", b"{}"):
+        raise InvalidParameter("config cannot be empty in order to create a container")
+    body, warnings = for_version(_CREATE.read(raw), request.version)
+    platform = platform_of_text(request.form.text("platform")) if request.version >= (1, 41) else ""
+    made = await backend.containers.create(body, request.form.text("name"), platform)
+    return json_response(CreateResponse(id=made.id, warnings=(*made.warnings, *warnings)), 201)
+
+
+ROUTES = (Route("POST", "/containers/create", create),)

@@ -1,0 +1,175 @@
+"""Images."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from sampan.api.backend import Backend
+from sampan.api.platforms import platform_of_json, platform_of_text
+from sampan.api.progress import in_stream, or_failure
+from sampan.api.request import Request
+from sampan.api.responses import Answer, Response, Stream, json_response
+from sampan.api.routing import Route, Support
+from sampan.api.versions import Version
+from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.spec.images import ImageInspect, ImageSummary
+from sampan.spec.requests import ImageListOptions, ImportOptions
+
+_TAR = "application/x-tar"
+
+
+async def list_all(request: Request, backend: Backend) -> Answer:
+    """Images, newest first."""
+    form, version = request.form, request.version
+    filters = form.filters()
+    if version < (1, 41) and form.text("filter"):
+        filters = {**filters, "reference": (*filters.get("reference", ()), form.text("filter"))}
+    options = ImageListOptions(
+        all=form.flag("all"),
+        shared_size=form.flag("shared-size") and version >= (1, 42),
+        digests=form.flag("digests"),
+        manifests=form.flag("manifests") and version >= (1, 47),
+        filters=filters,
+    )
+    return json_response([_summary_for(image, version) for image in await backend.images.list(options)])
+
+
+def _summary_for(image: ImageSummary, version: Version) -> ImageSummary:
+    replace = msgspec.structs.replace
+    if version < (1, 51):
+        image = replace(image, containers=-1)
+    if version < (1, 48):
+        image = replace(image, descriptor=None)
+    if version < (1, 44):
+        image = replace(image, virtual_size=image.size)
+    if version < (1, 43) and not image.repo_tags and not image.repo_digests:
+        image = replace(image, repo_tags=("<none>:<none>",), repo_digests=("<none>@<none>",))
+    return image
+
+
+async def inspect(request: Request, backend: Backend) -> Answer:
+    """Everything about one image."""
+    form, version = request.form, request.version
+    manifests = form.flag("manifests") and version >= (1, 48)
+    platform = platform_of_json(form.text("platform")) if version >= (1, 49) else ""
+    if manifests and platform:
+        raise InvalidParameter("conflicting options: manifests and platform options cannot both be set")
+    return json_response(_inspect_for(await backend.images.inspect(request.name, manifests, platform), version))
+
+
+def _inspect_for(image: ImageInspect, version: Version) -> ImageInspect:
+    replace = msgspec.structs.replace
+    if version < (1, 50) and image.config is not None:
+        config = replace(
+            image.config,
+            hostname="",
+            domainname="",
+            attach_stdin=False,
+            attach_stdout=False,
+            attach_stderr=False,
+            tty=False,
+            open_stdin=False,
+            stdin_once=False,
+            image="",
+        )
+        image = replace(image, config=config)
+    if version < (1, 48):
+        image = replace(image, descriptor=None)
+    if version < (1, 44):
+        image = replace(image, virtual_size=image.size, created=image.created or "0001-01-01T00:00:00Z")
+    return image
+
+
+async def history(request: Request, backend: Backend) -> Answer:
+    """How it came to be."""
+    platform = platform_of_json(request.form.text("platform")) if request.version >= (1, 48) else ""
+    return json_response(await backend.images.history(request.name, platform))
+
+
+def _archive_platform(request: Request) -> str:
+    if request.version < (1, 48):
+        return ""
+    given = request.form.all("platform")
+    if len(given) > 1:
+        raise InvalidParameter("multiple platform parameters not supported")
+    return platform_of_json(given[0]) if given else ""
+
+
+async def load(request: Request, backend: Backend) -> Answer:
+    """Take in an archive. Whatever goes wrong is told within the stream, as Docker does."""
+    platform = _archive_platform(request)
+    return Stream(in_stream(backend.images.load(request.stream(), request.form.flag("quiet", True), platform)))
+
+
+async def create(request: Request, backend: Backend) -> Answer:
+    """Import a root file system. Pulling comes with the registry client."""
+    form = request.form
+    if form.text("fromImage"):
+        raise NotImplementedHere(
+            "pulling from a registry is not implemented yet: load the image from an archive (docker load), "
+            "or use the image 'host', which needs no download"
+        )
+    source = form.text("fromSrc")
+    options = ImportOptions(
+        repository=form.text("repo"),
+        tag=form.text("tag"),
+        message=form.text("message") or f"Imported from {source}",
+        changes=form.all("changes"),
+        platform=platform_of_text(form.text("platform")) if request.version >= (1, 32) else "",
+    )
+    if source == "-":
+        return await or_failure(backend.images.import_archive(request.stream(), options))
+    url = source if "://" in source else f"http://{source}"
+    return await or_failure(backend.images.import_url(url, options))
+
+
+async def tag(request: Request, backend: Backend) -> Answer:
+    """Give it one more name."""
+    await backend.images.tag(request.name, request.form.text("repo"), request.form.text("tag"))
+    return Response(201)
+
+
+async def remove(request: Request, backend: Backend) -> Answer:
+    """Take a name away, or the image."""
+    if not request.name.strip():
+        raise InvalidParameter("image name cannot be blank")
+    form = request.form
+    if request.version >= (1, 50) and form.has("platforms"):
+        raise NotImplementedHere("removing single platforms of an image is not implemented yet")
+    return json_response(await backend.images.remove(request.name, form.flag("force"), not form.flag("noprune")))
+
+
+async def save_one(request: Request, backend: Backend) -> Answer:
+    """An archive of one image."""
+    return await _save(request, backend, (request.name,))
+
+
+async def save_many(request: Request, backend: Backend) -> Answer:
+    """An archive of several."""
+    return await _save(request, backend, request.form.all("names"))
+
+
+async def _save(request: Request, backend: Backend, names: tuple[str, ...]) -> Answer:
+    chunks: AsyncIterator[bytes] = await backend.images.save(names, _archive_platform(request))
+    return Stream(chunks, _TAR)
+
+
+async def prune(request: Request, backend: Backend) -> Answer:
+    """Remove what nothing uses."""
+    return json_response(await backend.images.prune(request.form.filters()))
+
+
+ROUTES = (
+    Route("GET", "/images/json", list_all),
+    Route("GET", "/images/{name}/json", inspect),
+    Route("GET", "/images/{name}/history", history),
+    Route("POST", "/images/load", load),
+    Route(
+        "POST", "/images/create", create, Support.PARTIAL, "`fromSrc` imports; pulling (`fromImage`) is not there yet"
+    ),
+    Route("POST", "/images/{name}/tag", tag),
+    Route("DELETE", "/images/{name}", remove, Support.PARTIAL, "not by `platforms`"),
+    Route("GET", "/images/{name}/get", save_one, follows=True),
+    Route("GET", "/images/get", save_many, follows=True),
+    Route("POST", "/images/prune", prune),
+)

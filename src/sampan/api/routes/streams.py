@@ -1,0 +1,100 @@
+"""What a container says and hears: logs, attach, wait."""
+
+from collections.abc import AsyncIterator
+
+from sampan.api.backend import Backend, LogStream
+from sampan.api.frames import SYSTEM_ERROR, multiplex, plain
+from sampan.api.request import Request
+from sampan.api.responses import JSON, MULTIPLEXED_STREAM, RAW_STREAM, Answer, Handover, Response, Stream
+from sampan.api.routing import Route
+from sampan.errors import InvalidParameter, SampanError
+from sampan.spec.containers import WaitExitError, WaitResponse
+from sampan.spec.document import encode
+from sampan.spec.requests import AttachOptions, LogOptions, WaitCondition
+
+
+async def logs(request: Request, backend: Backend) -> Answer:
+    """What it has written, and with `follow` what it goes on writing."""
+    form = request.form
+    stdout, stderr = form.flag("stdout"), form.flag("stderr")
+    if not stdout and not stderr:
+        raise InvalidParameter("Bad parameters: you must choose at least one stream")
+    options = LogOptions(
+        stdout=stdout,
+        stderr=stderr,
+        follow=form.flag("follow"),
+        since=form.timestamp("since"),
+        until=form.timestamp("until"),
+        timestamps=form.flag("timestamps"),
+        details=form.flag("details"),
+        tail=_tail(form.text("tail")),
+    )
+    found = await backend.containers.logs(request.name, options)
+    multiplexed = not found.tty and request.version >= (1, 42)
+    return Stream(_pieces(found), MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
+
+
+def _tail(text: str) -> int | None:
+    """As Docker reads it: what is no number, and any negative one, means all of them."""
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 19 else None
+
+
+async def _pieces(found: LogStream) -> AsyncIterator[bytes]:
+    join = plain if found.tty else multiplex
+    records = found.records()
+    try:
+        async for batch in records:
+            yield join(batch)
+    except SampanError as error:
+        yield join([(SYSTEM_ERROR, f"Error grabbing logs: {error}\n".encode())])
+    finally:
+        close = getattr(records, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def attach(request: Request, backend: Backend) -> Answer:
+    """Give the client's connection to the container."""
+    form = request.form
+    options = AttachOptions(
+        stream=form.flag("stream"),
+        stdin=form.flag("stdin"),
+        stdout=form.flag("stdout"),
+        stderr=form.flag("stderr"),
+        logs=form.flag("logs"),
+        detach_keys=form.text("detachKeys") or None,
+    )
+    target = await backend.containers.attach(request.name, options)
+    multiplexed = not target.tty and request.version >= (1, 42)
+    return Handover(target, MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
+
+
+async def wait(request: Request, backend: Backend) -> Answer:
+    """Wait for its end. The head is sent at once: clients start the container only when they have seen it."""
+    condition = WaitCondition.NOT_RUNNING
+    if request.version >= (1, 30) and (text := request.form.text("condition")):
+        try:
+            condition = WaitCondition(text)
+        except ValueError as error:
+            raise InvalidParameter(f'invalid condition: "{text}"') from error
+    ending = await backend.containers.wait(request.name, condition)
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            ended = await ending
+        except SampanError as error:
+            ended = WaitResponse(status_code=-1, error=WaitExitError(message=str(error)))
+        # Before 1.34 a failed removal was told by an empty body.
+        if ended.error is None or condition is not WaitCondition.REMOVED or request.version >= (1, 34):
+            yield encode(ended) + b"\n"
+
+    if request.version < (1, 30):
+        return Response(200, b"".join([piece async for piece in body()]))
+    return Stream(body(), JSON)
+
+
+ROUTES = (
+    Route("GET", "/containers/{name}/logs", logs, follows=True),
+    Route("POST", "/containers/{name}/attach", attach),
+    Route("POST", "/containers/{name}/wait", wait, follows=True),
+)
