@@ -90,6 +90,20 @@ def _by_template(session: Session, form: str, headings: Headings, rows: list[Row
         session.say(line)
 
 
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts runs of digits as numbers: v2 before v10."""
+    key: list[tuple[int, int, str]] = []
+    at = 0
+    while at < len(name):
+        end = at
+        while end < len(name) and name[end].isdigit() == name[at].isdigit():
+            end += 1
+        part = name[at:end]
+        key.append((0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part))
+        at = end
+    return key
+
+
 def truncated(identifier: str) -> str:
     """The 12 digits that people use; a digest's algorithm is left away."""
     bare = identifier.partition(":")[2] or identifier

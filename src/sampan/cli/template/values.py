@@ -45,19 +45,19 @@ class Row:
 
 
 # JSON's null says nothing of a type. Go prints nil of a pointer, a map and a list differently: by the names of the API's fields.
-_POINTERS = frozenset(  # noqa: SIM905
+_POINTERS = frozenset(
     """Health Healthcheck OomKillDisable MemorySwappiness PidsLimit Init StopTimeout Container Platform IPAMConfig NetworkConfig
-    GraphDriver ImageManifestDescriptor ClusterInfo UsageData Status SizeRw SizeRootFs""".split()
+    GraphDriver ImageManifestDescriptor ClusterInfo UsageData Status SizeRw SizeRootFs""".split()  # noqa: SIM905
 )
-_MAPS = frozenset(  # noqa: SIM905
+_MAPS = frozenset(
     """Volumes Labels Options DriverOpts Ports PortBindings ExposedPorts Sysctls StorageOpt Tmpfs Annotations Config Data
-    Networks Containers Runtimes""".split()
+    Networks Containers Runtimes""".split()  # noqa: SIM905
 )
 # Left out of the JSON when empty, and no fault to ask for.
-_OPTIONAL = frozenset(  # noqa: SIM905
+_OPTIONAL = frozenset(
     """Health Healthcheck ExposedPorts Annotations Init Mounts Tmpfs Sysctls StorageOpt OnBuild Shell StopSignal StopTimeout SizeRw
     SizeRootFs ImageManifestDescriptor NetworkDisabled ArgsEscaped Domainname MacAddress Error ExitCode Comment Author Variant
-    Labels Options Status UsageData Warnings EnableIPv4""".split()
+    Labels Options Status UsageData Warnings EnableIPv4""".split()  # noqa: SIM905
 )
 
 

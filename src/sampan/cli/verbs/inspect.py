@@ -41,14 +41,13 @@ _NOT_HERE = ("node", "service", "task", "plugin", "secret", "config")
 
 
 def _any(session: Session, parsed: Parsed, name: str) -> bytes:
-    wanted = parsed.text("type")
-    for fetch in [_KINDS[wanted]] if wanted else _KINDS.values():
+    for fetch in _KINDS.values():
         try:
             return fetch(session, parsed, name)
         except RefusedByDaemon as refusal:
             if refusal.status != 404:
                 raise
-    raise RefusedByDaemon(404, f"No such {wanted or 'object'}: {name}")
+    raise RefusedByDaemon(404, f"No such object: {name}")
 
 
 def _inspect(session: Session, parsed: Parsed, fetch: Fetch, prefix: str = "") -> int:
@@ -92,8 +91,9 @@ def _inspect_any(session: Session, parsed: Parsed) -> int:
     if kind in _NOT_HERE:
         raise Exit(1, f'type "{kind}" is not implemented: this engine has no such objects')
     if kind and kind not in _KINDS:
-        raise Exit(1, f'unknown type: "{kind}"')
-    return _inspect(session, parsed, _any, "Error: ")
+        known = ", ".join(f'"{name}"' for name in sorted((*_KINDS, *_NOT_HERE)))
+        raise Exit(1, f'unknown type: "{kind}": must be one of {known}')
+    return _inspect(session, parsed, _KINDS[kind]) if kind else _inspect(session, parsed, _any, "Error: ")
 
 
 def _inspect_container(session: Session, parsed: Parsed) -> int:

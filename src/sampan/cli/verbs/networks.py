@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sampan.cli.options import Command, Option
-from sampan.cli.output.listing import HELP, Headings, print_rows, truncated
+from sampan.cli.output.listing import HELP, Headings, natural, print_rows, truncated
 from sampan.cli.template.values import Row
 from sampan.cli.verbs.filters import encode_filters
 from sampan.client.documents import flag_of, object_of, text_of
@@ -24,7 +24,7 @@ HEADINGS = Headings(
 
 def _list(session: Session, parsed: Parsed) -> int:
     found = session.engine.fetch_list("/networks", {"filters": encode_filters(parsed.many("filter"))})
-    found.sort(key=lambda item: text_of(item, "Name"))
+    found.sort(key=lambda item: natural(text_of(item, "Name")))
     short = not parsed.flag("no-trunc")
     form = parsed.text("format") or text_of(session.config, "networksFormat")
     if parsed.flag("quiet"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from sampan.cli.failures import Exit
 from sampan.cli.options import Command, Option
 from sampan.cli.output.units import decimal_size
 from sampan.cli.verbs.filters import encode_filters
@@ -17,15 +16,12 @@ if TYPE_CHECKING:
     from sampan.client.documents import Document
 
 
-def _confirm(session: Session, parsed: Parsed, warning: str) -> None:
+def _confirmed(parsed: Parsed, warning: str) -> bool:
     if parsed.flag("force"):
-        return
+        return True
     sys.stdout.write(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
     sys.stdout.flush()
-    answer = sys.stdin.readline().strip().lower()
-    if answer not in ("y", "yes"):
-        session.say("")
-        raise Exit(1, f"{parsed.path} has been cancelled")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _prune(session: Session, path: str, filters: list[str]) -> Document:
@@ -40,7 +36,8 @@ def _report(session: Session, heading: str, lines: list[str], reclaimed: int) ->
 
 
 def _containers(session: Session, parsed: Parsed) -> int:
-    _confirm(session, parsed, "This will remove all stopped containers.")
+    if not _confirmed(parsed, "This will remove all stopped containers."):
+        return 0
     answer = _prune(session, "/containers/prune", parsed.many("filter"))
     lines = texts_of(answer, "ContainersDeleted")
     return _report(session, "Deleted Containers:", lines, number_of(answer, "SpaceReclaimed"))
@@ -49,7 +46,8 @@ def _containers(session: Session, parsed: Parsed) -> int:
 def _images(session: Session, parsed: Parsed) -> int:
     every = parsed.flag("all")
     kind = "images without at least one container associated to them" if every else "dangling images"
-    _confirm(session, parsed, f"This will remove all {kind}.")
+    if not _confirmed(parsed, f"This will remove all {kind}."):
+        return 0
     filters = [f"dangling={'false' if every else 'true'}", *parsed.many("filter")]
     answer = _prune(session, "/images/prune", filters)
     lines = []
@@ -61,10 +59,12 @@ def _images(session: Session, parsed: Parsed) -> int:
 
 def _volumes(session: Session, parsed: Parsed) -> int:
     every = parsed.flag("all")
-    kind = "local volumes" if every else "anonymous local volumes"
-    _confirm(session, parsed, f"This will remove {kind} not used by at least one container.")
+    knows_anonymous = session.engine.at_least("1.42")
+    kind = "all local volumes" if every or not knows_anonymous else "anonymous local volumes"
+    if not _confirmed(parsed, f"This will remove {kind} not used by at least one container."):
+        return 0
     filters = [*parsed.many("filter")]
-    if every and session.engine.at_least("1.42"):
+    if every and knows_anonymous:
         filters.append("all=true")
     answer = _prune(session, "/volumes/prune", filters)
     return _report(session, "Deleted Volumes:", texts_of(answer, "VolumesDeleted"), number_of(answer, "SpaceReclaimed"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sampan.cli.create.environment import pairs_to_document
 from sampan.cli.failures import Exit
 from sampan.cli.options import Command, Option
-from sampan.cli.output.listing import HELP, Headings, print_rows
+from sampan.cli.output.listing import HELP, Headings, natural, print_rows
 from sampan.cli.output.units import decimal_size
 from sampan.cli.template.values import Row
 from sampan.cli.verbs.each import for_each
@@ -30,7 +30,7 @@ HEADINGS = Headings(
 
 def _list(session: Session, parsed: Parsed) -> int:
     answer = session.engine.fetch_document("/volumes", {"filters": encode_filters(parsed.many("filter"))})
-    found = sorted(objects_of(answer, "Volumes"), key=lambda item: text_of(item, "Name"))
+    found = sorted(objects_of(answer, "Volumes"), key=lambda item: natural(text_of(item, "Name")))
     form = parsed.text("format") or text_of(session.config, "volumesFormat")
     if parsed.flag("quiet"):
         form = "{{.Name}}"
