@@ -29,6 +29,11 @@ POINTS = (
     "remove-after-commit",
     "rename-after-commit",
     "exec-after-request",
+    # images and layers: around the rename that shows a layer and the commit that names an image
+    "layer-before-publish",
+    "layer-after-publish",
+    "image-before-commit",
+    "image-after-commit",
     # runtime: launcher and monitor, around forks, mounts and records
     "launcher-before-fork",
     "launcher-after-fork",

@@ -70,13 +70,20 @@ class Content:
             raise DigestMismatch(f"content {digest} was changed on the disk")
         return data
 
-    def put(self, data: bytes) -> Digest:
-        """Take `data` in."""
-        return self.ingest(io.BytesIO(data).read, len(data))[0]
+    def put(self, data: bytes, claim: Callable[[Digest], None] | None = None) -> Digest:
+        """Take `data` in. `claim` as in `ingest`."""
+        return self.ingest(io.BytesIO(data).read, len(data), claim=claim)[0]
 
-    def ingest(self, read: Callable[[int], bytes], limit: int, expected: Digest | None = None) -> tuple[Digest, int]:
+    def ingest(
+        self,
+        read: Callable[[int], bytes],
+        limit: int,
+        expected: Digest | None = None,
+        claim: Callable[[Digest], None] | None = None,
+    ) -> tuple[Digest, int]:
         """Take in what `read(n)` gives until it returns b"": the digest, and the number of bytes.
 
+        `claim` hears the digest before the blob is there, so that nobody collects it in between.
         Raises DigestMismatch where it is not `expected`, InvalidParameter beyond `limit` bytes, OSError (disk full), and
         whatever `read` raises; nothing is left behind then.
         """
@@ -89,6 +96,8 @@ class Content:
                 os.close(descriptor)
             if expected is not None and digest != expected:
                 raise DigestMismatch(f"content has the digest {digest}, {expected} was expected")
+            if claim is not None:
+                claim(digest)
             os.rename(temporary, self._path(digest))
         except BaseException:
             temporary.unlink(missing_ok=True)

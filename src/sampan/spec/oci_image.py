@@ -86,7 +86,7 @@ class Healthcheck(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tr
     retries: int = 0
 
 
-class ImageConfig(msgspec.Struct, frozen=True, rename="pascal"):
+class ImageConfig(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     """Defaults for containers made from an image (OCI image-spec, "config"; Docker's own members at the end)."""
 
     hostname: str = ""
@@ -124,7 +124,12 @@ class History(msgspec.Struct, frozen=True, omit_defaults=True):
     empty_layer: bool = False
 
 
-class Image(msgspec.Struct, frozen=True, rename={"os_version": "os.version", "os_features": "os.features"}):
+class Image(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    rename={"os_version": "os.version", "os_features": "os.features"},
+):
     """An image's configuration document."""
 
     architecture: str = ""
@@ -173,6 +178,11 @@ def decode_image(data: bytes) -> Image:
         if not equals or not name or "\0" in entry:
             raise InvalidParameter(f"the image's environment has the entry {entry[:200]!r}, which is not NAME=value")
     return image
+
+
+def encode_image(image: Image) -> bytes:
+    """The bytes of a configuration that is made here; their digest is the image's id."""
+    return msgspec.json.encode(image, order="sorted")
 
 
 def decode_manifest(data: bytes, media_type: str = "") -> Manifest:

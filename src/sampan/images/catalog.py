@@ -1,0 +1,258 @@
+"""The records of images and references in the state, and the questions that are answered from them alone.
+
+images      image id    → ImageRecord      what an image consists of; its configuration's bytes are in the content store
+references  full name   → image id         `docker.io/library/busybox:latest`, `…@sha256:…`
+"""
+
+import functools
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from sampan.content.store import Content
+from sampan.errors import NotFound
+from sampan.images.references import Reference, id_prefix, parse_any, parse_reference
+from sampan.snapshots.protocol import LayerInUse, LayerNotFound, Snapshotter, chain_id
+from sampan.spec.ids import ChainId, DiffId, Digest, ImageId
+from sampan.spec.oci_image import CONFIG_LIMIT, Image, decode_image
+from sampan.state.store import Change, Delete, Put, Store
+
+IMAGES, REFERENCES = "images", "references"
+
+
+class LayerRecord(msgspec.Struct, frozen=True):
+    """One layer: its tar as it lies in the content store (compressed or not), and the digest of the tar itself."""
+
+    blob: str
+    diff_id: str
+    size: int
+
+
+class ImageRecord(msgspec.Struct, frozen=True):
+    """One image. `added` and `tagged` are nanoseconds since the epoch, 0 for never; `parent` is "" where there is none."""
+
+    layers: list[LayerRecord]
+    added: int
+    tagged: int = 0
+    parent: str = ""
+
+
+class NoSuchImage(NotFound):
+    """In Docker's words, which docker-py and others read."""
+
+    def __init__(self, asked: Reference | str) -> None:
+        name = asked.with_default_tag().familiar if isinstance(asked, Reference) else asked
+        super().__init__(f"No such image: {name}")
+
+
+class Catalog:
+    """Reads and writes the records; keeps what is no longer named by any of them from piling up. Any thread may call.
+
+    `lock` is held by whoever changes records, from the decision to the commit.
+    """
+
+    def __init__(self, store: Store, content: Content, snapshots: Snapshotter) -> None:
+        self._store = store
+        self.content = content
+        self.snapshots = snapshots
+        self.lock = threading.RLock()
+        self._images = store.table(IMAGES)
+        self._references = store.table(REFERENCES)
+        self._leases: Counter[str] = Counter()
+        self._fixed: dict[ImageId, Image] = {}
+        self._fixed_references: dict[Reference, ImageId] = {}
+        self.config = functools.lru_cache(maxsize=256)(self._read_config)
+        self._record = functools.lru_cache(maxsize=1024)(msgspec.json.Decoder(ImageRecord).decode)
+
+    def add_fixed(self, image: ImageId, config: Image, reference: Reference) -> None:
+        """An image that is not in the state: always there, under this one name, never changed."""
+        self._fixed[image] = config
+        self._fixed_references[reference] = image
+
+    def is_fixed(self, image: ImageId) -> bool:
+        """Whether the image is one of those."""
+        return image in self._fixed
+
+    def is_reserved(self, reference: Reference) -> bool:
+        """Whether the name belongs to such an image."""
+        return reference in self._fixed_references
+
+    def images(self) -> tuple[ImageId, ...]:
+        """All images, in the order in which they came."""
+        return (*self._fixed, *(ImageId(key) for key in tuple(self._images)))
+
+    def has(self, image: ImageId) -> bool:
+        """Whether there is such an image."""
+        return image in self._images or image in self._fixed
+
+    def record(self, image: ImageId) -> ImageRecord:
+        """The record of an image. Raises NoSuchImage."""
+        if image in self._fixed:
+            return ImageRecord([], 0)
+        try:
+            return self._record(self._images[image])
+        except KeyError:
+            raise NoSuchImage(image) from None
+
+    def _read_config(self, image: ImageId) -> Image:
+        fixed = self._fixed.get(image)
+        if fixed is not None:
+            return fixed
+        return decode_image(self.content.read(Digest(image), CONFIG_LIMIT))
+
+    def chain(self, image: ImageId) -> ChainId | None:
+        """What a container of the image stands on; None for an image without layers."""
+        return self.chains(image)[-1] if self.chains(image) else None
+
+    def chains(self, image: ImageId) -> tuple[ChainId, ...]:
+        """The chain ids of the image's layers, the lowest first."""
+        rootfs = self.config(image).rootfs
+        result: list[ChainId] = []
+        for diff_id in (rootfs.diff_ids if rootfs else None) or ():
+            result.append(chain_id(result[-1] if result else None, DiffId(diff_id)))
+        return tuple(result)
+
+    def size(self, image: ImageId) -> int:
+        """Bytes of all layers; what lies in no store of ours counts nothing."""
+        total = 0
+        for chain in self.chains(image):
+            try:
+                total += self.snapshots.layer(chain).size
+            except LayerNotFound:
+                if image not in self._fixed:
+                    raise
+        return total
+
+    def children(self, image: ImageId) -> tuple[ImageId, ...]:
+        """Images that were made from this one here (commit, the classic builder)."""
+        return tuple(other for other in self.images() if self.record(other).parent == image)
+
+    def find(self, text: str) -> ImageId:
+        """The image that a user means: by name, id, or the beginning of an id. Raises NoSuchImage, InvalidParameter."""
+        asked = parse_any(text)
+        if not isinstance(asked, Reference):
+            if self.has(asked):
+                return asked
+            raise NoSuchImage(asked)
+        found = self.by_reference(asked) or self.by_prefix(text)
+        if found is None:
+            raise NoSuchImage(asked)
+        return found
+
+    def by_reference(self, reference: Reference) -> ImageId | None:
+        """The image under this name, `latest` where it has no tag."""
+        stored = reference.stored()
+        fixed = self._fixed_references.get(stored)
+        if fixed is not None:
+            return fixed
+        value = self._references.get(str(stored))
+        return ImageId(value.decode()) if value is not None else None
+
+    def by_prefix(self, text: str) -> ImageId | None:
+        """The one image whose id begins with `text`; None where there is none or more than one."""
+        prefix = id_prefix(text)
+        if prefix is None:
+            return None
+        found = [image for image in self.images() if image.startswith(f"sha256:{prefix}")]
+        return found[0] if len(found) == 1 else None
+
+    def references(self) -> list[tuple[Reference, ImageId]]:
+        """All names, sorted."""
+        stored = ((parse_reference(key), ImageId(value.decode())) for key, value in list(self._references.items()))
+        return sorted([*stored, *self._fixed_references.items()], key=lambda pair: str(pair[0]))
+
+    def references_of(self, image: ImageId) -> list[Reference]:
+        """The names of one image, sorted."""
+        return [reference for reference, named in self.references() if named == image]
+
+    def commit(self, changes: Iterable[Change]) -> None:
+        """Write, and wait until it is durable. Raises System."""
+        self._store.commit(list(changes)).result()
+
+    def set_reference(self, reference: Reference, image: ImageId) -> list[Change]:
+        """The changes that give the image this name, taking it from another."""
+        changes: list[Change] = [Put(REFERENCES, str(reference.stored()), image.encode())]
+        if not self.is_fixed(image):
+            record = msgspec.structs.replace(self.record(image), tagged=time.time_ns())
+            changes.append(Put(IMAGES, image, msgspec.json.encode(record)))
+        return changes
+
+    def drop_reference(self, reference: Reference) -> Change:
+        """The change that takes the name away."""
+        return Delete(REFERENCES, str(reference.stored()))
+
+    @contextmanager
+    def lease(self) -> Iterator["Lease"]:
+        """Keeps blobs and layers that are named to it from being collected while an image is being put together."""
+        lease = Lease(self)
+        try:
+            yield lease
+        finally:
+            with self.lock:
+                self._leases.subtract(lease.names)
+                self._leases = +self._leases
+            self.collect(lease.names)
+
+    def hold(self, name: str) -> None:
+        """Count one more lease on a digest or chain."""
+        with self.lock:
+            self._leases[name] += 1
+
+    def collect(self, names: Iterable[str]) -> list[ChainId]:
+        """Delete those blobs and layers among `names` that no image and no lease needs; the layers that went, topmost first."""
+        with self.lock:
+            needed = self._needed()
+            spare = [name for name in names if name not in needed and name not in self._leases]
+            for name in spare:
+                self.content.delete(Digest(name))
+            return self._remove_layers(set(spare))
+
+    def sweep(self) -> None:
+        """Delete every blob and layer that no image needs. Only while nothing else runs: at the start of the daemon."""
+        known = {layer.chain for layer in self.snapshots.layers()}
+        self.collect({*self.content.list(), *known})
+
+    def _needed(self) -> set[str]:
+        needed: set[str] = set()
+        for image in self.images():
+            needed.add(image)
+            needed.update(self.chains(image))
+            needed.update(layer.blob for layer in self.record(image).layers)
+        return needed
+
+    def _remove_layers(self, spare: set[str]) -> list[ChainId]:
+        removed: list[ChainId] = []
+        layers = {layer.chain: layer for layer in self.snapshots.layers() if layer.chain in spare}
+        while True:
+            below = {layer.parent for layer in layers.values()}
+            tops = [chain for chain in layers if chain not in below]
+            if not tops:
+                return removed
+            for chain in tops:
+                del layers[chain]
+                try:
+                    self.snapshots.remove_layer(chain)
+                    removed.append(chain)
+                except LayerInUse:
+                    # A container stands on it, though its image is gone: it goes at a later collection.
+                    continue
+                except LayerNotFound:
+                    continue
+
+
+class Lease:
+    """What one operation holds (see `Catalog.lease`)."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self.names: set[str] = set()
+
+    def take(self, name: str) -> None:
+        """Hold a digest or a chain id."""
+        if name not in self.names:
+            self._catalog.hold(name)
+            self.names.add(name)

@@ -1,0 +1,175 @@
+"""The images of one daemon: the one object that its use-cases speak to. Every method may be called from any thread."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+from sampan.content.store import Content
+from sampan.errors import InvalidParameter
+from sampan.images import host
+from sampan.images.catalog import Catalog, NoSuchImage
+from sampan.images.details import (
+    HistoryItem,
+    ImageDetails,
+    ImageSummary,
+    ListFilter,
+    history,
+    inspect_image,
+    list_images,
+    parse_filters,
+)
+from sampan.images.events import ImageAction, Notify, silent
+from sampan.images.importing import import_image
+from sampan.images.loading import Loaded, LoadEvent, load
+from sampan.images.references import Reference, parse_reference, parse_tag
+from sampan.images.removal import ImageConflict, Removed, Remover, Users
+from sampan.images.saving import choose_images, save
+from sampan.snapshots.protocol import Snapshotter
+from sampan.spec.ids import ChainId, ImageId
+from sampan.spec.oci_image import Image, ImageConfig
+from sampan.state.store import Store
+
+
+class Images:
+    """What there is, by Docker's names and rules. Answers come from memory; changes are durable when a method returns."""
+
+    def __init__(self, store: Store, content: Content, snapshots: Snapshotter, notify: Notify = silent) -> None:
+        """Open the records. What no image needs is deleted: an interrupted load's layers and blobs."""
+        self._catalog = Catalog(store, content, snapshots)
+        self._catalog.add_fixed(host.ID, host.CONFIG, host.REFERENCE)
+        self._notify = notify
+        self._catalog.sweep()
+
+    def resolve(self, text: str) -> ImageId:
+        """The image that a user names. Raises NoSuchImage (NotFound), InvalidParameter."""
+        return self._catalog.find(text)
+
+    def document(self, image: ImageId) -> Image:
+        """The whole configuration of an image that `resolve` gave. Raises NoSuchImage."""
+        if not self._catalog.has(image):
+            raise NoSuchImage(image)
+        return self._catalog.config(image)
+
+    def config(self, image: ImageId) -> ImageConfig:
+        """Defaults for a container of the image. Raises NoSuchImage."""
+        return self.document(image).config or ImageConfig()
+
+    def chain(self, image: ImageId) -> ChainId | None:
+        """What `Snapshotter.prepare` takes; None for an image without layers. Raises NoSuchImage."""
+        self.document(image)
+        return self._catalog.chain(image)
+
+    def familiar_names(self, image: ImageId) -> tuple[str, ...]:
+        """The image's names as users write them, sorted; empty where it has none."""
+        return tuple(reference.familiar for reference in self._catalog.references_of(image))
+
+    def count(self) -> int:
+        """How many images there are (`info`)."""
+        return len(self._catalog.images())
+
+    def list(self, wanted: ListFilter | None = None, every: bool = False) -> tuple[ImageSummary, ...]:
+        """The images that fit, the newest first. Raises NoSuchImage for `before` and `since`."""
+        return list_images(self._catalog, wanted or ListFilter(), every)
+
+    def inspect(self, text: str) -> ImageDetails:
+        """Everything about one image. Raises NoSuchImage, InvalidParameter."""
+        return inspect_image(self._catalog, self._catalog.find(text))
+
+    def history(self, text: str) -> tuple[HistoryItem, ...]:
+        """How it came to be, the newest step first. Raises NoSuchImage, InvalidParameter."""
+        return history(self._catalog, self._catalog.find(text))
+
+    def tag(self, source: str, repository: str, tag: str = "") -> Reference:
+        """Give an image one more name, taking it from another. Raises NoSuchImage, InvalidParameter."""
+        image = self._catalog.find(source)
+        reference = parse_reference(repository)
+        if tag:
+            reference = Reference(reference.domain, reference.path, parse_tag(tag))
+        if reference.digest is not None:
+            raise InvalidParameter("refusing to create a tag with a digest reference")
+        reference = reference.with_default_tag()
+        if self._catalog.is_reserved(reference):
+            raise InvalidParameter(f"the name {reference.familiar} is reserved for this machine's own image")
+        with self._catalog.lock:
+            if not self._catalog.has(image):
+                raise NoSuchImage(source)
+            self._catalog.commit(self._catalog.set_reference(reference, image))
+        self._notify(ImageAction.TAG, image, reference.familiar)
+        return reference
+
+    def remove(self, text: str, users: Users, force: bool = False, prune: bool = True) -> Sequence[Removed]:
+        """`rmi`: take a name or an image away. `users` tells which containers use an image.
+
+        Raises NoSuchImage, InvalidParameter, Conflict.
+        """
+        return Remover(self._catalog, users, self._notify).remove(text, force, prune)
+
+    def prune(self, filters: Mapping[str, Sequence[str]], users: Users) -> tuple[Sequence[Removed], int]:
+        """`image prune`: the images that no container uses, only unnamed ones unless `dangling=false`; and the bytes freed.
+
+        Raises InvalidParameter for filters.
+        """
+        for name in filters:
+            if name not in ("dangling", "label", "label!", "until"):
+                raise InvalidParameter(f"invalid filter '{name}'")
+        wanted = parse_filters(filters)
+        only_dangling = wanted.dangling is not False
+        narrowed = ListFilter(
+            labels=wanted.labels,
+            not_labels=wanted.not_labels,
+            dangling=True if only_dangling else None,
+            until_ns=wanted.until_ns,
+        )
+        removed: list[Removed] = []
+        freed = 0
+        for summary in self.list(narrowed):
+            if self._catalog.is_fixed(summary.id) or users(summary.id):
+                continue
+            names = summary.repo_tags + summary.repo_digests
+            for text in names or (summary.id,):
+                remover = Remover(self._catalog, users, self._notify)
+                try:
+                    removed += remover.remove(text)
+                except (ImageConflict, NoSuchImage):
+                    continue  # came into use, or went, a moment ago
+                freed += remover.freed
+        self._notify(ImageAction.PRUNE, "", str(freed))
+        return removed, freed
+
+    def load(self, stream: BinaryIO) -> Iterator[LoadEvent]:
+        """Take an archive in; see `loading.load`."""
+        for event in load(self._catalog, stream):
+            if isinstance(event, Loaded):
+                self._notify(ImageAction.LOAD, event.image, event.image)
+            yield event
+
+    def import_(
+        self,
+        stream: BinaryIO,
+        repository: str = "",
+        tag: str = "",
+        changes: Sequence[str] = (),
+        message: str = "",
+        architecture: str = "",
+    ) -> ImageId:
+        """Make an image of a root file system's tar; see `importing.import_image`."""
+        reference: Reference | None = None
+        if repository:
+            reference = parse_reference(repository)
+            if reference.digest is not None:
+                raise InvalidParameter("cannot import digest reference")
+            if tag:
+                reference = Reference(reference.domain, reference.path, parse_tag(tag))
+            reference = reference.with_default_tag()
+        image = import_image(self._catalog, stream, changes, message, reference, architecture)
+        self._notify(ImageAction.IMPORT, image, reference.familiar if reference is not None else image)
+        return image
+
+    def save(self, names: Sequence[str]) -> Iterator[bytes]:
+        """An archive of the images, in pieces. What cannot be saved raises now, before the first piece is asked for.
+
+        Raises NoSuchImage, NotFound, InvalidParameter; Forbidden for the image host and what stands on it.
+        """
+        chosen = choose_images(self._catalog, names)
+        for entry in chosen:
+            self._notify(ImageAction.SAVE, entry.image, entry.image)
+        return save(self._catalog, chosen)

@@ -1,0 +1,70 @@
+"""`import`: a root file system in a tar becomes an image of one layer."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+import msgspec
+
+from sampan.crashpoints import crash_point
+from sampan.errors import InvalidParameter
+from sampan.images.catalog import IMAGES, Catalog, ImageRecord, LayerRecord
+from sampan.images.changes import apply_changes
+from sampan.images.platforms import machine_architecture
+from sampan.images.references import Reference
+from sampan.spec.ids import ImageId
+from sampan.spec.oci_image import History, Image, ImageConfig, RootFs, encode_image
+from sampan.state.store import Put
+
+_LIMIT = 256 << 30
+DEFAULT_MESSAGE = "Imported from -"
+
+
+def import_image(
+    catalog: Catalog,
+    stream: BinaryIO,
+    changes: Sequence[str] = (),
+    message: str = "",
+    reference: Reference | None = None,
+    architecture: str = "",
+) -> ImageId:
+    """Make an image of the tar in `stream`, compressed or not. `changes` are Dockerfile instructions for its configuration.
+
+    Raises BadArchive, InvalidParameter, OSError; nothing is left behind then.
+    """
+    if reference is not None and catalog.is_reserved(reference.stored()):
+        raise InvalidParameter(f"the name {reference.familiar} is reserved for this machine's own image")
+    config = apply_changes(ImageConfig(), changes)
+    with catalog.lease() as lease:
+        blob, size = catalog.content.ingest(stream.read, _LIMIT, claim=lease.take)
+        with catalog.content.open(blob) as tar:
+            layer = catalog.snapshots.apply(None, tar)
+        lease.take(layer.chain)
+        created = now()
+        comment = message or DEFAULT_MESSAGE
+        image = Image(
+            architecture=architecture or machine_architecture(),
+            os="linux",
+            config=config,
+            rootfs=RootFs(diff_ids=[layer.diff_id]),
+            history=[History(created=created, comment=comment)],
+            created=created,
+            comment=comment,
+        )
+        identity = ImageId(catalog.content.put(encode_image(image), lease.take))
+        catalog.content.sync()
+        catalog.snapshots.sync()
+        crash_point("image-before-commit")
+        record = ImageRecord([LayerRecord(blob, layer.diff_id, size)], time.time_ns())
+        with catalog.lock:
+            catalog.commit([Put(IMAGES, identity, msgspec.json.encode(record))])
+            if reference is not None:
+                catalog.commit(catalog.set_reference(reference, identity))
+        crash_point("image-after-commit")
+    return identity
+
+
+def now() -> str:
+    """This moment as an image's configuration writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

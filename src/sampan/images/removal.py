@@ -1,0 +1,161 @@
+"""`rmi` and `image prune`: Docker's rules about what may go, and its words about what may not.
+
+A name goes first; the image goes with its last name. Conflicts are *hard* (a running container, an image made from this one:
+force does not help) or *soft* (a stopped container, names in several repositories).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sampan.errors import Conflict
+from sampan.images.catalog import IMAGES, Catalog
+from sampan.images.events import ImageAction, Notify
+from sampan.images.references import Reference, is_id_prefix, parse_reference, short_id
+from sampan.spec.ids import ContainerId, ImageId
+from sampan.state.store import Delete
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUser:
+    """A container that was made from an image."""
+
+    container: ContainerId
+    running: bool
+
+
+Users = Callable[[ImageId], Sequence[ImageUser]]
+"""Tells which containers use an image; supplied by whoever knows containers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """One line of the answer: a name that was taken away, or an image or layer that was deleted."""
+
+    untagged: str = ""
+    deleted: str = ""
+
+
+class ImageConflict(Conflict):
+    """Why an image cannot go; `hard` where force would not help, `used` where a container is in the way."""
+
+    def __init__(self, image: ImageId, reason: str, hard: bool, used: bool = False) -> None:
+        how = "cannot be forced" if hard else "must be forced"
+        super().__init__(f"conflict: unable to delete {short_id(image)} ({how}) - {reason}")
+        self.hard = hard
+        self.used = used
+
+
+class Remover:
+    """One removal, under the catalog's lock: decides, commits, collects."""
+
+    def __init__(self, catalog: Catalog, users: Users, notify: Notify) -> None:
+        self._catalog = catalog
+        self._users = users
+        self._notify = notify
+        self.removed: list[Removed] = []
+        self.freed = 0
+        """Bytes of the layers that went."""
+
+    def remove(self, asked: str, force: bool = False, prune: bool = True) -> list[Removed]:
+        """Remove what `asked` names: a name, or the image with its names. `prune` takes unnamed parents along.
+
+        Raises NoSuchImage, InvalidParameter, Conflict; then nothing was removed.
+        """
+        with self._catalog.lock:
+            image = self._catalog.find(asked)
+            if self._catalog.is_fixed(image):
+                raise ImageConflict(image, "the image host is this machine itself and is always there", hard=True)
+            names = self._catalog.references_of(image)
+            named = not is_id_prefix(image, asked)
+            if named:
+                names = self._untag_one(asked, image, names, force)
+                if names:
+                    return self.removed
+            elif is_single(names):
+                self._check(image, names=False, stopped=not force)
+                for name in names:
+                    self._untag(name, image)
+            self._delete(image, force, prune)
+        return self.removed
+
+    def _untag_one(self, asked: str, image: ImageId, names: list[Reference], force: bool) -> list[Reference]:
+        """Take one name away, and digests of the same repository that it leaves alone; the names that are left."""
+        if not force and is_single(names):
+            for user in self._users(image):
+                raise Conflict(
+                    f'conflict: unable to remove repository reference "{asked}" (must force) - container '
+                    f"{short_id(user.container)} is using its referenced image {short_id(image)}"
+                )
+        name = parse_reference(asked).stored()
+        self._untag(name, image)
+        left = [other for other in names if other != name]
+        same = [other for other in left if other.name == name.name]
+        if name.digest is None and all(other.digest is not None for other in same):
+            for other in same:
+                self._untag(other, image)
+            left = [other for other in left if other not in same]
+        return left
+
+    def _untag(self, name: Reference, image: ImageId) -> None:
+        self._catalog.commit([self._catalog.drop_reference(name)])
+        self._notify(ImageAction.UNTAG, image, image)
+        self.removed.append(Removed(untagged=name.familiar))
+
+    def _delete(self, image: ImageId, force: bool, prune: bool) -> None:
+        self._check(image, names=not force, stopped=not force)
+        while True:
+            parent = self._take(image)
+            if not prune or not parent or not self._catalog.has(parent) or self._catalog.references_of(parent):
+                return
+            try:
+                self._check(parent, names=True, stopped=True)
+            except ImageConflict:
+                return
+            image = parent
+
+    def _take(self, image: ImageId) -> ImageId:
+        """Delete the record and its names in one commit, then what nobody needs any more; the image's parent."""
+        record = self._catalog.record(image)
+        names = self._catalog.references_of(image)
+        chains = self._catalog.chains(image)
+        sizes = {chain: self._catalog.snapshots.layer(chain).size for chain in chains if self._has_layer(chain)}
+        self._catalog.commit([Delete(IMAGES, image), *(self._catalog.drop_reference(name) for name in names)])
+        for name in names:
+            self._notify(ImageAction.UNTAG, image, image)
+            self.removed.append(Removed(untagged=name.familiar))
+        self._notify(ImageAction.DELETE, image, image)
+        self.removed.append(Removed(deleted=image))
+        for chain in self._catalog.collect([image, *chains, *(layer.blob for layer in record.layers)]):
+            self.freed += sizes.get(chain, 0)
+            self.removed.append(Removed(deleted=chain))
+        return ImageId(record.parent)
+
+    def _has_layer(self, chain: str) -> bool:
+        return any(layer.chain == chain for layer in self._catalog.snapshots.layers())
+
+    def _check(self, image: ImageId, names: bool, stopped: bool) -> None:
+        if self._catalog.children(image):
+            raise ImageConflict(image, "image has dependent child images", hard=True)
+        users = self._users(image)
+        for user in users:
+            if user.running:
+                reason = f"image is being used by running container {short_id(user.container)}"
+                raise ImageConflict(image, reason, hard=True, used=True)
+        if names and self._catalog.references_of(image):
+            raise ImageConflict(image, "image is referenced in multiple repositories", hard=False)
+        if stopped:
+            for user in users:
+                reason = f"image is being used by stopped container {short_id(user.container)}"
+                raise ImageConflict(image, reason, hard=False, used=True)
+
+
+def is_single(names: list[Reference]) -> bool:
+    """At most one tag, and all in one repository: then an id stands for the name, too."""
+    if len(names) <= 1:
+        return True
+    tags = [name for name in names if name.digest is None]
+    repositories = {name.name for name in names if name.digest is not None}
+    if len(tags) > 1:
+        return False
+    one = tags[0] if tags else names[0]
+    return repositories == {one.name}
