@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import functools
 
 from sampan.kernel.calls import check, system_call
 from sampan.kernel.process import Prctl, prctl
@@ -95,8 +96,9 @@ def capget() -> tuple[int, int, int]:
     )
 
 
+@functools.cache
 def last_cap() -> int:
-    """The highest capability number of the running kernel."""
+    """The highest capability number of the running kernel; read once."""
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
         return int(file.read())
 

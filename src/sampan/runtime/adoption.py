@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sampan.cgroups import apply as cgroups
+from sampan.cgroups import ending
 from sampan.runtime import record
 from sampan.runtime.request import Exit, Running
 
@@ -95,8 +95,8 @@ def lost(groups: dict[str, str], pid: int, start: int, is_exec: bool) -> Exit:
         if record.is_alive(pid, start):
             _kill(pid)
     else:
-        cgroups.kill(groups)
-        cgroups.remove(groups)
+        ending.kill(groups)
+        ending.remove(groups)
     return Exit(code=137, ended_ns=time.time_ns(), signal=signal.SIGKILL, cause="monitor-lost")
 
 

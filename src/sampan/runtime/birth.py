@@ -77,7 +77,9 @@ def overlay(root: dict[str, Any]) -> int:
         _lowers(context, [os.fsencode(lower) for lower in root["lowers"]])
         fsconfig_string(context, b"upperdir", os.fsencode(root["upper"]))
         fsconfig_string(context, b"workdir", os.fsencode(root["work"]))
-        fsconfig_string(context, b"index", b"off")
+        # Layers are compared and committed by reading the upper directory, which must hold whole files under their own names.
+        for feature in (b"index", b"redirect_dir", b"metacopy"):
+            fsconfig_string(context, feature, b"off")
         if root["volatile"]:
             fsconfig_flag(context, b"volatile")
         fsconfig_create(context)

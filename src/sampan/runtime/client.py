@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 
 from sampan.cgroups import apply as cgroups
+from sampan.cgroups import ending
 from sampan.kernel.namespaces import Clone
 from sampan.runtime import adoption, plan
 from sampan.runtime.channel import ChannelClosed
@@ -240,7 +241,7 @@ class RuntimeClient:
         """See `port.Runtime`."""
         monitored = self._live.get(container)
         if monitored is not None:
-            await asyncio.get_running_loop().run_in_executor(None, cgroups.kill, monitored.groups)
+            await asyncio.get_running_loop().run_in_executor(None, ending.kill, monitored.groups)
 
     def forget(self, container: ContainerId) -> None:
         """See `port.Runtime`."""

@@ -39,9 +39,10 @@ def entries(root: int, path: bytes) -> Iterator[list[bytes]]:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES):
             return
         raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return
         left = _FILE_LIMIT
         while left > 0 and (line := file.readline(_LINE_LIMIT)):
             left -= len(line)

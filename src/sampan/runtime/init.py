@@ -1,7 +1,7 @@
 """Init: the process that becomes PID 1 of a container, or one more process in it. Carries out a plan and ends in execve.
 
-    world ──▶ SETUP received ──▶ root ──▶ READY sent ──▶ GO received ──▶ enter ──▶ execve
-    (may be done ahead of time)          (moved into its control groups meanwhile)
+    world ──▶ SETUP ──▶ before ──▶ ROOT ──▶ root ──▶ GO ──▶ enter ──▶ execve
+    (may be done ahead of time)    (moved into its control groups meanwhile)
 
 Everything that Python needs is loaded before: from the pivot on, no module, codec or user database may be opened, for
 they would come from the image (CVE-2019-14271). The interpreter's search paths are emptied and an audit hook ends the
@@ -20,8 +20,8 @@ import sys
 from sampan.kernel.namespaces import Clone, setns
 from sampan.kernel.process import Prctl, close_all_but, close_from, prctl
 from sampan.kernel.terminal import make_controlling
-from sampan.runtime import cgroupns, credentials, execute, link, masks, rootfs, world
-from sampan.runtime.messages import Kind, receive, send
+from sampan.runtime import cgroupns, credentials, execute, link, masks, rehearsal, rootfs, world
+from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.steps import Journal, StepFailed
 
 TYPE_CHECKING = False
@@ -90,41 +90,47 @@ def _take(journal: Journal, context: world.Context, steps: list[list[Any]]) -> N
 
 def _wait_parked(channel: socket.socket, journal: Journal, context: world.Context, interface: str) -> None:
     if interface:
-        moved_in = receive(channel)
-        if moved_in is None or moved_in.kind is not Kind.GO:
-            os._exit(_LOST)
+        _expect(channel, Kind.GO)
         _take(journal, context, [["park_link", interface]])
     send(channel, Kind.READY)
+    rehearsal.of_init()
     journal.entries.clear()
 
 
 def _serve(channel: socket.socket, journal: Journal, context: world.Context) -> None:
-    setup = receive(channel)
-    if setup is None or setup.kind is not Kind.SETUP:
-        os._exit(_LOST)
-    has_root = int(setup.body["has_root"])
-    if has_root:
-        context.root = setup.descriptors[0]
-    context.stdio = setup.descriptors[has_root : has_root + 3]
-    context.binds = setup.descriptors[has_root + 3 :]
+    setup = _expect(channel, Kind.SETUP).body
     _shut_the_doors()
-    if not has_root:
-        context.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    _take(journal, context, setup.body["root"])
-    passed = [context.terminal] if context.terminal >= 0 else []
-    rows = journal.rows() if setup.body["explain"] else []
-    send(channel, Kind.READY, {"steps": rows}, passed)
-    if passed:
+    _take(journal, context, setup["before"])
+    _receive_root(channel, context)
+    _take(journal, context, setup["root"])
+    if context.terminal >= 0:
+        send(channel, Kind.READY, {}, [context.terminal])
         os.close(context.terminal)
         context.terminal = -1
-    go = receive(channel)
-    if go is None or go.kind is not Kind.GO:
-        os._exit(_LOST)
-    journal.entries.clear()
-    _take(journal, context, setup.body["enter"])
-    if setup.body["explain"]:
+    _expect(channel, Kind.GO)
+    _take(journal, context, setup["enter"])
+    if setup["explain"]:
         send(channel, Kind.READY, {"steps": journal.rows()})
-    _become_the_program(channel, context, bool(setup.body["init"]))
+    _become_the_program(channel, context, bool(setup["init"]))
+
+
+def _receive_root(channel: socket.socket, context: world.Context) -> None:
+    """The descriptors of the root (an exec has none: it stands in one), of the three streams and of the binds."""
+    message = _expect(channel, Kind.ROOT)
+    descriptors = message.descriptors
+    if message.body["has_root"]:
+        context.root = descriptors.pop(0)
+    else:
+        context.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    streams = int(message.body["streams"])
+    context.stdio, context.binds = descriptors[:streams], descriptors[streams:]
+
+
+def _expect(channel: socket.socket, kind: Kind) -> Message:
+    message = receive(channel)
+    if message is None or message.kind is not kind:
+        os._exit(_LOST)
+    return message
 
 
 def _shut_the_doors() -> None:

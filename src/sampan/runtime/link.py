@@ -5,11 +5,8 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
-import os
-
-from sampan.kernel.files import openat2
 from sampan.network.attach import claim_inside, configure_inside, park_inside
-from sampan.runtime.world import ON_OUR_OWN, Context
+from sampan.runtime.world import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,17 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _proc_sys(context: Context) -> int:
-    return openat2(context.mounts["/proc"], b"sys", os.O_PATH | os.O_DIRECTORY, ON_OUR_OWN)
-
-
 def park_link(context: Context, name: str) -> None:
     """The interface of a parked slot comes up, without an address."""
-    descriptor = _proc_sys(context)
-    try:
-        context.link = park_inside(name, descriptor)
-    finally:
-        os.close(descriptor)
+    context.link = park_inside(name, context.mounts["/proc"])
 
 
 def interface(context: Context, plan: dict[str, Any]) -> None:
@@ -35,11 +24,7 @@ def interface(context: Context, plan: dict[str, Any]) -> None:
     if context.link is not None:
         claim_inside(plan, context.link)
         return
-    descriptor = _proc_sys(context)
-    try:
-        context.link = configure_inside(plan, descriptor)
-    finally:
-        os.close(descriptor)
+    context.link = configure_inside(plan, context.mounts["/proc"])
 
 
 def announce(context: Context, mac: str) -> None:

@@ -6,10 +6,10 @@
       │ ── KEEP + sockets ─▶│
       │ ── START + fds ────▶│ ── fork ────────────▶│                     │
       │ ◀── FORKED + pidfd ─│                      │ ── clone3 ─────────▶│ makes its world
-      │                     │                      │ ── SETUP + fds ────▶│ root, pivot, mounts, masks
-      │                     │                      │ ◀── READY + pty ────│
-      │                     │                      │ writes record.json  │
-      │                     │                      │ ── GO ─────────────▶│ credentials, seccomp, exec
+      │                     │                      │ ── SETUP ──────────▶│ the plan; its interface gets an address
+      │                     │  mounts the overlay, │ ── ROOT + fds ─────▶│ pivot, mounts, masks
+      │                     │  writes record.json, │ ◀── READY + pty ────│ (only with a terminal, or to explain)
+      │                     │  joins the groups    │ ── GO ─────────────▶│ credentials, seccomp, exec
       │                     │                      │ ◀── end of file ────│ (exec closed the socket)
       │ ◀── STARTED + pidfd ───────────────────────│                     the user's program
       │ ── ATTACH, RESIZE ────────────────────────▶│
@@ -69,6 +69,7 @@ class Kind(enum.IntEnum):
     GO = 18
     FAILED = 19
     STARTED = 20
+    ROOT = 22
     EXITED = 21
     ATTACH = 32
     RESIZE = 33

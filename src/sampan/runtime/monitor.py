@@ -16,11 +16,12 @@ import socket
 import time
 
 from sampan.cgroups import apply as cgroups
+from sampan.cgroups import ending
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Title, close_all_but
 from sampan.logs.jsonfile_writer import JsonFileWriter
 from sampan.network import attach as network
-from sampan.runtime import record
+from sampan.runtime import record, rehearsal
 from sampan.runtime.birth import Birth, beget, overlay
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.pump import Pump, clients
@@ -45,6 +46,7 @@ class Monitor:
         self.outputs: list[tuple[int, int]] = []
         self.input = -1
         self.terminal = -1
+        self.identity: dict[str, Any] = {}
         self.is_exec = bool(message.body.get("exec"))
 
     @property
@@ -78,6 +80,7 @@ def _run(monitor: Monitor, parked: bool) -> int:
     try:
         if parked and not _park(monitor):
             _undo(monitor)
+            os.rmdir(str(monitor.body["directory"]))
             return 0
         _start(monitor, parked)
     except StepFailed as failure:
@@ -112,7 +115,9 @@ def _park(monitor: Monitor) -> bool:
     message = receive(birth.channel)
     if message is None or message.kind is not Kind.READY:
         raise _failure(message)
+    prepare_record(monitor)
     send(monitor.channel, Kind.READY)
+    rehearsal.of_monitor()
     start = receive(monitor.channel)
     if start is None or start.kind is not Kind.START:
         return False
@@ -125,62 +130,55 @@ def _park(monitor: Monitor) -> bool:
 
 def _start(monitor: Monitor, parked: bool) -> None:
     run, body = monitor.journal.run, monitor.body
-    cgroup = body["cgroup"]
-    if not monitor.is_exec:
-        if parked:
-            run("control groups", cgroups.write, cgroup["groups"], cgroup["writes"])
-        else:
-            run("control groups", make_groups, cgroup)
-        monitor.mount = run("union file system", overlay, body["root_mount"])
-        crash_point("monitor-after-mount")
-    stdio = run("runtime environment", make_stdio, monitor)
+    groups = body["cgroup"]["groups"]
     if monitor.birth is None:
+        if not monitor.is_exec:
+            run("control groups", make_groups, body["cgroup"])
         monitor.birth = run("isolation", beget, body, monitor.descriptors)
         crash_point("monitor-after-clone")
+        if body["veth"]:
+            run("isolation", network.create_veth, body["veth"], monitor.birth.pid)
     birth = monitor.birth
-    if body["veth"] and not parked:
-        run("isolation", network.create_veth, body["veth"], birth.pid)
-    _set_up(monitor, stdio)
+    _tell_init(birth, Kind.SETUP, {name: body[name] for name in ("before", "root", "enter", "init", "explain")})
+    if parked:
+        run("control groups", cgroups.write, groups, body["cgroup"]["writes"])
+    if not monitor.is_exec:
+        monitor.mount = run("union file system", overlay, body["root_mount"])
+        crash_point("monitor-after-mount")
+    _hand_over_root(monitor, run("runtime environment", make_stdio, monitor))
+    run("runtime environment", write_record, monitor)
+    crash_point("monitor-after-record")
     if body["oom_score_adj"] is not None:
         run("control groups", oom_score, birth.pid, body["oom_score_adj"])
     if not parked and not birth.in_cgroup:
         # The write waits for the kernel (RCU, 10 to 20 ms on cgroup v1); init makes its world and root meanwhile.
-        run("control groups", cgroups.join, cgroup["groups"], birth.pid)
-    ready = receive(birth.channel)
-    if ready is None or ready.kind is not Kind.READY:
-        raise _failure(ready)
-    if ready.descriptors:
-        monitor.terminal = ready.descriptors[0]
-    started = time.time_ns()
-    directory = str(body["directory"])
-    run("runtime environment", write_record, monitor, directory, started)
-    crash_point("monitor-after-record")
+        run("control groups", cgroups.join, groups, birth.pid)
     _tell_init(birth, Kind.GO)
-    entered = _await_exec(birth)
-    steps = monitor.journal.rows() + ready.body.get("steps", []) + entered if body["explain"] else []
-    pump_state = {"id": monitor.id, "pid": birth.pid, "monitor": os.getpid(), "started_ns": started}
-    monitor.body["state"] = pump_state
-    send(monitor.channel, Kind.STARTED, {**pump_state, "steps": steps}, [birth.pidfd])
+    steps = _await_exec(monitor)
+    record_body = body["record"]
+    body["state"] = {
+        "id": monitor.id,
+        "pid": birth.pid,
+        "monitor": os.getpid(),
+        "started_ns": record_body["started_ns"],
+        "pid_start": record_body["init"][1],
+    }
+    if body["explain"]:
+        steps = monitor.journal.rows() + steps
+    send(monitor.channel, Kind.STARTED, {**body["state"], "steps": steps}, [birth.pidfd])
     crash_point("monitor-after-started")
 
 
-def _set_up(monitor: Monitor, stdio: list[int]) -> None:
-    """Hand init what it needs for its root and its program."""
-    body, birth = monitor.body, monitor.birth
+def _hand_over_root(monitor: Monitor, stdio: list[int]) -> None:
+    """Hand init the descriptors for its root and its program."""
+    birth, count = monitor.birth, int(monitor.body["binds"])
     assert birth is not None
     root = [monitor.mount] if monitor.mount >= 0 else []
-    binds = monitor.descriptors[: int(body["binds"])]
-    setup = {
-        "has_root": len(root),
-        "root": body["root"],
-        "enter": body["enter"],
-        "explain": body["explain"],
-        "init": body["init"],
-    }
-    _tell_init(birth, Kind.SETUP, setup, root + stdio + binds)
+    binds = monitor.descriptors[:count]
+    _tell_init(birth, Kind.ROOT, {"has_root": len(root), "streams": len(stdio)}, root + stdio + binds)
     for descriptor in stdio + binds:
         os.close(descriptor)
-    monitor.descriptors = monitor.descriptors[int(body["binds"]) :]
+    monitor.descriptors = monitor.descriptors[count:]
 
 
 def _tell_init(
@@ -193,15 +191,19 @@ def _tell_init(
         return
 
 
-def _await_exec(birth: Birth) -> list[list[Any]]:
-    """Wait for the end of file that a successful execve makes; the steps that init took after GO, where it was to tell."""
+def _await_exec(monitor: Monitor) -> list[list[Any]]:
+    """Wait for the end of file that a successful execve makes; the terminal's master and init's steps come before it."""
+    birth = monitor.birth
+    assert birth is not None
     steps: list[list[Any]] = []
     while True:
         message = receive(birth.channel)
         if message is None:
             return steps
-        if message.kind is Kind.FAILED:
+        if message.kind is not Kind.READY:
             raise _failure(message)
+        if message.descriptors:
+            monitor.terminal = message.descriptors.pop(0)
         steps += message.body.get("steps", [])
 
 
@@ -216,6 +218,8 @@ def make_groups(cgroup: dict[str, Any]) -> None:
     """The container's directory in each hierarchy, with its limits."""
     cgroups.create(cgroup["groups"])
     cgroups.write(cgroup["groups"], cgroup["writes"])
+    if cgroup["device_program"]:
+        cgroups.guard_devices(cgroup["groups"], bytes.fromhex(cgroup["device_program"]))
 
 
 def oom_score(pid: int, value: int) -> None:
@@ -247,22 +251,31 @@ def make_stdio(monitor: Monitor) -> list[int]:
     return ends
 
 
-def write_record(monitor: Monitor, directory: str, started: int) -> None:
-    """The record that a later daemon finds, before the program may run."""
+def prepare_record(monitor: Monitor) -> None:
+    """The directory of the record, and what of the record is known before the start."""
     birth = monitor.birth
     assert birth is not None
-    os.makedirs(directory, 0o700, exist_ok=True)
-    body: dict[str, Any] = {
+    os.makedirs(str(monitor.body["directory"]), 0o700, exist_ok=True)
+    monitor.identity = {
         "version": 1,
-        "id": monitor.id,
-        "container": monitor.body["container"],
         "boot": record.boot_id(),
         "monitor": [os.getpid(), record.start_time(os.getpid())],
         "init": [birth.pid, record.start_time(birth.pid)],
-        "started_ns": started,
+    }
+
+
+def write_record(monitor: Monitor) -> None:
+    """The record that a later daemon finds, before the program may run."""
+    if not monitor.identity:
+        prepare_record(monitor)
+    body = {
+        **monitor.identity,
+        "id": monitor.id,
+        "container": monitor.body["container"],
+        "started_ns": time.time_ns(),
         "groups": monitor.body["cgroup"]["groups"],
     }
-    record.write(directory, body)
+    record.write(str(monitor.body["directory"]), body)
     monitor.body["record"] = body
 
 
@@ -346,8 +359,8 @@ def _undo(monitor: Monitor) -> None:
         return
     groups = monitor.body["cgroup"]["groups"]
     if cgroups.procs(groups):
-        cgroups.kill(groups)
-    cgroups.remove(groups)
+        ending.kill(groups)
+    ending.remove(groups)
     if monitor.mount >= 0:
         # The last reference to the overlay: the kernel syncs the upper file system now, with nobody waiting for it.
         os.close(monitor.mount)

@@ -5,7 +5,6 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from sampan.runtime import record
 from sampan.runtime.adoption import parse_exit
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.messages import Kind, Message
@@ -156,11 +155,7 @@ class Monitored:
         body = message.body
         self.pidfd = message.descriptors.pop(0)
         self.pid = int(body["pid"])
-        try:
-            self.pid_start = record.start_time(self.pid)
-        except (FileNotFoundError, ProcessLookupError):
-            # It is over already; EXITED is on its way.
-            self.pid_start = 0
+        self.pid_start = int(body["pid_start"])
         running = Running(self.pid, int(body["monitor"]), int(body["started_ns"]), steps_of(body.get("steps", [])))
         if not self.started.done():
             self.started.set_result(running)

@@ -113,10 +113,7 @@ def _visible(groups: dict[str, str]) -> dict[str, str]:
 def root(request: StartRequest) -> list[Step]:
     """Steps from the overlay to a finished root."""
     config = request.config
-    steps: list[Step] = []
-    if request.veth is not None:
-        steps.append(["interface", veth(request.veth)])
-    steps.append(["pivot"])
+    steps: list[Step] = [["pivot"]]
     steps += _mounts(config, request.cgroup.groups)
     steps.append(["deferred"])
     steps.append(["marker", ".dockerenv"])
@@ -253,12 +250,14 @@ def start(request: StartRequest, directory: str) -> Json:
         "binds": sum(mount.type == "bind" for mount in config.mounts),
         "held": len(request.held),
         "world": world(config, request.id, groups, request.veth is not None),
+        "before": [["interface", veth(request.veth)]] if request.veth is not None else [],
         "root": root(request),
         "enter": announced + enter(config, groups),
         "root_mount": _root_mount(request.root, request.volatile),
         "cgroup": {
             "groups": groups,
             "writes": request.cgroup.writes,
+            "device_program": request.cgroup.device_program.hex(),
             "born_in": groups["unified"] if _is_v2(groups) else "",
         },
         "veth": veth(request.veth) if request.veth is not None else None,
@@ -271,17 +270,23 @@ def start(request: StartRequest, directory: str) -> Json:
     }
 
 
-def park(container: str, config: oci.Config, cgroup: CgroupPlan, pair: VethPlan | None) -> Json:
+def park(container: str, directory: str, config: oci.Config, cgroup: CgroupPlan, pair: VethPlan | None) -> Json:
     """The PARK message: a world without a program."""
     groups = cgroup.groups
     return {
         "id": container,
+        "directory": directory,
         "park": pair.name if pair is not None else "",
         "flags": int(namespace_flags(config)),
         "joins": [],
         "binds": 0,
         "world": world(config, container, groups, pair is not None),
-        "cgroup": {"groups": groups, "writes": cgroup.writes, "born_in": groups["unified"] if _is_v2(groups) else ""},
+        "cgroup": {
+            "groups": groups,
+            "writes": cgroup.writes,
+            "device_program": cgroup.device_program.hex(),
+            "born_in": groups["unified"] if _is_v2(groups) else "",
+        },
         "veth": veth(pair) if pair is not None else None,
     }
 
@@ -291,7 +296,9 @@ def start_parked(request: StartRequest, directory: str, made: CgroupPlan) -> Jso
     body = start(request, directory)
     done = set(made.writes)
     writes = [write for write in request.cgroup.writes if write not in done]
-    return {**body, "cgroup": {**body["cgroup"], "writes": writes}}  # type: ignore[dict-item]
+    del body["world"]
+    body["cgroup"] = {"groups": request.cgroup.groups, "writes": writes}
+    return body
 
 
 def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
@@ -312,6 +319,7 @@ def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
         "binds": 0,
         "held": 0,
         "world": [],
+        "before": [],
         "root": terminal,
         "enter": _program(process, request.seccomp),
         "cgroup": {"groups": groups, "writes": [], "born_in": groups["unified"] if _is_v2(groups) else ""},

@@ -167,7 +167,9 @@ class Pool:
         monitored.listen(ours, _no_end)
         try:
             pidfd = await self._fork(
-                Kind.PARK, plan.park(name, slot_plan.config, slot_plan.cgroup, slot_plan.veth), [theirs.fileno()]
+                Kind.PARK,
+                plan.park(name, monitored.directory, slot_plan.config, slot_plan.cgroup, slot_plan.veth),
+                [theirs.fileno()],
             )
             monitored.watch_monitor(pidfd, self._slot_gone)
             theirs.close()

@@ -34,16 +34,21 @@ def start_time(pid: int) -> int:
 
 
 def write(directory: str, body: dict[str, Any]) -> None:
-    """Replace the record at once: a reader sees the old or the new, never half of one."""
+    """Write the record, or replace it at once: a reader sees the old or the new; half of a first one reads as none."""
     text = json.dumps(body, separators=(",", ":")).encode()
-    temporary = f"{directory}/.{NAME}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(temporary, flags, 0o600)
+    path = f"{directory}/{NAME}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags, 0o600)
+        path = ""
+    except FileExistsError:
+        descriptor = os.open(f"{directory}/.{NAME}", flags & ~os.O_EXCL | os.O_TRUNC, 0o600)
     try:
         os.write(descriptor, text)
     finally:
         os.close(descriptor)
-    os.rename(temporary, f"{directory}/{NAME}")
+    if path:
+        os.rename(f"{directory}/.{NAME}", path)
 
 
 def read(directory: str) -> dict[str, Any] | None:

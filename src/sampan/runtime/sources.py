@@ -69,8 +69,8 @@ def _set_attributes(tree: int, options: tuple[str, ...], recursive: bool) -> Non
             propagation, deep = _PROPAGATION[plain], option.startswith("r")
     mount_setattr(tree, propagation=propagation, recursive=deep)
     if wanted:
-        # "ro" on a recursive bind is the top mount only, unless "rro" asks for all (Docker since 25: all where it can).
-        mount_setattr(tree, add=wanted, recursive=recursive and ("rro" in options or "ro" in options))
+        # "ro" on a recursive bind is the top mount only, "rro" all of them (Docker's default since 25).
+        mount_setattr(tree, add=wanted, recursive=recursive and "rro" in options)
 
 
 def open_namespaces(paths: list[str]) -> list[int]:
