@@ -1,0 +1,78 @@
+"""What a container's /etc/hosts and /etc/hostname say: pure functions. Nothing that could start a line of its own gets in."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from sampan.errors import InvalidParameter
+
+HOST_FILE = "/etc/hosts"
+HOST_GATEWAY = "host-gateway"
+"""`--add-host NAME:host-gateway`: the address of the host as containers see it."""
+
+_STANDARD = (
+    ("127.0.0.1", "localhost"),
+    ("::1", "localhost ip6-localhost ip6-loopback"),
+    ("fe00::", "ip6-localnet"),
+    ("ff00::", "ip6-mcastprefix"),
+    ("ff02::1", "ip6-allnodes"),
+    ("ff02::2", "ip6-allrouters"),
+)
+
+
+def parse_extra_hosts(entries: Iterable[str], gateways: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """HostConfig.ExtraHosts (`name:address`) as (address, name); `host-gateway` stands for each of `gateways`.
+
+    Raises InvalidParameter in Docker's words.
+    """
+    answer: list[tuple[str, str]] = []
+    for entry in entries:
+        name, colon, address = entry.partition(":")
+        if not colon or not _is_name(name):
+            raise InvalidParameter(f"bad format for add-host: {entry!r}")
+        if address == HOST_GATEWAY:
+            if not gateways:
+                raise InvalidParameter("unable to derive the IP value for host-gateway")
+            answer += [(gateway, name) for gateway in gateways]
+            continue
+        try:
+            answer.append((str(ipaddress.ip_address(address.strip("[]"))), name))
+        except ValueError as error:
+            raise InvalidParameter(f"invalid IP address in add-host: {address!r}") from error
+    return tuple(answer)
+
+
+def hosts_file(
+    hostname: str,
+    domain: str = "",
+    address: str = "",
+    extra: Iterable[tuple[str, str]] = (),
+) -> str:
+    """The standard names, `extra`, then the container's own. Raises InvalidParameter for a name that is none."""
+    own = hostname_of(hostname, domain)
+    lines = [f"{ip}\t{names}" for ip, names in (*_STANDARD, *extra)]
+    if address and hostname:
+        lines.append(f"{address}\t{own}" + (f" {hostname}" if own != hostname else ""))
+    return "\n".join(lines) + "\n"
+
+
+def host_network_file(origin: str, extra: Sequence[tuple[str, str]]) -> str | None:
+    """In the host's network the container has a copy of the host's file, unless names are added to it (None: `hosts_file`)."""
+    return None if extra else origin
+
+
+def hostname_of(hostname: str, domain: str = "") -> str:
+    """The full name. Raises InvalidParameter for blanks and control characters in it (CVE-2022-4318)."""
+    name = f"{hostname}.{domain}" if domain else hostname
+    if name and not _is_name(name):
+        raise InvalidParameter(f"invalid hostname: {name!r}")
+    return name
+
+
+def hostname_file(hostname: str) -> str:
+    """The file /etc/hostname."""
+    return hostname_of(hostname) + "\n"
+
+
+def _is_name(text: str) -> bool:
+    """No blank, no control character, no comment sign, of a length that resolvers take."""
+    return 0 < len(text) <= 255 and text.isprintable() and not any(sign in text for sign in " #\u00a0")
