@@ -101,10 +101,12 @@ class Client:
         if not data:
             self.input_ended = True
             return b""
-        return self.without_keys(data) if self._keys else data
+        return self.without_keys(data)
 
     def without_keys(self, data: bytes) -> bytes:
-        """`data` with a begun run of detach keys held back until it is complete or proves to be something else."""
+        """`data`, with a begun run of detach keys held back until it is complete or proves to be something else."""
+        if not self._keys:
+            return data
         passed = bytearray()
         for byte in data:
             if byte == self._keys[self._matched]:

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
 
 from sampan.cgroups import apply as cgroups
@@ -47,6 +48,7 @@ class Monitor:
         self.input = -1
         self.terminal = -1
         self.identity: dict[str, Any] = {}
+        self.listener: socket.socket | None = None
         self.is_exec = bool(message.body.get("exec"))
 
     @property
@@ -72,6 +74,8 @@ def main(message: Message, title: Title) -> NoReturn:
         parked = message.kind is Kind.PARK
         monitor.show_title(" (parked)" if parked else "")
         code = _run(monitor, parked)
+    except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
+        sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)
 
@@ -80,7 +84,9 @@ def _run(monitor: Monitor, parked: bool) -> int:
     try:
         if parked and not _park(monitor):
             _undo(monitor)
-            os.rmdir(str(monitor.body["directory"]))
+            directory = str(monitor.body["directory"])
+            os.unlink(f"{directory}/{record.SOCKET}")
+            os.rmdir(directory)
             return 0
         _start(monitor, parked)
     except StepFailed as failure:
@@ -252,10 +258,12 @@ def make_stdio(monitor: Monitor) -> list[int]:
 
 
 def prepare_record(monitor: Monitor) -> None:
-    """The directory of the record, and what of the record is known before the start."""
+    """The directory of the record, the socket in it, and what of the record is known before the start."""
     birth = monitor.birth
     assert birth is not None
-    os.makedirs(str(monitor.body["directory"]), 0o700, exist_ok=True)
+    directory = str(monitor.body["directory"])
+    os.makedirs(directory, 0o700, exist_ok=True)
+    monitor.listener = _listen(directory)
     monitor.identity = {
         "version": 1,
         "boot": record.boot_id(),
@@ -284,7 +292,8 @@ def _live(monitor: Monitor) -> int:
     body, birth = monitor.body, monitor.birth
     assert birth is not None
     directory = str(body["directory"])
-    listener = _listen(directory)
+    listener = monitor.listener
+    assert listener is not None
     log = body["log"]
     writer = JsonFileWriter(log["path"], log["max_size"], log["max_files"]) if log else None
     pump = Pump(writer, monitor.terminal, bool(body["stdio"]["stdin_once"]))

@@ -115,3 +115,10 @@ def test_input_of_a_program_that_closed_its_own_is_dropped() -> None:
     assert program.descriptor == -1
     program.give(b"y")
     assert not program.unsent
+
+
+def test_without_detach_keys_everything_passes() -> None:
+    one, other = client(keys=b"")
+    assert one.without_keys(b"a\x10\x11") == b"a\x10\x11"
+    one.close()
+    other.close()
