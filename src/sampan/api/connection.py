@@ -1,24 +1,17 @@
-"""One client's connection: HTTP/1.1 read by h11, written by hand, given away whole when a route hijacks it.
-
-h11 parses heads and bodies (RFC 9112) and keeps what lies behind them. It is used for reading only, one `h11.Connection`
-for each request: writing a head through it costs as much again as everything else a small request needs.
-"""
+"""One client's connection: requests in, answers out in their order, and given away whole when a route hijacks it."""
 
 import asyncio
 import logging
 
-import h11
-
 from sampan.api.application import Application
 from sampan.api.origin import Origins
+from sampan.api.reader import Head, Malformed, RequestReader
 from sampan.api.request import Request
 from sampan.api.responses import BAD_HEAD, Answer, Handover, Response, Stream
 from sampan.api.takeover import take_socket
 from sampan.errors import InvalidParameter
 from sampan.spec.requests import Hijacked
 
-_HEAD_BYTES = 64 * 1024
-"""Bound of a request's head, in h11's buffer."""
 _READ_AHEAD = 64 * 1024
 """What is kept of a client that sends while nobody reads its body; then its socket is left alone."""
 _HEAD_SECONDS = 60.0
@@ -32,7 +25,7 @@ _log = logging.getLogger("sampan.api")
 
 
 class Connection(asyncio.Protocol):
-    """Reads a request, answers it, reads the next. Pipelined requests wait in h11's buffer, so answers keep their order."""
+    """Reads a request, answers it, reads the next. Pipelined requests wait, so answers keep their order."""
 
     def __init__(self, application: Application, origins: Origins | None, open_connections: "set[Connection]") -> None:
         self._application = application
@@ -40,7 +33,7 @@ class Connection(asyncio.Protocol):
         self._open = open_connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._reader = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
+        self._reader = RequestReader()
         self._request: Request | None = None
         self._task: asyncio.Task[None] | None = None
         self._head_timer: asyncio.TimerHandle | None = None
@@ -50,6 +43,7 @@ class Connection(asyncio.Protocol):
         self._chunks = True
         self._body_expected = False
         self._body_done = True
+        self._broken = False
         self._continue_wanted = False
         self._ended = False
         self._lost = False
@@ -71,7 +65,7 @@ class Connection(asyncio.Protocol):
         if self._lingering:
             return
         self._unread += len(data)
-        self._reader.receive_data(data)
+        self._reader.feed(data)
         if self._task is None:
             self._next_request()
         elif self._more is not None:
@@ -128,37 +122,27 @@ class Connection(asyncio.Protocol):
 
     def _next_request(self) -> None:
         try:
-            event = self._reader.next_event()
-        except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint)
+            head = self._reader.head()
+        except Malformed as error:
+            self._refuse(error.status)
             return
-        if isinstance(event, h11.Request):
-            self._stop_head_timer()
-            self._begin(event)
-        elif event is h11.NEED_DATA:
-            if self._head_timer is None:
-                self._head_timer = self._loop.call_later(_HEAD_SECONDS, self._refuse, 408)
-        else:
-            self._transport.close()
+        if head is not None:
+            if self._head_timer is not None:
+                self._stop_head_timer()
+            self._begin(head)
+        elif self._head_timer is None and self._reader.begun:
+            self._head_timer = self._loop.call_later(_HEAD_SECONDS, self._refuse, 408)
 
-    def _begin(self, event: h11.Request) -> None:
-        headers = dict(event.headers)
-        coding = headers.get(b"transfer-encoding")
-        length = headers.get(b"content-length")
-        if coding is not None and length is not None:
-            # RFC 9112 section 6.1: the mark of an attempt to smuggle a request.
-            self._refuse(400)
-            return
-        self._body_expected = coding is not None or (length is not None and length != b"0")
-        self._body_done = False
-        self._chunks = event.http_version == b"1.1"
+    def _begin(self, head: Head) -> None:
+        headers = head.headers
+        self._body_expected = head.has_body
+        self._body_done = not head.has_body
+        self._chunks = head.minor == 1
         self._keep_alive = self._chunks and b"close" not in headers.get(b"connection", b"").lower()
-        self._continue_wanted = self._body_expected and headers.get(b"expect", b"").lower() == b"100-continue"
-        target = event.target.decode("latin-1")
-        if not target.startswith("/"):
-            target = _origin_form(target)
+        self._continue_wanted = head.has_body and headers.get(b"expect", b"").lower() == b"100-continue"
+        target = head.target if head.target.startswith("/") else _origin_form(head.target)
         path, _, query = target.partition("?")
-        request = self._request = Request(event.method.decode("latin-1"), path, query, headers, self)
+        request = self._request = Request(head.method, path, query, headers, self)
         self._task = self._loop.create_task(self._serve(request))
 
     @property
@@ -170,14 +154,13 @@ class Connection(asyncio.Protocol):
         """Bytes of the body, b"" at its end. Raises ConnectionResetError where the client left before it."""
         while not self._body_done:
             try:
-                event = self._reader.next_event()
-            except h11.RemoteProtocolError as error:
-                self._keep_alive = False
+                chunk = self._reader.chunk()
+            except Malformed as error:
+                self._broken = True
                 raise InvalidParameter(f"malformed request body: {error}") from error
-            if isinstance(event, h11.Data):
-                if event.data:
-                    return bytes(event.data)
-            elif event is h11.NEED_DATA:
+            if chunk:
+                return chunk
+            if chunk is None:
                 await self._wait_for_data()
             else:
                 self._body_done = True
@@ -224,11 +207,13 @@ class Connection(asyncio.Protocol):
     async def _send(self, response: Response, head_only: bool) -> None:
         if self._lost:
             return
-        await self._drop_small_rest()
+        if not self._body_done:
+            self._drop_rest()
         head = self._application.heads.complete(response, not self._keep_alive)
         bodiless = head_only or response.status in (204, 304)
         self._transport.write(head if bodiless else head + response.body)
-        await self._wait_for_room()
+        if self._full:
+            await self._wait_for_room()
 
     async def _send_stream(self, stream: Stream) -> None:
         self._keep_alive = self._keep_alive and self._chunks
@@ -259,17 +244,17 @@ class Connection(asyncio.Protocol):
             finally:
                 self._room = None
 
-    async def _drop_small_rest(self) -> None:
+    def _drop_rest(self) -> None:
         """Take what is left of a body and already here; what is not makes this the connection's last answer."""
         while not self._body_done:
             try:
-                event = self._reader.next_event()
-            except h11.RemoteProtocolError:
-                event = h11.NEED_DATA
-            if event is h11.NEED_DATA:
+                chunk = None if self._broken else self._reader.chunk()
+            except Malformed:
+                chunk = None
+            if chunk is None:
                 self._keep_alive = False
                 return
-            self._body_done = not isinstance(event, h11.Data)
+            self._body_done = not chunk
 
     def _go_on(self) -> None:
         if self._lost:
@@ -280,12 +265,10 @@ class Connection(asyncio.Protocol):
         if not self._keep_alive or self._ended:
             self._transport.close()
             return
-        rest, _ = self._reader.trailing_data
-        self._reader = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
-        self._unread = len(rest)
-        self._transport.resume_reading()
-        if rest:
-            self._reader.receive_data(rest)
+        if self._unread > _READ_AHEAD:
+            self._transport.resume_reading()
+        self._unread = 0
+        if self._reader.begun:
             self._next_request()
 
     def _linger(self) -> None:
@@ -312,7 +295,7 @@ class Connection(asyncio.Protocol):
             pass
         # From here on nothing is read: what the client sends next belongs to whoever takes the socket.
         self._transport.pause_reading()
-        pending, _ = self._reader.trailing_data
+        pending = self._reader.take_rest()
         self._transport.set_write_buffer_limits(0)
         self._write(self._application.heads.upgrade(answer.content_type, upgraded))
         await self._wait_for_room()

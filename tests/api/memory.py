@@ -1,0 +1,419 @@
+"""A backend without a kernel: containers are a few records, attached programs echo what they are told."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass, field
+
+from sampan.api import backend as b
+from sampan.errors import Conflict, InvalidParameter, NotFound, NotModified
+from sampan.spec import containers as c
+from sampan.spec import images as i
+from sampan.spec import requests as r
+from sampan.spec import system as s
+from sampan.spec import volumes as v
+from sampan.spec.events import Actor, Message
+from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
+from sampan.spec.explain import ExplainedStep
+from sampan.spec.ids import new_id
+from sampan.spec.images import ImageInspect
+from sampan.spec.networks import Network
+
+IMAGE = "sha256:" + "ab" * 32
+EPOCH = "2026-11-23T20:00:00.000000001Z"
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    return bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+
+
+@dataclass
+class Echo:
+    """Answers what it hears in capitals, frame by frame; ends when its input does."""
+
+    tty: bool = False
+    started: asyncio.Event | None = None
+    """Waits for this before it reads, as a container that is attached to before its start."""
+    heard: bytearray = field(default_factory=bytearray)
+    pending: bytes = b""
+    upgraded: bool | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, connection: r.Hijacked) -> None:
+        self.pending, self.upgraded = connection.pending, connection.upgraded
+        self._task = asyncio.get_running_loop().create_task(self._talk(connection))
+
+    async def _talk(self, connection: r.Hijacked) -> None:
+        loop = asyncio.get_running_loop()
+        sock = connection.sock
+        try:
+            if self.started is not None:
+                await self.started.wait()
+            data = connection.pending or await loop.sock_recv(sock, 65536)
+            while data:
+                self.heard += data
+                answer = data.upper()
+                await loop.sock_sendall(sock, answer if self.tty else frame(1, answer))
+                data = await loop.sock_recv(sock, 65536)
+            await loop.sock_sendall(sock, b"bye\n" if self.tty else frame(2, b"bye\n"))
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        finally:
+            sock.close()
+            self.ended.set()
+
+
+@dataclass
+class Box:
+    id: str
+    name: str
+    request: c.CreateRequest
+    status: str = "created"
+    code: int = 0
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    echoes: list[Echo] = field(default_factory=list)
+
+
+class Containers:
+    def __init__(self, events: "Events") -> None:
+        self.boxes: dict[str, Box] = {}
+        self.calls: list[tuple[object, ...]] = []
+        self.events = events
+        self.log: list[list[b.LogRecord]] = [[(1, b"one\n"), (2, b"two\n")], [(1, b"three\n")]]
+        self.log_closed = asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def find(self, name: str) -> Box:
+        for box in self.boxes.values():
+            if name and (box.id.startswith(name) or box.name == name.removeprefix("/")):
+                return box
+        raise NotFound(f"No such container: {name}")
+
+    async def create(self, request: c.CreateRequest, name: str, platform: str) -> c.CreateResponse:
+        self.calls.append(("create", request, name, platform))
+        if request.image != "busybox":
+            raise NotFound(f"No such image: {request.image}")
+        if any(box.name == name for box in self.boxes.values()):
+            raise Conflict(f'Conflict. The container name "/{name}" is already in use')
+        box = Box(new_id(), name or "random_name", request)
+        self.boxes[box.id] = box
+        self.events.tell("create", box)
+        return c.CreateResponse(id=box.id, warnings=())
+
+    async def inspect(self, name: str, size: bool) -> c.ContainerInspect:
+        box = self.find(name)
+        return c.ContainerInspect(
+            id=box.id,
+            name="/" + box.name,
+            created=EPOCH,
+            path=(box.request.cmd or ("sh",))[0],
+            state=c.State(status=box.status, running=box.status == "running", exit_code=box.code),
+            image=IMAGE,
+            config=c.ContainerConfig(image=box.request.image, hostname=box.id[:12], tty=box.request.tty),
+            size_rw=7 if size else None,
+        )
+
+    async def list(self, options: r.ContainerListOptions) -> Sequence[c.ContainerSummary]:
+        self.calls.append(("list", options))
+        return [
+            c.ContainerSummary(
+                id=box.id, names=("/" + box.name,), image="busybox", image_id=IMAGE, created=1, state=box.status,
+                status="Up 1 second", command="sh",
+            )
+            for box in self.boxes.values()
+            if options.all or box.status == "running"
+        ]
+
+    async def start(self, name: str, explain: bool) -> None:
+        box = self.find(name)
+        if box.status == "running":
+            raise NotModified("already started")
+        box.status = "running"
+        box.started.set()
+        self.events.tell("start", box)
+        task = asyncio.get_running_loop().create_task(self._run(box))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _run(self, box: Box) -> None:
+        for echo in box.echoes:
+            await echo.ended.wait()
+        if box.echoes:
+            self.end(box, 3)
+
+    def end(self, box: Box, code: int) -> None:
+        box.status, box.code = "exited", code
+        box.ended.set()
+        self.events.tell("die", box)
+
+    async def steps(self, name: str) -> Sequence[ExplainedStep]:
+        return [ExplainedStep(principle="isolation", name="clone3", operands=self.find(name).id)]
+
+    async def stop(self, name: str, signal: str, timeout: int | None) -> None:
+        self.calls.append(("stop", name, signal, timeout))
+        box = self.find(name)
+        if box.status != "running":
+            raise NotModified("already stopped")
+        self.end(box, 143)
+
+    async def restart(self, name: str, signal: str, timeout: int | None) -> None:
+        self.calls.append(("restart", name, signal, timeout))
+
+    async def kill(self, name: str, signal: str) -> None:
+        box = self.find(name)
+        if box.status != "running":
+            raise Conflict(f"container {box.id} is not running")
+        self.end(box, 137)
+
+    async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
+        box = self.find(name)
+        self.calls.append(("wait", condition))
+
+        async def ending() -> c.WaitResponse:
+            await box.ended.wait()
+            return c.WaitResponse(status_code=box.code)
+
+        return ending()
+
+    async def logs(self, name: str, options: r.LogOptions) -> b.LogStream:
+        self.calls.append(("logs", options))
+        return Log(self.find(name).request.tty, self.log, options.follow, self.log_closed)
+
+    async def attach(self, name: str, options: r.AttachOptions) -> b.Attachable:
+        self.calls.append(("attach", options))
+        box = self.find(name)
+        echo = Echo(box.request.tty, box.started)
+        box.echoes.append(echo)
+        return echo
+
+    async def resize(self, name: str, rows: int, columns: int) -> None:
+        self.calls.append(("resize", name, rows, columns))
+
+    async def rename(self, name: str, new_name: str) -> None:
+        self.find(name).name = new_name
+
+    async def remove(self, name: str, options: r.RemoveOptions) -> None:
+        self.calls.append(("remove", options))
+        box = self.find(name)
+        del self.boxes[box.id]
+
+    async def prune(self, filters: r.Filters) -> c.ContainersPruneReport:
+        return c.ContainersPruneReport()
+
+
+@dataclass
+class Log:
+    tty: bool
+    batches: list[list[b.LogRecord]]
+    follow: bool
+    closed: asyncio.Event
+
+    async def records(self) -> AsyncIterator[Sequence[b.LogRecord]]:
+        try:
+            for batch in self.batches:
+                yield batch
+            while self.follow:
+                await asyncio.sleep(3600)
+        finally:
+            self.closed.set()
+
+
+class Execs:
+    def __init__(self, containers: Containers) -> None:
+        self.containers = containers
+        self.execs: dict[str, tuple[ExecCreateRequest, Echo]] = {}
+
+    async def create(self, container: str, request: ExecCreateRequest) -> ExecCreateResponse:
+        box = self.containers.find(container)
+        if box.status != "running":
+            raise Conflict(f"container {box.id} is not running")
+        exec_id = new_id()
+        self.execs[exec_id] = (request, Echo(request.tty))
+        return ExecCreateResponse(id=exec_id)
+
+    def find(self, exec_id: str) -> tuple[ExecCreateRequest, Echo]:
+        if exec_id not in self.execs:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        return self.execs[exec_id]
+
+    async def inspect(self, exec_id: str) -> ExecInspect:
+        ended = self.find(exec_id)[1].ended.is_set()
+        return ExecInspect(id=exec_id, running=not ended, exit_code=5 if ended else None)
+
+    async def start(self, exec_id: str, request: ExecStartRequest) -> b.Attachable:
+        return self.find(exec_id)[1]
+
+    async def start_detached(self, exec_id: str, request: ExecStartRequest) -> None:
+        self.find(exec_id)[1].ended.set()
+
+    async def resize(self, exec_id: str, rows: int, columns: int) -> None:
+        self.find(exec_id)
+
+
+class Images:
+    def __init__(self) -> None:
+        self.received = 0
+        self.refuse_after: int | None = None
+        self.tags: list[tuple[str, str, str]] = []
+        self.archive = [b"tar" * 1000] * 3
+
+    async def list(self, options: r.ImageListOptions) -> Sequence[i.ImageSummary]:
+        return [i.ImageSummary(id=IMAGE, repo_tags=("busybox:latest",), size=5, created=1), i.ImageSummary(id=IMAGE)]
+
+    async def inspect(self, name: str, manifests: bool, platform: str) -> ImageInspect:
+        if name not in ("busybox", "registry.example:5000/a/b/busybox"):
+            raise NotFound(f"No such image: {name}")
+        return ImageInspect(id=IMAGE, repo_tags=(name,), os="linux", architecture="amd64", size=5)
+
+    async def history(self, name: str, platform: str) -> Sequence[i.HistoryItem]:
+        return [i.HistoryItem(created_by="ADD rootfs", size=5)]
+
+    async def load(self, archive: AsyncIterator[bytes], quiet: bool, platform: str) -> AsyncIterator[i.Progress]:
+        async for chunk in archive:
+            self.received += len(chunk)
+            if self.refuse_after is not None and self.received > self.refuse_after:
+                raise InvalidParameter("archive is broken")
+        yield i.Progress(stream="Loaded image: busybox:latest\n")
+
+    async def import_archive(self, archive: AsyncIterator[bytes], options: r.ImportOptions) -> AsyncIterator[i.Progress]:
+        async for chunk in archive:
+            self.received += len(chunk)
+        if not self.received:
+            raise InvalidParameter("archive is empty")
+        yield i.Progress(status=IMAGE)
+
+    async def import_url(self, url: str, options: r.ImportOptions) -> AsyncIterator[i.Progress]:
+        yield i.Progress(status=url)
+
+    async def tag(self, name: str, repository: str, tag: str) -> None:
+        self.tags.append((name, repository, tag))
+
+    async def remove(self, name: str, force: bool, prune: bool) -> Sequence[i.DeleteItem]:
+        return [i.DeleteItem(untagged=name)]
+
+    async def save(self, names: Sequence[str], platform: str) -> AsyncIterator[bytes]:
+        if not names or "nothing" in names:
+            raise NotFound("No such image: nothing")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for chunk in self.archive:
+                yield chunk
+
+        return chunks()
+
+    async def prune(self, filters: r.Filters) -> i.ImagesPruneReport:
+        return i.ImagesPruneReport()
+
+
+class Volumes:
+    def __init__(self) -> None:
+        self.filters: r.Filters = {}
+
+    async def list(self, filters: r.Filters) -> v.VolumeList:
+        self.filters = filters
+        return v.VolumeList(volumes=(v.Volume(name="data"),))
+
+    async def create(self, request: v.VolumeCreateRequest) -> v.Volume:
+        return v.Volume(name=request.name, labels=request.labels)
+
+    async def inspect(self, name: str) -> v.Volume:
+        raise NotFound(f"get {name}: no such volume")
+
+    async def remove(self, name: str, force: bool) -> None:
+        pass
+
+    async def prune(self, filters: r.Filters) -> v.VolumesPruneReport:
+        self.filters = filters
+        return v.VolumesPruneReport()
+
+
+class Networks:
+    async def list(self, filters: r.Filters) -> Sequence[Network]:
+        return [Network(name="bridge", id="b" * 64, driver="bridge")]
+
+    async def inspect(self, name: str, scope: str) -> Network:
+        if name not in ("bridge", "b" * 64):
+            raise NotFound(f"network {name} not found")
+        return Network(name="bridge", id="b" * 64, driver="bridge")
+
+
+class System:
+    async def version(self) -> s.Version:
+        return s.Version(
+            platform=s.PlatformName(name="Sampan"),
+            components=(s.Component(name="Engine", version="1.0.0", details={"Os": "linux"}),),
+            version="1.0.0",
+            os="linux",
+            arch="amd64",
+        )
+
+    async def info(self) -> s.Info:
+        return s.Info(
+            id="x",
+            name="box",
+            server_version="1.0.0",
+            containers=2,
+            runc_commit=s.Commit(id="abc"),
+            security_options=("name=seccomp,profile=builtin",),
+            firewall_backend=s.FirewallInfo(driver="nftables"),
+        )
+
+
+class Events:
+    def __init__(self) -> None:
+        self.past: list[Message] = []
+        self.listeners: set[asyncio.Queue[Message | None]] = set()
+        self.options: r.EventOptions | None = None
+
+    def tell(self, action: str, box: Box) -> None:
+        message = Message(
+            status=action, id=box.id, from_="busybox", type="container", action=action,
+            actor=Actor(id=box.id, attributes={"name": box.name}), time=1, time_nano=1_000_000_001,
+        )
+        self.past.append(message)
+        for listener in self.listeners:
+            listener.put_nowait(message)
+
+    def subscribe(self, options: r.EventOptions) -> AsyncIterator[Message]:
+        self.options = options
+        queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        if options.since is not None:
+            for message in self.past:
+                queue.put_nowait(message)
+        if options.until is not None:
+            queue.put_nowait(None)
+        self.listeners.add(queue)
+        return self._follow(queue)
+
+    async def _follow(self, queue: "asyncio.Queue[Message | None]") -> AsyncIterator[Message]:
+        try:
+            while (message := await queue.get()) is not None:
+                yield message
+        finally:
+            self.listeners.discard(queue)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The parts of a backend with their own types, so that tests can look into them."""
+
+    containers: Containers
+    execs: Execs
+    images: Images
+    volumes: Volumes
+    networks: Networks
+    events: Events
+
+    def backend(self) -> b.Backend:
+        return b.Backend(
+            self.containers, self.execs, self.images, self.volumes, self.networks, System(), self.events
+        )
+
+
+def memory() -> Memory:
+    """A fresh one. Needs a running event loop."""
+    events = Events()
+    containers = Containers(events)
+    return Memory(containers, Execs(containers), Images(), Volumes(), Networks(), events)
