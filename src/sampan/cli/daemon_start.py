@@ -121,7 +121,7 @@ def _become_daemon(log: int, writer: int, environ: Mapping[str, str]) -> None:
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         # -I keeps the caller's PYTHON* and directory out; the path is named because it need not be installed to run
         code = f"import sys; sys.path.insert(0, {root!r}); from sampan.daemon_main import main; sys.exit(main())"
-        os.execve(sys.executable, [sys.executable, "-I", "-c", code], {"HOME": "/root", "PATH": os.defpath, **kept})
+        os.execve(sys.executable, [sys.executable, "-I", "-c", code], {"HOME": "/root", "PATH": os.defpath, **kept})  # noqa: S606
     except BaseException as error:  # noqa: BLE001 - the boundary of a process that has no other way to tell
         os.write(writer, f"\nfailed: {error}".encode())
     finally:

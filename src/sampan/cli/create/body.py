@@ -33,7 +33,7 @@ _FLAGS = (
     ("privileged", "Privileged"), ("publish-all", "PublishAllPorts"), ("read-only", "ReadonlyRootfs"), ("rm", "AutoRemove"),
 )  # fmt: skip
 _LISTS = (
-    ("add-host", "ExtraHosts"), ("cap-add", "CapAdd"), ("cap-drop", "CapDrop"), ("device-cgroup-rule", "DeviceCgroupRules"),
+    ("add-host", "ExtraHosts"), ("device-cgroup-rule", "DeviceCgroupRules"),
     ("group-add", "GroupAdd"), ("link", "Links"), ("volumes-from", "VolumesFrom"),
 )  # fmt: skip
 _DOCUMENTS = (
@@ -148,6 +148,9 @@ def _host_config(parsed: Parsed, swappiness: int) -> Document:
     host.update({field: True for option, field in _FLAGS if parsed.flag(option)})
     host.update({field: [*parsed.many(option)] for option, field in _LISTS if parsed.many(option)})
     host.update({field: [*parsed.documents(option)] for option, field in _DOCUMENTS if parsed.documents(option)})
+    for option, field in (("cap-add", "CapAdd"), ("cap-drop", "CapDrop")):
+        if parsed.many(option):
+            host[field] = [*sorted({_capability(name) for name in parsed.many(option)})]
     _check_modes(parsed)
     if parsed.given("init"):
         host["Init"] = parsed.flag("init")
@@ -167,6 +170,12 @@ def _host_config(parsed: Parsed, swappiness: int) -> Document:
             raise ValueError("invalid storage option")
         host["StorageOpt"] = _pairs(parsed.many("storage-opt"))
     return host
+
+
+def _capability(name: str) -> str:
+    """The kernel's name, from any of net_admin, NET_ADMIN and CAP_NET_ADMIN; ALL stays."""
+    upper = name.strip().upper()
+    return upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
 
 
 def _pairs(texts: list[str]) -> Document:

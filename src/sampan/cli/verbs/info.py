@@ -115,11 +115,8 @@ def _pairs(info: Document, key: str) -> list[tuple[str, str]]:
 
 
 def _plugin_lines(plugins: Document) -> list[str]:
-    lines = [" Plugins:"]
-    for key in ("Volume", "Network", "Log", "Authorization"):
-        if texts_of(plugins, key):
-            lines.append(f"  {key}: {' '.join(texts_of(plugins, key))}")
-    return lines
+    kinds = [key for key in ("Volume", "Network", "Log", "Authorization") if texts_of(plugins, key)]
+    return [" Plugins:", *(f"  {key}: {' '.join(texts_of(plugins, key))}" for key in kinds)]
 
 
 def _security_lines(options: list[str]) -> list[str]:
