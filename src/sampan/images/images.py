@@ -18,6 +18,7 @@ from sampan.images.details import (
     parse_filters,
 )
 from sampan.images.events import ImageAction, Notify, silent
+from sampan.images.host_layer import HostLayer
 from sampan.images.importing import import_image
 from sampan.images.loading import Loaded, LoadEvent, load
 from sampan.images.references import Reference, parse_reference, parse_tag
@@ -32,8 +33,20 @@ from sampan.state.store import Store
 class Images:
     """What there is, by Docker's names and rules. Answers come from memory; changes are durable when a method returns."""
 
-    def __init__(self, store: Store, content: Content, snapshots: Snapshotter, notify: Notify = silent) -> None:
-        """Open the records. What no image needs is deleted: an interrupted load's layers and blobs."""
+    def __init__(
+        self,
+        store: Store,
+        content: Content,
+        snapshots: Snapshotter,
+        notify: Notify = silent,
+        host_layer: HostLayer | None = None,
+    ) -> None:
+        """Open the records. What no image needs is deleted: an interrupted load's layers and blobs.
+
+        Without `host_layer` the image `host` is listed and no container can be made of it.
+        """
+        if host_layer is not None:
+            snapshots.borrow(host.CHAIN, host_layer.directories)
         self._catalog = Catalog(store, content, snapshots)
         self._catalog.add_fixed(host.ID, host.CONFIG, host.REFERENCE)
         self._notify = notify

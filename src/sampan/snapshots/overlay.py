@@ -53,7 +53,7 @@ class OverlaySnapshotter:
         writable = self._shelf.writable(key)
         directory = self._shelf.writable_directory(key)
         parent = ChainId(writable.parent) if writable.parent else None
-        lowers = writable.lowers or tuple(self._shelf.stack(parent, short=True))
+        lowers = tuple(self._shelf.stack(parent, short=True))
         return OverlayRoot(lowers, str(directory / "upper"), str(directory / "work"))
 
     def usage(self, key: str) -> Usage:

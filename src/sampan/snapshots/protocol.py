@@ -1,7 +1,7 @@
 """What every layer driver does: the Snapshotter protocol and the facts that it deals in."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -90,6 +90,13 @@ class Snapshotter(Protocol):
 
     def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
         """Where the layers of a stack lie on the host, from the topmost down (`GraphDriver` of inspect). Raises LayerNotFound."""
+        ...
+
+    def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
+        """Let `chain` stand for directories that are not the driver's own, the topmost first (the image `host`).
+
+        They are asked for whenever a container that stands on them starts; what that raises, `prepare` and `mount_of` raise.
+        """
         ...
 
     def remove_layer(self, chain: ChainId) -> None:

@@ -18,6 +18,7 @@ from sampan.crashpoints import crash_point
 from sampan.errors import System
 from sampan.files.atomic import make_directory, sync_directory, write_atomic
 from sampan.files.paths import BadPath, check_component
+from sampan.kernel.sync import syncfs
 from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound
 from sampan.snapshots.trash import Trash
 from sampan.spec.ids import ChainId, DiffId, parse_digest
@@ -36,10 +37,9 @@ class _LayerRecord(msgspec.Struct, frozen=True):
 
 
 class Writable(msgspec.Struct, frozen=True):
-    """What a writable layer stands on. `lowers` is set where a borrowed layer is below: it may look different tomorrow."""
+    """What a writable layer stands on."""
 
     parent: str | None
-    lowers: tuple[str, ...] = ()
 
 
 class Shelf:
@@ -99,7 +99,7 @@ class Shelf:
             pass  # a link's target follows from its chain; it cannot be another
 
     def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
-        """Let `chain` stand for directories that are not the shelf's own; asked for anew for each writable layer."""
+        """Let `chain` stand for directories that are not the shelf's own; asked for anew at each start of a container."""
         self._borrowed[chain] = directories
 
     def layer(self, chain: ChainId) -> Layer:
@@ -117,16 +117,6 @@ class Shelf:
     def has(self, chain: ChainId) -> bool:
         """Whether the layer is there, or borrowed."""
         return chain in self._layers or chain in self._borrowed
-
-    def is_borrowed(self, chain: ChainId) -> bool:
-        """Whether the layer is not the shelf's own."""
-        return chain in self._borrowed
-
-    def stands_on_borrowed(self, chain: ChainId | None) -> bool:
-        """Whether a borrowed layer is at the bottom of the stack."""
-        while chain is not None and chain not in self._borrowed:
-            chain = self.layer(chain).parent
-        return chain is not None
 
     def directory(self, chain: ChainId) -> Path:
         """Where a layer's files are. Not checked to exist."""
@@ -202,8 +192,7 @@ class Shelf:
         with self._lock:
             if parent is not None and not self.has(parent):
                 raise LayerNotFound(f"layer {parent} does not exist")
-            lowers = tuple(self.stack(parent, short=True)) if self.stands_on_borrowed(parent) else ()
-            record = Writable(parent, lowers)
+            record = Writable(parent)
             self._writable[key] = record
         try:
             (self.writable_directory(key) / _RECORD).write_bytes(msgspec.json.encode(record))
@@ -221,8 +210,6 @@ class Shelf:
 
     def sync(self) -> None:
         """Make all layers durable: contents by syncfs, on whichever file system they lie."""
-        from sampan.kernel.sync import syncfs
-
         descriptor = os.open(self._layers_at, os.O_RDONLY | os.O_DIRECTORY)
         try:
             syncfs(descriptor)

@@ -23,3 +23,9 @@ class PlainRoot:
 
 
 RootMount = OverlayRoot | PlainRoot
+
+HOST_ROOT = "/.sampan-host-root"
+"""Where the launcher's mount namespace has the machine's own root, read-only: the bottom of the image `host`."""
+HOST_HIDDEN = "/.sampan-host-hidden"
+"""Where it has the tmpfs whose directories hide parts of that root. A file system of its own, because overlay refuses a
+lower directory that lies inside another one."""
