@@ -37,12 +37,20 @@ _JOINED_BY_EXEC = Clone.NEWPID | Clone.NEWNS | Clone.NEWUTS | Clone.NEWIPC | Clo
 class RuntimeClient:
     """Implements `port.Runtime`. `environment` is all that launcher and monitors get of the daemon's.
 
-    `slots` is how many parked slots of each kind are kept ready.
+    `slots` is how many parked slots of each kind are kept ready. `host_layer` gives a detached mount of what hides the
+    machine's secrets from containers of the image `host`; each launcher gets one and closes it.
     """
 
-    def __init__(self, exec_root: str, data_root: str, environment: dict[str, str], slots: int = 3) -> None:
+    def __init__(
+        self,
+        exec_root: str,
+        data_root: str,
+        environment: dict[str, str],
+        slots: int = 3,
+        host_layer: Callable[[], int] | None = None,
+    ) -> None:
         self._exec_root = exec_root
-        self._launcher = LauncherPort(exec_root, data_root, environment)
+        self._launcher = LauncherPort(exec_root, data_root, environment, host_layer)
         self._live: dict[str, Monitored] = {}
         self._leaving: dict[str, Monitored] = {}
         """ended, but the monitor still flushes, unmounts and removes groups"""
@@ -127,11 +135,16 @@ class RuntimeClient:
             opened += open_namespaces([path for path, _ in plan.joined(request.config)])
             descriptors = [*opened, *(held.fileno() for held in request.held), *_sockets(request.attach)]
             if slot is not None:
-                return await self._claim(slot, plan.start_parked(request, directory, slot.plan.cgroup), descriptors)
+                claimed, slot = slot, None
+                return await self._claim(
+                    claimed, plan.start_parked(request, directory, claimed.plan.cgroup), descriptors
+                )
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
             return await self._launch(Kind.START, monitored, plan.start(request, directory), descriptors)
         finally:
             self._pool.start_ends()
+            if slot is not None:
+                await self._pool.return_unused(slot)
             close_all(opened)
             _close_attached(request.attach)
 

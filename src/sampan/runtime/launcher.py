@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 DAEMON_DESCRIPTOR = 3
+HOST_LAYER_DESCRIPTOR = 4
 SOCKET = "launcher.sock"
 _CREDENTIALS = struct.Struct("3i")
 _STARTS = (Kind.START, Kind.EXEC, Kind.PARK)
@@ -125,8 +126,8 @@ def _noted(_number: int, _frame: object) -> None:
 
 
 def main() -> NoReturn:
-    """Entry point: `sys.argv` is data root, exec root; descriptor 3 leads to the daemon."""
-    data_root, exec_root = sys.argv[1], sys.argv[2]
+    """Entry point: `sys.argv` is data root, exec root, whether descriptor 4 is the layer of the image `host`; 3 leads to the daemon."""
+    data_root, exec_root, has_host_layer = sys.argv[1:4]
     check_crash_points()
     prctl(Prctl.SET_DUMPABLE, 0)
     prctl(Prctl.SET_CHILD_SUBREAPER, 1)
@@ -137,7 +138,7 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     listener = _listen(exec_root)
-    launcher_root.enter(data_root, exec_root)
+    launcher_root.enter(data_root, exec_root, HOST_LAYER_DESCRIPTOR if has_host_layer == "1" else -1)
     title.set("sampan-launcher")
     send(daemon, Kind.HELLO, {"protocol": PROTOCOL})
     # What is alive now stays for good: keep the collector from touching it, so that its pages stay shared with children.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.launcher import SOCKET
@@ -19,10 +20,13 @@ _INHERIT_SECONDS = 2.0
 class LauncherPort:
     """One launcher at a time. A request that its death interrupts fails; the next one goes to its successor."""
 
-    def __init__(self, exec_root: str, data_root: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, exec_root: str, data_root: str, environment: dict[str, str], host_layer: Callable[[], int] | None
+    ) -> None:
         self._exec_root = exec_root
         self._data_root = data_root
         self._environment = environment
+        self._host_layer = host_layer
         self._channel: Channel | None = None
         self._ready: asyncio.Future[None] | None = None
         self._kept: list[socket.socket] = []
@@ -60,7 +64,12 @@ class LauncherPort:
             raise StartFailed(StartFault.OTHER, f"the launcher was not ready within {_READY_SECONDS:g} s") from error
 
     def _spawn(self) -> None:
-        self.pid, sock = spawn_launcher(self._data_root, self._exec_root, self._environment)
+        layer = self._host_layer() if self._host_layer is not None else -1
+        try:
+            self.pid, sock = spawn_launcher(self._data_root, self._exec_root, self._environment, layer)
+        finally:
+            if layer >= 0:
+                os.close(layer)
         self._ready = asyncio.get_running_loop().create_future()
         self._channel = Channel(sock, self._heard, self._lost)
         if self._kept:

@@ -31,16 +31,22 @@ from sampan.runtime.rootfs import NEW_ROOT
 
 HOST_ROOT = "/.sampan-host-root"
 """Where the machine's own root stands, read-only, for the image `host`. The same constant is in `spec.rootfs`."""
+HOST_HIDDEN = "/.sampan-host-hidden"
+"""Where the layer stands that hides what a container of the image `host` must not see of it; also in `spec.rootfs`."""
 
 
-def enter(data_root: str, exec_root: str) -> None:
-    """Move this process into the small namespace. It must have one thread. Raises OSError."""
+def enter(data_root: str, exec_root: str, host_layer: int) -> None:
+    """Move this process into the small namespace. It must have one thread. Raises OSError.
+
+    `host_layer` is a detached mount, or -1; it is closed.
+    """
     unshare(Clone.NEWNS)
     mount(None, b"/", None, MS.REC | MS.PRIVATE)
     base = exec_root + "/launcher-root"
     os.makedirs(base, 0o700, exist_ok=True)
     # Every source is opened before the tmpfs hides the directory it is mounted on.
     trees = [
+        (HOST_HIDDEN, host_layer),
         (HOST_ROOT, _copy("/", MountAttr.RDONLY)),
         ("/proc", _copy("/proc", MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC)),
         ("/sys/fs/cgroup", _copy("/sys/fs/cgroup", MountAttr(0), recursive=True)),

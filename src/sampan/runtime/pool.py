@@ -127,6 +127,11 @@ class Pool:
             return None
         return slot
 
+    async def return_unused(self, slot: Slot) -> None:
+        """A slot that was taken for a start that failed before it came to it."""
+        self._give_up(slot)
+        await self.given_up(slot.id)
+
     async def given_up(self, container: ContainerId) -> None:
         """Wait until a slot that was given up under this id has left its control groups to a cold start."""
         monitored = self._leaving.get(container)

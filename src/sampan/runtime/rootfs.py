@@ -158,12 +158,19 @@ def _outside_proc(context: Context, destination: str, directory: bool) -> int:
             relative = destination[len(ours) + 1 :]
             if relative:
                 return make_place(context.mounts[ours], relative, directory)
+    proc = context.mounts.get("/proc", -1)
+    if destination.startswith("/proc/") and destination not in _ALLOWED_IN_PROC and proc >= 0:
+        raise _inside_proc(destination)
     target = make_place(context.root, destination, directory)
-    proc = context.mounts.get("/proc")
-    if proc is not None and os.fstat(target).st_dev == os.fstat(proc).st_dev and destination not in _ALLOWED_IN_PROC:
+    # However it was reached, by a link of the image for one.
+    if proc >= 0 and os.fstat(target).st_dev == os.fstat(proc).st_dev and destination not in _ALLOWED_IN_PROC:
         os.close(target)
-        raise StepFailed("bad-mount", f"{destination!r} cannot be mounted because it is inside /proc", errno.EPERM)
+        raise _inside_proc(destination)
     return target
+
+
+def _inside_proc(destination: str) -> StepFailed:
+    return StepFailed("bad-mount", f"{destination!r} cannot be mounted because it is inside /proc", errno.EPERM)
 
 
 # Files that lxcfs provides; runc allows the same.

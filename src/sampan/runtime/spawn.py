@@ -11,7 +11,7 @@ import sys
 
 import sampan
 from sampan.kernel.files import ALL_SEALS, add_seals
-from sampan.runtime.launcher import DAEMON_DESCRIPTOR
+from sampan.runtime.launcher import DAEMON_DESCRIPTOR, HOST_LAYER_DESCRIPTOR
 
 _PADDING = " " * 64
 """Room for a title: a process can show at most as many bytes as its command line had."""
@@ -37,12 +37,29 @@ def sealed_interpreter() -> tuple[int, str]:
     return copy, path
 
 
-def spawn_launcher(data_root: str, exec_root: str, environment: dict[str, str]) -> tuple[int, socket.socket]:
-    """Start the launcher; returns its pid and the channel to it. `environment` is all it gets."""
+def spawn_launcher(
+    data_root: str, exec_root: str, environment: dict[str, str], host_layer: int
+) -> tuple[int, socket.socket]:
+    """Start the launcher; returns its pid and the channel to it. `environment` is all it gets.
+
+    `host_layer` is a detached mount to be shown in its namespace (see `launcher_root`), or -1.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     copy, path = sealed_interpreter()
     source = os.path.dirname(os.path.dirname(os.path.realpath(sampan.__file__)))
-    arguments = [path, "-I", "-S", "-B", "-c", _PROGRAM, data_root, exec_root, _PADDING, source]
+    arguments = [
+        path,
+        "-I",
+        "-S",
+        "-B",
+        "-c",
+        _PROGRAM,
+        data_root,
+        exec_root,
+        str(int(host_layer >= 0)),
+        _PADDING,
+        source,
+    ]
     try:
         pid = os.posix_spawn(
             f"/proc/self/fd/{copy}",
@@ -51,6 +68,7 @@ def spawn_launcher(data_root: str, exec_root: str, environment: dict[str, str]) 
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, theirs.fileno(), DAEMON_DESCRIPTOR),
+                *([(os.POSIX_SPAWN_DUP2, host_layer, HOST_LAYER_DESCRIPTOR)] if host_layer >= 0 else []),
             ],
             setsid=True,
         )
