@@ -1,13 +1,12 @@
 """A container in the daemon's memory: its records, who waits for it, and what is under way for it."""
 
 import asyncio
-from collections.abc import Awaitable
 
 from sampan.daemon.definition import Definition
 from sampan.daemon.states import State
-from sampan.runtime.request import AttachSpec, Step
+from sampan.runtime.request import AttachSpec, Exit, Step
 from sampan.spec.containers import WaitExitError, WaitResponse
-from sampan.spec.ids import ContainerId, ExecId
+from sampan.spec.ids import ContainerId
 from sampan.spec.requests import WaitCondition
 
 
@@ -18,12 +17,14 @@ class Container:
         "_exit_waiters",
         "_removal_waiters",
         "definition",
-        "execs",
+        "early_exit",
         "held_clients",
         "last_delay",
         "lock",
         "removing",
         "restart_task",
+        "restarting_by_hand",
+        "starting",
         "state",
         "steps",
         "stop_requested",
@@ -33,17 +34,21 @@ class Container:
         self.definition = definition
         self.state = state
         self.lock = asyncio.Lock()
-        self.execs: set[ExecId] = set()
         self.held_clients: list[AttachSpec] = []
         """clients that attached before the start, unread until then"""
+        self.starting = False
+        self.early_exit: Exit | None = None
+        """an end that was heard before the start's own answer"""
         self.steps: tuple[Step, ...] = ()
         self.last_delay = 0.0
         self.restart_task: asyncio.Task[None] | None = None
         self.removing = False
+        self.restarting_by_hand = False
+        """between the stop and the start of a restart: the exit in between neither restarts nor removes"""
         self.stop_requested = False
         """a stop or kill is under way: the exit that follows is not restarted"""
-        self._exit_waiters: list[asyncio.Future[WaitResponse]] = []
-        self._removal_waiters: list[asyncio.Future[WaitResponse]] = []
+        self._exit_waiters: set[asyncio.Future[WaitResponse]] = set()
+        self._removal_waiters: set[asyncio.Future[WaitResponse]] = set()
 
     @property
     def id(self) -> ContainerId:
@@ -55,15 +60,18 @@ class Container:
         """The name, without a slash."""
         return self.definition.name
 
-    def wait(self, condition: WaitCondition) -> Awaitable[WaitResponse]:
+    def wait(self, condition: WaitCondition) -> "asyncio.Future[WaitResponse]":
         """Begin to wait: what happens from here on is noticed."""
         future: asyncio.Future[WaitResponse] = asyncio.get_running_loop().create_future()
         if condition is WaitCondition.REMOVED:
-            self._removal_waiters.append(future)
+            waiters = self._removal_waiters
         elif condition is WaitCondition.NEXT_EXIT or self.state.running:
-            self._exit_waiters.append(future)
+            waiters = self._exit_waiters
         else:
             future.set_result(self._result(""))
+            return future
+        waiters.add(future)
+        future.add_done_callback(waiters.discard)
         return future
 
     def tell_exit(self) -> None:
@@ -85,8 +93,7 @@ class Container:
         self.held_clients.clear()
 
 
-def _settle(waiters: list[asyncio.Future[WaitResponse]], result: WaitResponse) -> None:
+def _settle(waiters: set[asyncio.Future[WaitResponse]], result: WaitResponse) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(result)
-    waiters.clear()

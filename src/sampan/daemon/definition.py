@@ -14,6 +14,9 @@ DEFINITIONS = "containers"
 STATES = "container-states"
 """Table of states by id: small, so that a start or an exit writes little."""
 
+ENDPOINTS = "container-endpoints"
+"""Table of where running containers stand in their networks, by id: what a new daemon adopts."""
+
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One container as it was asked for, with the image's settings merged in.
@@ -33,7 +36,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mounts: tuple[MountPoint, ...] = ()
     endpoints: dict[str, EndpointSettings] = {}
     driver: str = ""
-    hostname: str = ""
+    platform: str = "linux"
 
 
 _encoder = msgspec.json.Encoder()

@@ -3,7 +3,6 @@
 import os
 import stat
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from sampan.daemon.container import Container
 from sampan.daemon.mount_words import (
@@ -26,6 +25,9 @@ from sampan.spec.mounts import Mount
 
 DOCKER_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 
+DriverOptions = dict[str, tuple[dict[str, str], dict[str, str]]]
+"""By destination: the driver's options and the labels of a volume that is made."""
+
 
 class MountPlanner:
     """Turns requests into mount points. `find` gets another container by reference; `socket` is Sampan's own API socket."""
@@ -35,8 +37,10 @@ class MountPlanner:
         self._find = find
         self._socket = socket
 
-    async def plan(self, host: HostConfig, config: ContainerConfig) -> tuple[MountPoint, ...]:
+    async def plan(self, host: HostConfig, config: ContainerConfig, made: list[str]) -> tuple[MountPoint, ...]:
         """Every mount point of a new container, its volumes made. Raises InvalidParameter, NotFound, NotImplementedHere.
+
+        Anonymous volumes are noted in `made` as they come, so that they can be taken back on a fault.
 
         In Docker's order, later ones replacing earlier ones at the same place: the image's volumes, --volumes-from, -v,
         --mount. `-v` and `--mount` at one place conflict.
@@ -60,7 +64,7 @@ class MountPlanner:
                 type="tmpfs", destination=destination, words=tmpfs_words(words), listed=False
             )
         drivers = _driver_options(host)
-        return tuple([await self._with_volume(point, drivers) for point in points.values()])
+        return tuple([await self._with_volume(point, drivers, made) for point in points.values()])
 
     def _borrowed(self, host: HostConfig) -> list[MountPoint]:
         found = []
@@ -81,15 +85,15 @@ class MountPlanner:
         points = [parse_bind(text, host.volume_driver) for text in host.binds or ()]
         return points + [from_mount(mount) for mount in host.mounts or ()]
 
-    async def _with_volume(
-        self, point: MountPoint, drivers: "Mapping[str, tuple[dict[str, str], dict[str, str]]]"
-    ) -> MountPoint:
+    async def _with_volume(self, point: MountPoint, drivers: DriverOptions, made: list[str]) -> MountPoint:
         if point.type == "bind":
             return self._with_source(point)
         if point.type != "volume":
             return point
         options, labels = drivers.get(point.destination, ({}, {}))
         volume = await self._volumes.create(point.name, point.driver, options, labels)
+        if point.anonymous:
+            made.append(volume.name)
         return _replace(point, name=volume.name, driver=volume.driver, mode=point.mode or "z")
 
     def _with_source(self, point: MountPoint) -> MountPoint:
@@ -101,10 +105,6 @@ class MountPlanner:
 
 def _tmpfs(host: HostConfig) -> dict[str, str]:
     return {clean(destination): words for destination, words in (host.tmpfs or {}).items()}
-
-
-DriverOptions = dict[str, tuple[dict[str, str], dict[str, str]]]
-"""By destination: the driver's options and the labels of a volume that is made."""
 
 
 def _driver_options(host: HostConfig) -> DriverOptions:
@@ -229,7 +229,7 @@ def _tmpfs_mount(mount: Mount) -> MountPoint:
     )
 
 
-def at_start(points: tuple[MountPoint, ...], volumes: VolumeStore, files: Mapping[str, Path]) -> tuple[oci.Mount, ...]:
+def at_start(points: tuple[MountPoint, ...], volumes: VolumeStore, files: Mapping[str, str]) -> tuple[oci.Mount, ...]:
     """The mounts of one start, parents before what lies in them. `files` are the container's own under /etc.
 
     Makes source directories that `-v` asks for. Raises InvalidParameter where a source is missing now, NotFound for a
@@ -238,7 +238,7 @@ def at_start(points: tuple[MountPoint, ...], volumes: VolumeStore, files: Mappin
     mounts = [_at_start(point, volumes) for point in points]
     taken = {point.destination for point in points}
     mounts += [
-        oci.Mount(destination=place, type="bind", source=str(path), options=("rbind", DEFAULT_PROPAGATION))
+        oci.Mount(destination=place, type="bind", source=path, options=("rbind", DEFAULT_PROPAGATION))
         for place, path in files.items()
         if place not in taken
     ]

@@ -97,15 +97,17 @@ class VolumeStore(Protocol):
 class Connected:
     """A container's end in its network, for the time of one run.
 
-    `hosts` are (address, names) lines for /etc/hosts; `settings` is what inspect shows, by network name.
+    `hosts` and `resolv_conf` are the contents of the files under /etc; `settings` is what inspect shows, by network name.
     """
 
     veth: VethPlan | None = None
     held: tuple[socket.socket, ...] = ()
-    hosts: tuple[tuple[str, str], ...] = ()
+    hosts: str = ""
     settings: Mapping[str, EndpointSettings] = field(default_factory=dict)
     ports: PortMap = field(default_factory=dict)
     resolv_conf: str = ""
+    kept: bytes = b""
+    """what `adopt` needs of it after a restart of the daemon; empty where there is nothing to take back"""
 
 
 class Wiring(Protocol):
@@ -119,19 +121,22 @@ class Wiring(Protocol):
         self,
         container: ContainerId,
         name: str,
+        config: ContainerConfig,
         host: HostConfig,
         endpoints: Mapping[str, EndpointSettings],
-        exposed: Sequence[str],
     ) -> Connected:
-        """Give a container that is about to start its address and ports. Raises SampanError; then nothing is kept."""
+        """Give a container that is about to start its address and ports. Raises SampanError; then nothing is kept.
+
+        Its own network namespace, the host's or none at all: modes that join another container never come here.
+        """
         ...
 
-    def adopt(self, container: ContainerId, kept: bytes) -> Connected:
-        """Take the address and ports of a container that runs already back into the books; `kept` is from `keep`."""
+    def connected(self, container: ContainerId) -> Connected | None:
+        """Where a running container stands in its network; None where it has none of its own."""
         ...
 
-    def keep(self, container: ContainerId) -> bytes:
-        """What `adopt` will need after a restart of the daemon."""
+    def adopt(self, container: ContainerId, config: ContainerConfig, kept: bytes) -> None:
+        """Take the address and ports of a container that runs already back into the books, from `Connected.kept`."""
         ...
 
     def started(self, container: ContainerId) -> None:

@@ -42,6 +42,9 @@ class Surroundings:
 class Joined:
     """What other parts prepared for this start."""
 
+    hostname: str = ""
+    domainname: str = ""
+    """the container's own names, or those of the container whose network it shares"""
     mounts: tuple[oci.Mount, ...] = ()
     """volumes, binds, tmpfs and the files of /etc, in the order in which they are mounted"""
     pids: Mapping[str, int] = field(default_factory=dict)
@@ -60,15 +63,16 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
     devices, rules = _devices(host)
     uts_of_host = host.uts_mode == "host"
     return oci.Config(
-        process=_process(definition, around, options, caps),
-        hostname="" if uts_of_host else definition.hostname,
-        domainname="" if uts_of_host else definition.config.domainname,
+        process=_process(definition, around, options, caps, joined.hostname),
+        # Empty names leave what the host has.
+        hostname="" if uts_of_host else joined.hostname,
+        domainname="" if uts_of_host else joined.domainname,
         root=oci.Root(readonly=host.readonly_rootfs),
         mounts=_mounts(host, options, joined),
         linux=oci.Linux(
             namespaces=namespaces,
             devices=devices,
-            cgroups_path=f"{host.cgroup_parent or around.cgroup_parent}/{definition.id}".lstrip("/"),
+            cgroups_path=cgroups_path(definition, around),
             resources=_resources(host, rules),
             sysctl=profile_sysctl.requested(
                 host.sysctls or {}, own_network="network" in own, own_ipc="ipc" in own, own_uts="uts" in own
@@ -83,6 +87,15 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
     )
 
 
+NO_RESOURCES = oci.Resources()
+"""For an exec: it enters groups that stand."""
+
+
+def cgroups_path(definition: Definition, around: Surroundings) -> str:
+    """Where below the engine's own group the container's is: the parent that was asked for, and its id."""
+    return f"{definition.host.cgroup_parent or around.cgroup_parent}/{definition.id}".lstrip("/")
+
+
 def wants_init(host: HostConfig, *, default: bool) -> bool:
     """Whether a reaper stands in front: only where pid 1 is the container's own."""
     own_pids = not (host.pid_mode == "host" or host.pid_mode.startswith("container:"))
@@ -94,13 +107,17 @@ def _tuple(paths: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _process(
-    definition: Definition, around: Surroundings, options: profile_options.SecurityOptions, caps: tuple[str, ...]
+    definition: Definition,
+    around: Surroundings,
+    options: profile_options.SecurityOptions,
+    caps: tuple[str, ...],
+    hostname: str,
 ) -> oci.Process:
     config, host = definition.config, definition.host
     size = host.console_size
     return oci.Process(
         args=(definition.path, *definition.args),
-        env=environment.of_program(config.env or (), definition.hostname, tty=config.tty),
+        env=environment.of_program(config.env or (), hostname, tty=config.tty),
         cwd=config.working_dir or "/",
         user=oci.User(name=config.user, additional_groups=tuple(host.group_add or ())),
         terminal=config.tty,

@@ -29,14 +29,14 @@ def decide(
     return Decision(min(last_delay * 2, LONGEST_DELAY))
 
 
-def starts_with_daemon(policy: str, *, was_running: bool, asked_to_stop: bool, failed: bool) -> bool:
-    """Whether a container that does not run is started when the daemon comes up (after a boot, say)."""
+def starts_with_daemon(policy: str, maximum: int, *, exit_code: int, restarts: int, asked_to_stop: bool) -> bool:
+    """Whether a container that has run, and does not, is started when the daemon comes up (after a boot, say)."""
     match policy:
         case "always":
-            return was_running or asked_to_stop or failed
+            return True
         case "unless-stopped":
-            return not asked_to_stop and (was_running or failed)
+            return not asked_to_stop
         case "on-failure":
-            return was_running and failed
+            return exit_code != 0 and (maximum == 0 or restarts < maximum)
         case _:
             return False

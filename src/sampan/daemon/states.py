@@ -67,3 +67,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if status not in _NEXT[self.status]:
             raise Conflict(f"a container that is {self.status} cannot become {status}")
         return msgspec.structs.replace(self, status=status, **changes)
+
+    def marked(self, **changes: int | str | bool) -> "State":
+        """The same status with other facts."""
+        return msgspec.structs.replace(self, **changes)

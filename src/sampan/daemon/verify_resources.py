@@ -52,7 +52,6 @@ def _refuse_missing(host: HostConfig) -> None:
         "BlkioDeviceReadIOps": host.blkio_device_read_iops,
         "BlkioDeviceWriteIOps": host.blkio_device_write_iops,
         "DeviceRequests": host.device_requests,
-        "KernelMemory": host.kernel_memory,
         "KernelMemoryTCP": host.kernel_memory_tcp,
     }
     for name, value in absent.items():
@@ -64,62 +63,82 @@ def _refuse_missing(host: HostConfig) -> None:
             raise InvalidParameter(f"invalid option: QoS maximum {what} configuration is not supported on linux")
 
 
+class _Judgement:
+    """A request under way: what is changed in it, and what is said about that."""
+
+    def __init__(self) -> None:
+        self.changes: dict[str, object] = {}
+        self.warnings: list[str] = []
+
+    def drop(self, field: str, value: object, text: str) -> None:
+        """Take a limit off, and say so."""
+        self.changes[field] = value
+        self.warnings.append(text)
+
+
 def _memory(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
-    warnings: list[str] = []
-    changes: dict[str, object] = {}
-
-    def drop(field: str, value: object, text: str) -> None:
-        changes[field] = value
-        warnings.append(text)
-
-    swappiness = None if host.memory_swappiness == -1 else host.memory_swappiness
-    changes["memory_swappiness"] = swappiness
-    memory, swap, reservation = host.memory, host.memory_swap, host.memory_reservation
+    verdict = _Judgement()
+    memory, swap = host.memory, host.memory_swap
     if memory and memory < _LEAST_MEMORY:
         raise InvalidParameter("Minimum memory limit allowed is 6MB")
     if memory and not means.memory:
         memory, swap = 0, -1
-        drop("memory", 0, _NO_KERNEL.format("memory limit capabilities", "Limitation discarded."))
+        verdict.changes["memory_swap"] = -1
+        verdict.drop("memory", 0, _NO_KERNEL.format("memory limit capabilities", "Limitation discarded."))
     if memory and swap != -1 and not means.swap:
         swap = -1
-        drop("memory_swap", -1, _NO_KERNEL.format("swap limit capabilities", "Memory limited without swap."))
+        text = _NO_KERNEL.format("swap limit capabilities", "Memory limited without swap.")
+        verdict.drop("memory_swap", -1, text)
     if memory and 0 < swap < memory:
         raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
     if not memory and swap > 0:
         raise InvalidParameter("You should always set the Memory limit when using Memoryswap limit, see usage")
-    if swappiness is not None and not means.swappiness:
-        drop(
-            "memory_swappiness",
-            None,
-            _NO_KERNEL.format("memory swappiness capabilities", "Memory swappiness discarded."),
-        )
-    elif swappiness is not None and not 0 <= swappiness <= 100:
+    _swappiness(host, means, verdict)
+    _reservation(host, means, memory, verdict)
+    if host.kernel_memory:
+        text = _NO_KERNEL.format("kernel memory limit capabilities", "Limitation discarded.")
+        verdict.drop("kernel_memory", 0, text)
+    _oom_and_pids(host, means, memory, verdict)
+    return msgspec.structs.replace(host, **verdict.changes), verdict.warnings
+
+
+def _swappiness(host: HostConfig, means: Means, verdict: _Judgement) -> None:
+    swappiness = host.memory_swappiness
+    if swappiness in (None, -1):
+        verdict.changes["memory_swappiness"] = None
+    elif not means.swappiness:
+        text = _NO_KERNEL.format("memory swappiness capabilities", "Memory swappiness discarded.")
+        verdict.drop("memory_swappiness", None, text)
+    elif not 0 <= swappiness <= 100:
         raise InvalidParameter(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
+
+
+def _reservation(host: HostConfig, means: Means, memory: int, verdict: _Judgement) -> None:
+    reservation = host.memory_reservation
     if reservation and not means.reservation:
-        reservation = 0
-        drop("memory_reservation", 0, _NO_KERNEL.format("memory soft limit capabilities", "Limitation discarded."))
+        text = _NO_KERNEL.format("memory soft limit capabilities", "Limitation discarded.")
+        verdict.drop("memory_reservation", 0, text)
+        return
     if 0 < reservation < _LEAST_MEMORY:
         raise InvalidParameter("Minimum memory reservation allowed is 6MB")
     if memory and reservation > memory:
         raise InvalidParameter("Minimum memory limit can not be less than memory reservation limit, see usage")
+
+
+def _oom_and_pids(host: HostConfig, means: Means, memory: int, verdict: _Judgement) -> None:
     if host.oom_kill_disable is not None and not means.oom_kill_disable:
-        changes["oom_kill_disable"] = None
+        verdict.changes["oom_kill_disable"] = None
         if host.oom_kill_disable:
-            warnings.append("Your kernel does not support OomKillDisable. OomKillDisable discarded.")
+            verdict.warnings.append("Your kernel does not support OomKillDisable. OomKillDisable discarded.")
     elif host.oom_kill_disable and not memory:
-        warnings.append(
+        verdict.warnings.append(
             "OOM killer is disabled for the container, but no memory limit is set, "
             "this can result in the system running out of resources."
         )
     if host.pids_limit is not None and not means.pids:
-        changes["pids_limit"] = None
+        verdict.changes["pids_limit"] = None
         if host.pids_limit > 0:
-            warnings.append(_NO_KERNEL.format("PIDs limit capabilities", "PIDs limit discarded."))
-    # As in Docker, a memory limit alone allows as much swap again.
-    if memory and swap == 0:
-        swap = 2 * memory
-    changes.update(memory=memory, memory_swap=swap, memory_reservation=reservation)
-    return msgspec.structs.replace(host, **changes), warnings
+            verdict.warnings.append(_NO_KERNEL.format("PIDs limit capabilities", "PIDs limit discarded."))
 
 
 def _cpu(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:

@@ -51,17 +51,19 @@ def test_the_delay_doubles_to_a_minute_and_begins_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "running", "asked", "failed", "starts"),
+    ("policy", "maximum", "code", "restarts", "asked", "starts"),
     [
-        ("no", True, False, True, False),
-        ("always", True, False, False, True),
-        ("always", False, True, False, True),
-        ("always", False, False, False, False),
-        ("unless-stopped", True, False, False, True),
-        ("unless-stopped", False, True, False, False),
-        ("on-failure", True, False, True, True),
-        ("on-failure", True, False, False, False),
+        ("no", 0, 1, 0, False, False),
+        ("always", 0, 0, 0, True, True),
+        ("unless-stopped", 0, 0, 0, False, True),
+        ("unless-stopped", 0, 0, 0, True, False),
+        ("on-failure", 0, 1, 9, True, True),
+        ("on-failure", 0, 0, 0, False, False),
+        ("on-failure", 2, 1, 2, False, False),
     ],
 )
-def test_what_starts_with_the_daemon(policy: str, running: bool, asked: bool, failed: bool, starts: bool) -> None:
-    assert starts_with_daemon(policy, was_running=running, asked_to_stop=asked, failed=failed) == starts
+def test_what_starts_with_the_daemon(
+    policy: str, maximum: int, code: int, restarts: int, asked: bool, starts: bool
+) -> None:
+    made = starts_with_daemon(policy, maximum, exit_code=code, restarts=restarts, asked_to_stop=asked)
+    assert made == starts

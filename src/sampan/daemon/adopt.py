@@ -1,0 +1,144 @@
+"""Adoption: what a new daemon finds, set against what the records want, and made good."""
+
+import asyncio
+import logging
+
+from sampan.daemon import restart_policy
+from sampan.daemon.container import Container
+from sampan.daemon.create import remove_directory
+from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, STATES, decode_definition, decode_state
+from sampan.daemon.engine import Engine
+from sampan.daemon.exits import adopt_exit
+from sampan.daemon.remove import remove_locked
+from sampan.daemon.start import start_locked
+from sampan.daemon.states import State, Status
+from sampan.errors import SampanError
+from sampan.runtime.request import Adopted, Exit
+from sampan.spec.ids import ContainerId
+from sampan.spec.requests import RemoveOptions
+
+_log = logging.getLogger("sampan.daemon")
+
+
+def load(engine: Engine) -> None:
+    """Read every container from the records. Called before anything is adopted."""
+    states = engine.store.table(STATES)
+    for container_id, data in engine.store.table(DEFINITIONS).items():
+        definition = decode_definition(data)
+        state = decode_state(states[container_id]) if container_id in states else State()
+        container = Container(definition, state)
+        engine.containers.take_name(definition.name, definition.id)
+        engine.containers.add(container)
+
+
+async def adopt(engine: Engine, found: tuple[Adopted, ...]) -> None:
+    """Take over what runs; settle what has ended since; let go of what nobody knows."""
+    known = {adopted.id: adopted for adopted in found}
+    for adopted in found:
+        container = engine.containers.get(adopted.id)
+        if container is None:
+            await _drop(engine, adopted)
+        elif adopted.exit is None:
+            await _take_over(engine, container, adopted)
+    engine.shm.sweep({container.id for container in engine.containers if container.state.alive})
+    for container in engine.containers:
+        if not container.state.running:
+            continue
+        adopted_one = known.get(container.id)
+        if adopted_one is None:
+            # No record of its run: the machine went down with it, or its start never got so far.
+            ended = Exit(code=255, ended_ns=container.state.started_ns, cause="machine-ended")
+            _settle(engine, container, ended)
+        elif adopted_one.exit is not None:
+            _settle(engine, container, adopted_one.exit)
+
+
+async def _drop(engine: Engine, adopted: Adopted) -> None:
+    """A program of a container that is removed: its removal was committed, its end was not waited for."""
+    if adopted.exit is None:
+        _log.warning("container %s runs and is no longer known: killed", adopted.id[:12])
+        await engine.runtime.kill_all(adopted.id)
+    engine.runtime.forget(adopted.id)
+
+
+async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> None:
+    definition = container.definition
+    kept = engine.store.table(ENDPOINTS).get(container.id)
+    if not container.state.running or (kept is None and definition.host.network_mode == "bridge"):
+        # Its start was never acknowledged: the record that it runs, and where, had not reached the disk.
+        _log.warning("container %s runs without a record of its start: killed", container.id[:12])
+        await engine.runtime.kill_all(container.id)
+        engine.runtime.forget(container.id)
+        return
+    if kept is not None:
+        engine.wiring.adopt(container.id, definition.config, kept)
+    container.state = container.state.marked(
+        pid=adopted.running.pid, started_ns=adopted.running.started_ns, status=Status.RUNNING
+    )
+    _log.info("container %s: adopted, pid %d", container.id[:12], adopted.running.pid)
+
+
+def _settle(engine: Engine, container: Container, ended: Exit) -> None:
+    if kept := engine.store.table(ENDPOINTS).get(container.id):
+        # Taken back only to be released: rules and ports of the old run go.
+        engine.wiring.adopt(container.id, container.definition.config, kept)
+    if ended.cause == "machine-ended":
+        container.state = container.state.to(
+            Status.EXITED, pid=0, exit_code=ended.code, finished_ns=ended.ended_ns, oom_killed=False
+        )
+        engine.wiring.release(container.id)
+        _ = engine.record(container)
+        engine.runtime.forget(container.id)
+        return
+    adopt_exit(engine, container, ended)
+
+
+def sweep(engine: Engine) -> None:
+    """Remove what half-made and half-removed containers left: writable layers and directories without a record."""
+    for container_id in engine.layers.writable():
+        if engine.containers.get(container_id) is None:
+            _log.info("writable layer of %s belongs to no container: removed", container_id[:12])
+            engine.layers.discard(container_id)
+    directory = engine.config.data_root / "containers"
+    for entry in directory.iterdir():
+        if engine.containers.get(ContainerId(entry.name)) is None:
+            remove_directory(engine, ContainerId(entry.name))
+
+
+async def start_wanted(engine: Engine) -> None:
+    """Start what its restart policy wants up, and remove what goes with its run; a few at a time."""
+    limit = asyncio.Semaphore(4)
+
+    async def one(container: Container) -> None:
+        async with limit, container.lock:
+            if engine.shutting_down or container.state.running or container.removing:
+                return
+            host = container.definition.host
+            if host.auto_remove and container.state.started_ns:
+                await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
+                return
+            await start_locked(engine, container, explain=False, restarts=container.state.restarts)
+
+    async def guarded(container: Container) -> None:
+        try:
+            await one(container)
+        except SampanError as error:
+            _log.error("container %s: %s", container.id[:12], error)
+
+    await asyncio.gather(*(guarded(container) for container in engine.containers if _is_wanted(container)))
+
+
+def _is_wanted(container: Container) -> bool:
+    state, host = container.state, container.definition.host
+    if state.running:
+        return False
+    if host.auto_remove:
+        return state.started_ns > 0
+    policy = host.restart_policy
+    return state.started_ns > 0 and restart_policy.starts_with_daemon(
+        policy.name,
+        policy.maximum_retry_count,
+        exit_code=state.exit_code,
+        restarts=state.restarts,
+        asked_to_stop=state.asked_to_stop,
+    )

@@ -1,0 +1,77 @@
+"""Attach: a client's connection goes to the monitor of a container that runs, or waits unread for its start."""
+
+from sampan.daemon import detach_keys
+from sampan.daemon.container import Container
+from sampan.daemon.engine import Engine
+from sampan.daemon.hijack import refuse
+from sampan.daemon.logs import Logs, replay
+from sampan.daemon.states import Status
+from sampan.errors import Conflict, SampanError
+from sampan.runtime.request import AttachSpec
+from sampan.spec.requests import AttachOptions, Hijacked
+
+_MOST_HELD = 64
+
+
+class AttachableContainer:
+    """A container that was checked; the connection comes with `take`."""
+
+    def __init__(self, engine: Engine, container: Container, options: AttachOptions, keys: bytes) -> None:
+        self._engine = engine
+        self._container = container
+        self._options = options
+        self._keys = keys
+
+    @property
+    def tty(self) -> bool:
+        """Whether the stream is raw."""
+        return self._container.definition.config.tty
+
+    async def take(self, connection: Hijacked) -> None:
+        """Hand the connection over: now where the container runs, with its start where it does not yet."""
+        container, options = self._container, self._options
+        if options.logs:
+            await self._replay(connection)
+        if not options.stream:
+            connection.sock.close()
+            return
+        config = container.definition.config
+        spec = AttachSpec(
+            sock=connection.sock,
+            pending=connection.pending,
+            stdin=options.stdin and config.open_stdin,
+            stdout=options.stdout,
+            stderr=options.stderr,
+            detach_keys=self._keys,
+        )
+        self._engine.event(container, "attach")
+        if container.state.alive:
+            try:
+                await self._engine.runtime.attach(container.id, spec)
+            except KeyError:
+                # It ended in between: the client sees the end of the stream.
+                connection.sock.close()
+        elif container.removing:
+            connection.sock.close()
+        elif len(container.held_clients) >= _MOST_HELD:
+            refuse(connection, "too many clients wait for this container's start", tty=self.tty)
+        else:
+            container.held_clients.append(spec)
+
+    async def _replay(self, connection: Hijacked) -> None:
+        try:
+            await replay(Logs(self._engine, self._container), connection, self._options, tty=self.tty)
+        except (OSError, SampanError):
+            # The client has gone, or there is no log to read: what follows of the stream will tell.
+            return
+
+
+def attach(engine: Engine, reference: str, options: AttachOptions) -> AttachableContainer:
+    """Check that a client can attach; changes nothing. Raises NotFound, Conflict, InvalidParameter."""
+    keys = detach_keys.parse(options.detach_keys)
+    container = engine.find(reference)
+    if container.state.status is Status.PAUSED:
+        raise Conflict(f"container {container.id} is paused, unpause the container before attach")
+    if container.state.status is Status.RESTARTING:
+        raise Conflict(f"container {container.id} is restarting, wait until the container is running")
+    return AttachableContainer(engine, container, options, keys)

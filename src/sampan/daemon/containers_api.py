@@ -1,0 +1,179 @@
+"""Containers and execs as the API calls them: one short method per verb, carried through when its client has gone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from sampan.daemon import attach, create, exec_create, exec_start, inspect, kill, prune, remove, rename, start, stop
+from sampan.daemon.attach import AttachableContainer
+from sampan.daemon.engine import Engine
+from sampan.daemon.exec_start import StartableExec
+from sampan.daemon.list import list_containers
+from sampan.daemon.logs import LogLines, open_log
+from sampan.errors import Conflict, InvalidParameter, System
+from sampan.spec import containers as c
+from sampan.spec import requests as r
+from sampan.spec.events import Message
+from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest, ProcessConfig
+from sampan.spec.explain import ExplainedStep
+
+T = TypeVar("T")
+
+
+async def _through(work: Coroutine[Any, Any, T]) -> T:
+    """What changes a container is not stopped half-way by a client that leaves."""
+    return await asyncio.shield(asyncio.get_running_loop().create_task(work))
+
+
+class ContainersApi:
+    """Implements `api.backend.Containers`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def create(self, request: c.CreateRequest, name: str, platform: str) -> c.CreateResponse:
+        """See the Protocol, here and below."""
+        return await _through(create.create(self._engine, request, name, platform))
+
+    async def inspect(self, name: str, size: bool) -> c.ContainerInspect:
+        """Everything about one container."""
+        return await inspect.inspect(self._engine, name, size=size)
+
+    async def list(self, options: r.ContainerListOptions) -> Sequence[c.ContainerSummary]:
+        """Containers, newest first."""
+        return await list_containers(self._engine, options)
+
+    async def start(self, name: str, explain: bool) -> None:
+        """Start it."""
+        await _through(start.start(self._engine, name, explain=explain))
+
+    async def steps(self, name: str) -> Sequence[ExplainedStep]:
+        """What the last explained start did."""
+        return [
+            ExplainedStep(
+                principle=step.principle,
+                name=step.name,
+                operands=step.operands,
+                at_us=step.at_us,
+                took_us=step.took_us,
+                source=step.source,
+            )
+            for step in self._engine.find(name).steps
+        ]
+
+    async def stop(self, name: str, signal: str, timeout: int | None) -> None:
+        """Stop it."""
+        await _through(stop.stop(self._engine, name, signal, timeout))
+
+    async def restart(self, name: str, signal: str, timeout: int | None) -> None:
+        """Stop it where it runs, and start it."""
+        await _through(stop.restart(self._engine, name, signal, timeout))
+
+    async def kill(self, name: str, signal: str) -> None:
+        """Send a signal."""
+        await _through(kill.kill(self._engine, name, signal))
+
+    async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
+        """Begin to wait."""
+        return self._engine.find(name).wait(condition)
+
+    async def logs(self, name: str, options: r.LogOptions) -> LogLines:
+        """Its log."""
+        return open_log(self._engine, name, options)
+
+    async def attach(self, name: str, options: r.AttachOptions) -> AttachableContainer:
+        """Check that a client can attach."""
+        return attach.attach(self._engine, name, options)
+
+    async def resize(self, name: str, rows: int, columns: int) -> None:
+        """Set the size of the terminal."""
+        container = self._engine.find(name)
+        if not container.state.alive:
+            raise Conflict(f"Container {container.id} is not running")
+        await _resize(self._engine, container.id, rows, columns)
+        self._engine.event(container, "resize", {"height": str(rows), "width": str(columns)})
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Give it another name."""
+        await _through(rename.rename(self._engine, name, new_name))
+
+    async def remove(self, name: str, options: r.RemoveOptions) -> None:
+        """Remove it."""
+        await _through(remove.remove(self._engine, name, options))
+
+    async def prune(self, filters: r.Filters) -> c.ContainersPruneReport:
+        """Remove all stopped containers that match."""
+        return await _through(prune.prune(self._engine, filters))
+
+
+class ExecsApi:
+    """Implements `api.backend.Execs`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def create(self, container: str, request: ExecCreateRequest) -> ExecCreateResponse:
+        """Prepare one."""
+        return exec_create.create(self._engine, container, request)
+
+    async def inspect(self, exec_id: str) -> ExecInspect:
+        """How it stands."""
+        exec_ = self._engine.execs.find(exec_id)
+        asked = exec_.request
+        words = asked.cmd or ("",)
+        return ExecInspect(
+            id=exec_.id,
+            running=exec_.running,
+            exit_code=exec_.exit_code,
+            process_config=ProcessConfig(
+                tty=asked.tty,
+                entrypoint=words[0],
+                arguments=words[1:],
+                privileged=asked.privileged,
+                user=asked.user,
+            ),
+            open_stdin=asked.attach_stdin,
+            open_stderr=asked.attach_stderr,
+            open_stdout=asked.attach_stdout,
+            can_remove=exec_.exit_code is not None,
+            container_id=exec_.container,
+            detach_keys=asked.detach_keys,
+            pid=exec_.pid,
+        )
+
+    async def start(self, exec_id: str, request: ExecStartRequest) -> StartableExec:
+        """Check that it can start."""
+        return exec_start.start(self._engine, exec_id, request)
+
+    async def start_detached(self, exec_id: str, request: ExecStartRequest) -> None:
+        """Start it without streams."""
+        await _through(exec_start.start_detached(self._engine, exec_id, request))
+
+    async def resize(self, exec_id: str, rows: int, columns: int) -> None:
+        """Set the size of its terminal."""
+        exec_ = self._engine.execs.find(exec_id)
+        if not exec_.running:
+            raise Conflict(f"exec {exec_id} is not running")
+        await _resize(self._engine, exec_.id, rows, columns)
+
+
+async def _resize(engine: Engine, target: Any, rows: int, columns: int) -> None:  # noqa: ANN401 - either kind of id
+    if not 0 <= rows < 1 << 16 or not 0 <= columns < 1 << 16:
+        raise InvalidParameter("the size of a terminal is at most 65535 by 65535")
+    try:
+        await engine.runtime.resize(target, rows, columns)
+    except KeyError as error:
+        raise Conflict(f"{target} is not running") from error
+    except OSError as error:
+        raise System(f"cannot resize: {error.strerror}") from error
+
+
+class EventsApi:
+    """Implements `api.backend.Events`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def subscribe(self, options: r.EventOptions) -> AsyncIterator[Message]:
+        """Events from the past and on as they come."""
+        return self._engine.events.stream(options.since, options.until, options.filters)

@@ -1,0 +1,179 @@
+"""Create: a request becomes a container that is durable before it is answered for, or nothing."""
+
+import asyncio
+import logging
+import os
+import platform as machine
+import time
+
+import msgspec
+
+from sampan.crashpoints import crash_point
+from sampan.daemon import log_options, merge, verify
+from sampan.daemon.container import Container
+from sampan.daemon.definition import DEFINITIONS, STATES, Definition, encode
+from sampan.daemon.engine import Engine
+from sampan.daemon.needs import FoundImage
+from sampan.daemon.states import State
+from sampan.daemon.verify_resources import check_resources
+from sampan.errors import InvalidParameter, NotFound, SampanError, System
+from sampan.files.remove import remove_tree
+from sampan.spec.containers import ContainerConfig, CreateRequest, CreateResponse
+from sampan.spec.host_config import HostConfig
+from sampan.spec.ids import ContainerId
+from sampan.spec.networks import EndpointSettings
+from sampan.state.store import Put
+
+_log = logging.getLogger("sampan.daemon")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_DEPTH = 0o710
+
+
+async def create(engine: Engine, request: CreateRequest, name: str, platform: str) -> CreateResponse:
+    """Make a container. Raises InvalidParameter, NotFound, Conflict, NotImplementedHere in Docker's wording."""
+    config, host, image, endpoints, warnings = _judge(engine, request, platform)
+    container_id = engine.runtime.reserve(host.network_mode == "bridge")
+    taken = engine.containers.take_name(name, container_id)
+    try:
+        definition = await _make(engine, container_id, taken, config, host, image, endpoints)
+    except BaseException:
+        engine.containers.free_name(taken, container_id)
+        raise
+    container = Container(definition, State())
+    engine.containers.add(container)
+    engine.event(container, "create")
+    return CreateResponse(id=container_id, warnings=tuple(warnings))
+
+
+def _judge(
+    engine: Engine, request: CreateRequest, platform: str
+) -> tuple[ContainerConfig, HostConfig, FoundImage | None, dict[str, EndpointSettings], list[str]]:
+    host = request.host_config or HostConfig()
+    verify.check_config(request)
+    verify.check_healthcheck_times(request)
+    warnings = verify.check_host(host, request, engine.around.capabilities)
+    host, more = check_resources(host, engine.means)
+    image = engine.layers.find(request.image) if request.image else None
+    if image is not None:
+        warnings += _check_platform(request.image, image, platform)
+    config = merge.with_image(request, image.config if image else None)
+    if config.healthcheck is not None and config.healthcheck.test and config.healthcheck.test[0] != "NONE":
+        warnings.append("The image's HEALTHCHECK is not run: health checks are not implemented yet")
+    host = merge.with_defaults(host, engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal)
+    host = _with_ids(engine, host)
+    log_options.parse(host.log_config.type, host.log_config.config or {})
+    endpoints = _endpoints(request)
+    engine.wiring.check(host, config, endpoints)
+    return config, host, image, endpoints, warnings + more
+
+
+def _check_platform(reference: str, image: FoundImage, wanted: str) -> list[str]:
+    here = _ARCHITECTURES.get(machine.machine(), machine.machine())
+    has = "/".join(part for part in (image.os, image.architecture, image.variant) if part)
+    if wanted:
+        parts = wanted.split("/")
+        if parts[0] != image.os or (len(parts) > 1 and parts[1] != image.architecture):
+            raise NotFound(
+                f"image with reference {reference} was found but its platform ({has}) "
+                f"does not match the specified platform ({wanted})"
+            )
+        return []
+    if image.os == "linux" and image.architecture in ("", here):
+        return []
+    text = f"The requested image's platform ({has}) does not match the detected host platform (linux/{here})"
+    return [text + " and no specific platform was requested"]
+
+
+def _with_ids(engine: Engine, host: HostConfig) -> HostConfig:
+    """Modes that name a container keep its id: a rename of it must not break them. One that is not there is left as it is."""
+    changes = {}
+    for field in ("pid_mode", "ipc_mode", "network_mode"):
+        name = verify.joins(getattr(host, field))
+        if name:
+            try:
+                changes[field] = verify.CONTAINER_PREFIX + engine.find(name).id
+            except SampanError:
+                # As in Docker, create takes it: the start will say what is missing.
+                continue
+    return msgspec.structs.replace(host, **changes) if changes else host
+
+
+def _endpoints(request: CreateRequest) -> dict[str, EndpointSettings]:
+    asked = request.networking_config.endpoints_config if request.networking_config else None
+    found = {}
+    for network, settings in (asked or {}).items():
+        if settings is None:
+            raise InvalidParameter(f"invalid config for network {network}: EndpointsConfig is nil")
+        found[network] = settings
+    return found
+
+
+async def _make(
+    engine: Engine,
+    container_id: ContainerId,
+    name: str,
+    config: ContainerConfig,
+    host: HostConfig,
+    image: FoundImage | None,
+    endpoints: dict[str, EndpointSettings],
+) -> Definition:
+    """Volumes, writable layer, directory and records of a container; on a fault none of them is left."""
+    path, arguments = merge.program(config)
+    if not config.hostname:
+        hostname = os.uname().nodename if host.network_mode == "host" else container_id[:12]
+        config = msgspec.structs.replace(config, hostname=hostname)
+    made: list[str] = []
+    try:
+        mounts = await engine.planner.plan(host, config, made)
+        definition = Definition(
+            id=container_id,
+            name=name,
+            created_ns=time.time_ns(),
+            image=config.image,
+            image_id=image.id if image else None,
+            config=config,
+            host=host,
+            path=path,
+            args=arguments,
+            mounts=mounts,
+            endpoints=endpoints,
+            driver=engine.layers.driver,
+        )
+        await engine.layers.prepare(container_id, definition.image_id)
+        crash_point("create-after-layer")
+        engine.directory(container_id).mkdir(_DEPTH)
+        await engine.commit(
+            [
+                Put(DEFINITIONS, container_id, encode(definition)),
+                Put(STATES, container_id, encode(State())),
+            ]
+        )
+    except BaseException as error:
+        await asyncio.shield(_undo(engine, container_id, made))
+        if isinstance(error, OSError):
+            raise System(f"create of container {container_id[:12]}: {error.strerror}: {error.filename}") from error
+        raise
+    crash_point("create-after-commit")
+    return definition
+
+
+async def _undo(engine: Engine, container_id: ContainerId, volumes: list[str]) -> None:
+    engine.layers.discard(container_id)
+    remove_directory(engine, container_id)
+    for name in volumes:
+        await engine.volumes.remove_anonymous(name)
+
+
+def remove_directory(engine: Engine, container_id: ContainerId) -> None:
+    """Remove a container's log and files. A fault leaves them to the next start of the daemon, which looks for orphans."""
+    directory = engine.directory(container_id)
+    try:
+        parent = os.open(directory.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            remove_tree(parent, os.fsencode(directory.name))
+        finally:
+            os.close(parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _log.warning("container %s: its directory stays until the next start: %s", container_id[:12], error)

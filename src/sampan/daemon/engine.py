@@ -1,0 +1,112 @@
+"""The parts of a running daemon in one place, and what every verb does with them: find, record, tell."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from sampan.daemon.config import DaemonConfig
+from sampan.daemon.container import Container
+from sampan.daemon.definition import STATES, encode
+from sampan.daemon.events import Events
+from sampan.daemon.execs import Execs
+from sampan.daemon.mounts import MountPlanner
+from sampan.daemon.names import Registry
+from sampan.daemon.needs import Layers, VolumeStore, Wiring
+from sampan.daemon.oci import Surroundings
+from sampan.daemon.shm import SharedMemory
+from sampan.daemon.verify_resources import Means
+from sampan.runtime.port import Runtime
+from sampan.runtime.request import CgroupPlan, Exit
+from sampan.spec import oci_runtime as oci
+from sampan.spec.ids import ContainerId, InstanceId
+from sampan.state.store import Change, Put, Store
+
+_log = logging.getLogger("sampan.daemon")
+
+
+class CgroupPlanner(Protocol):
+    """Where a container's control groups are, and what is written into them."""
+
+    def plan(self, container: ContainerId, path: str, resources: oci.Resources) -> CgroupPlan:
+        """The plan for one start."""
+        ...
+
+
+@dataclass(slots=True)
+class Engine:
+    """One daemon. Made by `assembly`; everything here runs on its event loop."""
+
+    config: DaemonConfig
+    instance: InstanceId
+    store: Store
+    runtime: Runtime
+    layers: Layers
+    volumes: VolumeStore
+    wiring: Wiring
+    cgroups: CgroupPlanner
+    events: Events
+    containers: Registry[Container]
+    planner: MountPlanner
+    around: Surroundings
+    means: Means
+    shm: SharedMemory
+    execs: Execs
+    ended: Callable[[ContainerId, Exit], None]
+    """what follows an exit: `exits.on_exit`, bound to this engine"""
+    shutting_down: bool = False
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def find(self, reference: str) -> Container:
+        """A container by id, name or prefix. Raises NotFound, InvalidParameter."""
+        return self.containers.find(reference)
+
+    def directory(self, container: ContainerId) -> Path:
+        """Where a container's log and files of /etc lie."""
+        return self.config.data_root / "containers" / container
+
+    def event(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
+        """Tell that something happened to a container, with Docker's attributes: labels, image, name, and what is given."""
+        definition = container.definition
+        told = {**(attributes or {}), **(definition.config.labels or {})}
+        if definition.config.image:
+            told["image"] = definition.config.image
+        told["name"] = definition.name
+        self.events.publish("container", action, definition.id, told)
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Make changes durable before going on. Raises System where the disk does not take them.
+
+        Carried through when the client has gone: a change that was handed in is never half answered for.
+        """
+        await asyncio.shield(asyncio.wrap_future(self.store.commit(changes)))
+
+    def record(self, container: Container) -> "Future[None]":
+        """Hand in a container's state; whoever needs it durable waits for the future."""
+        done = self.store.commit([Put(STATES, container.id, encode(container.state))])
+        done.add_done_callback(_report)
+        return done
+
+    def spawn(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
+        """Run something beside the verbs; a fault ends in the log."""
+        task = asyncio.get_running_loop().create_task(_guarded(work, what))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+
+def _report(done: "Future[None]") -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        _log.error("a state could not be recorded: %s", error)
+
+
+async def _guarded(work: Coroutine[Any, Any, None], what: str) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception:  # noqa: BLE001 - the boundary of a task
+        _log.exception("%s failed", what)

@@ -1,0 +1,122 @@
+"""Exits: what follows the end of a program: records, events, whoever waits, the next run, or the removal."""
+
+import asyncio
+import logging
+import time
+
+from sampan.crashpoints import crash_point
+from sampan.daemon import restart_policy
+from sampan.daemon.container import Container
+from sampan.daemon.engine import Engine
+from sampan.daemon.remove import remove_locked
+from sampan.daemon.start import start_locked
+from sampan.daemon.states import Status
+from sampan.errors import SampanError
+from sampan.runtime.request import Exit
+from sampan.spec.ids import ContainerId
+from sampan.spec.requests import RemoveOptions
+
+_log = logging.getLogger("sampan.daemon")
+
+
+def on_exit(engine: Engine, container_id: ContainerId, ended: Exit) -> None:
+    """The runtime says that a container's program has ended. Runs on the event loop, between the verbs."""
+    container = engine.containers.get(container_id)
+    if container is None:
+        engine.runtime.forget(container_id)
+        return
+    if container.starting:
+        # The start has not had its turn on the event loop yet; it comes back to this.
+        container.early_exit = ended
+        return
+    if not container.state.alive:
+        return
+    _settle(engine, container, ended)
+
+
+def _settle(engine: Engine, container: Container, ended: Exit) -> None:
+    engine.wiring.release(container.id)
+    engine.shm.release(container.id)
+    engine.execs.container_ended(container.id)
+    decision = _decide(engine, container, ended)
+    state = container.state
+    container.state = state.to(
+        Status.EXITED if decision.delay is None else Status.RESTARTING,
+        pid=0,
+        exit_code=ended.code,
+        oom_killed=ended.oom_killed,
+        finished_ns=ended.ended_ns,
+        restarts=state.restarts + (decision.delay is not None),
+    )
+    container.last_delay = decision.delay or 0.0
+    goes = decision.delay is None and container.definition.host.auto_remove and not container.restarting_by_hand
+    if ended.oom_killed:
+        engine.event(container, "oom")
+    ran = max(0, ended.ended_ns - state.started_ns) // 10**9
+    engine.event(container, "die", {"exitCode": str(ended.code), "execDuration": str(ran)})
+    container.tell_exit()
+    if goes:
+        # The removal's own commit takes the state along.
+        _ = engine.spawn(_remove(engine, container), f"removal of container {container.id[:12]}")
+        return
+    _record(engine, container)
+    if decision.delay is not None:
+        work = _restart(engine, container, decision.delay)
+        container.restart_task = engine.spawn(work, f"restart of container {container.id[:12]}")
+
+
+def _decide(engine: Engine, container: Container, ended: Exit) -> restart_policy.Decision:
+    policy = container.definition.host.restart_policy
+    return restart_policy.decide(
+        policy.name,
+        policy.maximum_retry_count,
+        exit_code=ended.code,
+        restarts=container.state.restarts,
+        ran=(time.time_ns() - container.state.started_ns) / 1e9,
+        last_delay=container.last_delay,
+        asked_to_stop=engine.shutting_down or container.stop_requested or container.restarting_by_hand,
+    )
+
+
+def _record(engine: Engine, container: Container) -> None:
+    """Commit an exit; the monitor's record of it goes only afterwards."""
+    crash_point("exit-before-commit")
+    loop = asyncio.get_running_loop()
+    done = engine.record(container)
+
+    def forget() -> None:
+        if done.exception() is None:
+            crash_point("exit-after-commit")
+            engine.runtime.forget(container.id)
+
+    done.add_done_callback(lambda _: loop.call_soon_threadsafe(forget))
+
+
+async def _remove(engine: Engine, container: Container) -> None:
+    async with container.lock:
+        if engine.containers.get(container.id) is container and not container.state.running:
+            await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
+
+
+async def _restart(engine: Engine, container: Container, delay: float) -> None:
+    await asyncio.sleep(delay)
+    async with container.lock:
+        if container.state.status is not Status.RESTARTING or engine.shutting_down:
+            return
+        container.restart_task = None
+        try:
+            await start_locked(engine, container, explain=False, restarts=container.state.restarts)
+        except SampanError as error:
+            _log.error("container %s could not be restarted: %s", container.id[:12], error)
+            container.state = container.state.to(Status.EXITED)
+            engine.record(container)
+            container.tell_exit()
+            if container.definition.host.auto_remove:
+                await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
+
+
+def adopt_exit(engine: Engine, container: Container, ended: Exit) -> None:
+    """A program that ran under an earlier daemon has ended: what fell due since is made up for."""
+    if container.state.status is Status.RESTARTING:
+        container.state = container.state.to(Status.RUNNING)
+    _settle(engine, container, ended)

@@ -1,0 +1,196 @@
+"""Images as the API calls them: `images.Images` in worker threads, its answers as API bodies."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+from sampan.daemon.layers import as_api
+from sampan.daemon.times import rfc3339
+from sampan.daemon.workers import Pipe, Workers, as_file
+from sampan.errors import InvalidParameter, NotFound, NotImplementedHere
+from sampan.images.details import ImageDetails, parse_filters
+from sampan.images.images import Images
+from sampan.images.loading import Loaded, LoadEvent, Message
+from sampan.images.removal import ImageUser
+from sampan.spec import images as i
+from sampan.spec import requests as r
+from sampan.spec.containers import DriverData
+from sampan.spec.ids import ImageId
+
+Users = Callable[[ImageId], Sequence[ImageUser]]
+_NO_TAG = "<none>:<none>"
+
+
+class ImagesApi:
+    """Implements `api.backend.Images`. `users` tells which containers were made from an image."""
+
+    def __init__(self, images: Images, users: Users, workers: Workers) -> None:
+        self._images = images
+        self._users = users
+        self._workers = workers
+
+    async def list(self, options: r.ImageListOptions) -> Sequence[i.ImageSummary]:
+        """Images, newest first."""
+        wanted = parse_filters({key: list(values) for key, values in options.filters.items()})
+        found = await self._workers.run(self._images.list, wanted, options.all)
+        return [
+            i.ImageSummary(
+                id=summary.id,
+                created=summary.created,
+                parent_id=summary.parent,
+                labels=dict(summary.labels),
+                repo_tags=summary.repo_tags,
+                repo_digests=summary.repo_digests,
+                size=summary.size,
+                containers=len(self._users(summary.id)) if options.shared_size else -1,
+            )
+            for summary in found
+        ]
+
+    async def inspect(self, name: str, manifests: bool, platform: str) -> i.ImageInspect:
+        """Everything about one image."""
+        details = await self._workers.run(self._images.inspect, name)
+        _check_platform(name, details, platform)
+        if manifests:
+            # One manifest an image, so there is nothing beside the image itself to show.
+            return inspected(details)
+        return inspected(details)
+
+    async def history(self, name: str, platform: str) -> Sequence[i.HistoryItem]:
+        """How it came to be, newest step first."""
+        if platform:
+            _check_platform(name, await self._workers.run(self._images.inspect, name), platform)
+        steps = await self._workers.run(self._images.history, name)
+        return [
+            i.HistoryItem(
+                comment=step.comment,
+                created=step.created,
+                created_by=step.created_by,
+                id=step.id,
+                size=step.size,
+                tags=step.tags or None,
+            )
+            for step in steps
+        ]
+
+    async def load(self, archive: AsyncIterator[bytes], quiet: bool, platform: str) -> AsyncIterator[i.Progress]:
+        """Take in a docker or OCI archive."""
+        if platform:
+            raise NotImplementedHere("loading one platform of an archive is not implemented yet")
+        async with _sent(archive) as pipe:
+            async for event in self._workers.iterate(lambda: self._images.load(as_file(pipe))):
+                for line in _progress(event, quiet=quiet):
+                    yield line
+
+    async def import_archive(
+        self, archive: AsyncIterator[bytes], options: r.ImportOptions
+    ) -> AsyncIterator[i.Progress]:
+        """Make an image of one layer from a root file system's tar."""
+        async with _sent(archive) as pipe:
+            image = await self._workers.run(
+                self._images.import_,
+                as_file(pipe),
+                options.repository,
+                options.tag,
+                options.changes,
+                options.message,
+                options.platform.partition("/")[2].partition("/")[0],
+            )
+        yield i.Progress(status=image)
+
+    async def import_url(self, url: str, options: r.ImportOptions) -> AsyncIterator[i.Progress]:
+        """The same, from an address."""
+        raise NotImplementedHere(f"import from an address ({url}, for {options.repository}) is not implemented yet")
+        yield i.Progress()
+
+    async def tag(self, name: str, repository: str, tag: str) -> None:
+        """Give an image one more name."""
+        await self._workers.run(self._images.tag, name, repository, tag)
+
+    async def remove(self, name: str, force: bool, prune: bool) -> Sequence[i.DeleteItem]:
+        """Take a name away, and the image with its last name."""
+        removed = await self._workers.run(self._images.remove, name, self._users, force, prune)
+        return [i.DeleteItem(untagged=item.untagged, deleted=item.deleted) for item in removed]
+
+    async def save(self, names: Sequence[str], platform: str) -> AsyncIterator[bytes]:
+        """A docker archive of the images."""
+        if platform:
+            raise NotImplementedHere("saving one platform of an image is not implemented yet")
+        if not names:
+            raise InvalidParameter("no images to save were named")
+        pieces: Iterator[bytes] = await self._workers.run(self._images.save, names)
+        return self._workers.iterate(lambda: pieces)
+
+    async def prune(self, filters: r.Filters) -> i.ImagesPruneReport:
+        """Remove images that nothing uses."""
+        plain = {key: list(values) for key, values in filters.items()}
+        removed, freed = await self._workers.run(self._images.prune, plain, self._users)
+        items = tuple(i.DeleteItem(untagged=item.untagged, deleted=item.deleted) for item in removed)
+        return i.ImagesPruneReport(images_deleted=items or None, space_reclaimed=freed)
+
+
+class _sent:  # noqa: N801 - used as a statement
+    """A body that is passed to a thread while the block runs; its sender ends with the block."""
+
+    def __init__(self, archive: AsyncIterator[bytes]) -> None:
+        self._archive = archive
+        self._pipe = Pipe()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Pipe:
+        self._task = asyncio.get_running_loop().create_task(self._pipe.fill(self._archive))
+        return self._pipe
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pipe.close()
+        assert self._task is not None
+        if not self._task.done():
+            self._task.cancel()
+        try:
+            await self._task
+        except (asyncio.CancelledError, Exception):  # noqa: BLE001 - the reader has heard of it, and speaks for both
+            return
+
+
+def _progress(event: LoadEvent, *, quiet: bool) -> list[i.Progress]:
+    if isinstance(event, Message):
+        return [] if quiet else [i.Progress(stream=f"{event.text}\n")]
+    if isinstance(event, Loaded):
+        if event.names:
+            return [i.Progress(stream=f"Loaded image: {name}\n") for name in event.names]
+        return [i.Progress(stream=f"Loaded image ID: {event.image}\n")]
+    if quiet:
+        return []
+    detail = i.ProgressDetail(current=event.total, total=event.total)
+    return [i.Progress(status="Loading layer", progress_detail=detail, id=event.diff_id.removeprefix("sha256:")[:12])]
+
+
+def inspected(details: ImageDetails) -> i.ImageInspect:
+    """An image as the API shows it."""
+    return i.ImageInspect(
+        id=details.id,
+        repo_tags=details.repo_tags,
+        repo_digests=details.repo_digests,
+        parent=details.parent,
+        comment=details.comment,
+        created=details.created,
+        docker_version=details.docker_version,
+        author=details.author,
+        config=as_api(details.config),
+        architecture=details.architecture,
+        variant=details.variant,
+        os=details.os,
+        os_version=details.os_version,
+        size=details.size,
+        graph_driver=DriverData(name=details.driver, data=dict(details.driver_data)),
+        root_fs=i.RootFS(layers=details.diff_ids or None),
+        metadata=i.ImageMetadata(last_tag_time=rfc3339(details.last_tagged_ns)),
+    )
+
+
+def _check_platform(name: str, details: ImageDetails, platform: str) -> None:
+    parts = platform.split("/")
+    if platform and (parts[0] != details.os or (len(parts) > 1 and parts[1] != details.architecture)):
+        raise NotFound(
+            f"image with reference {name} was found but does not match the specified platform: "
+            f"wanted {platform}, actual: {details.os}/{details.architecture}"
+        )

@@ -1,0 +1,85 @@
+"""Images and writable layers as create and start need them: `needs.Layers` over `images` and `snapshots`."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from sampan.daemon.needs import FoundImage
+from sampan.daemon.workers import Workers
+from sampan.images.images import Images
+from sampan.snapshots.protocol import Snapshotter
+from sampan.spec.ids import ContainerId, ImageId
+from sampan.spec.images import ImageConfig
+from sampan.spec.rootfs import RootMount
+
+
+class ImageLayers:
+    """Implements `needs.Layers`."""
+
+    def __init__(self, images: Images, snapshots: Snapshotter, workers: Workers) -> None:
+        self._images = images
+        self._snapshots = snapshots
+        self._workers = workers
+        self._found: dict[ImageId, FoundImage] = {}
+
+    @property
+    def driver(self) -> str:
+        """See `needs.Layers`."""
+        return self._snapshots.name
+
+    def find(self, reference: str) -> FoundImage:
+        """See `needs.Layers`."""
+        image_id = self._images.resolve(reference)
+        known = self._found.get(image_id)
+        if known is None:
+            known = self._found[image_id] = self._read(image_id)
+        return known
+
+    def _read(self, image_id: ImageId) -> FoundImage:
+        """An image's configuration never changes, so it is read once."""
+        document = self._images.document(image_id)
+        return FoundImage(
+            image_id,
+            as_api(document.config),
+            document.os,
+            document.architecture,
+            document.variant,
+        )
+
+    async def prepare(self, container: ContainerId, image: ImageId | None) -> None:
+        """See `needs.Layers`. A few mkdir: not worth another thread."""
+        chain = self._images.chain(image) if image is not None else None
+        self._snapshots.prepare(container, chain)
+
+    def mount_of(self, container: ContainerId) -> RootMount:
+        """See `needs.Layers`."""
+        return self._snapshots.mount_of(container)
+
+    def discard(self, container: ContainerId) -> None:
+        """See `needs.Layers`."""
+        self._snapshots.remove(container)
+
+    def writable(self) -> Sequence[ContainerId]:
+        """See `needs.Layers`."""
+        return [ContainerId(key) for key in self._snapshots.keys()]  # noqa: SIM118 - no dictionary
+
+    async def usage(self, container: ContainerId) -> int:
+        """See `needs.Layers`."""
+        return (await self._workers.run(self._snapshots.usage, container)).size
+
+    def size(self, image: ImageId) -> int:
+        """See `needs.Layers`."""
+        chain = self._images.chain(image)
+        total = 0
+        while chain is not None:
+            layer = self._snapshots.layer(chain)
+            total += layer.size
+            chain = layer.parent
+        return total
+
+
+def as_api(config: msgspec.Struct | None) -> ImageConfig:
+    """An image's run configuration as the API has it: the members have the same names in both."""
+    if config is None:
+        return ImageConfig()
+    return msgspec.convert(msgspec.to_builtins(config), ImageConfig)

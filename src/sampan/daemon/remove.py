@@ -1,0 +1,70 @@
+"""Remove: a container's records go first, durably; then its files, which nobody would miss after a crash."""
+
+from sampan.crashpoints import crash_point
+from sampan.daemon.container import Container
+from sampan.daemon.create import remove_directory
+from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, STATES
+from sampan.daemon.engine import Engine
+from sampan.daemon.kill import kill_and_wait
+from sampan.daemon.states import Status
+from sampan.errors import Conflict, InvalidParameter, SampanError
+from sampan.spec.requests import RemoveOptions
+from sampan.state.store import Delete
+
+
+async def remove(engine: Engine, reference: str, options: RemoveOptions) -> None:
+    """Remove a container. Raises Conflict where it runs (without force) or is being removed already."""
+    container = engine.find(reference)
+    if options.link:
+        raise InvalidParameter("Conflict, cannot remove the default link name of the container")
+    if container.removing:
+        raise Conflict(f"removal of container {reference} is already in progress")
+    if container.state.running and not options.force:
+        raise Conflict(f'cannot remove container "{reference}": {_running(container)}')
+    container.removing = True
+    try:
+        if container.state.running:
+            await kill_and_wait(engine, container)
+        async with container.lock:
+            if engine.containers.get(container.id) is not None:
+                await remove_locked(engine, container, options)
+    except BaseException:
+        container.removing = False
+        raise
+
+
+def _running(container: Container) -> str:
+    if container.state.status is Status.PAUSED:
+        return "container is paused and must be unpaused first"
+    return f"container is {container.state.status}: stop the container before removing or force remove"
+
+
+async def remove_locked(engine: Engine, container: Container, options: RemoveOptions) -> None:
+    """`remove` for a caller that holds the lock of a container that does not run."""
+    container.removing = True
+    container.drop_clients()
+    crash_point("remove-before-commit")
+    try:
+        await engine.commit(
+            [Delete(DEFINITIONS, container.id), Delete(STATES, container.id), Delete(ENDPOINTS, container.id)]
+        )
+    except SampanError as error:
+        container.removing = False
+        container.tell_removed(str(error))
+        raise
+    crash_point("remove-after-commit")
+    engine.containers.remove(container)
+    engine.runtime.forget(container.id)
+    engine.execs.forget_container(container.id)
+    engine.layers.discard(container.id)
+    remove_directory(engine, container.id)
+    for point in container.definition.mounts:
+        if point.type == "volume":
+            await _let_go(engine, point.name, anonymous=point.anonymous and options.volumes)
+    container.tell_removed()
+    engine.event(container, "destroy")
+
+
+async def _let_go(engine: Engine, volume: str, *, anonymous: bool) -> None:
+    if anonymous:
+        await engine.volumes.remove_anonymous(volume)

@@ -1,0 +1,275 @@
+"""Start: a container's program is executed, or everything that was made for it is gone and its state says why."""
+
+import asyncio
+import os
+import time
+from concurrent.futures import Future
+
+from sampan.crashpoints import crash_point
+from sampan.daemon import log_options, mounts, oci, verify
+from sampan.daemon.container import Container
+from sampan.daemon.definition import ENDPOINTS, STATES, encode
+from sampan.daemon.engine import Engine
+from sampan.daemon.needs import Connected
+from sampan.daemon.remove import remove_locked
+from sampan.daemon.states import State, Status
+from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
+from sampan.runtime.request import LogSpec, StartFailed, StartFault, StartRequest, Stdio
+from sampan.spec.ids import ContainerId
+from sampan.spec.requests import RemoveOptions
+from sampan.state.store import Change, Put
+
+_CHAIN = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+_PREFIX = _CHAIN + "runc create failed: unable to start container process: "
+_WRONG_KIND = (
+    "Are you trying to mount a directory onto a file (or vice-versa)? "
+    "Check if the specified host path exists and is the expected type"
+)
+_NOT_THERE = ("executable file not found", "no such file or directory", "not a directory")
+_UNKNOWN_EXIT = 128
+_FILES = ("hostname", "hosts", "resolv.conf")
+
+
+class BadStart(InvalidParameter):
+    """The program could not be executed because of what was asked for."""
+
+
+async def start(engine: Engine, reference: str, *, explain: bool) -> None:
+    """Start a container. Raises NotModified where it runs; BadStart, System where its program could not be executed."""
+    container = engine.find(reference)
+    async with container.lock:
+        _check(container)
+        container.last_delay = 0.0
+        await start_locked(engine, container, explain=explain, restarts=0)
+
+
+def _check(container: Container) -> None:
+    status = container.state.status
+    if container.removing or status in (Status.REMOVING, Status.DEAD):
+        raise Conflict("container is marked for removal and cannot be started")
+    if status is Status.PAUSED:
+        raise Conflict("cannot start a paused container, try unpause instead")
+    if container.state.running:
+        raise NotModified("container is already running")
+
+
+async def start_locked(engine: Engine, container: Container, *, explain: bool, restarts: int) -> None:
+    """`start` for a caller that holds the container's lock and has judged its state."""
+    before = container.state
+    ends: Connected | None = None
+    container.starting = True
+    try:
+        ends = await _connect(engine, container)
+        request = _request(engine, container, ends, explain=explain)
+        container.state = _running(before, restarts)
+        recorded = _record(engine, container, ends)
+        crash_point("start-before-request")
+        running = await engine.runtime.start(request)
+        crash_point("start-after-request")
+        await _durable(engine, container, recorded)
+    except BaseException as error:
+        container.starting = False
+        container.early_exit = None
+        container.state = before
+        if ends is not None:
+            engine.wiring.release(container.id)
+        engine.shm.release(container.id)
+        container.drop_clients()
+        if isinstance(error, StartFailed | SampanError | OSError):
+            raise await _failed(engine, container, error) from error
+        raise
+    engine.wiring.started(container.id)
+    container.steps = running.steps
+    container.stop_requested = False
+    container.state = container.state.marked(pid=running.pid, started_ns=running.started_ns)
+    engine.event(container, "start")
+    container.starting = False
+    if container.early_exit is not None:
+        ended, container.early_exit = container.early_exit, None
+        engine.ended(container.id, ended)
+
+
+def _running(state: State, restarts: int) -> State:
+    return state.to(
+        Status.RUNNING,
+        pid=0,
+        exit_code=0,
+        oom_killed=False,
+        error="",
+        started_ns=time.time_ns(),
+        restarts=restarts,
+        asked_to_stop=False,
+    )
+
+
+def _record(engine: Engine, container: Container, ends: Connected) -> "Future[None]":
+    """Hand in that the container runs, and where, before it does: the disk works while the kernel does.
+
+    A program that runs without this record belongs to a start that nobody was told of.
+    """
+    changes: list[Change] = [Put(STATES, container.id, encode(container.state))]
+    if ends.kept:
+        changes.append(Put(ENDPOINTS, container.id, ends.kept))
+    return engine.store.commit(changes)
+
+
+async def _durable(engine: Engine, container: Container, recorded: "Future[None]") -> None:
+    """The answer waits for the record. Where the disk does not take it, the program does not stay."""
+    try:
+        if not recorded.done():
+            await asyncio.wrap_future(recorded)
+        recorded.result()
+    except SampanError:
+        await engine.runtime.kill_all(container.id)
+        engine.runtime.forget(container.id)
+        raise
+    crash_point("start-after-commit")
+
+
+async def _connect(engine: Engine, container: Container) -> Connected:
+    definition = container.definition
+    if verify.joins(definition.host.network_mode) or definition.config.network_disabled:
+        return Connected()
+    return await engine.wiring.connect(
+        container.id, definition.name, definition.config, definition.host, definition.endpoints
+    )
+
+
+def _request(engine: Engine, container: Container, ends: Connected, *, explain: bool) -> StartRequest:
+    definition = container.definition
+    host, config = definition.host, definition.config
+    joined = _joined(engine, container, ends)
+    configuration = oci.configuration(definition, engine.around, joined)
+    log = log_options.parse(host.log_config.type, host.log_config.config or {})
+    path = str(engine.directory(container.id) / f"{container.id}-json.log") if log.driver != "none" else None
+    attach, container.held_clients = tuple(container.held_clients), []
+    return StartRequest(
+        id=container.id,
+        config=configuration,
+        root=engine.layers.mount_of(container.id),
+        stdio=Stdio(config.tty, config.open_stdin, config.stdin_once),
+        log=LogSpec(path, log.max_size, log.max_files),
+        cgroup=engine.cgroups.plan(container.id, configuration.linux.cgroups_path, configuration.linux.resources),
+        veth=ends.veth,
+        held=ends.held,
+        attach=attach,
+        explain=explain,
+        volatile=host.auto_remove,
+    )
+
+
+def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined:
+    definition = container.definition
+    host, config = definition.host, definition.config
+    pids = {}
+    for kind, mode in (("pid", host.pid_mode), ("ipc", host.ipc_mode), ("network", host.network_mode)):
+        if name := verify.joins(mode):
+            pids[kind] = _donor(engine, container, kind, name).state.pid
+    if config.network_disabled:
+        files: dict[str, str] = {}
+        hostname, domainname = config.hostname, config.domainname
+    elif name := verify.joins(host.network_mode):
+        donor = engine.find(name)
+        files = _files(engine, donor.id)
+        hostname, domainname = donor.definition.config.hostname, donor.definition.config.domainname
+    else:
+        write_files(engine, container.id, config.hostname, ends)
+        files = _files(engine, container.id)
+        hostname, domainname = config.hostname, config.domainname
+    return oci.Joined(
+        hostname=hostname,
+        domainname=domainname,
+        mounts=mounts.at_start(definition.mounts, engine.volumes, files),
+        pids=pids,
+        shm=engine.shm.source(container.id, host.ipc_mode, host.shm_size),
+    )
+
+
+def _donor(engine: Engine, container: Container, kind: str, name: str) -> Container:
+    """The running container whose namespace is joined. Raises System, Conflict in Docker's words."""
+    try:
+        donor = engine.find(name)
+    except SampanError as error:
+        how = (
+            "joining network namespace of container"
+            if kind == "network"
+            else f"failed to join {kind.upper()} namespace"
+        )
+        raise System(f"{how}: {error}") from error
+    if kind == "network":
+        if donor is container:
+            raise System("cannot join own network namespace")
+        if not donor.state.running:
+            status = f"container {donor.name} is {donor.state.status}"
+            raise Conflict(f"cannot join network namespace of a non running container: {status}")
+        if donor.state.status is Status.RESTARTING:
+            why = f"Container {name} is restarting, wait until the container is running"
+            raise Conflict(f"cannot join network namespace of container: {why}")
+        return donor
+    prefix = f"failed to join {kind.upper()} namespace: "
+    if donor.state.status is Status.RESTARTING:
+        raise System(f"{prefix}Container {name} is restarting, wait until the container is running")
+    if not donor.state.alive:
+        raise System(f"{prefix}container {name} is not running")
+    if kind == "ipc" and donor.definition.host.ipc_mode != "shareable":
+        raise System(
+            f"{prefix}container {name}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+        )
+    return donor
+
+
+def _files(engine: Engine, container_id: ContainerId) -> dict[str, str]:
+    directory = engine.directory(container_id)
+    return {f"/etc/{name}": f"{directory}/{name}" for name in _FILES}
+
+
+def write_files(engine: Engine, container_id: ContainerId, hostname: str, ends: Connected) -> None:
+    """The container's own hostname, hosts and resolv.conf, fresh at each start. Not durable: the next start writes them."""
+    directory = engine.directory(container_id)
+    texts = (hostname + "\n", ends.hosts, ends.resolv_conf)
+    for name, text in zip(_FILES, texts, strict=True):
+        # The inode stays: a container that shares the network has it mounted.
+        descriptor = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+
+async def _failed(engine: Engine, container: Container, error: Exception) -> SampanError:
+    """Record why a start failed, and translate it. A container that goes with its run is removed."""
+    translated, code = _translated(error)
+    # Docker leaves the status as it was: a container that never ran stays "created", with an exit code.
+    container.state = container.state.marked(exit_code=code, error=str(translated), pid=0)
+    engine.record(container)
+    if container.definition.host.auto_remove:
+        await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
+    return translated
+
+
+def _translated(error: Exception) -> tuple[SampanError, int]:
+    if isinstance(error, StartFailed):
+        return translate_failure(error)
+    if isinstance(error, SampanError):
+        return error, _UNKNOWN_EXIT
+    assert isinstance(error, OSError)
+    text = f"failed to set up the container: {error.strerror}: {error.filename or ''}"
+    return System(text.rstrip(": ")), _UNKNOWN_EXIT
+
+
+def translate_failure(error: StartFailed) -> tuple[SampanError, int]:
+    """A failed start in Docker's words, and the exit code that goes with it. The command derives 126 and 127 from the text."""
+    if error.fault is StartFault.BAD_USER:
+        # Docker looks users up before it starts anything, so its text has no chain.
+        return System(error.message), _UNKNOWN_EXIT
+    message = error.message
+    if "is a directory" in message and "permission denied" not in message:
+        message += ": permission denied"
+    if "not a directory" in message and "Are you trying" not in message:
+        message += f": {_WRONG_KIND}"
+    text = f"{_PREFIX}{message}: unknown"
+    if error.fault is StartFault.NOT_EXECUTABLE or "permission denied" in message:
+        return BadStart(text), 126
+    if any(words in message for words in _NOT_THERE):
+        return BadStart(text), 127
+    return System(text), _UNKNOWN_EXIT

@@ -1,0 +1,68 @@
+"""Times and durations as Docker writes them. Pure."""
+
+import datetime as dt
+import re
+import time
+
+from sampan.errors import InvalidParameter
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def rfc3339(nanoseconds: int) -> str:
+    """Nanoseconds since the epoch in UTC, without trailing zeros, as Go writes RFC 3339; 0 is Go's zero time."""
+    if not nanoseconds:
+        return NEVER
+    seconds, rest = divmod(nanoseconds, 10**9)
+    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+
+
+_STEPS = (
+    (48, 1, "hours"),
+    (24 * 7 * 2, 24, "days"),
+    (24 * 30 * 2, 24 * 7, "weeks"),
+    (24 * 365 * 2, 24 * 30, "months"),
+)
+
+
+def human(seconds: float) -> str:
+    """A duration for people: `3 seconds`, `About an hour`, `2 weeks`."""
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if whole == 1:
+        return "1 second"
+    if whole < 60:
+        return f"{whole} seconds"
+    minutes = whole // 60
+    if minutes == 1:
+        return "About a minute"
+    if minutes < 60:
+        return f"{minutes} minutes"
+    hours = int(seconds / 3600 + 0.5)
+    if hours == 1:
+        return "About an hour"
+    for limit, size, name in _STEPS:
+        if hours < limit:
+            return f"{hours // size} {name}"
+    return f"{hours // (24 * 365)} years"
+
+
+_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
+_SECONDS = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?")
+
+
+def parse_time(text: str, now_ns: int) -> int:
+    """A filter's time in nanoseconds since the epoch: seconds, a duration ago (`10m`), or a date. Raises InvalidParameter."""
+    if seconds := _SECONDS.fullmatch(text):
+        return int(seconds[1]) * 10**9 + int((seconds[2] or "0").ljust(9, "0"))
+    if text and "".join(match[0] for match in _DURATION.finditer(text)) == text:
+        return now_ns - int(sum(float(match[1]) * _UNITS[match[2]] for match in _DURATION.finditer(text)))
+    try:
+        parsed = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidParameter(f"invalid filter 'until={text}'") from error
+    # A date without a zone is UTC here: the daemon does not know the client's.
+    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)).timestamp() * 10**9)
