@@ -32,6 +32,9 @@ class Layer:
     def symlink(self, name: str, target: str) -> None:
         self._add(name, tarfile.SYMTYPE, 0o777, linkname=target)
 
+    def hardlink(self, name: str, target: str) -> None:
+        self._add(name, tarfile.LNKTYPE, 0o644, linkname=target)
+
     def _add(self, name: str, kind: bytes, mode: int, content: bytes = b"", linkname: str = "") -> None:
         entry = tarfile.TarInfo(name)
         entry.type, entry.mode, entry.size, entry.linkname = kind, mode, len(content), linkname
