@@ -26,6 +26,7 @@ __all__ = (
     "oom_kills",
     "open_group",
     "open_procs",
+    "prepare",
     "procs",
     "remove",
     "thaw",
@@ -54,6 +55,16 @@ def create(groups: Mapping[str, str]) -> None:
         _make(directory)
     if "cpuset" in groups and groups["cpuset"] != groups.get(UNIFIED):
         _inherit_cpuset(groups["cpuset"])
+
+
+def prepare(groups: Mapping[str, str]) -> None:
+    """Make groups that others are to stand below: a cpuset that its children inherit, on v2 all controllers switched on.
+
+    For the instance's own, once; `create` does the same for parents that it has to make. Raises OSError.
+    """
+    for directory in unique(groups):
+        _make_parents(directory, _DEEPEST)
+        _settle(directory)
 
 
 def write(groups: Mapping[str, str], writes: Iterable[Sequence[str]]) -> None:
@@ -168,6 +179,10 @@ def _make_parents(directory: str, depth: int) -> None:
         os.mkdir(directory, 0o755)
     except FileExistsError:
         return
+    _settle(directory)
+
+
+def _settle(directory: str) -> None:
     if os.path.exists(f"{directory}/cpuset.cpus") and os.path.exists(f"{directory}/cgroup.clone_children"):
         _inherit_cpuset(directory)
         # Children then start with this group's processors and nodes: no copying for each container.

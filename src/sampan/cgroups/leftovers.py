@@ -1,0 +1,60 @@
+"""Groups of an instance that nobody may own any more: a launcher or monitor was killed between making and recording them."""
+
+import os
+from collections.abc import Iterable
+
+from sampan.cgroups.apply import kill, remove
+from sampan.cgroups.hierarchy import Hierarchy
+from sampan.cgroups.means import instance_groups
+from sampan.cgroups.plan import instance_group, parse_parent
+
+
+def leftovers(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) -> dict[str, dict[str, str]]:
+    """Container id → its groups that exist, for every container of this instance: those that run, too.
+
+    `parents` are the --cgroup-parents that containers have been given, beside the engine's own place. What is not in the
+    daemon's records is for `clear`.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for groups in _places(hierarchy, instance, parents):
+        for controller, directory in groups.items():
+            for name in _below(directory):
+                found.setdefault(name, {})[controller] = f"{directory}/{name}"
+    return found
+
+
+def clear(groups: dict[str, str]) -> None:
+    """Kill what stands in one container's left-over groups, and remove them. Raises OSError."""
+    kill(groups)
+    remove(groups)
+
+
+def retire(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) -> bool:
+    """Remove the instance's own groups, which the first container made. False where some container still has groups there."""
+    empty = True
+    for groups in _places(hierarchy, instance, parents):
+        for directory in dict.fromkeys(groups.values()):
+            try:
+                os.rmdir(directory)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                # EBUSY: containers below, which outlive the daemon.
+                empty = False
+    return empty
+
+
+def _places(hierarchy: Hierarchy, instance: str, parents: Iterable[str]) -> list[dict[str, str]]:
+    places = [instance_groups(hierarchy, instance)]
+    for parent in dict.fromkeys(parents):
+        below = "/".join((*parse_parent(parent), instance_group(instance)))
+        places.append({name: f"{root}/{below}" for name, root in hierarchy.roots().items()})
+    return places
+
+
+def _below(directory: str) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []

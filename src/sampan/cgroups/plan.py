@@ -1,0 +1,193 @@
+"""From a container's resources to directories and writes: pure, the same answer for the same host.
+
+Conversions from v1's units, in which OCI and Docker speak, to v2's are those of runc.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sampan.cgroups import devices
+from sampan.cgroups.groupfile import UNIFIED
+from sampan.cgroups.hierarchy import Hierarchy, Mode
+from sampan.errors import InvalidParameter, System
+from sampan.spec import oci_runtime as oci
+
+_DEFAULT_PERIOD = 100_000
+_MOST_LEVELS = 16
+_LONGEST_NAME = 255
+
+Write = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupPlan:
+    """What `apply` does for one container.
+
+    `groups` maps controller to absolute directory ("unified" is the v2 tree; on a v2 host it is the only one), `writes` are
+    (controller, file, text) in order.
+    """
+
+    groups: dict[str, str]
+    writes: tuple[Write, ...] = ()
+    device_program: bytes = b""
+    """the BPF program of the device rules where they are kept by the v2 tree, to be attached to its group"""
+
+
+def plan(hierarchy: Hierarchy, instance: str, container_id: str, parent: str, resources: oci.Resources) -> CgroupPlan:
+    """The groups of a container and the writes that limit it.
+
+    `parent` is Docker's --cgroup-parent, "" for the engine's own. Raises InvalidParameter for a parent that leads elsewhere,
+    System where a limit is asked for that no mounted controller can keep: what can be done without was to be dropped, with a
+    warning, before (`means`).
+    """
+    groups = place(hierarchy, instance, container_id, parent)
+    writes = [*_memory(hierarchy, resources.memory), *_cpu(hierarchy, resources.cpu)]
+    writes += [*_cpuset(hierarchy, resources.cpu), *_pids(hierarchy, resources.pids_limit)]
+    program = b""
+    if not devices.allows_everything(resources.devices):
+        if _version(hierarchy, "devices", "device rules") == 1:
+            writes += [("devices", file, line) for file, line in devices.v1_writes(resources.devices)]
+        else:
+            program = devices.v2_program(resources.devices)
+    return CgroupPlan(groups, tuple(writes), program)
+
+
+def instance_group(instance: str) -> str:
+    """The name of the group in each hierarchy below which an instance keeps its containers'."""
+    return f"sampan-{instance}"
+
+
+def place(hierarchy: Hierarchy, instance: str, container_id: str, parent: str = "") -> dict[str, str]:
+    """The directory of a container in each hierarchy: `<root>[/<parent>]/sampan-<instance>/<id>`. Raises InvalidParameter, System.
+
+    Under a parent of the user's, too, the instance's group stands between, so that what is left over can be told apart.
+    """
+    if hierarchy.mode is Mode.NONE:
+        raise System("no control groups are mounted on this host (mount -t cgroup2 cgroup2 /sys/fs/cgroup)")
+    below = [*parse_parent(parent), instance_group(instance), container_id]
+    return {controller: "/".join((root, *below)) for controller, root in hierarchy.roots().items()}
+
+
+def parse_parent(parent: str) -> list[str]:
+    """The names in a --cgroup-parent, absolute or not: both count from the mount point. Raises InvalidParameter."""
+    names = [name for name in parent.split("/") if name]
+    wrong = any(name in (".", "..") or len(name) > _LONGEST_NAME or not name.isprintable() for name in names)
+    if wrong or len(names) > _MOST_LEVELS:
+        raise InvalidParameter(f"invalid cgroup parent: {parent}")
+    return names
+
+
+def _version(hierarchy: Hierarchy, controller: str, what: str) -> int:
+    version = hierarchy.version(controller)
+    if version == 0:
+        raise System(
+            f"{what} cannot be enforced on this host: the control group controller {controller} is not mounted"
+        )
+    return version
+
+
+def _memory(hierarchy: Hierarchy, memory: oci.Memory) -> Iterator[Write]:
+    asked = (memory.limit, memory.reservation, memory.swap, memory.swappiness)
+    if not any(asked) and memory.swappiness is None and not memory.disable_oom_killer:
+        return
+    limit, swap = memory.limit or 0, memory.swap or 0
+    if limit == -1 and swap == 0:
+        # Memory without a limit under a limited sum of memory and swap makes no sense: as runc, lift both.
+        swap = -1
+    if _version(hierarchy, "memory", "memory limits") == 1:
+        yield from _memory_v1(memory, limit, swap)
+    else:
+        yield from _memory_v2(memory, limit, swap)
+
+
+def _memory_v1(memory: oci.Memory, limit: int, swap: int) -> Iterator[Write]:
+    # The sum may never be below memory's limit: in a new group, without limits, memory goes first.
+    if limit:
+        yield "memory", "memory.limit_in_bytes", str(limit)
+    if swap:
+        yield "memory", "memory.memsw.limit_in_bytes", str(swap)
+    if memory.reservation:
+        yield "memory", "memory.soft_limit_in_bytes", str(memory.reservation)
+    if memory.swappiness is not None:
+        yield "memory", "memory.swappiness", str(memory.swappiness)
+    if memory.disable_oom_killer:
+        yield "memory", "memory.oom_control", "1"
+
+
+def _memory_v2(memory: oci.Memory, limit: int, swap: int) -> Iterator[Write]:
+    if memory.swappiness is not None or memory.disable_oom_killer:
+        what = "memory swappiness" if memory.swappiness is not None else "disabling the OOM killer"
+        raise System(f"{what} cannot be enforced on this host: cgroup v2 has no such setting")
+    if swap:
+        yield UNIFIED, "memory.swap.max", _maximum(swap_alone(limit, swap))
+    if limit:
+        yield UNIFIED, "memory.max", _maximum(limit)
+    if memory.reservation:
+        yield UNIFIED, "memory.low", _maximum(memory.reservation)
+
+
+def swap_alone(memory: int, both: int) -> int:
+    """v2's limit of swap from v1's of memory plus swap; -1 is without limit. Raises InvalidParameter."""
+    if both == -1:
+        return -1
+    if memory == 0:
+        raise InvalidParameter("unable to set swap limit without memory limit")
+    if memory == -1:
+        raise InvalidParameter("unable to set swap limit with unlimited memory")
+    if both < memory:
+        raise InvalidParameter("memory+swap limit should be >= memory limit")
+    return both - memory
+
+
+def _cpu(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
+    if not any((cpu.shares, cpu.quota, cpu.period, cpu.realtime_runtime, cpu.realtime_period)):
+        return
+    if _version(hierarchy, "cpu", "CPU limits") == 1:
+        if cpu.shares:
+            yield "cpu", "cpu.shares", str(cpu.shares)
+        if cpu.realtime_period:
+            yield "cpu", "cpu.rt_period_us", str(cpu.realtime_period)
+        if cpu.realtime_runtime:
+            yield "cpu", "cpu.rt_runtime_us", str(cpu.realtime_runtime)
+        # The kernel checks the quota against the period that stands: the period first.
+        if cpu.period:
+            yield "cpu", "cpu.cfs_period_us", str(cpu.period)
+        if cpu.quota:
+            yield "cpu", "cpu.cfs_quota_us", str(cpu.quota)
+        return
+    if cpu.realtime_runtime or cpu.realtime_period:
+        raise System("real-time CPU limits cannot be enforced on this host: cgroup v2 has no such setting")
+    if cpu.shares:
+        yield UNIFIED, "cpu.weight", str(weight(cpu.shares))
+    if cpu.quota or cpu.period:
+        quota = str(cpu.quota) if cpu.quota and cpu.quota > 0 else "max"
+        yield UNIFIED, "cpu.max", f"{quota} {cpu.period or _DEFAULT_PERIOD}"
+
+
+def weight(shares: int) -> int:
+    """v2's cpu.weight (1 to 10000, normally 100) for v1's cpu.shares (2 to 262144, normally 1024), as runc has it since 1.3.2.
+
+    A curve through lowest, normal and highest; runc before had a straight line, on which 1024 shares became 39.
+    """
+    if shares <= 2:
+        return 1
+    if shares >= 262144:
+        return 10000
+    power = math.log2(shares)
+    return math.ceil(10 ** ((power * power + 125 * power) / 612 - 7 / 34))
+
+
+def _cpuset(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
+    for file, text in (("cpuset.cpus", cpu.cpus), ("cpuset.mems", cpu.mems)):
+        if text:
+            yield "cpuset" if _version(hierarchy, "cpuset", "CPU sets") == 1 else UNIFIED, file, text
+
+
+def _pids(hierarchy: Hierarchy, limit: int | None) -> Iterator[Write]:
+    if limit is not None and limit > 0:
+        yield "pids" if _version(hierarchy, "pids", "the limit of processes") == 1 else UNIFIED, "pids.max", str(limit)
+
+
+def _maximum(value: int) -> str:
+    return "max" if value == -1 else str(value)
