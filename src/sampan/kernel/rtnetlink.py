@@ -45,7 +45,6 @@ _IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_MASTER = 10
-_IFLA_PROTINFO = 12
 _IFLA_LINKINFO = 18
 _IFLA_NET_NS_PID = 19
 _IFLA_IFALIAS = 20
@@ -53,6 +52,9 @@ _IFLA_AF_SPEC = 26
 _IFLA_NET_NS_FD = 28
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
+_IFLA_INFO_SLAVE_KIND = 4
+_IFLA_INFO_SLAVE_DATA = 5
+_IFLA_BRPORT_MODE = 4
 _VETH_INFO_PEER = 1
 _IFLA_BRPORT_ISOLATED = 33
 _IFLA_INET6_ADDR_GEN_MODE = 8
@@ -134,9 +136,20 @@ def up_message(index: int, mac: bytes = b"", mtu: int = 0) -> Message:
     return RTM_NEWLINK, 0, body, f"link set {index} up mac={mac.hex(':')}"
 
 
-def up_by_name_message(name: str) -> Message:
-    """Bring up a link whose index is not known yet."""
-    return RTM_NEWLINK, 0, _link(flags=_UP) + text(_IFLA_IFNAME, name), f"link set {name} up"
+def port_up_message(name: str, hairpin: bool = False, isolated: bool = False) -> Message:
+    """Bring up a bridge's port by name.
+
+    `hairpin`: frames may leave by the port they came in by. `isolated`: the port reaches the bridge itself and
+    unisolated ports only (bridge(8)).
+    """
+    body = _link(flags=_UP) + text(_IFLA_IFNAME, name)
+    if hairpin or isolated:
+        body += nested(
+            _IFLA_LINKINFO,
+            text(_IFLA_INFO_SLAVE_KIND, "bridge"),
+            nested(_IFLA_INFO_SLAVE_DATA, u8(_IFLA_BRPORT_MODE, hairpin), u8(_IFLA_BRPORT_ISOLATED, isolated)),
+        )
+    return RTM_NEWLINK, 0, body, f"link set {name} up hairpin={hairpin:d} isolated={isolated:d}"
 
 
 def down_message(index: int) -> Message:
@@ -163,12 +176,6 @@ def no_link_local_message(name: str) -> Message:
     """Keep the kernel from giving the link `name` an IPv6 link-local address when it comes up."""
     spec = nested(_IFLA_AF_SPEC, nested(socket.AF_INET6, u8(_IFLA_INET6_ADDR_GEN_MODE, _IN6_ADDR_GEN_MODE_NONE)))
     return RTM_SETLINK, 0, _link() + text(_IFLA_IFNAME, name) + spec, f"link set {name} addrgenmode none"
-
-
-def isolated_message(index: int) -> Message:
-    """Make a bridge port isolated: it reaches the bridge and unisolated ports only (bridge(8), "isolated on")."""
-    body = _link(index, family=socket.AF_BRIDGE) + nested(_IFLA_PROTINFO, u8(_IFLA_BRPORT_ISOLATED, 1))
-    return RTM_SETLINK, 0, body, f"bridge port {index} isolated on"
 
 
 def delete_message(index: int = 0, name: str = "") -> Message:

@@ -76,10 +76,8 @@ def create_veth(plan: dict[str, Any], pid: int, route: Netlink | None = None) ->
     # The host's end is a port of the bridge: it needs no address of its own, and no duplicate address detection.
     if os.access("/proc/sys/net/ipv6", os.F_OK):
         messages.append(rtnetlink.no_link_local_message(name))
-    messages.append(rtnetlink.up_by_name_message(name))
+    messages.append(rtnetlink.port_up_message(name, plan["hairpin"], plan["isolated"]))
     route.request_all(messages)
-    if plan["isolated"]:
-        route.request_all([rtnetlink.isolated_message(socket.if_nametoindex(name))])
 
 
 def configure_inside(plan: dict[str, Any], proc: int) -> Inside:

@@ -113,6 +113,9 @@ class BridgeDriver:
             prefix=self.addresses.subnet.prefixlen,
             gateway=str(self.addresses.gateway),
             mtu=self._options.mtu,
+            # With br_netfilter the kernel translates in the bridge's path: what goes back to the same container then
+            # leaves by the port it came in by.
+            hairpin=read_sysctl("bridge/bridge-nf-call-iptables") == "1",
             isolated=not self._options.icc,
         )
 

@@ -18,5 +18,7 @@ class VethPlan:
     gateway: str
     mtu: int = 1500
     name: str = "eth0"
+    hairpin: bool = False
+    """Frames may go back where they came from: a container at its own published port, on a host with br_netfilter."""
     isolated: bool = False
     """The bridge passes nothing between this port and other isolated ones (`--icc=false`)."""

@@ -1,0 +1,213 @@
+"""A small world of throwaway network namespaces: a host, its neighbour on the same wire, and containers.
+
+Everything happens in the test's own process: a socket belongs to the namespace it was made in, so one process can talk from
+all of them.
+"""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from sampan.kernel import rtnetlink
+from sampan.kernel.namespaces import Clone, setns, unshare
+from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
+from sampan.network import attach
+from sampan.network.endpoint import Endpoint, Published
+from sampan.network.modes import parse_mode
+from sampan.network.networks import Networks
+from sampan.network.options import NetworkOptions
+from sampan.network.ports import parse_ports
+from sampan.spec.ids import ContainerId, InstanceId, new_id
+from sampan.spec.ports import PortBinding
+
+HOST = "10.99.0.1"
+NEIGHBOUR = "10.99.0.2"
+SECONDS = 2.0
+
+
+_sockets: list[socket.socket] = []
+
+
+class Namespace:
+    """A network namespace by descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        setns(self.descriptor, Clone.NEWNET)
+        try:
+            yield
+        finally:
+            setns(before, Clone.NEWNET)
+            os.close(before)
+
+    def socket(self, kind: int, address: str = "", port: int = 0) -> socket.socket:
+        with self.entered():
+            sock = socket.socket(socket.AF_INET, kind)
+        _sockets.append(sock)
+        sock.settimeout(SECONDS)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        return sock
+
+
+def new_namespace() -> Namespace:
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    unshare(Clone.NEWNET)
+    made = Namespace(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+    attach.lo_up()
+    setns(before, Clone.NEWNET)
+    os.close(before)
+    return made
+
+
+_running: list["Container"] = []
+
+
+class Container:
+    """A process that only waits, in a network namespace of its own, attached as the runtime does it."""
+
+    def __init__(self, networks: Networks, mode: str = "bridge") -> None:
+        self.networks = networks
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                unshare(Clone.NEWNET)
+                os.closerange(0, 1024)
+                signal.alarm(120)
+                signal.pause()
+            finally:
+                os._exit(0)
+        own = os.stat("/proc/self/ns/net").st_ino
+        while os.stat(f"/proc/{self.pid}/ns/net").st_ino == own:
+            os.sched_yield()
+        self.namespace = Namespace(os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        self.endpoint: Endpoint = networks.connect(ContainerId(new_id()), parse_mode(mode))
+        self.published = Published()
+        _running.append(self)
+        assert self.endpoint.veth is not None
+        plan = asdict(self.endpoint.veth)
+        attach.create_veth(plan, self.pid)
+        proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with self.namespace.entered():
+            inside = attach.configure_inside(plan, proc)
+        # The bridge begins to forward on a new port when a worker of the kernel has seen the carrier.
+        time.sleep(0.02)
+        inside.announce(plan["mac"])
+        inside.close()
+        os.close(proc)
+
+    @property
+    def address(self) -> str:
+        return self.endpoint.address
+
+    def publish(self, **ports: str) -> None:
+        """`tcp80="127.0.0.1:8080"`: container port 80/tcp."""
+        bindings = {}
+        for name, where in ports.items():
+            host, _, port = where.rpartition(":")
+            bindings[f"{name[3:]}/{name[:3]}"] = (PortBinding(host_ip=host, host_port=port),)
+        self.published = self.networks.publish(self.endpoint, "c", parse_ports(bindings))
+
+    def end(self) -> None:
+        """Kill it and give everything back; again is allowed."""
+        if self not in _running:
+            return
+        _running.remove(self)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.namespace.descriptor)
+        self.published.close()
+        self.networks.release(self.endpoint, self.published.forwards)
+
+
+class Lab:
+    """The test stands in the namespace `host`; `neighbour` is joined to it by a wire and routes the containers' subnet to it."""
+
+    def __init__(self) -> None:
+        self._origin = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self.neighbour = new_namespace()
+        unshare(Clone.NEWNET)
+        self.host = Namespace(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        attach.lo_up()
+        with Netlink(NETLINK_ROUTE) as route:
+            route.request_all(
+                [rtnetlink.veth_message("wire", 0, 1500, "wire", b"", descriptor=self.neighbour.descriptor)]
+            )
+        self._address("wire", HOST)
+        with self.neighbour.entered():
+            self._address("wire", NEIGHBOUR)
+            with Netlink(NETLINK_ROUTE) as route:
+                route.request_all([rtnetlink.default_route_message(socket.inet_aton(HOST))])
+        self.networks: Networks | None = None
+
+    def open(self, instance: str = "0123456789ab", **options: object) -> Networks:
+        self.networks = Networks(InstanceId(instance), NetworkOptions(**options))  # type: ignore[arg-type]
+        self.networks.open()
+        return self.networks
+
+    def close(self) -> None:
+        for container in list(_running):
+            container.end()
+        while _sockets:
+            _sockets.pop().close()
+        if self.networks is not None:
+            self.networks.close()
+        setns(self._origin, Clone.NEWNET)
+        for descriptor in (self._origin, self.host.descriptor, self.neighbour.descriptor):
+            os.close(descriptor)
+
+    def _address(self, name: str, address: str) -> None:
+        with Netlink(NETLINK_ROUTE) as route:
+            index = socket.if_nametoindex(name)
+            route.request_all(
+                [rtnetlink.address_message(index, socket.inet_aton(address), 24), rtnetlink.up_message(index)]
+            )
+
+
+def tcp_reaches(client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "") -> str | None:
+    """Whether a connection from `client` arrives at the listening `server`: the address it seems to come from, or None."""
+    sock = client.socket(socket.SOCK_STREAM, source)
+    server.settimeout(SECONDS)
+    try:
+        sock.settimeout(0.5)
+        sock.connect(target)
+        accepted, peer = server.accept()
+    except OSError:
+        return None
+    finally:
+        sock.close()
+    accepted.close()
+    return str(peer[0])
+
+
+def udp_reaches(client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "") -> str | None:
+    """The same for a datagram, which also has to be answered."""
+    sock = client.socket(socket.SOCK_DGRAM, source)
+    server.settimeout(0.5)
+    sock.settimeout(0.5)
+    try:
+        sock.connect(target)
+        sock.send(b"question")
+        data, peer = server.recvfrom(100)
+        assert data == b"question"
+        server.sendto(b"answer", peer)
+        assert sock.recv(100) == b"answer"
+    except OSError:
+        return None
+    finally:
+        sock.close()
+    return str(peer[0])
+
+
+def listening(namespace: Namespace, port: int, address: str = "") -> socket.socket:
+    sock = namespace.socket(socket.SOCK_STREAM, address, port)
+    sock.listen(16)
+    return sock
