@@ -111,13 +111,13 @@ def tail(path: str, count: int) -> list[Entry]:
     return kept
 
 
-def _open(name: str) -> BinaryIO:
+def _open(name: str) -> BinaryIO | gzip.GzipFile:
     if name.endswith(".gz"):
-        return gzip.open(name, "rb")  # type: ignore[return-value] - it reads like one
+        return gzip.open(name, "rb")
     return open(name, "rb")
 
 
-def _entries(file: BinaryIO) -> Iterator[Entry]:
+def _entries(file: BinaryIO | gzip.GzipFile) -> Iterator[Entry]:
     try:
         while line := file.readline(LONGEST_RECORD + 1):
             if (entry := parse(line)) is not None:
@@ -127,7 +127,7 @@ def _entries(file: BinaryIO) -> Iterator[Entry]:
         return
 
 
-def _last_of_stream(file: BinaryIO, count: int) -> list[bytes]:
+def _last_of_stream(file: BinaryIO | gzip.GzipFile, count: int) -> list[bytes]:
     lines: list[bytes] = []
     while line := file.readline(LONGEST_RECORD + 1):
         lines.append(line)
@@ -136,7 +136,7 @@ def _last_of_stream(file: BinaryIO, count: int) -> list[bytes]:
     return lines[-count:] if count else []
 
 
-def _last_lines(file: BinaryIO, count: int) -> list[bytes]:
+def _last_lines(file: BinaryIO | gzip.GzipFile, count: int) -> list[bytes]:
     """The last whole lines of a file, found from its end; a torn one at the very end does not count."""
     position = file.seek(0, os.SEEK_END)
     held = b""
@@ -163,9 +163,9 @@ class Follower:
         self._path = path
         self._file: BinaryIO | None = None
         self._partial = b""
-        self._open()
-        if from_end and self._file is not None:
-            self._file.seek(0, os.SEEK_END)
+        file = self._open()
+        if from_end and file is not None:
+            file.seek(0, os.SEEK_END)
 
     def position(self) -> int:
         """How far the current file has been read, for a reader that wants everything before."""

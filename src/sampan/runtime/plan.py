@@ -7,10 +7,11 @@ comments there say why.
 
 from collections.abc import Sequence
 
+from sampan.cgroups.plan import CgroupPlan
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
 from sampan.network.plan import VethPlan
-from sampan.runtime.request import AttachSpec, CgroupPlan, ExecRequest, StartRequest, Stdio
+from sampan.runtime.request import AttachSpec, ExecRequest, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount

@@ -10,11 +10,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sampan.cgroups.plan import CgroupPlan
 from sampan.network.plan import VethPlan
 from sampan.runtime import plan
 from sampan.runtime.messages import Kind, pair
 from sampan.runtime.monitored import Monitored
-from sampan.runtime.request import CgroupPlan, Exit, StartFailed, StartRequest
+from sampan.runtime.request import Exit, StartFailed, StartRequest
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, new_id
 

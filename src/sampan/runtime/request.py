@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sampan.cgroups.plan import CgroupPlan
 from sampan.network.plan import VethPlan
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, ExecId
@@ -45,16 +46,6 @@ class AttachSpec:
     stdout: bool = True
     stderr: bool = True
     detach_keys: bytes = b"\x10\x11"
-
-
-@dataclass(frozen=True, slots=True)
-class CgroupPlan:
-    """Made by `cgroups` (pure): `groups` maps controller to absolute directory, `writes` are (controller, file, text) in order."""
-
-    groups: dict[str, str]
-    writes: tuple[tuple[str, str, str], ...] = ()
-    device_program: bytes = b""
-    """cgroup v2 only: the BPF program of the device rules."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from sampan.cgroups import ending
+from sampan.cgroups.plan import CgroupPlan
 from sampan.runtime.client import RuntimeClient
 from sampan.runtime.pool import SlotPlan
 from sampan.runtime.request import (
     Adopted,
     AttachSpec,
-    CgroupPlan,
     ExecRequest,
     Exit,
     LogSpec,
