@@ -37,13 +37,16 @@ DIRECTORIES = (
 """Directories that are empty in the container."""
 
 FILES = (
-    "etc/machine-id", "var/lib/dbus/machine-id", "etc/.pwd.lock", "etc/security/opasswd", "etc/security/opasswd.old",
-    "etc/krb5.keytab", "etc/ipsec.secrets", "etc/crypttab", "etc/apt/auth.conf", "etc/sasldb2", "etc/netrc", "etc/msmtprc",
+    "etc/shadow", "etc/shadow-", "etc/gshadow", "etc/gshadow-", "etc/ssh/ssh_host_rsa_key",
+    "etc/ssh/ssh_host_ecdsa_key", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_dsa_key", "etc/machine-id",
+    "var/lib/dbus/machine-id", "etc/.pwd.lock", "etc/security/opasswd", "etc/security/opasswd.old", "etc/krb5.keytab",
+    "etc/ipsec.secrets", "etc/crypttab", "etc/apt/auth.conf", "etc/sasldb2", "etc/netrc", "etc/msmtprc",
     "etc/mysql/debian.cnf", "etc/exim4/passwd.client", "etc/ppp/chap-secrets", "etc/ppp/pap-secrets", "etc/rndc.key",
     "etc/bind/rndc.key", "etc/smbcredentials", "swapfile", "swap.img", "swap", "var/swap", "var/swapfile",
     "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/cache/debconf/passwords.dat",
 )  # fmt: skip
-"""Files that are not there in the container."""
+"""Files that are not there in the container. These names and those of DIRECTORIES are taken out even where they do not exist
+yet: what the machine makes while a container runs would show in it."""
 
 PATTERNS = (
     ("etc", "shadow*"), ("etc", "gshadow*"), ("etc", "subuid-"), ("etc", "subgid-"), ("etc/ssh", "ssh_host_*"),
@@ -92,8 +95,10 @@ def survey(root: str, private: Iterable[str] = (), mount_points: Iterable[str] =
         kind = _kind(root, path)
         if kind is not None:
             found[path] = kind
+        elif _is_free(root, path):
+            found[path] = False
     for path in FILES:
-        if _kind(root, path) is False:
+        if _kind(root, path) is False or _is_free(root, path):
             found[path] = False
     for directory, pattern in PATTERNS:
         for name in _names(root, directory, stamps):
@@ -115,6 +120,12 @@ def _kind(root: str, path: str) -> bool | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return None if stat.S_ISLNK(mode) else stat.S_ISDIR(mode)
+
+
+def _is_free(root: str, path: str) -> bool:
+    """Whether nothing has the name, and something could get it."""
+    place = os.path.join(root, path)
+    return not os.path.lexists(place) and os.path.isdir(os.path.dirname(place))
 
 
 def _inside(path: str, closed: set[str]) -> bool:

@@ -22,6 +22,7 @@ from sampan.spec.rootfs import HOST_HIDDEN, HOST_ROOT
 
 _SIZE = b"64m"
 _FRESH_SECONDS = 60.0
+_SETTLED_SECONDS = 1.0
 _UNFIT = {
     0x4D44: "a FAT file system",
     0x2011BAB0: "an exFAT file system",
@@ -77,8 +78,9 @@ class HostLayer:
     def _current(self) -> str:
         """The name of the version that fits the machine as it is, made where it is missing."""
         # A mode changed in place moves no stamp, so that an answer is not believed for ever.
-        stale = time.monotonic() - self._looked > _FRESH_SECONDS
-        if self._survey is None or stale or not self._survey.holds(self._root):
+        age = time.monotonic() - self._looked
+        believed = age < _SETTLED_SECONDS or (age < _FRESH_SECONDS and _holds(self._survey, self._root))
+        if self._survey is None or not believed:
             self._survey = survey(self._root, self._private, _mount_points() if self._root == "/" else ())
             self._looked = time.monotonic()
         listed = "\n".join(f"{entry.path}\0{entry.directory}" for entry in self._survey.hidden)
@@ -90,6 +92,10 @@ class HostLayer:
                 raise System(f"cannot prepare the image host: {error}") from error
             self._made.add(name)
         return name
+
+
+def _holds(known: Survey | None, root: str) -> bool:
+    return known is not None and known.holds(root)
 
 
 def why_unfit(root: str = "/") -> str | None:

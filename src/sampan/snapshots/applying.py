@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 from sampan.errors import System
 from sampan.files.compression import decompressed
+from sampan.files.measure import measure
 from sampan.files.root import SafeRoot
 from sampan.files.tar_reader import BadArchive
 from sampan.snapshots.jail import Unpacked, unpack
-from sampan.snapshots.measure import measure
 from sampan.snapshots.protocol import Layer, LayerNotFound, chain_id
 from sampan.snapshots.shelf import Shelf
 from sampan.spec.ids import ChainId, DiffId
@@ -47,7 +47,7 @@ def apply_layer(
                 _verify(unpacked.diff_id, expected)
             if marks == "overlay" and unpacked.implied and parent is not None:
                 _complete(target, unpacked.implied, list(shelf.stack(parent)))
-            size = measure(target).size if unpacked.recount and marks == "overlay" else unpacked.size
+            size = measure(target)[0] if unpacked.recount and marks == "overlay" else unpacked.size
         finally:
             os.close(target)
         return shelf.publish(made, _named(parent, unpacked, size))

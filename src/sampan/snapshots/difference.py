@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from sampan.files import tar_reader as tar
 from sampan.files.tar_writer import END, header, padding
+from sampan.files.walk import walk
 from sampan.snapshots.extract import OPAQUE, WHITEOUT
 from sampan.snapshots.marks import OPAQUE_XATTR, is_whiteout
-from sampan.snapshots.measure import walk
 
 _CHUNK = 1 << 20
 _CAPABILITY = b"security.capability"

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sampan.files.atomic import make_directory
+from sampan.files.measure import measure
+from sampan.kernel.mount import MountAttr, fsconfig_create, fsconfig_string, fsmount, fsopen
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.difference import overlay_difference
-from sampan.snapshots.measure import measure
 from sampan.snapshots.protocol import Layer, LayerNotFound, Usage
 from sampan.snapshots.shelf import Shelf
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import OverlayRoot, RootMount
+
+_STRING_LIMIT = 256
+"""Bytes that one parameter of fsconfig(2) may have, its NUL included."""
 
 
 class OverlaySnapshotter:
@@ -56,11 +60,37 @@ class OverlaySnapshotter:
         lowers = tuple(self._shelf.stack(parent, short=True))
         return OverlayRoot(lowers, str(directory / "upper"), str(directory / "work"))
 
+    def view(self, chain: ChainId) -> int:
+        """See the protocol."""
+        if self._shelf.stands_on_borrowed(chain):
+            raise LayerNotFound(f"layer {chain} stands on what is no layer of this store")
+        lowers = [lower.encode() for lower in self._shelf.stack(chain, short=True)]
+        if len(lowers) == 1:
+            return os.open(lowers[0], os.O_RDONLY | os.O_DIRECTORY)
+        context = fsopen(b"overlay")
+        try:
+            joined = b":".join(lowers)
+            if len(joined) < _STRING_LIMIT:
+                fsconfig_string(context, b"lowerdir", joined)
+            else:
+                # One at a time, since Linux 6.5: a parameter holds 255 bytes.
+                for lower in lowers:
+                    fsconfig_string(context, b"lowerdir+", lower)
+            fsconfig_create(context)
+            mount = fsmount(context, MountAttr.RDONLY | MountAttr.NODEV | MountAttr.NOSUID | MountAttr.NOEXEC)
+        finally:
+            os.close(context)
+        try:
+            # The mount's own descriptor is O_PATH; this one can be read, and keeps the mount.
+            return os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mount)
+        finally:
+            os.close(mount)
+
     def usage(self, key: str) -> Usage:
         """See the protocol."""
         descriptor = self._open_upper(key)
         try:
-            return measure(descriptor)
+            return Usage(*measure(descriptor))
         finally:
             os.close(descriptor)
 

@@ -114,6 +114,13 @@ class Snapshotter(Protocol):
         """The same RootMount again. Raises LayerNotFound."""
         ...
 
+    def view(self, chain: ChainId) -> int:
+        """A descriptor of the root of a stack as a container would first see it, read-only, shown in no mount namespace.
+
+        The caller closes it. Raises LayerNotFound (for a borrowed layer, too), OSError where it cannot be mounted.
+        """
+        ...
+
     def keys(self) -> tuple[str, ...]:
         """All writable layers."""
         ...

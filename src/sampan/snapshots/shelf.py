@@ -118,6 +118,12 @@ class Shelf:
         """Whether the layer is there, or borrowed."""
         return chain in self._layers or chain in self._borrowed
 
+    def stands_on_borrowed(self, chain: ChainId | None) -> bool:
+        """Whether a borrowed layer is at the bottom of the stack. Raises LayerNotFound."""
+        while chain is not None and chain not in self._borrowed:
+            chain = self.layer(chain).parent
+        return chain is not None
+
     def directory(self, chain: ChainId) -> Path:
         """Where a layer's files are. Not checked to exist."""
         return self._layers_at / _hex(chain) / "diff"

@@ -1,0 +1,138 @@
+"""The vfs driver: every layer is the whole root, every container a copy of it. Slow and large, and works on any file system.
+
+A layer shares the files it does not replace with its parent by hard links; a container's root shares nothing.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from sampan.errors import InvalidParameter
+from sampan.files.atomic import make_directory
+from sampan.files.copying import copy_tree
+from sampan.snapshots.applying import apply_layer
+from sampan.snapshots.comparison import tree_difference, tree_usage
+from sampan.snapshots.protocol import Layer, LayerNotFound, Usage
+from sampan.snapshots.shelf import Shelf
+from sampan.spec.ids import ChainId, DiffId
+from sampan.spec.rootfs import PlainRoot, RootMount
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+
+
+class VfsSnapshotter:
+    """See `protocol.Snapshotter`."""
+
+    name = "vfs"
+
+    def __init__(self, data_root: Path) -> None:
+        """Open or make the layers below `data_root`."""
+        self._shelf = Shelf(data_root, "vfs")
+        self.layer = self._shelf.layer
+        self.layers = self._shelf.layers
+        self.remove_layer = self._shelf.remove_layer
+        self.keys = self._shelf.keys
+        self.remove = self._shelf.remove_writable
+        self.sync = self._shelf.sync
+
+    def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
+        """See the protocol."""
+
+        def begin(diff: Path) -> None:
+            diff.mkdir(mode=0o755)
+            if parent is not None:
+                _copy(self._shelf.directory(parent), diff, share=True)
+
+        return apply_layer(self._shelf, parent, stream, expected, "applied", begin)
+
+    def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
+        """See the protocol. One directory: it holds all that is below, too."""
+        self._shelf.layer(chain)
+        return (str(self._shelf.directory(chain)),)
+
+    def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
+        """See the protocol. A container would need a copy of all of it: `prepare` refuses."""
+
+        def refuse() -> tuple[str, ...]:
+            raise InvalidParameter(
+                "the image host is not available with the storage driver vfs: it would have to be copied"
+            )
+
+        del directories
+        self._shelf.borrow(chain, refuse)
+
+    def prepare(self, key: str, parent: ChainId | None) -> RootMount:
+        """See the protocol."""
+        if parent is not None:
+            next(self._shelf.stack(parent), None)
+        directory = make_directory(self._shelf.writable_directory(key), 0o710)
+        root = directory / "root"
+        if not root.exists():
+            # Copied beside and renamed: a root that has its name is whole.
+            made = directory / f"new-{os.urandom(6).hex()}"
+            made.mkdir(mode=0o755)
+            made.chmod(0o755)
+            if parent is not None:
+                _copy(self._shelf.directory(parent), made, share=False)
+                made.chmod(0o755)
+            made.rename(root)
+        self._shelf.record_writable(key, parent)
+        return self.mount_of(key)
+
+    def mount_of(self, key: str) -> RootMount:
+        """See the protocol."""
+        self._shelf.writable(key)
+        return PlainRoot(str(self._shelf.writable_directory(key) / "root"))
+
+    def view(self, chain: ChainId) -> int:
+        """See the protocol."""
+        self._shelf.layer(chain)
+        return os.open(self._shelf.directory(chain), _DIRECTORY)
+
+    def usage(self, key: str) -> Usage:
+        """See the protocol. What is as in the layer below does not count."""
+        lower, upper = self._pair(key)
+        try:
+            return tree_usage(lower, upper)
+        finally:
+            os.close(upper)
+            if lower >= 0:
+                os.close(lower)
+
+    def diff(self, key: str) -> Iterator[bytes]:
+        """See the protocol. Found by comparing the copy with the layer below."""
+        lower, upper = self._pair(key)
+        try:
+            yield from tree_difference(lower, upper)
+        finally:
+            os.close(upper)
+            if lower >= 0:
+                os.close(lower)
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._shelf.trash.close()
+
+    def _pair(self, key: str) -> tuple[int, int]:
+        """The layer below (-1 for none) and the writable root."""
+        writable = self._shelf.writable(key)
+        try:
+            upper = os.open(self._shelf.writable_directory(key) / "root", _DIRECTORY)
+        except FileNotFoundError as error:
+            raise LayerNotFound(f"writable layer {key} does not exist") from error
+        if writable.parent is None:
+            return -1, upper
+        return os.open(self._shelf.directory(ChainId(writable.parent)), _DIRECTORY), upper
+
+
+def _copy(source: Path, target: Path, share: bool) -> None:
+    reading = os.open(source, _DIRECTORY)
+    try:
+        writing = os.open(target, _DIRECTORY)
+        try:
+            copy_tree(reading, writing, share)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)

@@ -1,0 +1,194 @@
+"""The driver `local`: `volumes/NAME/_data` below the data root, and the record of each volume in the state.
+
+    volumes  name → VolumeRecord
+
+The record is the truth: a directory without one is what a crash left, and goes at the next start; a record without a
+directory gets one again.
+"""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere
+from sampan.files.atomic import make_directory, sync_directory
+from sampan.files.measure import measure
+from sampan.files.remove import remove_tree
+from sampan.files.root import SafeRoot
+from sampan.spec.ids import ContainerId
+from sampan.state.store import Delete, Put, Store
+from sampan.volumes.population import discard_copies, populate
+
+TABLE = "volumes"
+DRIVER = "local"
+ANONYMOUS = "com.docker.volume.anonymous"
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", re.ASCII)
+_NAME_LIMIT = 255
+_ALLOWED = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
+_MOUNT_OPTIONS = ("type", "device", "o", "size")
+
+Users = Callable[[str], Sequence[ContainerId]]
+"""Tells which containers refer to the volume of that name; supplied by whoever knows containers."""
+
+
+class VolumeRecord(msgspec.Struct, frozen=True):
+    """What is kept of a volume. `created` in nanoseconds since the epoch."""
+
+    created: int
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume. `mountpoint` is its directory on the host; `anonymous` where it was made without a name."""
+
+    name: str
+    mountpoint: str
+    created_ns: int
+    labels: Mapping[str, str]
+    anonymous: bool
+    driver: str = DRIVER
+    scope: str = "local"
+
+
+class NoSuchVolume(NotFound):
+    """In Docker's words."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"get {name}: no such volume")
+
+
+class VolumeInUse(Conflict):
+    """In Docker's words."""
+
+    def __init__(self, name: str, users: Sequence[str]) -> None:
+        super().__init__(f"remove {name}: volume is in use - [{', '.join(users)}]")
+
+
+class Volumes:
+    """The volumes of one data root. Any thread may call; changes are durable when a method returns."""
+
+    def __init__(self, store: Store, directory: Path) -> None:
+        """Open or make `directory` (its parent exists). Directories without a record are removed."""
+        self._store = store
+        self._directory = make_directory(directory, 0o701)
+        self._table = store.table(TABLE)
+        self._lock = threading.RLock()
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in os.listdir(directory):
+                if name not in self._table:
+                    remove_tree(handle, os.fsencode(name))
+        finally:
+            os.close(handle)
+        for name in self._table:
+            self._make_directory(name)
+            with SafeRoot(str(self._directory / name)) as volume:
+                discard_copies(volume.fd)
+
+    def create(
+        self,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        driver: str = DRIVER,
+        options: Mapping[str, str] | None = None,
+    ) -> Volume:
+        """The volume of that name, made where it is missing; "" makes an anonymous one.
+
+        Raises InvalidParameter for the name or an unknown option, NotFound for another driver, NotImplementedHere for mount
+        options.
+        """
+        anonymous = not name
+        name = name or os.urandom(32).hex()
+        if driver not in ("", DRIVER):
+            raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
+        _check_name(name)
+        _check_options(name, options or {})
+        with self._lock:
+            if name not in self._table:
+                self._make_directory(name)
+                sync_directory(self._directory)
+                kept = {**(labels or {}), **({ANONYMOUS: ""} if anonymous else {})}
+                record = VolumeRecord(time.time_ns(), kept)
+                self._store.commit([Put(TABLE, name, msgspec.json.encode(record))]).result()
+        return self.get(name)
+
+    def get(self, name: str) -> Volume:
+        """The volume. Raises NoSuchVolume."""
+        data = self._table.get(name)
+        if data is None:
+            raise NoSuchVolume(name)
+        record = msgspec.json.decode(data, type=VolumeRecord)
+        mountpoint = str(self._directory / name / "_data")
+        return Volume(name, mountpoint, record.created, record.labels, ANONYMOUS in record.labels)
+
+    def list(self) -> tuple[Volume, ...]:
+        """All volumes, by name."""
+        return tuple(self.get(name) for name in sorted(self._table))
+
+    def remove(self, name: str, users: Users) -> None:
+        """Remove a volume and what is in it. Raises NoSuchVolume, VolumeInUse; OSError where the files cannot be deleted."""
+        with self._lock:
+            self.get(name)
+            if using := users(name):
+                raise VolumeInUse(name, using)
+            # The record first: a crash after it leaves a directory that the next start removes.
+            self._store.commit([Delete(TABLE, name)]).result()
+            handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                remove_tree(handle, os.fsencode(name))
+            finally:
+                os.close(handle)
+
+    def populate(self, name: str, image_root: int, path: str, in_use: bool = False) -> bool:
+        """Copy what the image has at `path` into the volume, if the volume is empty; whether that was done.
+
+        `image_root` is a descriptor of the image's root (`Snapshotter.view`). `in_use`: a container has the volume mounted.
+        Raises NoSuchVolume, OSError.
+        """
+        self.get(name)
+        with self._lock:
+            with SafeRoot(str(self._directory / name)) as volume:
+                return populate(volume.fd, image_root, path, in_use)
+
+    def size(self, name: str) -> int:
+        """Bytes of the files in the volume, by walking it. Raises NoSuchVolume."""
+        self.get(name)
+        with SafeRoot(str(self._directory / name)) as volume:
+            data = volume.open("_data", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                return measure(data)[0]
+            finally:
+                os.close(data)
+
+    def _make_directory(self, name: str) -> None:
+        make_directory(self._directory / name, 0o701)
+        data = self._directory / name / "_data"
+        if not data.exists():
+            make_directory(data, 0o755)
+
+
+def _check_name(name: str) -> None:
+    if len(name) == 1:
+        raise InvalidParameter(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )
+    if not _NAME.fullmatch(name) or len(name) > _NAME_LIMIT:
+        raise InvalidParameter(
+            f'create {name}: "{name}" includes invalid characters for a local volume name, only "{_ALLOWED}" are allowed. '
+            "If you intended to pass a host directory, use absolute path"
+        )
+
+
+def _check_options(name: str, options: Mapping[str, str]) -> None:
+    for option in options:
+        if option not in _MOUNT_OPTIONS:
+            raise InvalidParameter(f'create {name}: invalid option: "{option}"')
+    if options:
+        raise NotImplementedHere(f"create {name}: the options of local volumes ({', '.join(_MOUNT_OPTIONS)})")
