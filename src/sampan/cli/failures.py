@@ -36,10 +36,8 @@ class UsageError(Exception):
 
     def __str__(self) -> str:
         typed = f"{PROGRAM} {self.path}".rstrip()
-        return (
-            f"{self.message}\n\nUsage:  {typed} {self.usage}".rstrip()
-            + f"\n\n{self.see} '{typed} --help' for more information"
-        )
+        synopsis = f"\n\nUsage:  {typed} {self.usage}".rstrip() if self.path or self.usage else ""
+        return f"{self.message}{synopsis}\n\n{self.see} '{typed} --help' for more information"
 
 
 def with_help(message: str, path: str) -> str:

@@ -32,7 +32,7 @@ def quoted(text: str, safe: str = "") -> str:
 def with_query(path: str, query: Query | None) -> str:
     """`path` with the parameters that have a value; None leaves one out."""
     pairs = [f"{quoted(key)}={quoted(value)}" for key, value in (query or {}).items() if value is not None]
-    return f"{path}?{'&'.join(pairs)}" if pairs else path
+    return path + ("&" if "?" in path else "?") + "&".join(pairs) if pairs else path
 
 
 class Engine:

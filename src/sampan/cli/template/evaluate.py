@@ -32,7 +32,7 @@ class Template:
 
     def __init__(self, source: str) -> None:
         try:
-            self._tree: Tree = parse(source)
+            self._tree: Tree = parse(source, FUNCTIONS)
         except TemplateError as error:
             raise TemplateError(f"template: {error}") from None
 

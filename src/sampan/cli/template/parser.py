@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from sampan.cli.template.lexer import TemplateError, Token, pieces
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
+
 Number = int | float
+_WORDS = frozenset(("true", "false", "nil", "and", "or", "if", "with"))  # if and with stand behind else
+_FIRST_WORDS = frozenset(("if", "else", "end", "range", "with", "define", "template", "block", "break", "continue"))
 
 
 class Pipeline:
@@ -57,9 +63,15 @@ class Tree:
         self.defined: dict[str, list[Node]] = {}
 
 
-def parse(source: str) -> Tree:
-    """The tree of `source`; TemplateError for what Go would refuse."""
-    reader = _Reader(pieces(source))
+def parse(source: str, functions: Container[str]) -> Tree:
+    """The tree of `source`; TemplateError for what Go would refuse, a function that is not in `functions` included."""
+    parts = pieces(source)
+    for part in parts:
+        for position, word in enumerate(part if isinstance(part, list) else ()):
+            keyword = word.text in _WORDS or (position == 0 and word.text in _FIRST_WORDS)
+            if word.kind == "name" and not keyword and word.text not in functions:
+                raise TemplateError(f':1: function "{word.text}" not defined')
+    reader = _Reader(parts)
     tree = reader.tree
     tree.body, ending = reader.body()
     if ending:

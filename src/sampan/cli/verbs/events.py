@@ -24,8 +24,8 @@ def _events(session: Session, parsed: Parsed) -> int:
 
     line = _drawing(parsed.text("format"))
     query = {
-        "since": moment(parsed.text("since"), "since"),
-        "until": moment(parsed.text("until"), "until"),
+        "since": moment(parsed.text("since")),
+        "until": moment(parsed.text("until")),
         "filters": encode_filters(parsed.many("filter")),
     }
     answer = session.engine.stream("GET", "/events", query)

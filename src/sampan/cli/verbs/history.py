@@ -39,12 +39,18 @@ def _row(item: Document, short: bool, human: bool) -> Row:
     fields = {
         "ID": lambda: truncated(identifier) if short else identifier,
         "CreatedAt": lambda: iso_time(moment),
-        "CreatedSince": lambda: ago(moment) if human else iso_time(moment),
+        "CreatedSince": lambda: _since(moment, human),
         "CreatedBy": lambda: ellipsis(by, 45) if short else by,
         "Size": lambda: decimal_size(size, 3) if human else str(size),
         "Comment": lambda: text_of(item, "Comment"),
     }
     return Row("*history.historyContext", fields)
+
+
+def _since(moment: int, human: bool) -> str:
+    if moment <= 0:
+        return "N/A"  # an image that is made the same each time says it is from 1970
+    return ago(moment) if human else iso_time(moment)
 
 
 HISTORY = Command(

@@ -82,7 +82,8 @@ def _print(session: Session, form: str, found: list[str]) -> None:
     try:
         lines = [template.render(documents.parse(text)) for text in found]
     except TemplateError as error:
-        raise Exit(1, f"\ntemplate parsing error: {error}") from error
+        session.say("")
+        raise Exit(1, f"template parsing error: {error}") from error
     session.say("\n".join(lines) if lines else "")
 
 

@@ -11,7 +11,7 @@ from sampan.cli.values import duration
 _SHAPES = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
 
 
-def moment(text: str, option: str) -> str | None:
+def moment(text: str, option: str = "") -> str | None:
     """Seconds since 1970 with nine decimals, as the API takes them; None for "". Exit 1 for what is no moment."""
     if not text:
         return None
@@ -22,7 +22,8 @@ def moment(text: str, option: str) -> str | None:
     try:
         return _absolute(text)
     except ValueError:
-        raise Exit(1, f'invalid value for "{option}": failed to parse value as time or duration: "{text}"') from None
+        prefix = f'invalid value for "{option}": ' if option else ""
+        raise Exit(1, f'{prefix}failed to parse value as time or duration: "{text}"') from None
 
 
 def _absolute(text: str) -> str:
