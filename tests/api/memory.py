@@ -119,8 +119,14 @@ class Containers:
         self.calls.append(("list", options))
         return [
             c.ContainerSummary(
-                id=box.id, names=("/" + box.name,), image="busybox", image_id=IMAGE, created=1, state=box.status,
-                status="Up 1 second", command="sh",
+                id=box.id,
+                names=("/" + box.name,),
+                image="busybox",
+                image_id=IMAGE,
+                created=1,
+                state=box.status,
+                status="Up 1 second",
+                command="sh",
             )
             for box in self.boxes.values()
             if options.all or box.status == "running"
@@ -214,8 +220,8 @@ class Log:
         try:
             for batch in self.batches:
                 yield batch
-            while self.follow:
-                await asyncio.sleep(3600)
+            if self.follow:
+                await asyncio.Event().wait()
         finally:
             self.closed.set()
 
@@ -277,7 +283,9 @@ class Images:
                 raise InvalidParameter("archive is broken")
         yield i.Progress(stream="Loaded image: busybox:latest\n")
 
-    async def import_archive(self, archive: AsyncIterator[bytes], options: r.ImportOptions) -> AsyncIterator[i.Progress]:
+    async def import_archive(
+        self, archive: AsyncIterator[bytes], options: r.ImportOptions
+    ) -> AsyncIterator[i.Progress]:
         async for chunk in archive:
             self.received += len(chunk)
         if not self.received:
@@ -369,8 +377,14 @@ class Events:
 
     def tell(self, action: str, box: Box) -> None:
         message = Message(
-            status=action, id=box.id, from_="busybox", type="container", action=action,
-            actor=Actor(id=box.id, attributes={"name": box.name}), time=1, time_nano=1_000_000_001,
+            status=action,
+            id=box.id,
+            from_="busybox",
+            type="container",
+            action=action,
+            actor=Actor(id=box.id, attributes={"name": box.name}),
+            time=1,
+            time_nano=1_000_000_001,
         )
         self.past.append(message)
         for listener in self.listeners:
@@ -407,9 +421,7 @@ class Memory:
     events: Events
 
     def backend(self) -> b.Backend:
-        return b.Backend(
-            self.containers, self.execs, self.images, self.volumes, self.networks, System(), self.events
-        )
+        return b.Backend(self.containers, self.execs, self.images, self.volumes, self.networks, System(), self.events)
 
 
 def memory() -> Memory:

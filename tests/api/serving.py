@@ -45,7 +45,7 @@ def serving(directory: Path, tls: ssl.SSLContext | None = None) -> Iterator[Serv
     """Serves on a unix socket in `directory` and on a loopback port, the latter with `tls` where given."""
     unix = listener(directory / "api.sock")
     tcp = socket.create_server(("127.0.0.1", 0))
-    ready: "list[Served]" = []
+    ready: list[Served] = []
     begun, end = threading.Event(), asyncio.Event()
 
     async def main() -> None:
