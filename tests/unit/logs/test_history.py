@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sampan.logs.jsonfile_writer import JsonFileWriter
-from sampan.logs.reader import Follower, fixed_time, parse, parse_time, read, tail
+from sampan.logs.history import Follower, fixed_time, parse, parse_time, read, tail
 
 
 def written(path: Path, count: int, max_size: int = -1, max_files: int = 1) -> JsonFileWriter:
