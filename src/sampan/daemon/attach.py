@@ -4,7 +4,7 @@ from sampan.daemon import detach_keys
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.hijack import refuse
-from sampan.daemon.logs import Logs, replay
+from sampan.daemon.logs import replay
 from sampan.daemon.states import Status
 from sampan.errors import Conflict, SampanError
 from sampan.runtime.request import AttachSpec
@@ -60,7 +60,7 @@ class AttachableContainer:
 
     async def _replay(self, connection: Hijacked) -> None:
         try:
-            await replay(Logs(self._engine, self._container), connection, self._options, tty=self.tty)
+            await replay(self._engine, self._container, connection, self._options, tty=self.tty)
         except (OSError, SampanError):
             # The client has gone, or there is no log to read: what follows of the stream will tell.
             return

@@ -140,6 +140,7 @@ async def _make(
             driver=engine.layers.driver,
         )
         await engine.layers.prepare(container_id, definition.image_id)
+        await _populate(engine, definition)
         crash_point("create-after-layer")
         engine.directory(container_id).mkdir(_DEPTH)
         await engine.commit(
@@ -155,6 +156,21 @@ async def _make(
         raise
     crash_point("create-after-commit")
     return definition
+
+
+async def _populate(engine: Engine, definition: Definition) -> None:
+    """A new volume begins with what the image has at its place, as in Docker."""
+    wanted = [point for point in definition.mounts if point.type == "volume" and not point.nocopy]
+    if not wanted:
+        return
+    root = engine.layers.view(definition.image_id)
+    if root < 0:
+        return
+    try:
+        for point in wanted:
+            await engine.volumes.populate(point.name, root, point.destination)
+    finally:
+        os.close(root)
 
 
 async def _undo(engine: Engine, container_id: ContainerId, volumes: list[str]) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from sampan.cgroups.means import Means
+from sampan.cgroups.plan import CgroupPlan
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
 from sampan.daemon.definition import STATES, encode
@@ -18,9 +20,8 @@ from sampan.daemon.names import Registry
 from sampan.daemon.needs import Layers, VolumeStore, Wiring
 from sampan.daemon.oci import Surroundings
 from sampan.daemon.shm import SharedMemory
-from sampan.daemon.verify_resources import Means
 from sampan.runtime.port import Runtime
-from sampan.runtime.request import CgroupPlan, Exit
+from sampan.runtime.request import Exit
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, InstanceId
 from sampan.state.store import Change, Put, Store
@@ -31,7 +32,7 @@ _log = logging.getLogger("sampan.daemon")
 class CgroupPlanner(Protocol):
     """Where a container's control groups are, and what is written into them."""
 
-    def plan(self, container: ContainerId, path: str, resources: oci.Resources) -> CgroupPlan:
+    def plan(self, container: ContainerId, parent: str, resources: oci.Resources) -> CgroupPlan:
         """The plan for one start."""
         ...
 

@@ -96,7 +96,9 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
                 process=_sized(exec_, request),
                 stdio=Stdio(tty=asked.tty, open_stdin=asked.attach_stdin, stdin_once=True),
                 seccomp=_seccomp(engine, container),
-                cgroup=engine.cgroups.plan(container.id, oci.cgroups_path(definition, engine.around), oci.NO_RESOURCES),
+                cgroup=engine.cgroups.plan(
+                    container.id, oci.cgroup_parent(definition.host, engine.around), oci.NO_RESOURCES
+                ),
                 attach=attach,
             )
         )

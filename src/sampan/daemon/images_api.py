@@ -97,10 +97,9 @@ class ImagesApi:
             )
         yield i.Progress(status=image)
 
-    async def import_url(self, url: str, options: r.ImportOptions) -> AsyncIterator[i.Progress]:
+    def import_url(self, url: str, options: r.ImportOptions) -> AsyncIterator[i.Progress]:
         """The same, from an address."""
         raise NotImplementedHere(f"import from an address ({url}, for {options.repository}) is not implemented yet")
-        yield i.Progress()
 
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """Give an image one more name."""

@@ -7,7 +7,7 @@ import msgspec
 from sampan.daemon.needs import FoundImage
 from sampan.daemon.workers import Workers
 from sampan.images.images import Images
-from sampan.snapshots.protocol import Snapshotter
+from sampan.snapshots.protocol import LayerNotFound, Snapshotter
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.spec.images import ImageConfig
 from sampan.spec.rootfs import RootMount
@@ -50,6 +50,17 @@ class ImageLayers:
         """See `needs.Layers`. A few mkdir: not worth another thread."""
         chain = self._images.chain(image) if image is not None else None
         self._snapshots.prepare(container, chain)
+
+    def view(self, image: ImageId | None) -> int:
+        """See `needs.Layers`."""
+        chain = self._images.chain(image) if image is not None else None
+        if chain is None:
+            return -1
+        try:
+            return self._snapshots.view(chain)
+        except LayerNotFound:
+            # The machine's own root: its directories are not copied into volumes.
+            return -1
 
     def mount_of(self, container: ContainerId) -> RootMount:
         """See `needs.Layers`."""

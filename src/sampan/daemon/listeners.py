@@ -24,15 +24,23 @@ class Listener:
     tls: ssl.SSLContext | None = None
 
 
-def open_listeners(config: DaemonConfig, from_systemd: list[socket.socket]) -> list[Listener]:
-    """A socket for each host of the configuration. Raises System, and then all of them are closed again."""
+def open_listeners(
+    config: DaemonConfig, from_systemd: list[socket.socket], kept: list[socket.socket] | None = None
+) -> list[Listener]:
+    """A socket for each host of the configuration. Raises System, and then all of them are closed again.
+
+    `kept` are unix sockets that outlived an earlier daemon: one that still stands at its path is used again, so that
+    whoever has it bind-mounted keeps a working API; the others are closed.
+    """
+    known = _by_path(kept or [])
     context = _context(config.tls) if config.tls else None
     opened: list[Listener] = []
     try:
         for host in config.hosts:
             scheme, _, rest = host.partition("://")
             if scheme == "unix":
-                opened.append(Listener(_unix(Path(rest), config), host))
+                sock = known.pop(rest) if rest in known else _unix(Path(rest), config)
+                opened.append(Listener(sock, host))
             elif scheme == "tcp":
                 opened += [Listener(sock, host, context) for sock in _tcp(rest)]
             else:
@@ -43,9 +51,23 @@ def open_listeners(config: DaemonConfig, from_systemd: list[socket.socket]) -> l
         for listener in opened:
             listener.sock.close()
         raise
+    for sock in known.values():
+        sock.close()
     for listener in opened:
         listener.sock.setblocking(False)
     return opened
+
+
+def _by_path(kept: list[socket.socket]) -> dict[str, socket.socket]:
+    """Kept sockets by the path at which they still stand."""
+    found: dict[str, socket.socket] = {}
+    for sock in kept:
+        path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
+        if isinstance(path, str) and path and Path(path).is_socket() and path not in found:
+            found[path] = sock
+        else:
+            sock.close()
+    return found
 
 
 def _for(sock: socket.socket, context: ssl.SSLContext | None) -> ssl.SSLContext | None:

@@ -45,6 +45,10 @@ class Layers(Protocol):
         """Make the writable layer of a container."""
         ...
 
+    def view(self, image: ImageId | None) -> int:
+        """A descriptor of the image's root, read-only; -1 where the image cannot be looked into. The caller closes it."""
+        ...
+
     def mount_of(self, container: ContainerId) -> RootMount:
         """How that container's root is mounted. Raises NotFound."""
         ...
@@ -86,6 +90,10 @@ class VolumeStore(Protocol):
 
     def get(self, name: str) -> FoundVolume:
         """The volume. Raises NotFound."""
+        ...
+
+    async def populate(self, name: str, image_root: int, path: str) -> None:
+        """Copy what the image has at `path` into the volume, if it is empty. `image_root` is from `Layers.view`."""
         ...
 
     async def remove_anonymous(self, name: str) -> None:

@@ -72,7 +72,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
         linux=oci.Linux(
             namespaces=namespaces,
             devices=devices,
-            cgroups_path=cgroups_path(definition, around),
+            cgroups_path=f"{cgroup_parent(host, around)}/{definition.id}".lstrip("/"),
             resources=_resources(host, rules),
             sysctl=profile_sysctl.requested(
                 host.sysctls or {}, own_network="network" in own, own_ipc="ipc" in own, own_uts="uts" in own
@@ -91,9 +91,9 @@ NO_RESOURCES = oci.Resources()
 """For an exec: it enters groups that stand."""
 
 
-def cgroups_path(definition: Definition, around: Surroundings) -> str:
-    """Where below the engine's own group the container's is: the parent that was asked for, and its id."""
-    return f"{definition.host.cgroup_parent or around.cgroup_parent}/{definition.id}".lstrip("/")
+def cgroup_parent(host: HostConfig, around: Surroundings) -> str:
+    """The group below which the engine's own is to stand; empty for the top."""
+    return host.cgroup_parent or around.cgroup_parent
 
 
 def wants_init(host: HostConfig, *, default: bool) -> bool:

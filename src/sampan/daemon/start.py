@@ -149,7 +149,7 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
         root=engine.layers.mount_of(container.id),
         stdio=Stdio(config.tty, config.open_stdin, config.stdin_once),
         log=LogSpec(path, log.max_size, log.max_files),
-        cgroup=engine.cgroups.plan(container.id, configuration.linux.cgroups_path, configuration.linux.resources),
+        cgroup=engine.cgroups.plan(container.id, oci.cgroup_parent(host, engine.around), configuration.linux.resources),
         veth=ends.veth,
         held=ends.held,
         attach=attach,

@@ -3,34 +3,14 @@
 Pure: what the host can do comes in as `Means`.
 """
 
-from dataclasses import dataclass
-
 import msgspec
 
+from sampan.cgroups.means import Means
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.spec.host_config import HostConfig
 
 _LEAST_MEMORY = 6 << 20
 _NO_KERNEL = "Your kernel does not support {} or the cgroup is not mounted. {}"
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What the control groups of this host can limit. `cpus` and `mems` are the lists as the kernel writes them (`0-3,6`)."""
-
-    memory: bool
-    swap: bool
-    reservation: bool
-    swappiness: bool
-    oom_kill_disable: bool
-    pids: bool
-    cpu_shares: bool
-    cpu_quota: bool
-    cpu_realtime: bool
-    cpuset: bool
-    cpu_count: int
-    cpus: str
-    mems: str
 
 
 def check_resources(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, ParamSpec, TypeVar
+from typing import BinaryIO, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -111,7 +111,7 @@ class Pipe:
         self._loop.call_soon_threadsafe(self._room.release)
 
 
-def as_file(pipe: Pipe) -> IO[bytes]:
+def as_file(pipe: Pipe) -> BinaryIO:
     """The reading end as what archive readers take."""
     import io
 
@@ -128,4 +128,4 @@ def as_file(pipe: Pipe) -> IO[bytes]:
             pipe.close()
             super().close()
 
-    return io.BufferedReader(_Raw(), 1 << 18)
+    return cast(BinaryIO, io.BufferedReader(_Raw(), 1 << 18))

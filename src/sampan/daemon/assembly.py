@@ -1,0 +1,231 @@
+"""The parts of a daemon put together in the order in which they need each other, and taken apart again."""
+
+import asyncio
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Network, ip_network
+
+from sampan.cgroups import means
+from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
+from sampan.cgroups.plan import CgroupPlan, plan
+from sampan.content.store import Content
+from sampan.daemon import adopt, exec_start, exits, oci
+from sampan.daemon.config import DaemonConfig
+from sampan.daemon.container import Container
+from sampan.daemon.engine import Engine
+from sampan.daemon.events import Events
+from sampan.daemon.execs import Execs
+from sampan.daemon.layers import ImageLayers
+from sampan.daemon.mounts import MountPlanner
+from sampan.daemon.names import Registry
+from sampan.daemon.shm import SharedMemory
+from sampan.daemon.volumes_api import LocalVolumes
+from sampan.daemon.wiring import NetworkWiring
+from sampan.daemon.workers import Workers
+from sampan.errors import InvalidParameter, System
+from sampan.host.facts import Facts, read
+from sampan.images.host_layer import HostLayer
+from sampan.images.images import Images
+from sampan.images.removal import ImageUser
+from sampan.kernel.caps import capget
+from sampan.network.networks import Networks
+from sampan.network.options import AddressPool, NetworkOptions, parse_bip
+from sampan.runtime.client import RuntimeClient
+from sampan.runtime.profile_capabilities import from_mask
+from sampan.runtime.profile_files import thermal_throttle_paths
+from sampan.runtime.seccomp_policy import kernel_version
+from sampan.snapshots.overlay import OverlaySnapshotter
+from sampan.snapshots.protocol import Snapshotter
+from sampan.snapshots.vfs import VfsSnapshotter
+from sampan.spec import oci_runtime
+from sampan.spec.ids import ContainerId, ImageId, InstanceId
+from sampan.state.store import Store
+from sampan.volumes.local import Volumes
+
+_log = logging.getLogger("sampan.daemon")
+_PROFILE_LIMIT = 1 << 20
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+"""All that launcher and monitors get of ours: nothing secret is in it."""
+
+
+@dataclass(slots=True)
+class Assembly:
+    """Everything that `sampand` made, for the API and for the end."""
+
+    engine: Engine
+    images: Images
+    networks: Networks
+    runtime: RuntimeClient
+    workers: Workers
+    snapshots: Snapshotter
+    facts: Facts
+    volumes: Volumes
+
+    async def close(self) -> None:
+        """Let go of everything without stopping a container."""
+        for task in list(self.engine.tasks):
+            task.cancel()
+        await asyncio.gather(*self.engine.tasks, return_exceptions=True)
+        await self.runtime.close()
+        self.engine.events.flush()
+        asyncio.get_running_loop().remove_reader(self.networks.fileno())
+        self.networks.close(remove=not any(container.state.alive for container in self.engine.containers))
+        self.workers.close()
+        self.snapshots.close()
+        self.engine.store.close()
+
+
+class GroupPlanner:
+    """Implements `engine.CgroupPlanner` on this host's hierarchies."""
+
+    def __init__(self, hierarchy: Hierarchy, instance: InstanceId) -> None:
+        self._hierarchy = hierarchy
+        self._instance = instance
+
+    def plan(self, container: ContainerId, parent: str, resources: oci_runtime.Resources) -> CgroupPlan:
+        """See the Protocol."""
+        return plan(self._hierarchy, self._instance, container, parent, resources)
+
+
+def inherited_sockets(runtime: RuntimeClient) -> list[socket.socket]:
+    """Listening sockets that an earlier daemon's launcher kept for us."""
+    return runtime.inherited()
+
+
+async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) -> Assembly:
+    """Open state, images, networks and runtime. Raises SampanError; what was opened before then is left to the exit."""
+    (config.data_root / "containers").mkdir(mode=0o710, exist_ok=True)
+    facts = read()
+    hierarchy = detect()
+    loop = asyncio.get_running_loop()
+    store = Store(config.data_root / "sampan.db")
+    events = Events(config.data_root)
+    workers = Workers()
+    snapshots = _snapshots(config)
+    host_layer = HostLayer((str(config.data_root), str(config.exec_root)))
+    images = Images(
+        store, Content(config.data_root / "content"), snapshots, partial(_image_event, loop, events), host_layer
+    )
+    runtime = RuntimeClient(str(config.exec_root), str(config.data_root), _ENVIRONMENT, host_layer=host_layer.mount)
+    networks = Networks(instance, _network_options(config))
+    containers: Registry[Container] = Registry()
+    kept_volumes = Volumes(store, config.data_root / "volumes")
+    volumes = LocalVolumes(kept_volumes, partial(volume_users, containers), workers, events)
+    engine = Engine(
+        config=config,
+        instance=instance,
+        store=store,
+        runtime=runtime,
+        layers=ImageLayers(images, snapshots, workers),
+        volumes=volumes,
+        wiring=NetworkWiring(networks, config),
+        cgroups=GroupPlanner(hierarchy, instance),
+        events=events,
+        containers=containers,
+        planner=MountPlanner(volumes, containers.find, api_socket),
+        around=_surroundings(config, facts, hierarchy),
+        means=means.probe(hierarchy, instance),
+        shm=SharedMemory(config.exec_root / "shm"),
+        execs=Execs(),
+        ended=lambda container, ended: exits.on_exit(engine, container, ended),
+    )
+    runtime.on_exit(partial(exits.on_exit, engine))
+    runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
+    return Assembly(engine, images, networks, runtime, workers, snapshots, facts, kept_volumes)
+
+
+async def take_over(parts: Assembly) -> None:
+    """Read the records, open networks and runtime, and adopt what an earlier daemon left."""
+    engine = parts.engine
+    adopt.load(engine)
+    parts.networks.open()
+    found = await parts.runtime.open()
+    await adopt.adopt(engine, found)
+    parts.networks.adopted()
+    adopt.sweep(engine)
+    asyncio.get_running_loop().add_reader(parts.networks.fileno(), parts.networks.changed)
+
+
+def image_users(engine: Engine, image: ImageId) -> list[ImageUser]:
+    """Which containers were made from an image. Called from worker threads: the registry's iteration takes a copy."""
+    return [
+        ImageUser(container.id, container.state.running)
+        for container in engine.containers
+        if container.definition.image_id == image
+    ]
+
+
+def volume_users(containers: Registry[Container], name: str) -> list[ContainerId]:
+    """Which containers refer to a volume."""
+    return [
+        container.id
+        for container in containers
+        if any(point.type == "volume" and point.name == name for point in container.definition.mounts)
+    ]
+
+
+def _snapshots(config: DaemonConfig) -> Snapshotter:
+    try:
+        if config.storage_driver == "vfs":
+            return VfsSnapshotter(config.data_root)
+        return OverlaySnapshotter(config.data_root)
+    except OSError as error:
+        raise System(f"layers below {config.data_root}: {error.strerror}: {error.filename}") from error
+
+
+def _image_event(loop: asyncio.AbstractEventLoop, events: Events, action: str, actor: str, name: str) -> None:
+    attributes = {"reclaimed": name} if action == "prune" else {"name": name}
+    loop.call_soon_threadsafe(events.publish, "image", str(action), str(actor), attributes)
+
+
+def _network_options(config: DaemonConfig) -> NetworkOptions:
+    pools = tuple(AddressPool(_ipv4(pool.base), pool.size) for pool in config.address_pools)
+    return NetworkOptions(
+        default_instance=str(config.data_root) == "/var/lib/sampan",
+        disabled=not config.bridge,
+        bip=parse_bip(config.bip) if config.bip else None,
+        pools=pools,
+        mtu=config.mtu,
+        icc=config.icc,
+        default_bind_ip=config.publish_ip,
+    )
+
+
+def _ipv4(text: str) -> IPv4Network:
+    network = ip_network(text)
+    if not isinstance(network, IPv4Network):
+        raise InvalidParameter(f"default address pool {text}: IPv6 networks are not there yet")
+    return network
+
+
+def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy) -> oci.Surroundings:
+    return oci.Surroundings(
+        capabilities=from_mask(capget()[0]),
+        machine=facts.machine,
+        kernel=kernel_version(facts.kernel),
+        apparmor=facts.apparmor,
+        thermal=thermal_throttle_paths(),
+        cgroup_v2=hierarchy.mode is Mode.V2,
+        ulimits=config.ulimits,
+        seccomp=_seccomp_setting(config.seccomp_profile),
+        init=config.init,
+        no_new_privileges=config.no_new_privileges,
+        cgroup_parent=config.cgroup_parent,
+    )
+
+
+def _seccomp_setting(setting: str) -> str:
+    """`builtin`, `unconfined`, or the text of the profile's file."""
+    if setting in ("builtin", "unconfined"):
+        return setting
+    try:
+        descriptor = os.open(setting, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, _PROFILE_LIMIT).decode()
+        finally:
+            os.close(descriptor)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidParameter(f"opening seccomp profile ({setting}) failed: {error}") from error

@@ -1,0 +1,184 @@
+"""The daemon about itself, truthfully: version and info; and its networks."""
+
+import hashlib
+import os
+import platform
+import sys
+import time
+
+from sampan.daemon import matching
+from sampan.daemon.engine import Engine
+from sampan.daemon.states import Status
+from sampan.daemon.times import rfc3339
+from sampan.errors import NotFound
+from sampan.host.facts import Facts, security_options, warnings
+from sampan.images.images import Images
+from sampan.network.driver import NetworkFacts
+from sampan.network.networks import Networks
+from sampan.spec import requests as r
+from sampan.spec import system as s
+from sampan.spec.networks import IPAM, IPAMConfig, Network, NetworkContainer
+from sampan.version import VERSION
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_KEYS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
+
+
+class SystemApi:
+    """Implements `api.backend.System`."""
+
+    def __init__(self, engine: Engine, images: Images, facts: Facts) -> None:
+        self._engine = engine
+        self._images = images
+        self._facts = facts
+
+    async def version(self) -> s.Version:
+        """Who is speaking; API versions are filled in by the API."""
+        architecture = _ARCHITECTURES.get(self._facts.machine, self._facts.machine)
+        details = {"Python": platform.python_version(), "Os": "linux", "Arch": architecture}
+        return s.Version(
+            platform=s.PlatformName(name="Sampan"),
+            components=(s.Component(name="Engine", version=VERSION, details=details),),
+            version=VERSION,
+            go_version=f"python{platform.python_version()}",
+            os="linux",
+            arch=architecture,
+            kernel_version=self._facts.kernel,
+        )
+
+    async def info(self) -> s.Info:
+        """The daemon, its host and what it can do."""
+        engine, facts, config = self._engine, self._facts, self._engine.config
+        states = [container.state.status for container in engine.containers]
+        means = engine.means
+        return s.Info(
+            id=_identity(engine),
+            containers=len(states),
+            containers_running=sum(status in (Status.RUNNING, Status.RESTARTING) for status in states),
+            containers_paused=states.count(Status.PAUSED),
+            containers_stopped=sum(status in (Status.CREATED, Status.EXITED, Status.DEAD) for status in states),
+            images=self._images.count(),
+            driver=engine.layers.driver,
+            driver_status=(("Backing Filesystem", _file_system(str(config.data_root))),),
+            docker_root_dir=str(config.data_root),
+            plugins=s.PluginsInfo(volume=("local",), network=("bridge", "host", "null"), log=("json-file", "none")),
+            memory_limit=means.memory,
+            swap_limit=means.swap,
+            cpu_cfs_period=means.cpu_quota,
+            cpu_cfs_quota=means.cpu_quota,
+            cpu_shares=means.cpu_shares,
+            cpu_set=means.cpuset,
+            pids_limit=means.pids,
+            ipv4_forwarding=facts.ipv4_forwarding,
+            debug=config.debug,
+            nfd=len(os.listdir("/proc/self/fd")),
+            oom_kill_disable=means.oom_kill_disable,
+            n_goroutines=len(engine.tasks),
+            system_time=rfc3339(time.time_ns()),
+            logging_driver=config.log_driver,
+            cgroup_driver="cgroupfs",
+            cgroup_version=facts.cgroup_version,
+            n_events_listener=engine.events.listeners,
+            kernel_version=facts.kernel,
+            operating_system=facts.operating_system,
+            os_version=facts.os_version,
+            architecture=facts.machine,
+            ncpu=facts.cpus,
+            mem_total=facts.memory,
+            name=facts.name,
+            labels=config.labels,
+            server_version=VERSION,
+            runtimes={"runc": s.Runtime(path=f"{sys.executable} (Sampan's own runtime)")},
+            default_runtime="runc",
+            live_restore_enabled=config.live_restore,
+            init_binary="sampan",
+            security_options=tuple(
+                security_options(facts, config.seccomp_profile, config.no_new_privileges, engine.around.cgroup_v2)
+            ),
+            default_address_pools=tuple(s.AddressPool(base=p.base, size=p.size) for p in config.address_pools) or None,
+            firewall_backend=s.FirewallInfo(driver="nftables"),
+            warnings=tuple(warnings(facts)) or None,
+        )
+
+
+def _identity(engine: Engine) -> str:
+    """The daemon's id: the same as long as its data root is."""
+    digest = hashlib.sha256(f"sampan {engine.instance}".encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system that `path` lies on, from the mount whose device it has."""
+    device = os.stat(path).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields, _, after = line.partition(" - ")
+            if fields.split(" ")[2] == wanted:
+                return after.split(" ", 1)[0]
+    return "unknown"
+
+
+class NetworksApi:
+    """Implements `api.backend.Networks`."""
+
+    def __init__(self, engine: Engine, networks: Networks) -> None:
+        self._engine = engine
+        self._networks = networks
+        self._since = rfc3339(time.time_ns())
+
+    async def list(self, filters: r.Filters) -> list[Network]:
+        """Networks, without their containers."""
+        matching.check_keys(filters, _KEYS)
+        dangling = matching.boolean(filters, "dangling", default=False) if filters.get("dangling") else None
+        found = []
+        for facts in self._networks.facts():
+            fits = (
+                matching.pattern(filters, "name", facts.name)
+                and matching.prefix(filters, "id", facts.id)
+                and matching.exact(filters, "driver", facts.driver)
+                and matching.exact(filters, "scope", "local")
+                and matching.exact(filters, "type", "builtin")
+                and not filters.get("label")
+                and dangling is not True
+            )
+            if fits:
+                found.append(self._shown(facts))
+        return found
+
+    async def inspect(self, name: str, scope: str) -> Network:
+        """One network, with its containers."""
+        if scope in ("", "local"):
+            for facts in self._networks.facts():
+                if name == facts.name or facts.id.startswith(name):
+                    return self._shown(facts, self._containers(facts.name))
+        raise NotFound(f"network {name} not found")
+
+    def _containers(self, network: str) -> dict[str, NetworkContainer]:
+        found: dict[str, NetworkContainer] = {}
+        for container in self._engine.containers:
+            connected = self._engine.wiring.connected(container.id)
+            settings = connected.settings.get(network) if connected else None
+            if settings is not None:
+                address = f"{settings.ip_address}/{settings.ip_prefix_len}" if settings.ip_address else ""
+                found[container.id] = NetworkContainer(
+                    name=container.name,
+                    endpoint_id=settings.endpoint_id,
+                    mac_address=settings.mac_address,
+                    ipv4_address=address,
+                )
+        return found
+
+    def _shown(self, facts: NetworkFacts, containers: dict[str, NetworkContainer] | None = None) -> Network:
+        pools = (IPAMConfig(subnet=facts.subnet, gateway=facts.gateway),) if facts.subnet else ()
+        return Network(
+            name=facts.name,
+            id=facts.id,
+            created=self._since,
+            scope="local",
+            driver=facts.driver,
+            enable_ipv4=True,
+            ipam=IPAM(driver="default", config=pools),
+            containers=containers or {},
+            options=dict(facts.options),
+        )

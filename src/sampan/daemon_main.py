@@ -1,0 +1,129 @@
+"""`sampand`: the command. Here, and only here, the daemon and the API meet."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+from sampan import crashpoints
+from sampan.api.application import Application
+from sampan.api.backend import Backend
+from sampan.api.server import Listening, Server
+from sampan.api.table import ROUTES
+from sampan.daemon import adopt, config, flags, journal, listeners, presence, systemd
+from sampan.daemon.assembly import Assembly, assemble, image_users, take_over, volume_users
+from sampan.daemon.config import DaemonConfig
+from sampan.daemon.containers_api import ContainersApi, EventsApi, ExecsApi
+from sampan.daemon.images_api import ImagesApi
+from sampan.daemon.manual import usage
+from sampan.daemon.shutdown import stop_all
+from sampan.daemon.system import NetworksApi, SystemApi
+from sampan.daemon.volumes_api import VolumesApi
+from sampan.errors import SampanError
+from sampan.version import VERSION
+
+_log = logging.getLogger("sampan.daemon")
+_GRACE_SECONDS = 0.5
+"""For requests that are under way when the daemon ends."""
+
+
+def main() -> None:
+    """Run the daemon until SIGTERM or SIGINT. Exits with 1 and a line on stderr where it cannot."""
+    began = time.monotonic()
+    try:
+        crashpoints.check()
+        line = flags.parse(sys.argv[1:])
+        if line.help:
+            print(usage())
+            return
+        if line.version:
+            print(f"Sampan version {VERSION}")
+            return
+        settings = config.load(line)
+        if line.validate:
+            print("configuration OK", file=sys.stderr)
+            return
+        journal.set_up(settings.log_level, settings.log_format, debug=settings.debug)
+        _run(settings, began)
+    except (SampanError, ValueError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+def _run(settings: DaemonConfig, began: float) -> None:
+    os.umask(0o022)
+    data_lock = presence.prepare(settings.data_root, "data root", 0o710)
+    exec_lock = presence.prepare(settings.exec_root, "exec root", 0o711)
+    try:
+        presence.write_pidfile(settings.pidfile)
+        try:
+            asyncio.run(_serve(settings, began))
+        finally:
+            presence.remove_pidfile(settings.pidfile)
+    finally:
+        exec_lock.release()
+        data_lock.release()
+
+
+async def _serve(settings: DaemonConfig, began: float) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    for warning in settings.warnings:
+        _log.warning(warning)
+    instance = presence.instance_of(settings.data_root)
+    parts = await assemble(settings, instance, _own_socket(settings))
+    opened = listeners.open_listeners(settings, systemd.listening(os.environ), parts.runtime.inherited())
+    await take_over(parts)
+    parts.runtime.keep([listener.sock for listener in opened if listener.sock.family == socket.AF_UNIX])
+    server = Server(Application(_backend(parts), ROUTES, f"Sampan/{VERSION} (linux)"))
+    await server.listen([Listening(listener.sock, listener.tls) for listener in opened])
+    parts.engine.events.publish("daemon", "start", instance, {"name": parts.facts.name})
+    # What lives as long as the daemon need not be looked at again by each collection.
+    gc.collect()
+    gc.freeze()
+    systemd.notify(os.environ, "READY=1")
+    _log.info("API listen on %s", ", ".join(listener.host for listener in opened))
+    _log.info("ready after %d ms", (time.monotonic() - began) * 1000)
+    _ = parts.engine.spawn(adopt.start_wanted(parts.engine), "start of containers")
+    await stopping.wait()
+    systemd.notify(os.environ, "STOPPING=1")
+    await _end(settings, parts, server)
+
+
+def _own_socket(settings: DaemonConfig) -> str:
+    return next((host.removeprefix("unix://") for host in settings.hosts if host.startswith("unix://")), "")
+
+
+def _backend(parts: Assembly) -> Backend:
+    engine = parts.engine
+    return Backend(
+        containers=ContainersApi(engine),
+        execs=ExecsApi(engine),
+        images=ImagesApi(parts.images, lambda image: image_users(engine, image), parts.workers),
+        volumes=VolumesApi(
+            parts.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
+        ),
+        networks=NetworksApi(engine, parts.networks),
+        system=SystemApi(engine, parts.images, parts.facts),
+        events=EventsApi(engine),
+    )
+
+
+async def _end(settings: DaemonConfig, parts: Assembly, server: Server) -> None:
+    engine = parts.engine
+    engine.shutting_down = True
+    if not settings.live_restore:
+        await stop_all(engine)
+    await server.close(_GRACE_SECONDS)
+    await parts.close()
+    _log.info("ended")
+
+
+if __name__ == "__main__":
+    main()
