@@ -113,14 +113,13 @@ def veth_message(
     return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, f"veth add {name} peer {peer_name} pid={pid} master={master}"
 
 
-def bridge_message(name: str, mac: bytes, mtu: int, alias: str) -> Message:
-    """A bridge that is still down. EEXIST where the name is taken."""
+def bridge_message(name: str, mac: bytes, mtu: int) -> Message:
+    """A bridge that is still down. EEXIST where the name is taken. An alias cannot be given along: `alias_message`."""
     body = (
         _link()
         + text(_IFLA_IFNAME, name)
         + attribute(_IFLA_ADDRESS, mac)
         + (u32(_IFLA_MTU, mtu) if mtu else b"")
-        + text(_IFLA_IFALIAS, alias)
         + nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "bridge"))
     )
     return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, f"bridge add {name}"
@@ -167,9 +166,14 @@ def rename_message(index: int, name: str) -> Message:
     return RTM_NEWLINK, 0, _link(index) + text(_IFLA_IFNAME, name), f"link set {index} name {name}"
 
 
-def alias_message(index: int, alias: str) -> Message:
+def alias_message(name: str, alias: str) -> Message:
     """Set a link's alias (ifAlias, at most 255 bytes): free text that stays with it."""
-    return RTM_NEWLINK, 0, _link(index) + text(_IFLA_IFALIAS, alias), f"link set {index} alias {alias!r}"
+    return (
+        RTM_NEWLINK,
+        0,
+        _link() + text(_IFLA_IFNAME, name) + text(_IFLA_IFALIAS, alias),
+        f"link set {name} alias {alias!r}",
+    )
 
 
 def no_link_local_message(name: str) -> Message:

@@ -202,7 +202,12 @@ class BridgeDriver:
 
     def _create(self, interface: ipaddress.IPv4Interface) -> Link:
         mac = bytes.fromhex(mac_of(str(interface.ip)).replace(":", ""))
-        self._route.request_all([rtnetlink.bridge_message(self.name, mac, self._options.mtu, self._label)])
+        self._route.request_all(
+            [
+                rtnetlink.bridge_message(self.name, mac, self._options.mtu),
+                rtnetlink.alias_message(self.name, self._label),
+            ]
+        )
         link = rtnetlink.link_by_name(self._route, self.name)
         if link is None:
             raise OSError(errno.ENODEV, f"the bridge {self.name} went away while it was made")
@@ -262,7 +267,7 @@ class BridgeDriver:
             _log.warning("IPv4 forwarding is disabled. Networking will not work.")
             return False
         # Noted before it is done: a crash in between must not lose it.
-        self._route.request_all([rtnetlink.alias_message(self._index, self._label + _SWITCHED_ON)])
+        self._route.request_all([rtnetlink.alias_message(self.name, self._label + _SWITCHED_ON)])
         write_sysctl("ipv4/ip_forward", "1")
         return True
 

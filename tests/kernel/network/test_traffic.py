@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from sampan.kernel import rtnetlink
+from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
 from sampan.network.networks import Networks
 from tests.kernel.network.lab import HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches, udp_reaches
 from tests.requires import requires
@@ -125,6 +127,25 @@ def test_others_traffic_to_the_same_port_is_left_alone(lab: Lab, container: Cont
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is not None
 
 
+def test_a_container_does_not_pass_for_the_host(lab: Lab, container: Container) -> None:
+    """`route_localnet` takes away the kernel's own check of loopback addresses as a source."""
+    service = lab.host.socket(socket.SOCK_DGRAM, "", 7001)
+    with container.namespace.entered():
+        for name in ("all", "eth0"):
+            with open(f"/proc/sys/net/ipv4/conf/{name}/route_localnet", "w") as file:
+                file.write("1")
+        with Netlink(NETLINK_ROUTE) as route:
+            eth0 = socket.if_nametoindex("eth0")
+            route.request_all([rtnetlink.address_message(eth0, socket.inet_aton("127.0.0.2"), 32)])
+    for source in (container.address, "127.0.0.2"):
+        client = container.namespace.socket(socket.SOCK_DGRAM, source)
+        client.sendto(source.encode(), (container.endpoint.gateway, 7001))
+    service.settimeout(0.5)
+    assert service.recvfrom(100)[0].decode() == container.address
+    with pytest.raises(TimeoutError):
+        service.recv(100)
+
+
 def test_a_known_udp_flow_follows_the_port(lab: Lab, networks: Networks) -> None:
     """A client that keeps its source port must not go on talking to the container that had the port before."""
     client = lab.neighbour.socket(socket.SOCK_DGRAM, NEIGHBOUR, 4000)
@@ -166,9 +187,6 @@ def _send(client: socket.socket, data: bytes) -> None:
 
 def _loopback_off() -> None:
     """Send 127.0.0.1 to the gateway instead of to oneself."""
-    from sampan.kernel import rtnetlink
-    from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
-
     with Netlink(NETLINK_ROUTE) as route:
         route.request_all([rtnetlink.remove_address_message(1, socket.inet_aton("127.0.0.1"), 8)])
     for name in ("all", "eth0"):
@@ -177,9 +195,6 @@ def _loopback_off() -> None:
 
 
 def _route_loopback_to_host(lab: Lab) -> None:
-    from sampan.kernel import rtnetlink
-    from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
-
     with lab.neighbour.entered():
         with Netlink(NETLINK_ROUTE) as route:
             route.request_all([rtnetlink.remove_address_message(1, socket.inet_aton("127.0.0.1"), 8)])
