@@ -1,189 +1,144 @@
-"""Reading a json-file log back: from the start, from the end, and as it grows.
+"""Reads the json-file log of a container: the end of it, all of it, and on as it grows; through rotations.
 
-A record that a crash left half-written is passed over. Rotated files (`path.1`, `path.2` …, also compressed as `.gz`) are
-read before the current one. Everything is bounded: one block of the file, one record, one batch at a time.
+The writer is another process. It appends whole records and renames the file away when it is full, so a reader that holds
+the file open loses nothing; it takes what is complete up to the last newline.
 """
 
-import datetime as dt
+import asyncio
 import gzip
 import os
-import zlib
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import BinaryIO
 
-import msgspec
+from sampan.logs.records import Entry, decode, time_ns
 
-LONGEST_RECORD = 256 * 1024
-"""Longer lines of the file are no records of ours; they are passed over."""
-_BLOCK = 64 * 1024
+_CHUNK = 1 << 17
+_LONGEST_RECORD = 1 << 20
 _MOST_FILES = 1000
-_STREAMS = {"stdout": 1, "stderr": 2}
+_TRIES = 8
+_SHORTEST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.05
 
 
-class Entry(msgspec.Struct, gc=False):
-    """One record: `log` with its newline if the line was complete, `time` as RFC 3339 text."""
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which entries. `tail` counts back from the end before anything is filtered, as in Docker; None is all, 0 none.
 
-    log: str = ""
-    stream: str = "stdout"
-    time: str = ""
-    attrs: dict[str, str] | None = None
+    `since` and `until` are nanoseconds since the epoch, both inclusive. As in Docker `since` ends with the first entry that
+    passes it, since the clock of the host may have been set back in between.
+    """
 
-    @property
-    def number(self) -> int:
-        """1 for standard output, 2 for standard error."""
-        return _STREAMS.get(self.stream, 1)
-
-    @property
-    def time_ns(self) -> int:
-        """Nanoseconds since the epoch; 0 where the time cannot be read."""
-        return parse_time(self.time)
-
-    def line(self, timestamps: bool = False, details: bool = False) -> bytes:
-        """The line as `docker logs` sends it."""
-        text = self.log
-        if details:
-            shown = ",".join(f"{key}={value}" for key, value in sorted((self.attrs or {}).items()))
-            text = f"{shown} {text}"
-        if timestamps:
-            text = f"{fixed_time(self.time)} {text}"
-        return text.encode()
+    stdout: bool = True
+    stderr: bool = True
+    since: int | None = None
+    until: int | None = None
+    tail: int | None = None
 
 
-_decode = msgspec.json.Decoder(Entry).decode
+def past(path: str, query: Query) -> Iterator[list[Entry]]:
+    """The entries that are there now, in batches, oldest first. Nothing where there is no log. Blocks on the disk."""
+    for _, entries in _Reading(path, query).past():
+        if entries:
+            yield entries
 
 
-def parse(record: bytes) -> Entry | None:
-    """One line of the file; None where it is no record (torn by a crash, or foreign)."""
-    if len(record) > LONGEST_RECORD:
-        return None
+async def follow(path: str, query: Query, ended: asyncio.Event) -> AsyncIterator[list[Entry]]:
+    """The entries that are there, then those that come, until `ended` is set and the log is read to its end.
+
+    New ones are seen at most 50 ms later. Files are read in a thread.
+    """
+    reading = _Reading(path, query)
     try:
-        return _decode(record)
-    except (msgspec.ValidationError, msgspec.DecodeError):
-        return None
+        batches = reading.past(keep=True)
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            if batch[1]:
+                yield batch[1]
+        pause = _SHORTEST_PAUSE
+        while not reading.done:
+            # Asked before reading: what was written before the end is then among what is read.
+            over = ended.is_set()
+            entries = await asyncio.to_thread(reading.more) if reading.grown() else []
+            if entries:
+                pause = _SHORTEST_PAUSE
+                yield entries
+            elif not reading.grown():
+                if over:
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
+    finally:
+        reading.close()
 
 
-def parse_time(text: str) -> int:
-    """RFC 3339 with up to nine digits of fraction, in UTC, as nanoseconds; 0 for anything else."""
-    seconds, _, fraction = text.removesuffix("Z").partition(".")
-    try:
-        whole = dt.datetime.fromisoformat(seconds).replace(tzinfo=dt.UTC).timestamp()
-        return int(whole) * 1_000_000_000 + (int(fraction.ljust(9, "0")[:9]) if fraction else 0)
-    except ValueError:
-        return 0
+class _Reading:
+    """One reader: the file it is in, and what its filter has seen."""
 
-
-def fixed_time(text: str) -> str:
-    """The time with nine digits of fraction, as Docker sends it."""
-    seconds, _, fraction = text.removesuffix("Z").partition(".")
-    return f"{seconds}.{fraction:0<9}Z"
-
-
-def files(path: str) -> list[str]:
-    """The log's files that exist, oldest first."""
-    found = [path] if os.path.exists(path) else []
-    for number in range(1, _MOST_FILES):
-        for name in (f"{path}.{number}", f"{path}.{number}.gz"):
-            if os.path.exists(name):
-                found.append(name)
-                break
-        else:
-            break
-    return found[::-1]
-
-
-def read(path: str) -> Iterator[Entry]:
-    """Every entry, oldest first."""
-    for name in files(path):
-        with _open(name) as file:
-            yield from _entries(file)
-
-
-def tail(path: str, count: int) -> list[Entry]:
-    """The last `count` entries, oldest first; reads no more of the files than holds them."""
-    kept: list[Entry] = []
-    for name in reversed(files(path)):
-        if len(kept) >= count:
-            break
-        with _open(name) as file:
-            wanted = count - len(kept)
-            lines = _last_of_stream(file, wanted) if name.endswith(".gz") else _last_lines(file, wanted)
-            kept = [entry for line in lines if (entry := parse(line)) is not None] + kept
-    return kept
-
-
-def _open(name: str) -> BinaryIO | gzip.GzipFile:
-    if name.endswith(".gz"):
-        return gzip.open(name, "rb")
-    return open(name, "rb")
-
-
-def _entries(file: BinaryIO | gzip.GzipFile) -> Iterator[Entry]:
-    try:
-        while line := file.readline(LONGEST_RECORD + 1):
-            if (entry := parse(line)) is not None:
-                yield entry
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        # A rotated file whose compression a crash cut short: what could be read has been.
-        return
-
-
-def _last_of_stream(file: BinaryIO | gzip.GzipFile, count: int) -> list[bytes]:
-    lines: list[bytes] = []
-    while line := file.readline(LONGEST_RECORD + 1):
-        lines.append(line)
-        if len(lines) > 2 * count:
-            del lines[:-count]
-    return lines[-count:] if count else []
-
-
-def _last_lines(file: BinaryIO | gzip.GzipFile, count: int) -> list[bytes]:
-    """The last whole lines of a file, found from its end; a torn one at the very end does not count."""
-    position = file.seek(0, os.SEEK_END)
-    held = b""
-    newlines = 0
-    while position > 0 and newlines <= count:
-        step = min(_BLOCK, position)
-        position -= step
-        file.seek(position)
-        block = file.read(step)
-        newlines += block.count(b"\n")
-        held = block + held
-    lines = held.split(b"\n")
-    if position > 0:
-        # The first piece is the end of a line whose beginning was not read.
-        del lines[0]
-    lines.pop()
-    return lines[-count:] if count else []
-
-
-class Follower:
-    """Entries as they are written, from a point on; follows the log through its rotations. Close it."""
-
-    def __init__(self, path: str, from_end: bool = False) -> None:
+    def __init__(self, path: str, query: Query) -> None:
         self._path = path
+        self._query = query
+        self._since = query.since
         self._file: BinaryIO | None = None
-        self._partial = b""
-        file = self._open()
-        if from_end and file is not None:
-            file.seek(0, os.SEEK_END)
+        self._carry = b""
+        self.done = False
 
-    def position(self) -> int:
-        """How far the current file has been read, for a reader that wants everything before."""
-        return self._file.tell() - len(self._partial) if self._file is not None else 0
+    def past(self, keep: bool = False) -> Iterator[tuple[int, list[Entry]]]:
+        """(number of the file, entries) of what is there; with `keep` the last file stays open to go on from."""
+        with ExitStack() as stack:
+            files = [stack.enter_context(file) for file in _open_all(self._path)]
+            start = len(files)
+            left = self._query.tail
+            while start > 0 and (left is None or left > 0):
+                start -= 1
+                if left is None:
+                    files[start].seek(0)
+                else:
+                    left -= _seek_tail(files[start], left)
+            if self._query.tail == 0 and files:
+                start = len(files)
+                _seek_tail(files[-1], 0)
+            for number, file in enumerate(files):
+                if number < start:
+                    continue
+                self._carry = b""
+                while not self.done and (chunk := file.read(_CHUNK)):
+                    yield number, self._take(chunk)
+            if keep and files and not self.done:
+                self._file = os.fdopen(os.dup(files[-1].fileno()), "rb", buffering=0)
 
-    def poll(self) -> list[Entry]:
-        """What has been written since the last call, in bounded batches; empty where there is nothing new."""
-        file = self._file or self._open()
+    def grown(self) -> bool:
+        """Whether there is something to read, or another file to go on with."""
+        if self._file is None:
+            return os.path.exists(self._path)
+        here = os.fstat(self._file.fileno())
+        if here.st_size > self._file.tell():
+            return True
+        try:
+            now = os.stat(self._path)
+        except FileNotFoundError:
+            # Between two renames of a rotation; or the container is being removed, and `ended` comes.
+            return False
+        return (now.st_dev, now.st_ino) != (here.st_dev, here.st_ino)
+
+    def more(self) -> list[Entry]:
+        """What has come, a chunk of it. Goes over to the next file where this one is at its end and was renamed."""
+        file = self._file
         if file is None:
+            self._advance(None)
             return []
-        entries = self._take(file)
-        if not entries and self._rotated(file):
-            # The old file was read to its end above; whatever it got after that, a second look finds.
-            entries = self._take(file)
-            file.close()
-            self._partial = b""
-            self._open()
-        return entries
+        size = os.fstat(file.fileno()).st_size
+        if size < file.tell():
+            # The writer took back a record that did not fit on the disk, or somebody truncated the log.
+            file.seek(size)
+            self._carry = b""
+        chunk = file.read(_CHUNK)
+        if chunk:
+            return self._take(chunk)
+        self._advance(file)
+        return []
 
     def close(self) -> None:
         """Let go of the file."""
@@ -191,29 +146,113 @@ class Follower:
             self._file.close()
             self._file = None
 
-    def _open(self) -> BinaryIO | None:
-        try:
-            self._file = os.fdopen(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb", buffering=0)
-        except FileNotFoundError:
-            self._file = None
-        return self._file
+    def _advance(self, old: BinaryIO | None) -> None:
+        """Open the file that was begun after `old`; several rotations may have passed."""
+        files = _open_all(self._path)
+        marks = [_mark(file) for file in files]
+        # Where ours is not among them it was the oldest and is gone: everything that is there is newer.
+        after = marks.index(_mark(old)) + 1 if old is not None and _mark(old) in marks else 0
+        for number, file in enumerate(files):
+            if number != after:
+                file.close()
+        if after < len(files):
+            self.close()
+            self._file = files[after]
+            self._carry = b""
 
-    def _rotated(self, file: BinaryIO) -> bool:
-        try:
-            seen = os.stat(self._path)
-        except FileNotFoundError:
-            return False
-        mine = os.fstat(file.fileno())
-        return (seen.st_dev, seen.st_ino) != (mine.st_dev, mine.st_ino)
+    def _take(self, chunk: bytes) -> list[Entry]:
+        data = self._carry + chunk
+        cut = data.rfind(b"\n") + 1
+        self._carry = data[cut:]
+        if len(self._carry) > _LONGEST_RECORD:
+            # No writer of ours makes such a record: what is damaged is passed over.
+            self._carry = b"\0"
+        return self._filter(decode(data[:cut])) if cut else []
 
-    def _take(self, file: BinaryIO) -> list[Entry]:
-        if file.tell() > os.fstat(file.fileno()).st_size:
-            # Cut to nothing and begun again (one file only, or `logs --clear`).
-            file.seek(0)
-            self._partial = b""
-        data = self._partial + (file.read(_BLOCK) or b"")
-        lines = data.split(b"\n")
-        self._partial = lines.pop()
-        if len(self._partial) > LONGEST_RECORD:
-            self._partial = b""
-        return [entry for line in lines if (entry := parse(line)) is not None]
+    def _filter(self, entries: list[Entry]) -> list[Entry]:
+        query = self._query
+        if self._since is not None:
+            since = self._since
+            first = next((n for n, entry in enumerate(entries) if time_ns(entry.time) >= since), None)
+            if first is None:
+                return []
+            self._since = None
+            entries = entries[first:]
+        if query.until is not None:
+            until = query.until
+            last = next((n for n, entry in enumerate(entries) if time_ns(entry.time) > until), None)
+            if last is not None:
+                self.done = True
+                entries = entries[:last]
+        if query.stdout and query.stderr:
+            return entries
+        wanted = {number for number, wants in ((1, query.stdout), (2, query.stderr)) if wants}
+        return [entry for entry in entries if entry.stream in wanted]
+
+
+def _mark(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino
+
+
+def _open_all(path: str) -> list[BinaryIO]:
+    """The files of a log, oldest first, the current one last. None is missed or taken twice when they are renamed meanwhile."""
+    files: list[BinaryIO] = []
+    for _ in range(_TRIES):
+        try:
+            # The current file first: what is renamed while the others are opened is then found again under its next name.
+            files = [_open(path)]
+        except FileNotFoundError:
+            continue
+        missed = 0
+        for number in range(1, _MOST_FILES):
+            try:
+                files.append(_open_old(f"{path}.{number}"))
+            except FileNotFoundError:
+                # One number is missing for a moment while a rotation shifts the others.
+                missed += 1
+                if missed == 2:
+                    break
+        with suppress(FileNotFoundError):
+            now = os.stat(path)
+            if (now.st_dev, now.st_ino) == _mark(files[0]):
+                break
+        for file in files:
+            file.close()
+        files = []
+    return files[::-1]
+
+
+def _open(path: str) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb", buffering=0)
+
+
+def _open_old(path: str) -> BinaryIO:
+    try:
+        return _open(path)
+    except FileNotFoundError:
+        # Seeking is needed to find the end, so a compressed file is unpacked where temporary files go.
+        with gzip.open(f"{path}.gz", "rb") as packed:
+            unpacked: BinaryIO = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
+            with suppress(EOFError):
+                # Cut short by a crash: what could be unpacked is taken.
+                shutil.copyfileobj(packed, unpacked, _CHUNK)
+        return unpacked
+
+
+def _seek_tail(file: BinaryIO, lines: int) -> int:
+    """Put `file` before its last `lines` whole lines, or before all of them; returns how many are there."""
+    position, found = os.fstat(file.fileno()).st_size, 0
+    while position > 0:
+        start = max(0, position - _CHUNK)
+        block = os.pread(file.fileno(), position - start, start)
+        at = len(block)
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            # Each newline ends a record (what is behind the last is torn); the first one wanted starts behind another's end.
+            if found == lines:
+                file.seek(start + at + 1)
+                return found
+            found += 1
+        position = start
+    file.seek(0)
+    return found
