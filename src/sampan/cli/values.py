@@ -155,6 +155,15 @@ def assignment(text: str) -> str:
     return text
 
 
+def network(text: str) -> Json:
+    """One --network. A bare name is the common case, and the code for name=…,alias=… stays unloaded."""
+    if "=" not in text:
+        return {"Target": text}
+    from sampan.cli.create.networking import attachment
+
+    return attachment(text)
+
+
 def comma_list(text: str) -> list[str]:
     """Values with commas between them (pflag's stringSlice)."""
     return text.split(",") if text else []
@@ -169,6 +178,7 @@ CONVERTERS: dict[str, Callable[[str], Json]] = {
     "duration": duration,
     "filter": filter_pair,
     "int": integer,
+    "network": network,
     "swap": swap_bytes,
     "uint": unsigned64,
     "uint16": unsigned16,
@@ -186,7 +196,6 @@ _ELSEWHERE = {
     "label": ("sampan.cli.create.environment", "label"),
     "link": ("sampan.cli.create.networking", "link"),
     "mount": ("sampan.cli.create.mounts", "mount"),
-    "network": ("sampan.cli.create.networking", "attachment"),
     "sysctl": ("sampan.cli.create.limits", "sysctl"),
     "ulimit": ("sampan.cli.create.limits", "ulimit"),
 }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sampan.cli.options import Parsed
     from sampan.client.documents import Document, Json
 
-_NETWORK_OPTIONS = ("network", "network-alias", "ip", "ip6", "mac-address", "link-local-ip", "link")
+_NETWORK_OPTIONS = ("network-alias", "ip", "ip6", "mac-address", "link-local-ip", "link")
 _NO_ENDPOINT: Document = {
     "IPAMConfig": None, "Links": None, "Aliases": None, "MacAddress": "", "DriverOpts": None, "GwPriority": 0,
 }  # fmt: skip
@@ -58,13 +58,20 @@ def create_body(parsed: Parsed, environ: Mapping[str, str], proxies: list[str]) 
     _volumes(parsed, body, host)
     _devices(parsed, host)
     body["HostConfig"] = host
-    if any(parsed.given(name) for name in _NETWORK_OPTIONS):
-        from sampan.cli.create.networking import endpoints
-
-        body["NetworkingConfig"] = {"EndpointsConfig": endpoints(parsed)}
-    else:
-        body["NetworkingConfig"] = {"EndpointsConfig": {"default": dict(_NO_ENDPOINT)}}
+    body["NetworkingConfig"] = {"EndpointsConfig": _endpoints(parsed)}
     return body
+
+
+def _endpoints(parsed: Parsed) -> Document:
+    chosen = parsed.documents("network")
+    if not any(parsed.given(name) for name in _NETWORK_OPTIONS):
+        if not chosen:
+            return {"default": dict(_NO_ENDPOINT)}
+        if len(chosen) == 1 and chosen[0].keys() == {"Target"} and str(chosen[0]["Target"]).strip():
+            return {}  # HostConfig.NetworkMode says it all
+    from sampan.cli.create.networking import endpoints
+
+    return endpoints(parsed)
 
 
 def _config(parsed: Parsed, environ: Mapping[str, str], proxies: list[str]) -> Document:
@@ -185,11 +192,8 @@ def _pairs(texts: list[str]) -> Document:
 
 
 def _network_mode(parsed: Parsed) -> str:
-    if not parsed.given("network"):
-        return "default"
-    from sampan.cli.create.networking import network_mode
-
-    return network_mode(parsed)
+    chosen = parsed.documents("network")
+    return str(chosen[0]["Target"]) if chosen else "default"
 
 
 def _check_modes(parsed: Parsed) -> None:

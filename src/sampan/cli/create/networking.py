@@ -99,12 +99,6 @@ def _set_attachment(found: Document, key: str, value: str) -> None:
         raise ValueError(f"invalid field key {key}")
 
 
-def network_mode(parsed: Parsed) -> str:
-    """HostConfig.NetworkMode: the first network's name."""
-    chosen = parsed.documents("network")
-    return text_of(chosen[0], "Target") if chosen else "default"
-
-
 def endpoints(parsed: Parsed) -> Document:
     """NetworkingConfig.EndpointsConfig. ValueError where two options say the same thing, in Docker's words."""
     chosen = parsed.documents("network")
