@@ -274,6 +274,7 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Closing a socket with unread bytes in it may take the answer from the client: read a little longer."""
         self._lingering = True
+        self._transport.write_eof()
         self._transport.resume_reading()
         self._loop.call_later(_LINGER_SECONDS, self._transport.close)
 
