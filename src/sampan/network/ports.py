@@ -66,9 +66,9 @@ def _request(container: str, binding: PortBinding, default_ip: str) -> PortReque
         raise InvalidParameter(f"invalid proto: {protocol}")
     port = _number(number, container)
     first, dash, last = binding.host_port.partition("-")
-    low = _number(first, binding.host_port) if first else 0
+    low = _number(first, binding.host_port) if binding.host_port else 0
     high = _number(last, binding.host_port) if dash else low
-    if high < low:
+    if high < low or (dash and low == 0):
         raise InvalidParameter(f"invalid range specified for the port: {binding.host_port}")
     return PortRequest(protocol, port, _host_ip(binding.host_ip or default_ip), low, high)
 

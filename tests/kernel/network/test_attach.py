@@ -116,7 +116,10 @@ def test_a_process_that_is_gone(lab: Lab) -> None:
 
 def test_what_the_launcher_loads_for_it() -> None:
     """Few modules: each costs the launcher's forks time and memory."""
-    program = "import sys; sys.path.insert(0, sys.argv[1]); import sampan.network.attach, json; print(json.dumps(sorted(sys.modules)))"
+    program = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); import sampan.network.attach; "
+        "print(json.dumps(sorted(sys.modules)))"
+    )
     source = os.path.dirname(os.path.dirname(os.path.dirname(attach.__file__)))
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program, source], check=True, capture_output=True, text=True

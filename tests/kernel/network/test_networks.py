@@ -131,7 +131,7 @@ def test_a_later_daemon_adopts_and_takes_back_the_rest(lab: Lab) -> None:
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is not None
     assert tcp_reaches(lab.neighbour, (HOST, 8081), lost) is None
     assert later.connect(ContainerId(new_id()), BRIDGE).address == gone.address
-    with pytest.raises(PortTaken, match="Bind for 0.0.0.0:8080 failed: port is already allocated"):
+    with pytest.raises(PortTaken, match=r"Bind for 0\.0\.0\.0:8080 failed: port is already allocated"):
         later.publish(gone.endpoint, "x", parse_ports({"80/tcp": (PortBinding(host_port="8080"),)}))
     kept.networks = gone.networks = later
 
@@ -238,7 +238,7 @@ def test_a_range_gives_its_first_free_port(lab: Lab) -> None:
     request = parse_ports({"80/tcp": (PortBinding(host_port="8000-8001"),)})
     published = networks.publish(endpoint, "a", request)
     assert published.forwards[0].host_port == 8001
-    with pytest.raises(PortTaken, match="Bind for 0.0.0.0:8001 failed: port is already allocated"):
+    with pytest.raises(PortTaken, match=r"Bind for 0\.0\.0\.0:8001 failed: port is already allocated"):
         networks.publish(endpoint, "b", request)
     published.close()
 
