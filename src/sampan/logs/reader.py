@@ -52,24 +52,24 @@ async def follow(path: str, query: Query, ended: asyncio.Event) -> AsyncIterator
     New ones are seen at most 50 ms later. Files are read in a thread.
     """
     reading = _Reading(path, query)
+    over = ended.is_set()
     try:
         batches = reading.past(keep=True)
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
             if batch[1]:
                 yield batch[1]
         pause = _SHORTEST_PAUSE
-        while not reading.done:
+        while not over:
             # Asked before reading: what was written before the end is then among what is read.
             over = ended.is_set()
-            entries = await asyncio.to_thread(reading.more) if reading.grown() else []
-            if entries:
+            while reading.grown():
                 pause = _SHORTEST_PAUSE
-                yield entries
-            elif not reading.grown():
-                if over:
-                    return
+                if entries := await asyncio.to_thread(reading.more):
+                    yield entries
+            if not over and not reading.done:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
+            over = over or reading.done
     finally:
         reading.close()
 
@@ -104,7 +104,9 @@ class _Reading:
                 if number < start:
                     continue
                 self._carry = b""
-                while not self.done and (chunk := file.read(_CHUNK)):
+                # No further than it reaches now: a program that writes without a pause would keep us here.
+                end = os.fstat(file.fileno()).st_size
+                while not self.done and (chunk := file.read(max(0, min(_CHUNK, end - file.tell())))):
                     yield number, self._take(chunk)
             if keep and files and not self.done:
                 self._file = os.fdopen(os.dup(files[-1].fileno()), "rb", buffering=0)
@@ -112,10 +114,10 @@ class _Reading:
     def grown(self) -> bool:
         """Whether there is something to read, or another file to go on with."""
         if self._file is None:
-            return os.path.exists(self._path)
+            return not self.done and os.path.exists(self._path)
         here = os.fstat(self._file.fileno())
-        if here.st_size > self._file.tell():
-            return True
+        if self.done or here.st_size > self._file.tell():
+            return not self.done
         try:
             now = os.stat(self._path)
         except FileNotFoundError:

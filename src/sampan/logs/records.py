@@ -43,7 +43,7 @@ def decode(chunk: bytes) -> list[Entry]:
         records = _decoder.decode_lines(chunk)
         return [Entry(numbers[r.stream], r.log.encode(), r.time.encode(), bytes(r.attrs)) for r in records]
     except (msgspec.DecodeError, UnicodeError, KeyError):
-        entries = (_decode_line(line) for line in chunk.splitlines())
+        entries = (_decode_line(line) for line in chunk.split(b"\n"))
         return [entry for entry in entries if entry is not None]
 
 
