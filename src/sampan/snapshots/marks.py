@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import stat
 
-from sampan.files.remove import remove_tree
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,38 +60,37 @@ class AppliedMarks:
         self._made.add(os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino)
 
     def hide(self, directory: int, name: bytes) -> None:
-        """Remove the entry, unless the layer itself brought it: then only what it did not bring below."""
+        """Remove the entry, unless the layer itself brought it or something in it: then what it did not bring."""
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             return
-        if status.st_ino not in self._made:
-            remove_tree(directory, name)
-        elif stat.S_ISDIR(status.st_mode):
-            descriptor = os.open(name, _READABLE, dir_fd=directory)
-            try:
-                self.make_opaque(descriptor)
-            finally:
-                os.close(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            self._strip(directory, name, status.st_ino)
+        elif status.st_ino not in self._made:
+            os.unlink(name, dir_fd=directory)
+
+    def _strip(self, directory: int, name: bytes, inode: int) -> None:
+        """Take out of the directory `name` what the layer did not bring, and the directory itself if nothing is left."""
+        descriptor = os.open(name, _READABLE, dir_fd=directory)
+        try:
+            self.make_opaque(descriptor)
+            with os.scandir(descriptor) as entries:
+                empty = next(iter(entries), None) is None
+        finally:
+            os.close(descriptor)
+        if empty and inode not in self._made:
+            os.rmdir(name, dir_fd=directory)
 
     def make_opaque(self, directory: int) -> None:
         """Remove what the layer did not bring. Directories that hold something of it stay."""
         with os.scandir(directory) as entries:
             found = [(os.fsencode(entry.name), entry.inode(), entry.is_dir(follow_symlinks=False)) for entry in entries]
         for name, inode, is_directory in found:
-            if not is_directory:
-                if inode not in self._made:
-                    os.unlink(name, dir_fd=directory)
-                continue
-            descriptor = os.open(name, _READABLE, dir_fd=directory)
-            try:
-                self.make_opaque(descriptor)
-                with os.scandir(descriptor) as entries:
-                    empty = next(iter(entries), None) is None
-            finally:
-                os.close(descriptor)
-            if empty and inode not in self._made:
-                os.rmdir(name, dir_fd=directory)
+            if is_directory:
+                self._strip(directory, name, inode)
+            elif inode not in self._made:
+                os.unlink(name, dir_fd=directory)
 
     def is_whiteout(self, status: os.stat_result) -> bool:  # noqa: ARG002 - the protocol's
         """There are no marks."""

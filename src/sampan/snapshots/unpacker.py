@@ -24,7 +24,9 @@ from sampan.kernel.caps import Cap, capset, clear_ambient, drop_bounding, last_c
 from sampan.kernel.mount import MNT, MS, OpenTree, mount, move_mount, open_tree, pivot_root, umount2
 from sampan.kernel.namespaces import Clone, unshare
 from sampan.kernel.process import Prctl, close_from, prctl
+from sampan.kernel.seccomp import install_filter
 from sampan.snapshots.extract import Extraction
+from sampan.snapshots.jail_filter import program
 from sampan.snapshots.marks import AppliedMarks, OverlayMarks
 
 _INPUT, _CONTROL, _TARGET = 0, 3, 4
@@ -79,7 +81,7 @@ def _send(control: socket.socket, descriptor: int, what: str = "opaque") -> None
 
 def _enter(limit: int) -> None:
     """A root, a set of capabilities and limits of its own. The order matters: each step needs what a later one drops."""
-    highest = last_cap()
+    highest, refusals = last_cap(), program()
     sys.meta_path.clear()  # nothing is imported from a root that an archive fills
     os.umask(0)
     close_from(_TARGET + 1)
@@ -115,3 +117,4 @@ def _enter(limit: int) -> None:
     drop_bounding(0, highest)
     capset(mask, mask, 0)
     prctl(Prctl.SET_DUMPABLE, 0)
+    install_filter(refusals)
