@@ -269,9 +269,9 @@ class Images:
         return [i.ImageSummary(id=IMAGE, repo_tags=("busybox:latest",), size=5, created=1), i.ImageSummary(id=IMAGE)]
 
     async def inspect(self, name: str, manifests: bool, platform: str) -> ImageInspect:
-        if name not in ("busybox", "registry.example:5000/a/b/busybox"):
+        if name not in (IMAGE, "busybox", "registry.example:5000/a/b/busybox"):
             raise NotFound(f"No such image: {name}")
-        return ImageInspect(id=IMAGE, repo_tags=(name,), os="linux", architecture="amd64", size=5)
+        return ImageInspect(id=IMAGE, repo_tags=("busybox:latest",), os="linux", architecture="amd64", size=5)
 
     async def history(self, name: str, platform: str) -> Sequence[i.HistoryItem]:
         return [i.HistoryItem(created_by="ADD rootfs", size=5)]
@@ -382,7 +382,7 @@ class Events:
             from_="busybox",
             type="container",
             action=action,
-            actor=Actor(id=box.id, attributes={"name": box.name}),
+            actor=Actor(id=box.id, attributes={"name": box.name, "exitCode": str(box.code)}),
             time=1,
             time_nano=1_000_000_001,
         )

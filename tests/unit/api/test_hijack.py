@@ -3,7 +3,6 @@
 import json
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from sampan.spec.requests import AttachOptions
+from tests.api.certificates import make_certificate, server_context
 from tests.api.memory import frame
 from tests.api.serving import Served, serving
 
@@ -26,21 +26,13 @@ ATTACH = "/containers/%s/attach?stream=1&stdin=1&stdout=1&stderr=1"
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for localhost, signed by itself, that serves as the authority for both sides."""
     directory = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
-        cwd=directory, check=True, capture_output=True,
-    )  # fmt: skip
+    make_certificate(directory)
     return directory
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Served]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
-    context.load_verify_locations(certificates / "cert.pem")
-    context.verify_mode = ssl.CERT_REQUIRED
-    with serving(tmp_path_factory.mktemp("hijack"), context) as started:
+    with serving(tmp_path_factory.mktemp("hijack"), server_context(certificates)) as started:
         yield started
 
 
