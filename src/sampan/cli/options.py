@@ -40,7 +40,7 @@ class Option:
         self.kind = kind
         self.help = text
         self.short = short
-        self.default = default
+        self.default = False if kind == "bool" and default == "" else default
         self.check = check
         self.refused = refused
         self.completes = completes

@@ -30,7 +30,7 @@ def _integer(text: str, low: int, high: int, function: str) -> int:
     if digits[:2].lower() in ("0x", "0o", "0b"):
         base = {"x": 16, "o": 8, "b": 2}[digits[1].lower()]
     try:
-        if not digits or not digits.isascii() or not digits[0].isalnum():
+        if not digits.isascii() or not digits.isalnum():  # int() takes blanks and underscores
             raise ValueError
         number = int(digits, base)
     except ValueError:

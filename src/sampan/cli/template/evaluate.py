@@ -101,9 +101,11 @@ class _Run:
             raise _failed("exceeded maximum template depth", node.text)
         value = self._pipeline(node.pipeline, dot) if node.pipeline is not None else None
         outer, self._scopes = self._scopes, [{"": value}]
-        self.body(self._tree.defined[node.text], value)
-        self._scopes = outer
-        self._depth -= 1
+        try:
+            self.body(self._tree.defined[node.text], value)
+        finally:
+            self._scopes = outer
+            self._depth -= 1
 
     def _range(self, node: Node, dot: Thing) -> None:
         assert node.pipeline is not None
