@@ -1,0 +1,148 @@
+"""Resources as directories and writes, on each kind of host."""
+
+import pytest
+
+from sampan.cgroups.hierarchy import Hierarchy
+from sampan.cgroups.plan import parse_parent, place, plan, swap_alone, weight
+from sampan.errors import InvalidParameter, System
+from sampan.spec import oci_runtime as oci
+
+NAMES = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids")
+V1 = Hierarchy({name: f"/cg/{name}" for name in NAMES})
+HYBRID = Hierarchy(V1.v1, "/cg/unified", frozenset({"hugetlb"}))
+V2 = Hierarchy({}, "/cg", frozenset({"cpu", "cpuset", "io", "memory", "pids"}))
+ID = "f" * 64
+
+MB = 1 << 20
+
+
+def writes(hierarchy: Hierarchy, resources: oci.Resources) -> list[str]:
+    made = plan(hierarchy, "i1", ID, "", resources)
+    assert {controller for controller, _, _ in made.writes} <= set(made.groups)
+    assert all(controller == "unified" or file.startswith(controller) for controller, file, _ in made.writes)
+    return [f"{file}={text}" for _, file, text in made.writes]
+
+
+@pytest.mark.parametrize(
+    ("resources", "v1", "v2"),
+    [
+        (oci.Resources(), [], []),
+        (
+            oci.Resources(memory=oci.Memory(limit=64 * MB, swap=128 * MB)),
+            [f"memory.limit_in_bytes={64 * MB}", f"memory.memsw.limit_in_bytes={128 * MB}"],
+            [f"memory.swap.max={64 * MB}", f"memory.max={64 * MB}"],
+        ),
+        (
+            oci.Resources(memory=oci.Memory(limit=64 * MB, swap=-1, reservation=32 * MB)),
+            [
+                f"memory.limit_in_bytes={64 * MB}",
+                "memory.memsw.limit_in_bytes=-1",
+                f"memory.soft_limit_in_bytes={32 * MB}",
+            ],
+            ["memory.swap.max=max", f"memory.max={64 * MB}", f"memory.low={32 * MB}"],
+        ),
+        (
+            oci.Resources(memory=oci.Memory(limit=-1)),
+            ["memory.limit_in_bytes=-1", "memory.memsw.limit_in_bytes=-1"],
+            ["memory.swap.max=max", "memory.max=max"],
+        ),
+        (
+            oci.Resources(cpu=oci.Cpu(shares=512, quota=50000, period=100000)),
+            ["cpu.shares=512", "cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000"],
+            ["cpu.weight=59", "cpu.max=50000 100000"],
+        ),
+        (oci.Resources(cpu=oci.Cpu(quota=-1)), ["cpu.cfs_quota_us=-1"], ["cpu.max=max 100000"]),
+        (oci.Resources(cpu=oci.Cpu(period=50000)), ["cpu.cfs_period_us=50000"], ["cpu.max=max 50000"]),
+        (
+            oci.Resources(cpu=oci.Cpu(cpus="0-1", mems="0")),
+            ["cpuset.cpus=0-1", "cpuset.mems=0"],
+            ["cpuset.cpus=0-1", "cpuset.mems=0"],
+        ),
+        (oci.Resources(pids_limit=100), ["pids.max=100"], ["pids.max=100"]),
+        (oci.Resources(pids_limit=0), [], []),
+        (oci.Resources(pids_limit=-1), [], []),
+    ],
+)
+def test_limits(resources: oci.Resources, v1: list[str], v2: list[str]) -> None:
+    assert writes(V1, resources) == v1
+    assert writes(HYBRID, resources) == v1
+    assert writes(V2, resources) == v2
+
+
+def test_limits_that_only_v1_has() -> None:
+    memory = oci.Resources(memory=oci.Memory(swappiness=0, disable_oom_killer=True))
+    assert writes(V1, memory) == ["memory.swappiness=0", "memory.oom_control=1"]
+    realtime = oci.Resources(cpu=oci.Cpu(realtime_runtime=1, realtime_period=2))
+    assert writes(V1, realtime) == ["cpu.rt_period_us=2", "cpu.rt_runtime_us=1"]
+    for resources in (memory, realtime):
+        with pytest.raises(System, match="cgroup v2 has no such setting"):
+            plan(V2, "i1", ID, "", resources)
+
+
+@pytest.mark.parametrize(
+    ("resources", "controller"),
+    [
+        (oci.Resources(memory=oci.Memory(limit=64 * MB)), "memory"),
+        (oci.Resources(cpu=oci.Cpu(shares=2)), "cpu"),
+        (oci.Resources(cpu=oci.Cpu(cpus="0")), "cpuset"),
+        (oci.Resources(pids_limit=5), "pids"),
+        (oci.Resources(devices=(oci.DeviceRule(allow=False),)), "devices"),
+    ],
+)
+def test_what_cannot_be_enforced_is_refused(resources: oci.Resources, controller: str) -> None:
+    bare = Hierarchy({"freezer": "/cg/freezer"})
+    with pytest.raises(System, match=f"controller {controller} is not mounted"):
+        plan(bare, "i1", ID, "", resources)
+
+
+def test_device_rules_go_where_devices_are() -> None:
+    resources = oci.Resources(
+        devices=(oci.DeviceRule(allow=False), oci.DeviceRule(allow=True, type="c", major=1, minor=3))
+    )
+    assert writes(V1, resources) == ["devices.deny=a", "devices.allow=c 1:3 rwm"]
+    assert plan(V1, "i1", ID, "", resources).device_program == b""
+    assert writes(V2, resources) == []
+    assert plan(V2, "i1", ID, "", resources).device_program
+    without = Hierarchy({"memory": "/cg/memory"}, "/cg/unified")
+    assert plan(without, "i1", ID, "", resources).device_program == plan(V2, "i1", ID, "", resources).device_program
+
+
+def test_a_controller_that_is_only_on_v2_of_a_hybrid_host() -> None:
+    hybrid = Hierarchy({"cpu": "/cg/cpu"}, "/cg/unified", frozenset({"memory"}))
+    made = plan(hybrid, "i1", ID, "", oci.Resources(memory=oci.Memory(limit=64 * MB)))
+    assert made.writes == (("unified", "memory.max", str(64 * MB)),)
+
+
+def test_place() -> None:
+    assert place(V2, "i1", ID) == {"unified": f"/cg/sampan-i1/{ID}"}
+    assert place(HYBRID, "i1", ID)["memory"] == f"/cg/memory/sampan-i1/{ID}"
+    assert list(place(HYBRID, "i1", ID)) == [*NAMES, "unified"]
+    assert place(V2, "i1", ID, "/ci//jobs/")["unified"] == f"/cg/ci/jobs/sampan-i1/{ID}"
+    with pytest.raises(System, match="no control groups are mounted"):
+        place(Hierarchy({}), "i1", ID)
+
+
+@pytest.mark.parametrize("parent", ["..", "a/../b", ".", "/a/./b", "a\nb", "a\0b", "x" * 256, "/".join("a" * 17)])
+def test_parents_that_lead_elsewhere(parent: str) -> None:
+    with pytest.raises(InvalidParameter, match="invalid cgroup parent"):
+        parse_parent(parent)
+
+
+@pytest.mark.parametrize(("memory", "both", "alone"), [(5, 5, 0), (5, 8, 3), (0, -1, -1), (5, -1, -1)])
+def test_swap_alone(memory: int, both: int, alone: int) -> None:
+    assert swap_alone(memory, both) == alone
+
+
+@pytest.mark.parametrize(("memory", "both"), [(0, 8), (-1, 8), (8, 5)])
+def test_swap_that_makes_no_sense(memory: int, both: int) -> None:
+    with pytest.raises(InvalidParameter):
+        swap_alone(memory, both)
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [(1, 1), (2, 1), (10, 4), (512, 59), (1024, 100), (2000, 170), (262144, 10000), (1 << 40, 10000)],
+)
+def test_weight(shares: int, expected: int) -> None:
+    """2000 → 170 is what runc's own change tells (runc issue 4896)."""
+    assert weight(shares) == expected
