@@ -1,0 +1,319 @@
+"""The Snapshotter protocol's docstring, run on every driver: what a container sees is what was applied."""
+
+import hashlib
+import io
+import os
+import stat
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sampan.errors import InvalidParameter
+from sampan.snapshots.overlay import OverlaySnapshotter
+from sampan.snapshots.protocol import LayerInUse, LayerNotFound, Snapshotter, chain_id
+from sampan.snapshots.vfs import VfsSnapshotter
+from sampan.spec.ids import ChainId, DiffId
+from sampan.spec.rootfs import OverlayRoot
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay", "mount-interface")
+
+DRIVERS: dict[str, type[OverlaySnapshotter] | type[VfsSnapshotter]] = {
+    "overlay": OverlaySnapshotter,
+    "vfs": VfsSnapshotter,
+}
+
+
+@pytest.fixture(params=list(DRIVERS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def driver(kind: str, tmp_path: Path) -> Iterator[Snapshotter]:
+    made: Snapshotter = DRIVERS[kind](tmp_path)
+    yield made
+    made.close()
+
+
+def layer(*entries: tuple[str, bytes | None]) -> bytes:
+    """A tar of files (bytes) and directories (None)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in entries:
+            info = tarfile.TarInfo(name)
+            info.mtime = 1_000_000_000
+            if content is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(info)
+            else:
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def apply(driver: Snapshotter, *layers: bytes) -> ChainId:
+    parent: ChainId | None = None
+    for data in layers:
+        parent = driver.apply(parent, io.BytesIO(data)).chain
+    assert parent is not None
+    return parent
+
+
+def seen(driver: Snapshotter, chain: ChainId) -> dict[str, bytes | None]:
+    """What a container would find: path → content, None for directories."""
+    root = driver.view(chain)
+    found: dict[str, bytes | None] = {}
+    pending = [""]
+    try:
+        while pending:
+            path = pending.pop()
+            descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+            for name in os.listdir(descriptor):
+                inside = f"{path}/{name}".lstrip("/")
+                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(inside)
+                    found[inside] = None
+                else:
+                    with open(os.open(name, os.O_RDONLY, dir_fd=descriptor), "rb") as file:
+                        found[inside] = file.read()
+            os.close(descriptor)
+    finally:
+        os.close(root)
+    return found
+
+
+BASE = layer(("d", None), ("d/a", b"a"), ("d/b", b"b"), ("d/e", None), ("d/e/f", b"f"), ("g", b"g"))
+
+
+@pytest.mark.parametrize(
+    ("above", "expected"),
+    [
+        ([("h", b"h")], {"d": None, "d/a": b"a", "d/b": b"b", "d/e": None, "d/e/f": b"f", "g": b"g", "h": b"h"}),
+        ([("g", b"new")], {"d": None, "d/a": b"a", "d/b": b"b", "d/e": None, "d/e/f": b"f", "g": b"new"}),
+        ([(".wh.g", b"")], {"d": None, "d/a": b"a", "d/b": b"b", "d/e": None, "d/e/f": b"f"}),
+        ([(".wh.d", b"")], {"g": b"g"}),
+        ([("d/.wh.a", b"")], {"d": None, "d/b": b"b", "d/e": None, "d/e/f": b"f", "g": b"g"}),
+        ([("d/.wh..wh..opq", b"")], {"d": None, "g": b"g"}),
+        ([("d/.wh..wh..opq", b""), ("d/n", b"n")], {"d": None, "d/n": b"n", "g": b"g"}),
+        ([("d/n", b"n"), ("d/.wh..wh..opq", b"")], {"d": None, "d/n": b"n", "g": b"g"}),
+        ([("d", None), ("d/.wh..wh..opq", b""), ("d/e", None), ("d/e/x", b"x")],
+         {"d": None, "d/e": None, "d/e/x": b"x", "g": b"g"}),
+        ([(".wh.d", b""), ("d", None), ("d/n", b"n")], {"d": None, "d/n": b"n", "g": b"g"}),
+        ([("d", None), ("d/n", b"n"), (".wh.d", b"")], {"d": None, "d/n": b"n", "g": b"g"}),
+        ([("d/n", b"n"), (".wh.d", b"")], {"d": None, "d/n": b"n", "g": b"g"}),
+        ([(".wh.g", b""), ("g", b"back")], {"d": None, "d/a": b"a", "d/b": b"b", "d/e": None, "d/e/f": b"f", "g": b"back"}),
+        ([("g", b"back"), (".wh.g", b"")], {"d": None, "d/a": b"a", "d/b": b"b", "d/e": None, "d/e/f": b"f", "g": b"back"}),
+        ([("d", b"file now")], {"d": b"file now", "g": b"g"}),
+        ([(".wh.nothing", b"")], {"d": None, "d/a": b"a", "d/b": b"b", "d/e": None, "d/e/f": b"f", "g": b"g"}),
+    ],
+)  # fmt: skip
+def test_whiteouts(
+    driver: Snapshotter, above: list[tuple[str, bytes | None]], expected: dict[str, bytes | None]
+) -> None:
+    assert seen(driver, apply(driver, BASE, layer(*above))) == expected
+
+
+def test_three_layers_and_a_directory_that_comes_back(driver: Snapshotter) -> None:
+    chain = apply(driver, BASE, layer((".wh.d", b"")), layer(("d", None), ("d/n", b"n")))
+    assert seen(driver, chain) == {"d": None, "d/n": b"n", "g": b"g"}
+
+
+def test_metadata_is_exact(driver: Snapshotter) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, type_, mode, link in (
+            ("d", tarfile.DIRTYPE, 0o1777, ""),
+            ("d/s", tarfile.REGTYPE, 0o4755, ""),
+            ("d/h", tarfile.LNKTYPE, 0o600, "d/s"),
+            ("d/l", tarfile.SYMTYPE, 0o777, "../nowhere"),
+            ("d/p", tarfile.FIFOTYPE, 0o622, ""),
+            ("d/c", tarfile.CHRTYPE, 0o666, ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode, info.linkname = type_, mode, link
+            info.uid, info.gid, info.mtime = 1234, 4_000_000_000, 1_234_567_890
+            info.devmajor, info.devminor = 1, 3
+            if name == "d/s":
+                info.pax_headers = {"SCHILY.xattr.user.color": "red"}
+            tar.addfile(info)
+    root = driver.view(apply(driver, buffer.getvalue()))
+    try:
+        for name, mode in (("d", 0o41777), ("d/s", 0o104755), ("d/l", 0o120777), ("d/p", 0o10622), ("d/c", 0o20666)):
+            status = os.stat(name, dir_fd=root, follow_symlinks=False)
+            assert (oct(status.st_mode), status.st_uid, status.st_gid) == (oct(mode), 1234, 4_000_000_000), name
+            assert status.st_mtime == 1_234_567_890, name
+        assert os.stat("d/s", dir_fd=root).st_nlink == 2
+        assert os.readlink("d/l", dir_fd=root) == "../nowhere"
+        assert os.stat("d/c", dir_fd=root).st_rdev == os.makedev(1, 3)
+        descriptor = os.open("d/s", os.O_RDONLY, dir_fd=root)
+        assert os.getxattr(descriptor, "user.color") == b"red"
+        os.close(descriptor)
+    finally:
+        os.close(root)
+
+
+def test_a_directory_that_the_layer_only_implies_keeps_its_attributes(driver: Snapshotter) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        info = tarfile.TarInfo("tmp")
+        info.type, info.mode, info.uid = tarfile.DIRTYPE, 0o1777, 7
+        tar.addfile(info)
+    root = driver.view(apply(driver, buffer.getvalue(), layer(("tmp/x/y", b""))))
+    status = os.stat("tmp", dir_fd=root)
+    os.close(root)
+    assert (oct(status.st_mode), status.st_uid) == ("0o41777", 7)
+
+
+def test_names_and_sizes(driver: Snapshotter) -> None:
+    first = driver.apply(None, io.BytesIO(BASE))
+    digest = DiffId("sha256:" + hashlib.sha256(BASE).hexdigest())
+    assert first.diff_id == digest
+    assert first.chain == ChainId(digest)
+    assert first.parent is None
+    assert (first.size, first.tar_size) == (4, len(BASE))
+    second = driver.apply(first.chain, io.BytesIO(layer(("x", b"four"))))
+    assert second.chain == chain_id(first.chain, second.diff_id)
+    assert second.size == 4
+    assert set(driver.layers()) == {first, second}
+    assert driver.layer(second.chain) == second
+
+
+def test_the_digest_is_verified(driver: Snapshotter) -> None:
+    wrong = DiffId("sha256:" + "0" * 64)
+    with pytest.raises(InvalidParameter, match="wrong diff id"):
+        driver.apply(None, io.BytesIO(BASE), wrong)
+    assert driver.layers() == ()
+
+
+def test_a_known_layer_is_not_given_to_whoever_only_names_it(driver: Snapshotter) -> None:
+    known = driver.apply(None, io.BytesIO(BASE))
+    assert driver.apply(None, io.BytesIO(BASE), known.diff_id) == known
+    with pytest.raises(InvalidParameter):
+        driver.apply(None, io.BytesIO(layer(("x", b"x"))), known.diff_id)
+
+
+def test_layers_and_containers_survive_a_restart(driver: Snapshotter, kind: str, tmp_path: Path) -> None:
+    chain = apply(driver, BASE, layer(("x", b"x")))
+    mount = driver.prepare("abc", chain)
+    (tmp_path / "layers" / kind / "tmp-half").mkdir()
+    driver.close()
+    again: Snapshotter = DRIVERS[kind](tmp_path)
+    try:
+        assert set(again.layers()) == set(driver.layers())
+        assert again.mount_of("abc") == mount
+        assert again.keys() == ("abc",)
+        assert seen(again, chain) == seen(driver, chain)
+        assert not (tmp_path / "layers" / kind / "tmp-half").exists()
+    finally:
+        again.close()
+
+
+def test_prepare_again_keeps_what_is_there(driver: Snapshotter) -> None:
+    chain = apply(driver, BASE)
+    mount = driver.prepare("abc", chain)
+    top = mount.upper if isinstance(mount, OverlayRoot) else mount.path
+    Path(top, "written").write_text("by the container")
+    assert driver.prepare("abc", chain) == mount
+    assert Path(top, "written").read_text() == "by the container"
+    assert oct(Path(top).stat().st_mode) == "0o40755"
+
+
+def test_a_layer_in_use_stays(driver: Snapshotter) -> None:
+    below = apply(driver, BASE)
+    above = driver.apply(below, io.BytesIO(layer(("x", b"x")))).chain
+    driver.prepare("abc", above)
+    for chain in (below, above):
+        with pytest.raises(LayerInUse):
+            driver.remove_layer(chain)
+    driver.remove("abc")
+    driver.remove_layer(above)
+    driver.remove_layer(below)
+    assert driver.layers() == ()
+    with pytest.raises(LayerNotFound):
+        driver.remove_layer(below)
+
+
+def test_removed_containers_go_from_the_disk(driver: Snapshotter, tmp_path: Path) -> None:
+    mount = driver.prepare("abc", apply(driver, BASE))
+    top = mount.upper if isinstance(mount, OverlayRoot) else mount.path
+    deep = Path(top)
+    for _ in range(60):
+        deep = deep / "deeper"
+        deep.mkdir()
+    driver.remove("abc")
+    driver.remove("abc")
+    assert driver.keys() == ()
+    with pytest.raises(LayerNotFound):
+        driver.mount_of("abc")
+    deadline = time.monotonic() + 5
+    while os.listdir(tmp_path / "trash") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert os.listdir(tmp_path / "trash") == []
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "a/b", "a b", "ä"])
+def test_keys_are_names(driver: Snapshotter, key: str) -> None:
+    with pytest.raises(InvalidParameter):
+        driver.prepare(key, None)
+
+
+def test_unknown_layers(driver: Snapshotter) -> None:
+    nowhere = ChainId("sha256:" + "1" * 64)
+    for call in (
+        lambda: driver.layer(nowhere),
+        lambda: driver.prepare("abc", nowhere),
+        lambda: driver.apply(nowhere, io.BytesIO(BASE)),
+        lambda: driver.layer_directories(nowhere),
+        lambda: driver.view(nowhere),
+        lambda: driver.mount_of("abc"),
+        lambda: driver.usage("abc"),
+    ):
+        with pytest.raises(LayerNotFound):
+            call()
+
+
+def test_the_difference_makes_the_same_layer_again(driver: Snapshotter, tmp_path: Path) -> None:
+    """What a container changed, applied to its image, is what the container saw."""
+    chain = apply(driver, BASE)
+    mount = driver.prepare("abc", chain)
+    script = (
+        "rm g; rm -r d/e; mkdir d/e; echo new > d/e/n; echo A > d/a; ln d/a d/hard; ln -s x s; chmod 700 d; mkfifo p"
+    )
+    if isinstance(mount, OverlayRoot):
+        merged = tmp_path / "merged"
+        merged.mkdir()
+        options = f"lowerdir={':'.join(mount.lowers)},upperdir={mount.upper},workdir={mount.work},redirect_dir=off,metacopy=off"
+        command = f"mount --make-rprivate / && mount -t overlay none -o {options} {merged} && cd {merged} && {script}"
+        subprocess.run(["unshare", "-m", "sh", "-ec", command], check=True, timeout=20)
+    else:
+        subprocess.run(["sh", "-ec", f"cd {mount.path} && {script}"], check=True, timeout=20)
+    made = driver.apply(chain, io.BytesIO(b"".join(driver.diff("abc"))))
+    root = driver.view(made.chain)
+    try:
+        assert sorted(os.listdir(root)) == ["d", "p", "s"]
+        names = os.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+        assert sorted(os.listdir(names)) == ["a", "b", "e", "hard"]
+        os.close(names)
+        inside = os.open("d/e", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+        assert os.listdir(inside) == ["n"]
+        os.close(inside)
+        assert os.stat("d/a", dir_fd=root).st_ino == os.stat("d/hard", dir_fd=root).st_ino
+        assert oct(os.stat("d", dir_fd=root).st_mode) == "0o40700"
+    finally:
+        os.close(root)
+    assert driver.usage("abc").size >= len("new\nA\n")
+
+
+def test_many_layers(driver: Snapshotter) -> None:
+    chain = apply(driver, *(layer((f"f{number}", b"%d" % number)) for number in range(40)))
+    assert len(seen(driver, chain)) == 40
+    mount = driver.prepare("abc", chain)
+    if isinstance(mount, OverlayRoot):
+        assert len(mount.lowers) == 40
+        assert all(len(os.path.basename(lower)) <= 16 for lower in mount.lowers)
