@@ -192,7 +192,7 @@ def _program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
         "inheritable": caps.inheritable,
         "ambient": caps.ambient,
     }
-    program = compiled(seccomp).hex() if seccomp is not None else ""
+    program = compiled(seccomp, os.uname().machine).hex() if seccomp is not None else ""
     user = process.user
     # Into the directory first: afterwards it may be closed to the user (runc does the same).
     steps.append(["workdir", process.cwd])
