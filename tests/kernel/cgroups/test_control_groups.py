@@ -1,0 +1,370 @@
+"""Control groups on the running kernel: limits that bite, processes that stop and die, groups that go.
+
+Each test has groups of its own, below an instance of its own; three hosts are played: this one as it is, its v1 trees alone, and
+its v2 tree alone.
+"""
+
+import errno
+import mmap
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sampan.cgroups import apply, leftovers
+from sampan.cgroups.hierarchy import Hierarchy, detect
+from sampan.cgroups.means import instance_groups, probe
+from sampan.cgroups.plan import CgroupPlan, plan
+from sampan.kernel.bpf import attached_device_programs, load_device_program
+from sampan.spec import oci_runtime as oci
+from tests.requires import requires
+
+pytestmark = requires("root", "cgroup_v1:memory", "cgroup_v1:freezer", "cgroup_v2")
+
+INSTANCE = f"test{os.getpid()}"
+MB = 1 << 20
+DENY_ALL = oci.DeviceRule(allow=False)
+NULL = oci.DeviceRule(allow=True, type="c", major=1, minor=3)
+
+HOSTS: dict[str, Callable[[Hierarchy], Hierarchy]] = {
+    "as-it-is": lambda host: host,
+    "v1": lambda host: Hierarchy(host.v1),
+    "v2": lambda host: Hierarchy({}, host.v2, host.v2_controllers),
+}
+
+
+class Container:
+    """Groups, and the processes that were put into them."""
+
+    def __init__(self, hierarchy: Hierarchy, resources: oci.Resources) -> None:
+        self.hierarchy = hierarchy
+        self.plan: CgroupPlan = plan(hierarchy, INSTANCE, "c" * 64, "", resources)
+        self.groups = self.plan.groups
+        self.children: list[int] = []
+        apply.create(self.groups)
+        apply.write(self.groups, self.plan.writes)
+        if self.plan.device_program:
+            apply.guard_devices(self.groups, self.plan.device_program)
+
+    def start(self, program: Callable[[], int]) -> int:
+        """Run `program` in a child that stands in the groups."""
+        waits, go = os.pipe()
+        child = os.fork()
+        if child == 0:
+            code = 99
+            try:
+                os.read(waits, 1)
+                code = program()
+            finally:
+                os._exit(code)
+        self.children.append(child)
+        apply.join(self.groups, child)
+        os.write(go, b"g")
+        os.close(go)
+        os.close(waits)
+        return child
+
+    def run(self, program: Callable[[], int]) -> int:
+        """The exit code of `program`, or minus the signal that ended it."""
+        child = self.start(program)
+        self.children.remove(child)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def end(self) -> None:
+        apply.kill(self.groups)
+        for child in self.children:
+            os.waitpid(child, 0)
+        apply.remove(self.groups)
+
+
+Make = Callable[..., Container]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made: list[Container] = []
+    real = detect()
+
+    def maker(resources: oci.Resources | None = None, host: str = "as-it-is") -> Container:
+        made.append(Container(HOSTS[host](real), resources or oci.Resources()))
+        return made[-1]
+
+    yield maker
+    for container in made:
+        container.end()
+    assert leftovers.retire(real, INSTANCE)
+    assert not any(os.path.exists(path) for path in instance_groups(real, INSTANCE).values())
+
+
+def until(ready: Callable[[], bool], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def sleep() -> int:
+    while True:
+        time.sleep(60)
+
+
+def fork_bomb() -> int:
+    while True:
+        try:
+            os.fork()
+        except OSError:
+            time.sleep(0.001)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_process_stands_in_every_hierarchy(make: Make, host: str) -> None:
+    container = make(host=host)
+    child = container.start(sleep)
+    stands = Path(f"/proc/{child}/cgroup").read_text().count(f"/sampan-{INSTANCE}/{'c' * 64}\n")
+    assert stands == len(set(container.groups.values()))
+    assert apply.procs(container.groups) == [child]
+    apply.create(container.groups)
+    assert apply.procs(container.groups) == [child], "making them again changes nothing"
+
+
+def test_joining_through_descriptors(make: Make) -> None:
+    container = make()
+    child = os.fork()
+    if child == 0:
+        sleep()
+    container.children.append(child)
+    descriptors = apply.open_procs(container.groups)
+    apply.join_fds(descriptors, child)
+    for descriptor in descriptors:
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
+    assert apply.procs(container.groups) == [child]
+
+
+def test_a_new_cpuset_lets_its_parents_processors_in(make: Make) -> None:
+    container = make(oci.Resources(cpu=oci.Cpu(cpus="0")))
+    group = Path(container.groups["cpuset"])
+    assert (group / "cpuset.cpus").read_text().strip() == "0"
+    assert (group / "cpuset.mems").read_text() == (group.parent / "cpuset.mems").read_text() != "\n"
+    assert container.run(lambda: len(os.sched_getaffinity(0))) == 1
+
+
+def test_a_cpuset_below_a_parent_that_somebody_else_made_is_filled_too() -> None:
+    parent = Path(detect().v1["cpuset"]) / f"sampan-{INSTANCE}-other"
+    parent.mkdir()
+    groups = {"cpuset": str(parent / "x")}
+    try:
+        apply.create(groups)
+        assert (parent / "x" / "cpuset.cpus").read_text().strip()
+    finally:
+        apply.remove(groups)
+        parent.rmdir()
+
+
+def test_too_much_memory_is_killed_and_counted(make: Make) -> None:
+    container = make(oci.Resources(memory=oci.Memory(limit=32 * MB, swap=32 * MB)))
+    assert container.run(lambda: len(bytearray(8 * MB)) & 1) == 0
+    assert apply.oom_kills(container.groups) == 0
+    assert container.run(lambda: len(bytearray(64 * MB))) == -signal.SIGKILL
+    assert apply.oom_kills(container.groups) == 1
+
+
+def test_memory_killed_in_a_group_below_is_counted_too(make: Make) -> None:
+    container = make(oci.Resources(memory=oci.Memory(limit=32 * MB, swap=32 * MB)))
+
+    def program() -> int:
+        below = f"{container.groups['memory']}/below"
+        os.mkdir(below)
+        Path(below, "memory.limit_in_bytes").write_text(str(16 * MB))
+        Path(below, "cgroup.procs").write_text("0")
+        return len(bytearray(64 * MB))
+
+    assert container.run(program) == -signal.SIGKILL
+    assert apply.oom_kills(container.groups) == 1
+
+
+def test_no_more_processes_than_allowed(make: Make) -> None:
+    container = make(oci.Resources(pids_limit=5))
+
+    def program() -> int:
+        for number in range(50):
+            try:
+                if os.fork() == 0:
+                    sleep()
+            except BlockingIOError:
+                return number
+        return 50
+
+    assert container.run(program) == 4
+
+
+def test_no_more_processor_time_than_allowed(make: Make) -> None:
+    container = make(oci.Resources(cpu=oci.Cpu(quota=10_000, period=100_000)))
+
+    def program() -> int:
+        end = time.monotonic() + 0.6
+        while time.monotonic() < end:
+            pass
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return int(100 * (used.ru_utime + used.ru_stime) / 0.6)
+
+    assert container.run(program) < 40
+    stat = dict(line.split() for line in Path(container.groups["cpu"], "cpu.stat").read_text().splitlines())
+    assert int(stat["nr_throttled"]) >= 3
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_devices_that_are_not_allowed_cannot_be_opened(make: Make, host: str) -> None:
+    container = make(oci.Resources(devices=(DENY_ALL, NULL)), host)
+
+    def program() -> int:
+        os.close(os.open("/dev/null", os.O_RDWR))
+        try:
+            os.open("/dev/zero", os.O_RDONLY)
+        except PermissionError:
+            return 7
+        return 0
+
+    assert container.run(program) == 7
+    if host == "v2":
+        group = apply.open_group(container.groups)
+        assert len(attached_device_programs(group)) == 1
+        os.close(group)
+
+
+def test_the_verifier_says_why() -> None:
+    with pytest.raises(OSError, match="CGROUP_DEVICE") as caught:
+        load_device_program(b"\x05\0\xff\xff\0\0\0\0")
+    assert caught.value.errno in (errno.EINVAL, errno.EACCES)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_what_is_frozen_stands_still(make: Make, host: str) -> None:
+    container = make(host=host)
+    count = mmap.mmap(-1, 8)
+
+    def program() -> int:
+        number = 0
+        while True:
+            number += 1
+            count[:8] = number.to_bytes(8, "little")
+
+    def counted() -> int:
+        return int.from_bytes(count[:8], "little")
+
+    container.start(program)
+    until(lambda: counted() > 0)
+    apply.freeze(container.groups)
+    before = counted()
+    time.sleep(0.05)
+    assert counted() == before
+    apply.thaw(container.groups)
+    until(lambda: counted() > before)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("host", HOSTS)
+def test_kill_leaves_nobody(make: Make, host: str, frozen: bool) -> None:
+    limit = None if host == "v2" else 80
+    container = make(oci.Resources(pids_limit=limit), host)
+    child = container.start(fork_bomb if limit else sleep)
+    if limit:
+        until(lambda: len(apply.procs(container.groups)) > 60)
+    if frozen:
+        apply.freeze(container.groups)
+    apply.kill(container.groups)
+    assert apply.procs(container.groups) == []
+    assert apply.wait_empty(container.groups, 1)
+    container.children.remove(child)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_kill_when_dockers_freezer_holds_them(make: Make) -> None:
+    container = make()
+    container.start(sleep)
+    Path(container.groups["freezer"], "freezer.state").write_text("FROZEN")
+    apply.kill(container.groups)
+    assert apply.procs(container.groups) == []
+
+
+def test_kill_finds_who_has_left_the_v2_group(make: Make) -> None:
+    container = make()
+    child = container.start(sleep)
+    Path(container.hierarchy.v2, "cgroup.procs").write_text(str(child))
+    assert apply.procs(container.groups) == [child]
+    apply.kill(container.groups)
+    assert apply.procs(container.groups) == []
+
+
+def test_wait_empty_is_bounded(make: Make) -> None:
+    container = make()
+    container.start(sleep)
+    began = time.monotonic()
+    assert not apply.wait_empty(container.groups, 0.05)
+    assert time.monotonic() - began < 0.5
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_remove_takes_groups_that_the_program_made(make: Make, host: str) -> None:
+    container = make(host=host)
+    for directory in set(container.groups.values()):
+        os.makedirs(f"{directory}/a/b/c")
+        os.mkdir(f"{directory}/d")
+    apply.remove(container.groups)
+    assert not any(os.path.exists(directory) for directory in container.groups.values())
+    apply.remove(container.groups)
+    apply.kill(container.groups)
+    assert apply.procs(container.groups) == []
+    assert apply.oom_kills(container.groups) == 0
+
+
+def test_remove_of_what_is_in_use_says_so(make: Make) -> None:
+    container = make()
+    container.start(sleep)
+    with pytest.raises(OSError, match="not empty") as caught:
+        apply.remove(container.groups, seconds=0.02)
+    assert caught.value.errno == errno.EBUSY
+
+
+def test_a_refused_write_names_file_and_value(make: Make) -> None:
+    container = make()
+    with pytest.raises(OSError, match="'many'") as caught:
+        apply.write(container.groups, [("pids", "pids.max", "many")])
+    assert caught.value.filename == f"{container.groups['pids']}/pids.max"
+
+
+def test_limits_that_bound_each_other_are_set_in_either_order(make: Make) -> None:
+    container = make(oci.Resources(memory=oci.Memory(limit=32 * MB, swap=64 * MB)))
+    larger = [
+        ("memory", "memory.limit_in_bytes", str(96 * MB)),
+        ("memory", "memory.memsw.limit_in_bytes", str(128 * MB)),
+    ]
+    apply.write(container.groups, larger)
+    assert Path(container.groups["memory"], "memory.limit_in_bytes").read_text() == f"{96 * MB}\n"
+
+
+def test_what_is_left_over_is_found_and_cleared(make: Make) -> None:
+    container = make()
+    child = container.start(sleep)
+    container.children.remove(child)
+    found = leftovers.leftovers(container.hierarchy, INSTANCE)
+    assert found == {"c" * 64: container.groups}
+    assert not leftovers.retire(container.hierarchy, INSTANCE)
+    leftovers.clear(found["c" * 64])
+    os.waitpid(child, 0)
+    assert leftovers.leftovers(container.hierarchy, INSTANCE) == {}
+
+
+def test_what_this_host_can_limit(make: Make) -> None:
+    container = make()
+    means = probe(container.hierarchy, INSTANCE)
+    assert means.memory
+    assert means.pids
+    assert means.cpu_quota
+    assert means.cpus == Path(container.hierarchy.v1["cpuset"], "cpuset.cpus").read_text().strip()
+    nothing = probe(Hierarchy({}, container.hierarchy.v2, frozenset()), INSTANCE)
+    assert not any((nothing.memory, nothing.swap, nothing.pids, nothing.cpu_shares, nothing.cpuset))
