@@ -5,6 +5,7 @@ the image; `enter` needs the control groups to stand. The order inside each list
 comments there say why.
 """
 
+import os
 from collections.abc import Sequence
 
 from sampan.cgroups.plan import CgroupPlan
