@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sampan.errors import Conflict, InvalidParameter, System
 from sampan.kernel import rtnetlink
+from sampan.kernel.iptables_legacy import forward_policy_is_drop
 from sampan.network.driver import NetworkFacts, Wish
 from sampan.network.endpoint import Endpoint, host_link_name
 from sampan.network.firewall import Firewall, Policy
@@ -89,6 +90,7 @@ class BridgeDriver:
         self._firewall.inherit(earlier)
         self._firewall.install()
         self._let_through()
+        self._warn_of_legacy_rules()
 
     def facts(self) -> NetworkFacts:
         """See NetworkDriver."""
@@ -167,6 +169,16 @@ class BridgeDriver:
         docker = any(chain == "DOCKER-USER" for _, _, chain in self._passage.places())
         bridges = [link.name for link in rtnetlink.links(self._route, "bridge")] if docker else []
         self._passage.reconcile(sorted(name for name in bridges if is_docker_bridge(name)))
+
+    def _warn_of_legacy_rules(self) -> None:
+        """Rules of iptables-legacy are a blob that only its own command rewrites: the administrator is told."""
+        if forward_policy_is_drop():
+            _log.warning(
+                "the chain FORWARD of iptables-legacy drops what it does not know, and with it all traffic of %(bridge)s; "
+                "let it through by: iptables-legacy -I FORWARD -i %(bridge)s -j ACCEPT; "
+                "iptables-legacy -I FORWARD -o %(bridge)s -j ACCEPT",
+                {"bridge": self.name},
+            )
 
     def _find(self) -> Link | None:
         """Our bridge; sets `name`, to one that is ours or free."""

@@ -156,10 +156,14 @@ class Networks:
         return self._events.fileno()
 
     def changed(self) -> bool:
-        """Read the events away and verify."""
+        """Read the events away and verify. What the host refuses is logged: the next event or publish tries again."""
         if self._events is not None:
             self._events.drain()
-        return self.verify()
+        try:
+            return self.verify()
+        except OSError as error:
+            _log.error("the rules of the network cannot be put back: %s", error)
+            return False
 
     def close(self, remove: bool = False) -> None:
         """Let go of the host; bridge and rules stay, unless `remove` says that no container needs them any more."""

@@ -1,5 +1,6 @@
 """Hosts whose own forward chain drops: Docker's, ufw's, an administrator's."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -110,3 +111,24 @@ def test_a_chain_that_stops_dropping_gets_its_rules_back(lab: Lab) -> None:
     nft("add", "chain", "ip", "filter", "FORWARD", "{ policy accept; }")
     networks.changed()
     assert "sampan 0123456789ab" not in nft("list", "table", "ip", "filter")
+
+
+@pytest.mark.parametrize(("policy", "told"), [("DROP", True), ("ACCEPT", False)])
+def test_rules_of_iptables_legacy_are_noticed(
+    lab: Lab, policy: str, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    legacy = shutil.which("iptables-legacy", path="/usr/sbin:/sbin")
+    if legacy is None:
+        pytest.skip("iptables-legacy is not installed")
+    if subprocess.run([legacy, "-P", "FORWARD", policy], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this kernel has no ip_tables")
+    subprocess.run([legacy, "-A", "INPUT", "-s", "192.0.2.66", "-j", "DROP"], check=True)
+    networks = lab.open()
+    assert ("iptables-legacy -I FORWARD -i sampan0 -j ACCEPT" in caplog.text) == told
+    if told:
+        container = Container(networks)
+        outside = listening(lab.neighbour, 7000)
+        assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) is None
+        for direction in ("-i", "-o"):
+            subprocess.run([legacy, "-I", "FORWARD", direction, "sampan0", "-j", "ACCEPT"], check=True)
+        assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) == HOST
