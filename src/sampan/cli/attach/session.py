@@ -74,7 +74,7 @@ def _with_terminal(engine: Engine, pump: Pump, target: str, signal_target: str, 
     with SignalPipe(forward=bool(signal_target), resize=on_terminal) as signals:
         pump.signals = signals
         if on_terminal:
-            resize(engine, target)
+            _first_size(engine, target)
         if not typed:
             return pump.run()
         from sampan.cli.attach.terminal import RawTerminal
@@ -86,8 +86,18 @@ def _with_terminal(engine: Engine, pump: Pump, target: str, signal_target: str, 
     return ended
 
 
-def resize(engine: Engine, target: str) -> None:
-    """Tell the daemon the window's size; a container that has just ended does not care."""
+def _first_size(engine: Engine, target: str) -> None:
+    """An exec that is only just starting refuses a size: up to ten times, ten milliseconds apart, as Docker tries."""
+    for _ in range(10):
+        if resize(engine, target):
+            return
+        import time
+
+        time.sleep(0.01)
+
+
+def resize(engine: Engine, target: str) -> bool:
+    """Tell the daemon the window's size; False when it refuses (a program that has just ended does not care)."""
     from sampan.cli.attach.terminal import window_size
 
     rows, columns = window_size(1)
@@ -95,7 +105,8 @@ def resize(engine: Engine, target: str) -> None:
         try:
             engine.order("POST", f"{target}/resize", {"h": str(rows), "w": str(columns)})
         except RefusedByDaemon:
-            pass
+            return False
+    return True
 
 
 def forward(engine: Engine, container: str, signal: str) -> None:

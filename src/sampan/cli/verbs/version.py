@@ -10,6 +10,7 @@ from sampan.cli.options import Command, Option
 from sampan.client.documents import object_of, objects_of, text_of
 from sampan.client.engine import NEWEST
 from sampan.errors import SampanError
+from sampan.version import VERSION as RELEASE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from sampan.cli.session import Session
     from sampan.client.documents import Document
 
-RELEASE = "1.0.0"
 _API = ".".join(map(str, NEWEST))
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
