@@ -303,6 +303,7 @@ class Connection(asyncio.Protocol):
         if self._lost:
             raise ConnectionResetError("the client left")
         sock = take_socket(self._transport)
+        self._open.discard(self)
         await answer.target.take(Hijacked(sock, pending, upgraded))
 
 

@@ -140,7 +140,7 @@ async def prune(request: Request, backend: Backend) -> Answer:
 ROUTES = (
     Route("GET", "/containers/json", list_all),
     Route("GET", "/containers/{name}/json", inspect),
-    Route("POST", "/containers/{name}/start", start, Support.PARTIAL, "checkpoints are not taken or restored"),
+    Route("POST", "/containers/{name}/start", start),
     Route("POST", "/containers/{name}/stop", stop),
     Route("POST", "/containers/{name}/restart", restart),
     Route("POST", "/containers/{name}/kill", kill),

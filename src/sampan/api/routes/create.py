@@ -5,7 +5,7 @@ from sampan.api.create_body import for_version
 from sampan.api.platforms import platform_of_text
 from sampan.api.request import Request
 from sampan.api.responses import Answer, json_response
-from sampan.api.routing import Route
+from sampan.api.routing import Route, Support
 from sampan.errors import InvalidParameter
 from sampan.spec.containers import CreateRequest, CreateResponse
 from sampan.spec.decoding import Reader
@@ -27,4 +27,13 @@ async def create(request: Request, backend: Backend) -> Answer:
     return json_response(CreateResponse(id=made.id, warnings=(*made.warnings, *warnings)), 201)
 
 
-ROUTES = (Route("POST", "/containers/create", create),)
+ROUTES = (
+    Route(
+        "POST",
+        "/containers/create",
+        create,
+        Support.PARTIAL,
+        "members that cannot be honoured yet are refused by name: health checks, networks of one's own, device requests, "
+        "image mounts, subpaths, log drivers other than json-file and none, block I/O limits",
+    ),
+)

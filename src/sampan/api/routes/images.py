@@ -163,13 +163,17 @@ ROUTES = (
     Route("GET", "/images/json", list_all),
     Route("GET", "/images/{name}/json", inspect),
     Route("GET", "/images/{name}/history", history),
-    Route("POST", "/images/load", load),
+    Route("POST", "/images/load", load, Support.PARTIAL, "not one platform of several"),
     Route(
-        "POST", "/images/create", create, Support.PARTIAL, "`fromSrc` imports; pulling (`fromImage`) is not there yet"
+        "POST",
+        "/images/create",
+        create,
+        Support.PARTIAL,
+        "imports what is sent (`fromSrc=-`); no pulling, no import from an address",
     ),
     Route("POST", "/images/{name}/tag", tag),
     Route("DELETE", "/images/{name}", remove, Support.PARTIAL, "not by `platforms`"),
-    Route("GET", "/images/{name}/get", save_one, follows=True),
-    Route("GET", "/images/get", save_many, follows=True),
+    Route("GET", "/images/{name}/get", save_one, Support.PARTIAL, "not one platform of several", follows=True),
+    Route("GET", "/images/get", save_many, Support.PARTIAL, "not one platform of several", follows=True),
     Route("POST", "/images/prune", prune),
 )
