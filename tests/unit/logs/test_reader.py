@@ -81,7 +81,7 @@ def test_a_compressed_file_that_is_cut_short_gives_what_it_has(log: Path) -> Non
 def test_torn_and_foreign_lines_are_passed_over(log: Path, tail: int | None) -> None:
     numbered(log, 3)
     good = log.read_bytes()
-    damaged = b"nonsense\n" + b"\0" * 700 + good[: len(good) // 3] + b'{"log":"9","stream":"elsewhere"}\n'
+    damaged = b"nonsense\n" + b"\0" * 700 + good[: good.index(b"\n") + 1] + b'{"log":"9","stream":"elsewhere"}\n'
     log.write_bytes(damaged + good + good[:20])
     assert lines(log, Query(tail=tail)) == ([0, 0, 1, 2] if tail is None else [0, 1, 2])
 
