@@ -1,18 +1,16 @@
 """TLS between a raw transport and the connection above it, with half-close.
 
 asyncio's own TLS ends the connection when the client's side is closed (`docker run -i` closes it when its input ends),
-and cannot be taken apart when a route hijacks. This one reads on after its own side was closed and the other way round,
-as TLS 1.3 has it (RFC 8446 section 6.1), and becomes a relay when asked to.
+and cannot be given to another protocol in its midst. This one reads on after its own side was closed and the other way
+round, as TLS 1.3 has it (RFC 8446 section 6.1).
 """
 
 import asyncio
-import socket
 import ssl
 from typing import Any
 
 _RECORD = 16 * 1024
 _HANDSHAKE_SECONDS = 30.0
-_HIGH = 256 * 1024
 
 
 class TlsTransport(asyncio.Transport):
@@ -164,14 +162,14 @@ class TlsTransport(asyncio.Transport):
         """As the network's transport has it."""
         self._raw.set_write_buffer_limits(high, low)
 
-    def relay(self) -> socket.socket:
-        """Become a relay: one end of a socket pair is returned, the other is carried to the client and back."""
-        ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setblocking(False)
-        self._raw.set_write_buffer_limits(_HIGH)
-        self._above = _Relay(self, ours, self._ended)
-        return theirs
+    @property
+    def ended(self) -> bool:
+        """Whether the client has said that it sends no more."""
+        return self._ended
+
+    def pass_to(self, above: asyncio.Protocol) -> None:
+        """Another protocol stands above from now on."""
+        self._above = above
 
 
 class TlsProtocol(asyncio.Protocol):
@@ -207,95 +205,3 @@ class TlsProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Pass it on."""
         self._transport.raw_full(False)
-
-
-class _Relay(asyncio.Protocol):
-    """Above the TLS transport once it is a relay: client → pair and, through `_Local`, pair → client."""
-
-    def __init__(self, client: TlsTransport, ours: socket.socket, ended: bool) -> None:
-        self._client = client
-        self._ended = ended
-        self._local = _Local(self)
-        self._held: list[bytes] = []
-        self.transport: asyncio.Transport | None = None
-        loop = asyncio.get_running_loop()
-        self._connecting = loop.create_task(self._connect(loop, ours))
-
-    async def _connect(self, loop: asyncio.AbstractEventLoop, ours: socket.socket) -> None:
-        transport, _ = await loop.create_connection(lambda: self._local, sock=ours)
-        self.transport = transport
-        if self._ended:
-            transport.write_eof()
-        elif self._client.is_closing():
-            transport.abort()
-        else:
-            self._client.resume_reading()
-
-    def data_received(self, data: bytes) -> None:
-        """From the client."""
-        assert self.transport is not None
-        self.transport.write(data)
-
-    def eof_received(self) -> bool:
-        """The client's input ends; what the container says still goes to it."""
-        self._ended = True
-        if self.transport is not None:
-            self.transport.write_eof()
-        return True
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """The client has gone."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def pause_writing(self) -> None:
-        """The client reads too slowly."""
-        if self.transport is not None:
-            self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """It has caught up."""
-        if self.transport is not None:
-            self.transport.resume_reading()
-
-    # For `_Local`.
-
-    def from_container(self, data: bytes) -> None:
-        """Pass it to the client."""
-        self._client.write(data)
-
-    def container_ended(self) -> None:
-        """Nothing more comes: tell the client, and end when all is sent."""
-        self._client.close()
-
-    def container_full(self, full: bool) -> None:
-        """Back-pressure from the container's end."""
-        (self._client.pause_reading if full else self._client.resume_reading)()
-
-
-class _Local(asyncio.Protocol):
-    """The daemon's end of the pair."""
-
-    def __init__(self, relay: _Relay) -> None:
-        self._relay = relay
-
-    def data_received(self, data: bytes) -> None:
-        """From the container."""
-        self._relay.from_container(data)
-
-    def eof_received(self) -> bool:
-        """The container's end was closed or shut for writing."""
-        self._relay.container_ended()
-        return True
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """The pair is gone."""
-        self._relay.container_ended()
-
-    def pause_writing(self) -> None:
-        """The container reads too slowly."""
-        self._relay.container_full(True)
-
-    def resume_writing(self) -> None:
-        """It has caught up."""
-        self._relay.container_full(False)
