@@ -5,6 +5,10 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
+import errno
+import os
+
+from sampan.kernel.mount import OpenTree, open_tree
 from sampan.network.attach import claim_inside, configure_inside, park_inside
 from sampan.runtime.world import Context
 
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
 def park_link(context: Context, name: str) -> None:
     """The interface of a parked slot comes up, without an address."""
-    context.link = park_inside(name, context.mounts["/proc"])
+    context.link = park_inside(name, context.bare_proc)
 
 
 def interface(context: Context, plan: dict[str, Any]) -> None:
@@ -24,7 +28,7 @@ def interface(context: Context, plan: dict[str, Any]) -> None:
     if context.link is not None:
         claim_inside(plan, context.link)
         return
-    context.link = configure_inside(plan, context.mounts["/proc"])
+    context.link = configure_inside(plan, context.bare_proc)
 
 
 def announce(context: Context, mac: str) -> None:

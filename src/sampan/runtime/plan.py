@@ -117,13 +117,7 @@ def root(request: StartRequest) -> list[Step]:
     config = request.config
     steps: list[Step] = [["pivot"]]
     steps += _mounts(config, request.cgroup.groups)
-    steps.append(["deferred"])
-    steps.append(["marker", ".dockerenv"])
-    if config.linux.devices:
-        steps.append(["more_devices", [_device(device) for device in config.linux.devices]])
-    if config.process.terminal:
-        size = config.process.console_size
-        steps.append(["terminal", size.height if size else 0, size.width if size else 0])
+    # Kernel parameters before the covers: on kernels that cover late, /proc/sys can still be written here.
     if config.hostname or config.domainname:
         steps.append(["host_names", config.hostname, config.domainname])
     more = {
@@ -133,6 +127,13 @@ def root(request: StartRequest) -> list[Step]:
     }
     if more:
         steps.append(["sysctl", more])
+    steps.append(["deferred"])
+    steps.append(["marker", ".dockerenv"])
+    if config.linux.devices:
+        steps.append(["more_devices", [_device(device) for device in config.linux.devices]])
+    if config.process.terminal:
+        size = config.process.console_size
+        steps.append(["terminal", size.height if size else 0, size.width if size else 0])
     # The directory is made while the root may still be written, and before anything is hidden.
     steps.append(["make_workdir", config.process.cwd])
     steps += _covers(config, ahead=False)

@@ -269,7 +269,7 @@ def host_names(context: Context, hostname: str, domainname: str) -> None:
         socket.sethostname(hostname)
     if domainname:
         path = b"sys/kernel/domainname"
-        descriptor = openat2(context.mounts["/proc"], path, os.O_WRONLY, Resolve.NO_XDEV | Resolve.NO_SYMLINKS)
+        descriptor = openat2(context.bare_proc, path, os.O_WRONLY, ON_OUR_OWN)
         try:
             os.write(descriptor, domainname.encode())
         finally:

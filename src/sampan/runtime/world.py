@@ -64,6 +64,7 @@ class Context:
     __slots__ = (
         "arguments",
         "attached",
+        "bare_proc",
         "binds",
         "console",
         "deferred",
@@ -82,6 +83,8 @@ class Context:
         """detached or attached mounts of our own making, by destination"""
         self.attached: set[str] = set()
         """those that stand on another of them already, and come into sight with it"""
+        self.bare_proc = -1
+        """/proc without masks and read-only paths, attached nowhere: for kernel parameters (CVE-2025-52881)"""
         self.deferred: list[tuple[Callable[..., None], list[str]]] = []
         """steps on detached mounts that this kernel takes only once they are attached"""
         self.link: Inside | None = None
@@ -153,7 +156,14 @@ def session_keyring(context: Context, name: str) -> None:
 
 def proc(context: Context, options: list[str]) -> None:
     """/proc of the new pid namespace."""
-    context.mounts["/proc"] = instance(b"proc", options)
+    mount = context.mounts["/proc"] = instance(b"proc", options)
+    try:
+        context.bare_proc = open_tree(mount, b"", OpenTree.CLONE | OpenTree.EMPTY_PATH)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Before Linux 6.15; masks then come after everything that writes here (`deferred`).
+        context.bare_proc = mount
 
 
 def sysfs(context: Context, options: list[str]) -> None:
@@ -249,7 +259,7 @@ def sysctl(context: Context, values: dict[str, str]) -> None:
     for key, value in values.items():
         # "net.ipv4.conf.eth0/1.forwarding" is the interface eth0.1 (sysctl(8)): dots and slashes change places.
         path = b"sys/" + key.translate(_SLASHES_AND_DOTS).encode()
-        descriptor = openat2(context.mounts["/proc"], path, os.O_WRONLY, ON_OUR_OWN)
+        descriptor = openat2(context.bare_proc, path, os.O_WRONLY, ON_OUR_OWN)
         try:
             os.write(descriptor, value.encode())
         finally:
