@@ -1,6 +1,7 @@
 """Start: a container's program is executed, or everything that was made for it is gone and its state says why."""
 
 import asyncio
+import logging
 import os
 import time
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
 from sampan.state.store import Change, Put
 
+_log = logging.getLogger("sampan.daemon")
 _CHAIN = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
 _PREFIX = _CHAIN + "runc create failed: unable to start container process: "
 _WRONG_KIND = (
@@ -75,7 +77,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
             engine.wiring.release(container.id)
         engine.shm.release(container.id)
         container.drop_clients()
-        if isinstance(error, StartFailed | SampanError | OSError):
+        if isinstance(error, Exception):
             raise await _failed(engine, container, error) from error
         raise
     engine.wiring.started(container.id)
@@ -252,7 +254,10 @@ def _translated(error: Exception) -> tuple[SampanError, int]:
         return translate_failure(error)
     if isinstance(error, SampanError):
         return error, _UNKNOWN_EXIT
-    assert isinstance(error, OSError)
+    if not isinstance(error, OSError):
+        # A fault of ours: the container must not stay as if nothing had happened, nor a client wait for its removal.
+        _log.error("start failed", exc_info=error)
+        return System(f"{type(error).__name__}: {error}"), _UNKNOWN_EXIT
     text = f"failed to set up the container: {error.strerror}: {error.filename or ''}"
     return System(text.rstrip(": ")), _UNKNOWN_EXIT
 
