@@ -4,6 +4,7 @@ The first pass is msgspec's own. Only what it refuses takes the second: the docu
 whose place admits none becomes the zero value that Go would have left there, and the result is converted.
 """
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -13,9 +14,6 @@ from sampan.errors import InvalidParameter
 
 D = TypeVar("D")
 
-_DEPTH = 64
-"""Nesting that a body may have; no schema of the API comes near it."""
-
 
 class Reader(Generic[D]):
     """Reads bodies of one type. Made once per route: compiling a decoder costs more than using it."""
@@ -23,7 +21,7 @@ class Reader(Generic[D]):
     def __init__(self, of: type[D]) -> None:
         self._of = of
         self._decoder = msgspec.json.Decoder(of)
-        self._type = inspect.type_info(of)
+        self._fill = _filler(inspect.type_info(of))
 
     def read(self, raw: bytes) -> D:
         """The document in `raw`; raises InvalidParameter with Docker's wording."""
@@ -37,43 +35,59 @@ class Reader(Generic[D]):
     def _read_leniently(self, raw: bytes) -> D:
         try:
             loose = msgspec.json.decode(raw)
-            return msgspec.convert(_fill(loose, self._type, 0), self._of)
+            return msgspec.convert(self._fill(loose), self._of)
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidParameter(f"invalid JSON: {error}") from error
 
 
-def _fill(value: object, kind: inspect.Type, depth: int) -> object:
-    """`value` with what Go tolerates put right, so that `kind` accepts it; everything else is left for msgspec to refuse."""
-    if depth > _DEPTH:
-        raise InvalidParameter("invalid JSON: exceeded max depth")
+Fill = Callable[[object], object]
+"""Puts right what Go tolerates in one value, so that msgspec accepts it; everything else is left for msgspec to refuse."""
+
+
+def _filler(kind: inspect.Type) -> Fill:
+    """Made once for each type: docker-py sends nulls for strings with every create."""
     one_word = False
     while isinstance(kind, inspect.Metadata):
         one_word = one_word or bool((kind.extra or {}).get("string_is_one"))
         kind = kind.type
+    nullable = isinstance(kind, inspect.UnionType)
     if isinstance(kind, inspect.UnionType):
-        if value is None:
-            return None
         kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
-    if one_word and isinstance(value, str):
-        return [value]
-    if value is None:
-        return _zero(kind)
-    if isinstance(kind, inspect.StructType) and isinstance(value, dict):
-        return _fill_struct(value, kind, depth)
-    if isinstance(kind, inspect.DictType) and isinstance(value, dict):
-        return {key: _fill(item, kind.value_type, depth + 1) for key, item in value.items()}
-    if isinstance(kind, inspect.VarTupleType) and isinstance(value, list):
-        return [_fill(item, kind.item_type, depth + 1) for item in value]
-    return value
+    zero = None if nullable else _zero(kind)
+    inner = _inner(kind)
+
+    def fill(value: object) -> object:
+        if value is None:
+            return zero
+        if one_word and isinstance(value, str):
+            return [value]
+        return inner(value) if inner is not None else value
+
+    return fill
 
 
-def _fill_struct(value: dict[str, object], kind: inspect.StructType, depth: int) -> dict[str, object]:
-    fields = {field.encode_name: field for field in kind.fields}
-    return {
-        name: _fill(item, fields[name].type, depth + 1)
-        for name, item in value.items()
-        if name in fields and (item is not None or _admits_none(fields[name].type))
-    }
+def _inner(kind: inspect.Type) -> Fill | None:
+    """What there is to do within a value that is no null."""
+    if isinstance(kind, inspect.StructType):
+        fields = {field.encode_name: (_filler(field.type), _admits_none(field.type)) for field in kind.fields}
+        return lambda value: _fill_struct(value, fields) if isinstance(value, dict) else value
+    if isinstance(kind, inspect.DictType):
+        of_value = _filler(kind.value_type)
+        return lambda value: {key: of_value(item) for key, item in value.items()} if isinstance(value, dict) else value
+    if isinstance(kind, inspect.VarTupleType):
+        of_item = _filler(kind.item_type)
+        return lambda value: [of_item(item) for item in value] if isinstance(value, list) else value
+    return None
+
+
+def _fill_struct(value: dict[str, object], fields: dict[str, tuple[Fill, bool]]) -> dict[str, object]:
+    """A member that is null where none may be is left out, and gets its default; so is one that nobody knows."""
+    filled = {}
+    for name, item in value.items():
+        known = fields.get(name)
+        if known is not None and (item is not None or known[1]):
+            filled[name] = known[0](item)
+    return filled
 
 
 def _admits_none(kind: inspect.Type) -> bool:

@@ -14,7 +14,7 @@ from sampan.errors import InvalidParameter
 MANIFEST_LIMIT = 4 << 20
 CONFIG_LIMIT = 8 << 20
 
-Natural = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
