@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sampan.cli.output.columns import align
+import os
+
+from sampan.cli.output.columns import align, width_of
+from sampan.cli.output.listing import ellipsis
 from sampan.client.documents import number_of, text_of
 from sampan.client.failures import RefusedByDaemon
 
@@ -11,8 +14,15 @@ if TYPE_CHECKING:
     from sampan.cli.session import Session
     from sampan.client.documents import Document
 
-_HEADINGS = ["AT", "TOOK", "PRINCIPLE", "STEP", "OPERANDS", "SOURCE"]
-_DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
+_HEADINGS = ("AT", "TOOK", "PRINCIPLE", "STEP", "SOURCE", "OPERANDS")
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+_COLOURS = {
+    "isolation": "\x1b[36m",
+    "control groups": "\x1b[33m",
+    "union file system": "\x1b[35m",
+    "shared kernel": "\x1b[31m",
+    "runtime environment": "\x1b[32m",
+}
 
 
 def fetch_steps(session: Session, identifier: str) -> list[Document]:
@@ -25,31 +35,43 @@ def fetch_steps(session: Session, identifier: str) -> list[Document]:
 
 
 def draw_steps(session: Session, steps: list[Document]) -> None:
-    """A table on stderr, so that the program's own output stays alone on stdout."""
+    """A table on stderr, so that the program's own output stays alone on stdout. Operands are cut to the terminal's width."""
     if not steps:
         return
-    rows = [_HEADINGS, *(_row(step) for step in steps)]
-    lines = align(rows)
+    lines = [line.rstrip() for line in align([_HEADINGS, *(_row(step) for step in steps)], least=0)]
+    room = _columns()
+    if room:
+        lines = [ellipsis(line, room) for line in lines]
     if session.colours(2):
-        lines[0] = f"{_BOLD}{lines[0]}{_PLAIN}"
-    total = sum(number_of(step, "took_us") for step in steps)
-    lines.append(f"{len(steps)} steps, {total / 1000:.2f} ms in them")
+        lines = [f"{_BOLD}{lines[0]}{_PLAIN}", *map(_coloured, lines[1:], steps)]
+    last = max(number_of(step, "atUs") + number_of(step, "tookUs") for step in steps)
+    lines.append(f"{len(steps)} steps in {last / 1000:.2f} ms; some of them overlap")
     session.warn("\n".join(lines))
 
 
-def _row(step: Document) -> list[str]:
-    operands = step.get("operands")
-    if isinstance(operands, list):
-        shown = " ".join(str(operand) for operand in operands)
-    elif isinstance(operands, dict):
-        shown = " ".join(f"{key}={value}" for key, value in operands.items())
-    else:
-        shown = str(operands or "")
-    return [
-        f"{number_of(step, 'at_us') / 1000:.2f} ms",
-        f"{number_of(step, 'took_us') / 1000:.2f} ms",
+def _columns() -> int:
+    try:
+        return max(60, os.get_terminal_size(2).columns)
+    except OSError:
+        return 0  # a file or a pipe takes whole lines
+
+
+def _coloured(line: str, step: Document) -> str:
+    colour = _COLOURS.get(text_of(step, "principle"))
+    return f"{colour}{line}{_PLAIN}" if colour else line
+
+
+def _row(step: Document) -> tuple[str, ...]:
+    return (
+        _milliseconds(number_of(step, "atUs")),
+        _milliseconds(number_of(step, "tookUs")),
         text_of(step, "principle"),
         text_of(step, "name"),
-        shown if len(shown) <= 80 else shown[:79] + "…",
-        text_of(step, "source"),
-    ]
+        text_of(step, "source").removeprefix("sampan/"),
+        text_of(step, "operands").replace("\t", " ").replace("\n", " "),
+    )
+
+
+def _milliseconds(microseconds: int) -> str:
+    text = f"{microseconds / 1000:.2f}"
+    return " " * (7 - width_of(text)) + text + " ms"

@@ -81,7 +81,7 @@ def _server_lines(info: Document) -> list[str]:
     lines.append(f" Runtimes: {' '.join(sorted(object_of(info, 'Runtimes')))}")
     _add(lines, info, ("Default Runtime", "DefaultRuntime"), ("Init Binary", "InitBinary"))
     for heading, key in (("containerd", "ContainerdCommit"), ("runc", "RuncCommit"), ("init", "InitCommit")):
-        if object_of(info, key):
+        if text_of(object_of(info, key), "ID"):
             lines.append(f" {heading} version: {text_of(object_of(info, key), 'ID')}")
     lines += _security_lines(texts_of(info, "SecurityOptions"))
     _add(

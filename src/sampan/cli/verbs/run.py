@@ -41,6 +41,7 @@ def _run(session: Session, parsed: Parsed) -> int:
     if not (streams.stdin or streams.stdout or streams.stderr):
         _start(session, parsed, identifier)
         session.say(identifier)
+        _show_steps(session, _steps(session, identifier) if parsed.flag("explain") else None)
         return 0
     return _attached(session, parsed, identifier, streams)
 
@@ -105,7 +106,8 @@ def _old_wait(engine: Engine, identifier: str) -> Response:
 
 def _start(session: Session, parsed: Parsed, identifier: str) -> None:
     try:
-        session.engine.order("POST", f"/containers/{identifier}/start")
+        query = {"explain": "1"} if parsed.flag("explain") else None  # a daemon keeps no steps that nobody asked for
+        session.engine.order("POST", f"/containers/{identifier}/start", query)
     except RefusedByDaemon as refusal:
         raise Exit(start_failure_code(refusal), with_help(str(refusal), parsed.path.split()[-1])) from refusal
 
