@@ -1,0 +1,115 @@
+"""Layers in memory: a Snapshotter for tests of what stands above it."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from sampan.content.store import Content
+from sampan.files.compression import decompressed
+from sampan.files.tar_reader import BadArchive, TarReader
+from sampan.images.events import ImageAction
+from sampan.images.images import Images
+from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound, Usage, chain_id
+from sampan.spec.ids import ChainId, DiffId, ImageId
+from sampan.spec.rootfs import PlainRoot, RootMount
+from sampan.state.store import Store
+
+
+class MemorySnapshotter:
+    """Keeps what it is told about layers and throws their files away."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self._layers: dict[ChainId, Layer] = {}
+        self._writable: dict[str, ChainId | None] = {}
+
+    def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
+        if parent is not None:
+            self.layer(parent)
+        source = decompressed(stream)
+        hashed, total = hashlib.sha256(), 0
+
+        def read(size: int) -> bytes:
+            nonlocal total
+            data = source.read(size)
+            hashed.update(data)
+            total += len(data)
+            return data
+
+        size = sum(entry.size for entry in TarReader(read))
+        while read(1 << 20):
+            pass
+        diff_id = DiffId(f"sha256:{hashed.hexdigest()}")
+        if expected is not None and diff_id != expected:
+            raise BadArchive(f"wrong diff id calculated on extraction {diff_id}, {expected} was expected")
+        layer = Layer(chain_id(parent, diff_id), diff_id, parent, size, total)
+        return self._layers.setdefault(layer.chain, layer)
+
+    def layer(self, chain: ChainId) -> Layer:
+        try:
+            return self._layers[chain]
+        except KeyError:
+            raise LayerNotFound(chain) from None
+
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(self._layers.values())
+
+    def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
+        self.layer(chain)
+        return ("/nowhere",)
+
+    def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
+        raise AssertionError("nothing is borrowed here")
+
+    def remove_layer(self, chain: ChainId) -> None:
+        self.layer(chain)
+        if chain in self._writable.values() or any(layer.parent == chain for layer in self._layers.values()):
+            raise LayerInUse(chain)
+        del self._layers[chain]
+
+    def prepare(self, key: str, parent: ChainId | None) -> RootMount:
+        self._writable[key] = parent
+        return PlainRoot("/nowhere")
+
+    def mount_of(self, key: str) -> RootMount:
+        return PlainRoot("/nowhere")
+
+    def view(self, chain: ChainId) -> int:
+        raise LayerNotFound(chain)
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._writable)
+
+    def remove(self, key: str) -> None:
+        self._writable.pop(key, None)
+
+    def usage(self, key: str) -> Usage:
+        return Usage(0, 0)
+
+    def diff(self, key: str) -> Iterator[bytes]:
+        yield bytes(1024)
+
+    def sync(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+class World:
+    """Images on a store in a directory, and what was told to the listener."""
+
+    def __init__(self, directory: Path, snapshots: MemorySnapshotter | None = None) -> None:
+        self.events: list[tuple[ImageAction, str, str]] = []
+        self.store = Store(directory / "db")
+        self.content = Content(directory / "content")
+        self.snapshots = snapshots or MemorySnapshotter()
+        self.images = Images(self.store, self.content, self.snapshots, self._hear)
+
+    def _hear(self, action: ImageAction, actor: ImageId | str, name: str) -> None:
+        self.events.append((action, actor, name))
+
+    def close(self) -> None:
+        self.store.close()
