@@ -58,6 +58,8 @@ def test_what_nft_reads(firewall: Firewall) -> None:
         "type filter hook prerouting priority raw; policy accept;",
     ):
         assert line in text, line
+    last = [chain.split("}")[0].split()[-1] for chain in text.split("chain to_containers {")[1:]]
+    assert last == ["drop"]  # what nothing has accepted
     firewall.remove([WEB])
     assert "8080" not in ruleset()
     firewall.uninstall()

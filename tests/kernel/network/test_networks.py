@@ -194,6 +194,17 @@ def test_a_held_port_is_nobody_else_s(lab: Lab) -> None:
             listening(lab.host, port, address) if kind == socket.SOCK_STREAM else lab.host.socket(kind, address, port)
 
 
+def test_what_holds_a_port_answers_nobody(lab: Lab) -> None:
+    """Even while the rules are gone: no connection, no refusal."""
+    container = Container(lab.open())
+    container.publish(tcp80="0.0.0.0:8080")
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    client = lab.neighbour.socket(socket.SOCK_STREAM)
+    client.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        client.connect((HOST, 8080))
+
+
 def test_a_port_whose_last_connections_linger_can_be_had(lab: Lab) -> None:
     server = listening(lab.host, 8080)
     client = lab.neighbour.socket(socket.SOCK_STREAM)
