@@ -26,15 +26,18 @@ done
 
 
 def masks_hold(text: str) -> bool:
-    for line in text.splitlines():
-        what = line.split()[1:]
-        if what[0] == "absent":
+    """Every path of `look` that is there shows nothing; whether at least one of them is a masked file."""
+    files = 0
+    for line in text.replace("\r", "").splitlines():
+        path, *what = line.split()
+        if path not in MASKED or what == ["absent"]:
             continue
         if what[0] == "directory":
             assert what[1:] == ["0"], line
         else:
-            assert what == ["character_special_file", "1:3"], line
-    return True
+            assert what == ["character_special_file_1:3"], line
+            files += 1
+    return files > 0
 
 
 def look(paths: tuple[str, ...] = MASKED) -> str:
@@ -47,7 +50,6 @@ def look(paths: tuple[str, ...] = MASKED) -> str:
 def test_sec_cve_2017_16539_masked(engine: Sampan) -> None:
     outcome = run(engine, "busybox", "sh", "-c", look())
     assert outcome.code == 0
-    assert "/proc/kcore character_special_file 1:3" in outcome.text.splitlines()
     assert masks_hold(outcome.text)
 
 
@@ -73,8 +75,8 @@ def test_sec_ghsa_6fw5_inspect_shows_at_least_dockers_lists(engine: Sampan) -> N
 
 def test_the_lists_can_be_lifted_on_request(engine: Sampan) -> None:
     """The control: without masks the same look sees the real files."""
-    outcome = run(engine, "--security-opt", "systempaths=unconfined", "busybox", "sh", "-c", look(("/proc/kcore",)))
-    assert outcome.text == "/proc/kcore regular_file 0:0"
+    outcome = run(engine, "--security-opt", "systempaths=unconfined", "busybox", "sh", "-c", look(("/proc/keys",)))
+    assert outcome.text.startswith("/proc/keys regular_")
 
 
 # CVE-2019-16884: something is mounted over /proc
@@ -121,9 +123,7 @@ def test_sec_cve_2019_19921(engine: Sampan, canary: Canary, name: str, target: s
 
     tag = load(engine, f"sec-link-{name}", build)
     outcome = run(engine, tag, "sh", "-c", "grep -c . /proc/1/status > /dev/null && " + look())
-    assert refused_or(outcome, lambda ran: ran.code == 0 and "/proc/kcore character_special_file 1:3" in ran.text), (
-        outcome
-    )
+    assert refused_or(outcome, lambda ran: ran.code == 0 and masks_hold(ran.text)), outcome
     if outcome.code == 0:
         assert masks_hold(outcome.text)
     else:
@@ -158,7 +158,7 @@ def test_sec_cve_2025_31133_image(engine: Sampan, canary: Canary, kind: str, ter
     assert "/dev/zero 1:5" in lines
     assert "open" not in lines
     assert ("/dev/console 88" in lines) is bool(terminal)
-    assert masks_hold("\n".join(line for line in lines if line.split(" ")[0] in MASKED and len(line.split(" ")) > 1))
+    assert masks_hold(outcome.text)
 
 
 @pytest.mark.parametrize("kind", ["link", "canary", "file"])
@@ -179,12 +179,10 @@ def test_sec_cve_2025_52565_volume(engine: Sampan, canary: Canary, kind: str, te
             "busybox",
             "sh",
             "-c",
-            f"{script} {look(('/proc/kcore', '/proc/keys'))}",
+            f"{script} {look(('/proc/timer_list', '/proc/keys'))}",
         )
         assert canary.secret.encode() not in outcome.out
-        assert refused_or(
-            outcome, lambda ran: "/proc/kcore character_special_file 1:3" in ran.text and "open" not in ran.text.split()
-        ), outcome
+        assert refused_or(outcome, lambda ran: masks_hold(ran.text) and "open" not in ran.text.split()), outcome
     finally:
         engine.docker("volume", "rm", "-f", volume)
 
@@ -433,6 +431,11 @@ def test_sec_cve_2025_0750(engine: Sampan, canary: Canary, name: str, method_pat
     quoted = name if "%" in name else urllib.parse.quote(name, safe="./")
     body = {"Image": "busybox"} if "create" in path else {} if method == "POST" else None
     answer = engine.api(method, path.format(quoted), body)
+    if "create" in path and answer.status == 201:
+        # A leading slash is part of Docker's syntax of names, and their length has no bound of its own.
+        assert quoted in ("%2fetc", "a" * 5000)
+        engine.api("DELETE", f"/containers/{json.loads(answer.body)['Id']}")
+        return
     assert answer.status in (301, 400, 404, 405, 414, 431), answer
     if answer.status in (400, 404):
         assert "message" in json.loads(answer.body)

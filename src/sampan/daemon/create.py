@@ -9,7 +9,7 @@ import time
 import msgspec
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import log_options, merge, verify
+from sampan.daemon import merge, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
@@ -18,6 +18,7 @@ from sampan.daemon.states import State
 from sampan.daemon.verify_resources import check_resources
 from sampan.errors import InvalidParameter, NotFound, SampanError, System
 from sampan.files.remove import remove_tree
+from sampan.logs import options
 from sampan.spec.containers import ContainerConfig, CreateRequest, CreateResponse
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
@@ -61,7 +62,7 @@ def _judge(
         warnings.append("The image's HEALTHCHECK is not run: health checks are not implemented yet")
     host = merge.with_defaults(host, engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal)
     host = _with_ids(engine, host)
-    log_options.parse(host.log_config.type, host.log_config.config or {})
+    options.parse(host.log_config.type, host.log_config.config or {})
     endpoints = _endpoints(request)
     engine.wiring.check(host, config, endpoints)
     return config, host, image, endpoints, warnings + more

@@ -4,14 +4,13 @@ import struct
 
 from sampan.spec.requests import Hijacked
 
-_SYSTEM_ERROR = 3
-"""The multiplexed stream's fourth channel: an error of the engine, which the client prints and exits with."""
+_OUTPUT = 1
 
 
 def refuse(connection: Hijacked, text: str, *, tty: bool) -> None:
-    """Write `text` and close the connection. A client that has gone already is no fault."""
-    data = text.encode(errors="replace")
-    frame = data if tty else struct.pack(">BxxxL", _SYSTEM_ERROR, len(data)) + data
+    """Write `text` where the program's output would be, as Docker does, and close. A client that has gone is no fault."""
+    data = text.encode(errors="replace") + b"\r\n"
+    frame = data if tty else struct.pack(">BxxxL", _OUTPUT, len(data)) + data
     try:
         connection.sock.send(frame)
     except OSError:

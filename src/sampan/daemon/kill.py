@@ -19,7 +19,7 @@ async def kill(engine: Engine, reference: str, name: str) -> None:
     number = parse_signal(name) if name else signal.SIGKILL
     container = engine.find(reference)
     if not container.state.running:
-        raise Conflict(f"cannot kill container: {reference}: container {container.id} is not running")
+        raise Conflict(f"container {container.id} is not running")
     if number == signal.SIGKILL:
         await kill_and_wait(engine, container)
     else:

@@ -18,6 +18,10 @@ from sampan.spec.host_config import HostConfig, Resources
 
 _CPU_PERIOD = 100_000
 _NANO = 1_000_000_000
+_EVERYWHERE = frozenset(
+    f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "console")
+)
+"""Nodes and links that the runtime makes in every /dev."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +174,14 @@ def _devices(host: HostConfig) -> tuple[tuple[oci.Device, ...], tuple[oci.Device
     devices: list[oci.Device] = []
     rules: list[oci.DeviceRule] = []
     if host.privileged:
-        devices += profile_devices.all_of_host()
+        devices += [device for device in profile_devices.all_of_host() if device.path not in _EVERYWHERE]
     for asked in host.devices or ():
         if host.privileged and asked.path_on_host == asked.path_in_container:
             continue
         nodes, allowed = profile_devices.from_path(
             asked.path_on_host, asked.path_in_container or asked.path_on_host, asked.cgroup_permissions
         )
-        devices += nodes
+        devices += [node for node in nodes if node.path not in _EVERYWHERE]
         rules += allowed
     rules += [profile_devices.parse_rule(rule) for rule in host.device_cgroup_rules or ()]
     return tuple(devices), profile_devices.rules(host.privileged, rules)

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import log_options, mounts, oci, verify
+from sampan.daemon import mounts, oci, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import ENDPOINTS, STATES, encode
 from sampan.daemon.engine import Engine
@@ -15,6 +15,7 @@ from sampan.daemon.needs import Connected
 from sampan.daemon.remove import remove_locked
 from sampan.daemon.states import State, Status
 from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
+from sampan.logs import options
 from sampan.runtime.request import LogSpec, StartFailed, StartFault, StartRequest, Stdio
 from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
@@ -142,7 +143,7 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
     host, config = definition.host, definition.config
     joined = _joined(engine, container, ends)
     configuration = oci.configuration(definition, engine.around, joined)
-    log = log_options.parse(host.log_config.type, host.log_config.config or {})
+    log = options.parse(host.log_config.type, host.log_config.config or {})
     path = str(engine.directory(container.id) / f"{container.id}-json.log") if log.driver != "none" else None
     attach, container.held_clients = tuple(container.held_clients), []
     return StartRequest(

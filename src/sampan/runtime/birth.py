@@ -19,6 +19,7 @@ from sampan.kernel.mount import (
     open_tree,
 )
 from sampan.kernel.namespaces import Clone, clone3, setns
+from sampan.kernel.process import Title
 from sampan.runtime import init, messages
 
 TYPE_CHECKING = False
@@ -41,7 +42,7 @@ class Birth:
         """born inside its control group (cgroup v2), so that no move is needed"""
 
 
-def beget(body: dict[str, Any], descriptors: list[int]) -> Birth:
+def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
     """A child in its new namespaces, with the world's steps before it."""
     ours, theirs = messages.pair()
     first = int(body["binds"])
@@ -57,7 +58,7 @@ def beget(body: dict[str, Any], descriptors: list[int]) -> Birth:
     if pid == 0:
         ours.close()
         later = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]
-        init.run(theirs, body["world"], later, body.get("park"))
+        init.run(theirs, body["world"], later, body.get("park"), title)
     theirs.close()
     if group >= 0:
         os.close(group)

@@ -18,7 +18,7 @@ import socket
 import sys
 
 from sampan.kernel.namespaces import Clone, setns
-from sampan.kernel.process import Prctl, close_all_but, close_from, prctl
+from sampan.kernel.process import Prctl, Title, close_all_but, close_from, prctl
 from sampan.kernel.terminal import make_controlling
 from sampan.runtime import cgroupns, credentials, execute, link, masks, rehearsal, rootfs, world
 from sampan.runtime.messages import Kind, Message, receive, send
@@ -41,7 +41,9 @@ STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
 _LOST = 70
 
 
-def run(channel: socket.socket, steps: list[list[Any]], joins: list[tuple[int, int]], park: str | None) -> NoReturn:
+def run(
+    channel: socket.socket, steps: list[list[Any]], joins: list[tuple[int, int]], park: str | None, title: Title
+) -> NoReturn:
     """Be init. `channel` leads to the monitor; `steps` are the world's; `joins` are (namespace descriptor, Clone flags).
 
     `park` is set for a slot, to the name of the interface that the monitor moves in (announced by a GO) or "": a first
@@ -52,6 +54,7 @@ def run(channel: socket.socket, steps: list[list[Any]], joins: list[tuple[int, i
         prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
         close_all_but([channel.fileno(), *[descriptor for descriptor, _ in joins]])
         os.setsid()
+        title.set("sampan-init")
         journal = Journal()
         context = world.Context()
         for descriptor, flag in joins:

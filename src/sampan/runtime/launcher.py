@@ -126,7 +126,7 @@ def _noted(_number: int, _frame: object) -> None:
 
 
 def main() -> NoReturn:
-    """Entry point. `sys.argv`: data root, exec root, whether descriptor 4 is the layer of the image `host`; 3 leads to the daemon."""
+    """Entry point. `sys.argv`: data root, exec root, whether descriptor 4 is the layer of the image `host`. 3 is the daemon."""
     data_root, exec_root, has_host_layer = sys.argv[1:4]
     check_crash_points()
     prctl(Prctl.SET_DUMPABLE, 0)

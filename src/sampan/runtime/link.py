@@ -5,10 +5,6 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
-import errno
-import os
-
-from sampan.kernel.mount import OpenTree, open_tree
 from sampan.network.attach import claim_inside, configure_inside, park_inside
 from sampan.runtime.world import Context
 

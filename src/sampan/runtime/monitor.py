@@ -113,7 +113,7 @@ def _park(monitor: Monitor) -> bool:
     """Make a world ahead of time and wait. False where nobody wants it any more."""
     run, body = monitor.journal.run, monitor.body
     run("control groups", make_groups, body["cgroup"])
-    monitor.birth = birth = run("isolation", beget, body, monitor.descriptors)
+    monitor.birth = birth = run("isolation", beget, body, monitor.descriptors, monitor.title)
     if body["veth"]:
         run("isolation", network.create_veth, body["veth"], birth.pid)
         _tell_init(birth, Kind.GO)
@@ -140,7 +140,7 @@ def _start(monitor: Monitor, parked: bool) -> None:
     if monitor.birth is None:
         if not monitor.is_exec:
             run("control groups", make_groups, body["cgroup"])
-        monitor.birth = run("isolation", beget, body, monitor.descriptors)
+        monitor.birth = run("isolation", beget, body, monitor.descriptors, monitor.title)
         crash_point("monitor-after-clone")
         if body["veth"]:
             run("isolation", network.create_veth, body["veth"], monitor.birth.pid)

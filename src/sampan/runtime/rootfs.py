@@ -192,13 +192,17 @@ _ALLOWED_IN_PROC = frozenset(
 
 def tmpfs(context: Context, destination: str, options: list[str]) -> None:
     """An empty file system in memory is attached."""
+    words = list(options)
+    if not any(word.startswith("mode=") for word in words):
+        # Without a mode of its own it takes that of the directory which it covers (runc does so), else the kernel's 1777.
+        try:
+            beneath = openat2(context.root, os.fsencode(destination), os.O_PATH, _INSIDE)
+            words.append(f"mode={stat.S_IMODE(os.fstat(beneath).st_mode):o}")
+            os.close(beneath)
+        except FileNotFoundError:
+            pass
     target = _outside_proc(context, destination, True)
     try:
-        # Like Docker: without a mode of its own it takes that of the directory beneath.
-        beneath = os.fstat(target)
-        words = list(options)
-        if not any(word.startswith("mode=") for word in words):
-            words.append(f"mode={stat.S_IMODE(beneath.st_mode):o}")
         move_mount(instance(b"tmpfs", words), target)
     finally:
         os.close(target)

@@ -201,7 +201,11 @@ def make_node(directory: int, device: list[object]) -> None:
             walked = below
         name = parts[-1]
         bits = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[str(kind)]
-        os.mknod(name, bits | int(str(mode)), os.makedev(int(str(major)), int(str(minor))), dir_fd=walked)
+        try:
+            os.mknod(name, bits | int(str(mode)), os.makedev(int(str(major)), int(str(minor))), dir_fd=walked)
+        except FileExistsError:
+            # One of the default nodes or links, which stays (runc does the same).
+            return
         # mknod's mode is cut by the umask and the owner is root: both are set as asked.
         os.chmod(name, int(str(mode)), dir_fd=walked)
         if uid or gid:

@@ -10,7 +10,7 @@ from sampan.cli.failures import Exit, start_failure_code, with_help
 from sampan.cli.options import Command, Option
 from sampan.cli.verbs.container_options import CONTAINER_OPTIONS
 from sampan.cli.verbs.create import container_body, create_container
-from sampan.client.documents import flag_of
+from sampan.client.documents import flag_of, object_of
 from sampan.client.failures import RefusedByDaemon
 
 TYPE_CHECKING = False
@@ -37,27 +37,37 @@ def _run(session: Session, parsed: Parsed) -> int:
         streams.check_terminal()
         checked_keys(streams.detach_keys)
     _add_console_size(body, streams)
+    removes = parsed.flag("rm")
+    explains = parsed.flag("explain") and removes and not detached
+    if explains:
+        object_of(body, "HostConfig")["AutoRemove"] = False
     identifier = create_container(session, parsed, body)
     if not (streams.stdin or streams.stdout or streams.stderr):
         _start(session, parsed, identifier)
         session.say(identifier)
         _show_steps(session, _steps(session, identifier) if parsed.flag("explain") else None)
         return 0
-    return _attached(session, parsed, identifier, streams)
+    if not explains:
+        return _attached(session, parsed, identifier, streams, removes)
+    # the engine's own removal would take the steps along before they can be asked for
+    try:
+        return _attached(session, parsed, identifier, streams, removes=False)
+    finally:
+        session.engine.order("DELETE", f"/containers/{identifier}", {"force": "1", "v": "1"})
 
 
-def _attached(session: Session, parsed: Parsed, identifier: str, streams: Streams) -> int:
+def _attached(session: Session, parsed: Parsed, identifier: str, streams: Streams, removes: bool) -> int:
     engine = session.engine
     # both requests are under way before either answer is read
     attaching = engine.begin("POST", f"/containers/{identifier}/attach", attach_query(streams), UPGRADE)
-    waiting = begin_wait(engine, identifier, removed=parsed.flag("rm"))
+    waiting = begin_wait(engine, identifier, removed=removes)
     attached = _answer(attaching, parsed)
     waited = _answer(waiting, parsed) if waiting is not None else None
     try:
         _start(session, parsed, identifier)
     except Exit:
         attached.wire.close()
-        if waited is not None and parsed.flag("rm"):
+        if waited is not None and removes:
             waited.read()  # the removal that --rm promises has happened when this command ends
         raise
     steps = _steps(session, identifier) if parsed.flag("explain") else None
