@@ -48,15 +48,27 @@ def _run(session: Session, parsed: Parsed) -> int:
         _show_steps(session, _steps(session, identifier) if parsed.flag("explain") else None)
         return 0
     if not explains:
-        return _attached(session, parsed, identifier, streams, removes)
-    # the engine's own removal would take the steps along before they can be asked for
+        return _attached(session, parsed, identifier, streams, removes) or 0
+    return _explained(session, parsed, identifier, streams)
+
+
+def _explained(session: Session, parsed: Parsed, identifier: str, streams: Streams) -> int:
+    """`--rm --explain`: removed from here, because the engine's own removal would take the steps along."""
+    code: int | None = 1
     try:
-        return _attached(session, parsed, identifier, streams, removes=False)
+        code = _attached(session, parsed, identifier, streams, removes=False)
     finally:
-        session.engine.order("DELETE", f"/containers/{identifier}", {"force": "1", "v": "1"})
+        if code is not None:
+            session.engine.order("DELETE", f"/containers/{identifier}", {"force": "1", "v": "1"})
+    if code is None:
+        session.warn(
+            f"{identifier[:12]} goes on and stays when it ends: --explain with --rm removes at the end of this command"
+        )
+    return code or 0
 
 
-def _attached(session: Session, parsed: Parsed, identifier: str, streams: Streams, removes: bool) -> int:
+def _attached(session: Session, parsed: Parsed, identifier: str, streams: Streams, removes: bool) -> int | None:
+    """The program's exit code; None when the detach keys were typed."""
     engine = session.engine
     # both requests are under way before either answer is read
     attaching = engine.begin("POST", f"/containers/{identifier}/attach", attach_query(streams), UPGRADE)
@@ -78,7 +90,7 @@ def _attached(session: Session, parsed: Parsed, identifier: str, streams: Stream
     finally:
         attached.wire.close()
     if not ended:
-        return 0
+        return None
     code = exit_status(waited if waited is not None else _old_wait(engine, identifier))
     _show_steps(session, steps)
     return code
