@@ -7,13 +7,14 @@ import pytest
 
 from sampan.errors import InvalidParameter, System
 from sampan.kernel import rtnetlink
-from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
-from sampan.network.driver import Wish
+from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
+from sampan.network.bridge import BridgeDriver
+from sampan.network.driver import NetworkDriver, Wish
 from sampan.network.modes import parse_mode
 from sampan.network.networks import Networks
 from sampan.network.options import AddressPool, NetworkOptions, parse_bip
 from sampan.network.ports import PortTaken, ephemeral_range, parse_ports
-from sampan.spec.ids import ContainerId, InstanceId, new_id
+from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
 from sampan.spec.ports import PortBinding
 from tests.kernel.network.lab import HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches
 from tests.requires import requires
@@ -53,6 +54,30 @@ def test_open_again_and_a_later_daemon_find_the_same_bridge(lab: Lab) -> None:
     assert sysctl("ipv4/conf/sampan0/route_localnet") == "1"
     assert sysctl("ipv6/conf/sampan0/disable_ipv6") == "1"
     assert later.facts()[0].gateway == "172.17.0.1"
+
+
+def test_the_bridge_as_a_network_driver(lab: Lab) -> None:
+    instance = InstanceId("0123456789ab")
+    with Netlink(NETLINK_ROUTE) as route, Netlink(NETLINK_NETFILTER) as netfilter:
+
+        def daemon() -> NetworkDriver:
+            return BridgeDriver(instance, NetworkId("f" * 64), NetworkOptions(), route, netfilter)
+
+        driver = daemon()
+        driver.open()
+        one, two = (driver.connect(ContainerId(new_id()), Wish()) for _ in range(2))
+        assert (one.address, two.address) == ("172.17.0.2", "172.17.0.3")
+        assert one.network_id == driver.facts().id
+        driver.close(remove=False)
+        later = daemon()
+        later.open()
+        later.adopt(two)
+        assert [later.connect(ContainerId(new_id()), Wish()).address for _ in range(2)] == ["172.17.0.2", "172.17.0.4"]
+        later.release(two)
+        later.release(two)
+        assert later.connect(ContainerId(new_id()), Wish()).address == "172.17.0.3"
+        later.close(remove=True)
+        assert rtnetlink.links(route, "bridge") == []
 
 
 def test_a_pool_that_overlaps_a_route_is_passed_over(lab: Lab) -> None:
