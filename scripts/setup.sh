@@ -84,5 +84,7 @@ make_venv() {
     fi
     logged "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -e "$top${extra:+[$extra]}" ||
         die "pip could not install the project (the full log is in $build/setup.log)"
+    # An editable install is not compiled by pip, and the launcher (python -B) never writes what it compiled.
+    "$venv/bin/python" -m compileall -q "$top/src" || die "the sources could not be compiled"
     printf '%s' "$want" >"$stamp"
 }

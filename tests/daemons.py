@@ -270,7 +270,7 @@ def running_docker(*flags: str) -> Iterator[Docker]:
 
 def scrubbed_environment() -> dict[str, str]:
     """The environment without anyone's Docker settings, with the programs of /usr/sbin and this tree's package."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "SAMPAN_", "COMPOSE_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "SAMPAN_", "COMPOSE_", "PYTHON"))}
     return {**kept, "PATH": kept.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin", "PYTHONPATH": str(PROJECT / "src")}
 
 
