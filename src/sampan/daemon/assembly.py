@@ -12,7 +12,7 @@ from sampan.cgroups import means
 from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
-from sampan.daemon import adopt, exec_start, exits, oci
+from sampan.daemon import adopt, exec_start, exits, oci, slots
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -147,6 +147,7 @@ async def take_over(parts: Assembly) -> None:
     parts.networks.adopted()
     adopt.sweep(engine)
     asyncio.get_running_loop().add_reader(parts.networks.fileno(), parts.networks.changed)
+    parts.runtime.open_pool(slots.planner(engine, parts.networks))
 
 
 def image_users(engine: Engine, image: ImageId) -> list[ImageUser]:

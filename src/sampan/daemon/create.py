@@ -9,7 +9,7 @@ import time
 import msgspec
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import merge, verify
+from sampan.daemon import merge, slots, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
@@ -21,7 +21,7 @@ from sampan.files.remove import remove_tree
 from sampan.logs import options
 from sampan.spec.containers import ContainerConfig, CreateRequest, CreateResponse
 from sampan.spec.host_config import HostConfig
-from sampan.spec.ids import ContainerId
+from sampan.spec.ids import ContainerId, new_id
 from sampan.spec.networks import EndpointSettings
 from sampan.state.store import Put
 
@@ -33,7 +33,8 @@ _DEPTH = 0o710
 async def create(engine: Engine, request: CreateRequest, name: str, platform: str) -> CreateResponse:
     """Make a container. Raises InvalidParameter, NotFound, Conflict, NotImplementedHere in Docker's wording."""
     config, host, image, endpoints, warnings = _judge(engine, request, platform)
-    container_id = engine.runtime.reserve(host.network_mode == "bridge")
+    plain = slots.looks_plain(host)
+    container_id = engine.runtime.reserve(host.network_mode != "none") if plain else ContainerId(new_id())
     taken = engine.containers.take_name(name, container_id)
     try:
         definition = await _make(engine, container_id, taken, config, host, image, endpoints)
@@ -44,6 +45,14 @@ async def create(engine: Engine, request: CreateRequest, name: str, platform: st
     engine.containers.add(container)
     engine.event(container, "create")
     return CreateResponse(id=container_id, warnings=tuple(warnings))
+
+
+def _looks_plain(host: HostConfig) -> bool:
+    return (
+        host.network_mode in ("bridge", "none")
+        and host.ipc_mode == "private"
+        and not (host.pid_mode or host.uts_mode or host.privileged or host.cgroup_parent)
+    )
 
 
 def _judge(

@@ -62,9 +62,9 @@ def fits(request: StartRequest, slot: SlotPlan) -> bool:
     return _shape(request.veth) == _shape(slot.veth)
 
 
-def _shape(veth: VethPlan | None) -> tuple[int, int, str, bool] | None:
+def _shape(veth: VethPlan | None) -> tuple[int, int, str, bool, bool] | None:
     """What of a veth pair cannot be changed when it is claimed."""
-    return None if veth is None else (veth.bridge_index, veth.mtu, veth.name, veth.isolated)
+    return None if veth is None else (veth.bridge_index, veth.mtu, veth.name, veth.isolated, veth.hairpin)
 
 
 Fork = Callable[[Kind, object, list[int]], Awaitable[int]]

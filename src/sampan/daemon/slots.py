@@ -1,0 +1,48 @@
+"""Parked slots as this daemon wants them: what the plain container of its defaults is made of."""
+
+from functools import partial
+
+from sampan.daemon import merge, oci
+from sampan.daemon.definition import Definition
+from sampan.daemon.engine import Engine
+from sampan.network.networks import Networks
+from sampan.runtime.pool import SlotPlan
+from sampan.spec.containers import ContainerConfig
+from sampan.spec.host_config import HostConfig
+from sampan.spec.ids import ContainerId
+
+
+def planner(engine: Engine, networks: Networks) -> partial[SlotPlan]:
+    """The function that the runtime calls for each slot: (id, on the default bridge) → plan."""
+    host = merge.with_defaults(
+        HostConfig(), engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal
+    )
+    return partial(_plan, engine, networks, host)
+
+
+def _plan(engine: Engine, networks: Networks, host: HostConfig, container: ContainerId, bridge: bool) -> SlotPlan:
+    definition = Definition(
+        id=container,
+        name="",
+        created_ns=0,
+        image="",
+        image_id=None,
+        config=ContainerConfig(),
+        host=host,
+        path="/",
+    )
+    configuration = oci.configuration(definition, engine.around, oci.Joined())
+    parent = oci.cgroup_parent(host, engine.around)
+    cgroup = engine.cgroups.plan(container, parent, configuration.linux.resources)
+    return SlotPlan(configuration, cgroup, networks.slot_plan() if bridge else None)
+
+
+def looks_plain(host: HostConfig) -> bool:
+    """Whether a container as asked for may fit a slot. A guess made at create; `pool.fits` judges at the start."""
+    own = host.pid_mode in ("", "private") and host.ipc_mode in ("", "private", "shareable") and not host.uts_mode
+    return (
+        own
+        and not host.privileged
+        and not host.cgroup_parent
+        and host.network_mode in ("", "default", "bridge", "none")
+    )
