@@ -27,6 +27,7 @@ from sampan.spec.ids import ContainerId, InstanceId
 from sampan.state.store import Change, Put, Store
 
 _log = logging.getLogger("sampan.daemon")
+_DRIVERS = {"none": "null"}
 
 
 class CgroupPlanner(Protocol):
@@ -77,6 +78,27 @@ class Engine:
             told["image"] = definition.config.image
         told["name"] = definition.name
         self.events.publish("container", action, definition.id, told)
+
+    def links(self, container: Container, action: str) -> None:
+        """Tell that a container's network was connected or disconnected, and its volumes mounted or unmounted."""
+        connected = self.wiring.connected(container.id)
+        for network, settings in (connected.settings if connected else {}).items():
+            self.events.publish(
+                "network",
+                "connect" if action == "mount" else "disconnect",
+                settings.network_id,
+                {"container": container.id, "name": network, "type": _DRIVERS.get(network, network)},
+            )
+        for point in container.definition.mounts:
+            if point.type == "volume":
+                told = {"container": container.id, "driver": point.driver}
+                if action == "mount":
+                    told |= {
+                        "destination": point.destination,
+                        "read/write": "true" if point.rw else "false",
+                        "propagation": point.propagation,
+                    }
+                self.events.publish("volume", action, point.name, told)
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Make changes durable before going on. Raises System where the disk does not take them.

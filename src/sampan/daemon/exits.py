@@ -35,7 +35,6 @@ def on_exit(engine: Engine, container_id: ContainerId, ended: Exit) -> None:
 
 
 def _settle(engine: Engine, container: Container, ended: Exit) -> None:
-    engine.wiring.release(container.id)
     engine.shm.release(container.id)
     engine.execs.container_ended(container.id)
     decision = _decide(engine, container, ended)
@@ -54,6 +53,8 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
         engine.event(container, "oom")
     ran = max(0, ended.ended_ns - state.started_ns) // 10**9
     engine.event(container, "die", {"exitCode": str(ended.code), "execDuration": str(ran)})
+    engine.links(container, "unmount")
+    engine.wiring.release(container.id)
     container.tell_exit()
     if goes:
         # The removal's own commit takes the state along.

@@ -85,6 +85,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
     container.steps = running.steps
     container.stop_requested = False
     container.state = container.state.marked(pid=running.pid, started_ns=running.started_ns)
+    engine.links(container, "mount")
     engine.event(container, "start")
     container.starting = False
     if container.early_exit is not None:

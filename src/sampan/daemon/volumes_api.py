@@ -30,7 +30,10 @@ class LocalVolumes:
         self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
     ) -> FoundVolume:
         """See `needs.VolumeStore`."""
+        there = name and name in {volume.name for volume in self._volumes.list()}
         made = await self._workers.run(self.make, name, driver, options, labels)
+        if not there:
+            self._events.publish("volume", "create", made.name, {"driver": made.driver})
         return _found(made)
 
     def make(self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]) -> Volume:
