@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from sampan.cli.failures import Exit
 from sampan.cli.output.units import decimal_size
@@ -76,11 +77,44 @@ class Progress:
 
     def _bar(self, message: Document) -> str:
         detail = object_of(message, "progressDetail")
-        current, total = number_of(detail, "current"), number_of(detail, "total")
-        if current <= 0:
-            return ""
-        if total <= 0:
-            return f"{decimal_size(current):>8}"
-        done = min(BAR, current * BAR // total)
-        bar = "=" * done + (">" if done < BAR else "")
-        return f"[{bar:<{BAR}}] {decimal_size(current):>8}/{decimal_size(total)}"
+        return bar(number_of(detail, "current"), number_of(detail, "total"))
+
+
+def bar(current: int, total: int) -> str:
+    """`[====>   ]  12MB/50MB`; the amount alone where the whole is not known."""
+    if current <= 0:
+        return ""
+    if total <= 0:
+        return f"{decimal_size(current):>8}"
+    done = min(BAR, current * BAR // total)
+    drawn = "=" * done + (">" if done < BAR else "")
+    return f"[{drawn:<{BAR}}] {decimal_size(current):>8}/{decimal_size(total)}"
+
+
+class Meter:
+    """A bar on stderr for bytes that this command carries itself; draws nothing where stderr is no terminal, or for a moment."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self._title = title
+        self._total = total
+        self._current = 0
+        self._drawn = 0.0
+        self._next = time.monotonic() + 0.3
+        self._terminal = os.isatty(2)
+
+    def __call__(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The same pieces, counted; the bar is wiped away at the end."""
+        try:
+            for piece in pieces:
+                self._current += len(piece)
+                self._draw()
+                yield piece
+        finally:
+            if self._drawn:
+                os.write(2, b"\r\x1b[2K")
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if self._terminal and now >= self._next:
+            self._next, self._drawn = now + 0.1, now
+            os.write(2, f"\r\x1b[2K{self._title} {bar(self._current, self._total)}".encode())

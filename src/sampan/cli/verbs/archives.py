@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from stat import S_ISREG
 
 from sampan.cli.failures import Exit
 from sampan.cli.options import Command, Option
+from sampan.cli.output.progress import Meter, Progress, messages
 from sampan.cli.pull import split_reference
 
 TYPE_CHECKING = False
@@ -49,13 +51,17 @@ def _load(session: Session, parsed: Parsed) -> int:
         yield first
         yield from pieces
 
-    _show(session.engine.upload("/images/load", query, whole()))
+    _show(session.engine.upload("/images/load", query, Meter("loading", _size(path))(whole())))
     return 0
 
 
-def _show(answer: Response) -> None:
-    from sampan.cli.output.progress import Progress, messages
+def _size(path: str) -> int:
+    """Of a regular file, stdin included; 0 where it cannot be known before the end."""
+    found = os.stat(0 if path == "-" else path)
+    return found.st_size if S_ISREG(found.st_mode) else 0
 
+
+def _show(answer: Response) -> None:
     progress = Progress(1)
     try:
         if not answer.headers.get("content-type", "").startswith("application/json"):
@@ -80,7 +86,7 @@ def _save(session: Session, parsed: Parsed) -> int:
     try:
         if not path:
             sys.stdout.flush()
-            for data in answer.pieces():
+            for data in Meter("saving", 0)(answer.pieces()):
                 _write(1, data)
         else:
             _write_file(path, answer)
@@ -108,7 +114,7 @@ def _write_file(path: str, answer: Response) -> None:
     partial = f"{path}.{os.getpid()}.part"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        for data in answer.pieces():
+        for data in Meter("saving", 0)(answer.pieces()):
             _write(descriptor, data)
         os.rename(partial, path)
     except BaseException:
