@@ -74,18 +74,22 @@ _decoder = msgspec.json.Decoder(_Document)
 
 @lru_cache(maxsize=16)
 def for_container(
-    setting: str, privileged: bool, caps: tuple[str, ...], machine: str, kernel: Kernel
+    setting: str, privileged: bool, caps: tuple[str, ...], machine: str, kernel: Kernel, default: str = BUILTIN
 ) -> oci.Seccomp | None:
     """The filter of a container, None for none. `caps` is its bounding set.
 
-    `setting` is what `seccomp=` said: empty (the default; nothing where privileged), `unconfined`, `builtin`, or a
-    profile's text. Raises InvalidParameter or NotImplementedHere for a profile that cannot be honoured.
+    `setting` is what its `seccomp=` said: a profile's text, `unconfined`, `builtin`, or nothing, for which the daemon's
+    `default` stands; a privileged container has no filter then (nor with `builtin`). Raises InvalidParameter or
+    NotImplementedHere for a profile that cannot be honoured.
     """
-    if setting == UNCONFINED or (privileged and not setting):
+    if privileged and setting in ("", BUILTIN):
         return None
-    if setting in ("", BUILTIN):
+    wanted = setting or default
+    if wanted == UNCONFINED:
+        return None
+    if wanted == BUILTIN:
         return resolve(default_profile(), caps, machine, kernel)
-    profile = parse(setting)
+    profile = parse(wanted)
     return None if profile is None else resolve(profile, caps, machine, kernel)
 
 

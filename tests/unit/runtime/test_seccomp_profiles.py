@@ -212,6 +212,13 @@ def test_who_gets_which_filter() -> None:
     assert for_container("builtin", False, DEFAULT, "x86_64", KERNEL) == default
     assert for_container("unconfined", False, DEFAULT, "x86_64", KERNEL) is None
     assert for_container("", True, DEFAULT, "x86_64", KERNEL) is None
+    assert for_container("builtin", True, DEFAULT, "x86_64", KERNEL) is None
+    assert for_container("", True, DEFAULT, "x86_64", KERNEL, document()) is None
+    assert for_container("", False, DEFAULT, "x86_64", KERNEL, "unconfined") is None
+    assert for_container("builtin", False, DEFAULT, "x86_64", KERNEL, "unconfined") == default
+    assert for_container("", False, DEFAULT, "x86_64", KERNEL, document()) == oci.Seccomp(
+        default_action="SCMP_ACT_ERRNO"
+    )
     assert for_container(document(), True, DEFAULT, "x86_64", KERNEL) == oci.Seccomp(default_action="SCMP_ACT_ERRNO")
 
 
