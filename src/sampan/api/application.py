@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from sampan.api.backend import Backend
 from sampan.api.request import Request
-from sampan.api.responses import Answer, Heads, Response, failure, json_response
+from sampan.api.responses import EMPTY, Answer, Heads, Response, failure, json_response
 from sampan.api.routing import Route, Router
 from sampan.api.versions import MAXIMUM, MINIMUM, parse_version, split_version, text
 from sampan.errors import SampanError
@@ -31,7 +31,7 @@ class Application:
             request.version = parse_version(number)
             found = self._router.find(request.method, path)
             if found is None:
-                return Response(200) if request.method == "OPTIONS" else _NOT_FOUND
+                return EMPTY if request.method == "OPTIONS" else _NOT_FOUND
             route, request.name = found
             request.follows = route.follows
             return await route.handler(request, self._backend)

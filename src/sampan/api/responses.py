@@ -58,6 +58,8 @@ def json_response(document: Any, status: int = 200) -> Response:  # noqa: ANN401
 
 
 NO_CONTENT = Response(204)
+EMPTY = Response(200, b"", "")
+"""Done, and nothing to say: no type and no bytes."""
 
 
 def failure(error: BaseException) -> Response:
@@ -79,7 +81,7 @@ class Heads:
 
     def _make_start(self, status: int, content_type: str) -> str:
         start = f"HTTP/1.1 {status} {REASONS[status]}\r\n{self._fixed}"
-        return start if status in (204, 304) else f"{start}Content-Type: {content_type}\r\n"
+        return f"{start}Content-Type: {content_type}\r\n" if content_type and status not in (204, 304) else start
 
     def complete(self, response: Response, close: bool) -> bytes:
         """The head of a complete answer, with its length."""

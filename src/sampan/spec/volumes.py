@@ -43,5 +43,5 @@ class VolumeList(Document, frozen=True):
 class VolumesPruneReport(Document, frozen=True):
     """What a prune removed, and the bytes that freed."""
 
-    volumes_deleted: Names | None = sent(None)
+    volumes_deleted: Names | None = sent(())
     space_reclaimed: int = sent(0)

@@ -6,7 +6,7 @@ import msgspec
 
 from sampan.api.backend import Backend
 from sampan.api.request import Request
-from sampan.api.responses import NO_CONTENT, Answer, Response, json_response
+from sampan.api.responses import EMPTY, NO_CONTENT, Answer, json_response
 from sampan.api.routing import Route, Support
 from sampan.api.versions import Version
 from sampan.errors import Conflict, InvalidParameter, NotFound, SampanError
@@ -116,7 +116,7 @@ async def resize(request: Request, backend: Backend) -> Answer:
     """Set the size of its terminal."""
     rows, columns = request.form.size("h", "height"), request.form.size("w", "width")
     await backend.containers.resize(request.name, rows, columns)
-    return Response(200)
+    return EMPTY
 
 
 async def rename(request: Request, backend: Backend) -> Answer:

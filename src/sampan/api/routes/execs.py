@@ -4,7 +4,7 @@ import msgspec
 
 from sampan.api.backend import Backend
 from sampan.api.request import Request
-from sampan.api.responses import MULTIPLEXED_STREAM, RAW_STREAM, Answer, Handover, Response, json_response
+from sampan.api.responses import EMPTY, MULTIPLEXED_STREAM, RAW_STREAM, Answer, Handover, json_response
 from sampan.api.routing import Route
 from sampan.errors import InvalidParameter
 from sampan.spec.decoding import Reader
@@ -31,7 +31,7 @@ async def start(request: Request, backend: Backend) -> Answer:
         body = msgspec.structs.replace(body, console_size=None)
     if body.detach:
         await backend.execs.start_detached(request.name, body)
-        return Response(200)
+        return EMPTY
     target = await backend.execs.start(request.name, body)
     multiplexed = not body.tty and request.version >= (1, 42)
     return Handover(target, MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
@@ -41,7 +41,7 @@ async def resize(request: Request, backend: Backend) -> Answer:
     """Set the size of its terminal."""
     rows, columns = request.form.size("h", "height"), request.form.size("w", "width")
     await backend.execs.resize(request.name, rows, columns)
-    return Response(200)
+    return EMPTY
 
 
 async def inspect(request: Request, backend: Backend) -> Answer:

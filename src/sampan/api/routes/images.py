@@ -126,7 +126,7 @@ async def create(request: Request, backend: Backend) -> Answer:
 async def tag(request: Request, backend: Backend) -> Answer:
     """Give it one more name."""
     await backend.images.tag(request.name, request.form.text("repo"), request.form.text("tag"))
-    return Response(201)
+    return Response(201, content_type="")
 
 
 async def remove(request: Request, backend: Backend) -> Answer:

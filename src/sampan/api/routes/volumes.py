@@ -1,5 +1,7 @@
 """Volumes."""
 
+import msgspec
+
 from sampan.api.backend import Backend
 from sampan.api.request import Request
 from sampan.api.responses import NO_CONTENT, Answer, json_response
@@ -44,7 +46,8 @@ async def prune(request: Request, backend: Backend) -> Answer:
     filters = request.form.filters()
     if request.version < (1, 42):
         filters = {**filters, "all": ("true",)}
-    return json_response(await backend.volumes.prune(filters))
+    report = await backend.volumes.prune(filters)
+    return json_response(msgspec.structs.replace(report, volumes_deleted=report.volumes_deleted or ()))
 
 
 ROUTES = (
