@@ -14,28 +14,22 @@ from sampan.kernel.nftables import header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
 _SUBSYSTEM = 1
 _GET = _SUBSYSTEM << 8 | 1
 _DELETE = _SUBSYSTEM << 8 | 2
 
 _CTA_TUPLE_ORIG = 1
-_CTA_TUPLE_REPLY = 2
 _CTA_ID = 12
 _CTA_ZONE = 18
 _CTA_FILTER = 25
-_CTA_TUPLE_IP = 1
 _CTA_TUPLE_PROTO = 2
-_CTA_IP_V4_SRC = 1
-_CTA_IP_V4_DST = 2
 _CTA_PROTO_NUM = 1
 _CTA_PROTO_DST_PORT = 3
 _CTA_FILTER_ORIG_FLAGS = 1
-_CTA_FILTER_REPLY_FLAGS = 2
 
 # CTA_FILTER_F_*: which members of a tuple the kernel compares (Linux 5.8; older ones send everything).
-_F_IP_SRC = 1 << 0
 _F_PROTO_NUM = 1 << 3
 _F_PROTO_DST_PORT = 1 << 5
 
@@ -43,22 +37,18 @@ _DELETE_LIMIT = 65536
 
 
 class Flow:
-    """One entry: protocol number, where the first packet was sent to, and who answers."""
+    """One entry: protocol number, and the port that its first packet was sent to."""
 
-    __slots__ = ("_id", "_orig", "_zone", "answers_from", "destination", "port", "protocol")
+    __slots__ = ("_id", "_orig", "_zone", "port", "protocol")
 
     def __init__(self, body: bytes) -> None:
         found = table(body, 4)
         self._orig = found.get(_CTA_TUPLE_ORIG, b"")
         self._id = found.get(_CTA_ID, b"")
         self._zone = found.get(_CTA_ZONE)
-        orig = table(self._orig)
-        network, transport = table(orig.get(_CTA_TUPLE_IP, b"")), table(orig.get(_CTA_TUPLE_PROTO, b""))
-        reply = table(table(found.get(_CTA_TUPLE_REPLY, b"")).get(_CTA_TUPLE_IP, b""))
+        transport = table(table(self._orig).get(_CTA_TUPLE_PROTO, b""))
         self.protocol = int.from_bytes(transport.get(_CTA_PROTO_NUM, b""), "big")
-        self.destination = network.get(_CTA_IP_V4_DST, b"")
         self.port = int.from_bytes(transport.get(_CTA_PROTO_DST_PORT, b""), "big")
-        self.answers_from = reply.get(_CTA_IP_V4_SRC, b"")
 
     def delete(self, netfilter: Netlink) -> None:
         """Forget this very entry (its id is compared); one that has gone meanwhile is no error."""
@@ -83,31 +73,15 @@ def delete_to_ports(netfilter: Netlink, protocol: int, ports: Collection[int]) -
     if len(ports) == 1:
         parts += attribute(_CTA_PROTO_DST_PORT, next(iter(ports)).to_bytes(2, "big"))
         compared |= _F_PROTO_DST_PORT
-    wanted = nested(_CTA_TUPLE_ORIG, nested(_CTA_TUPLE_PROTO, parts)) + _filter(_CTA_FILTER_ORIG_FLAGS, compared)
-    return _delete(netfilter, wanted, lambda flow: flow.protocol == protocol and flow.port in ports)
-
-
-def delete_answered_by(netfilter: Netlink, address: bytes) -> int:
-    """Forget the IPv4 flows that `address` answers (what was sent or translated to it); the number of them."""
-    tuple_ = nested(_CTA_TUPLE_REPLY, nested(_CTA_TUPLE_IP, attribute(_CTA_IP_V4_SRC, address)))
-    wanted = tuple_ + _filter(_CTA_FILTER_REPLY_FLAGS, _F_IP_SRC)
-    return _delete(netfilter, wanted, lambda flow: flow.answers_from == address)
-
-
-def _filter(side: int, members: int) -> bytes:
-    return nested(_CTA_FILTER, attribute(side, members.to_bytes(4, "little")))
-
-
-def _delete(netfilter: Netlink, wanted: bytes, is_meant: Callable[[Flow], bool]) -> int:
-    """Delete one by one what the kernel's own filter lets through and `is_meant` confirms.
-
-    Never by a filtered flush: a kernel that does not know the filter would forget every flow of the machine.
-    """
+    wanted = nested(_CTA_TUPLE_ORIG, nested(_CTA_TUPLE_PROTO, parts)) + nested(
+        _CTA_FILTER, attribute(_CTA_FILTER_ORIG_FLAGS, compared.to_bytes(4, "little"))
+    )
     found: list[Flow] = []
 
+    # Never by a filtered flush: a kernel that does not know the filter would forget every flow of the machine.
     def keep(_: int, body: bytes) -> None:
         flow = Flow(body)
-        if is_meant(flow) and len(found) < _DELETE_LIMIT:
+        if flow.protocol == protocol and flow.port in ports and len(found) < _DELETE_LIMIT:
             found.append(flow)
 
     netfilter.visit(_GET, header(socket.AF_INET) + wanted, "conntrack dump", keep)
