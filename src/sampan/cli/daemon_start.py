@@ -49,6 +49,9 @@ def start_daemon(environ: Mapping[str, str], reason: DaemonUnreachable) -> str:
     pid, notes = _spawn(environ)
     _wait_until_ready(pid)
     took = time.monotonic() - began
+    holder = lock_holder(data_root())
+    if holder.isdigit() and int(holder) != pid:
+        return f"sampan: another command was starting a daemon at the same moment (pid {holder}, log {LOG_FILE})"
     also = f"; {notes}" if notes else ""
     return f"sampan: no daemon was running: started one (pid {pid}, {took:.1f} s, log {LOG_FILE}{also})"
 
@@ -179,12 +182,21 @@ def _wait_until_ready(pid: int) -> None:
             engine.close()
             return
         except DaemonUnreachable as error:
-            gone = not os.path.exists(f"/proc/{pid}")
+            gone = _has_ended(pid)
             # one that lost the race for the lock to another's start is no failure: that other one will answer
             if time.monotonic() > ends or (gone and not lock_holder(data_root())):
                 what = "ended at once" if gone else f"did not answer within {READY_WITHIN:.0f} s"
                 raise DaemonUnreachable(f"started sampand, but it {what}: {_last_words()} (log: {LOG_FILE})") from error
         time.sleep(0.02)
+
+
+def _has_ended(pid: int) -> bool:
+    """Gone, or a zombie that its parent, the machine's init, takes its time over."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] == [b"Z"]
+    except OSError:
+        return True
 
 
 def _last_words() -> str:
