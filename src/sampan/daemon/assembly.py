@@ -26,6 +26,7 @@ from sampan.daemon.volumes_api import LocalVolumes
 from sampan.daemon.wiring import NetworkWiring
 from sampan.daemon.workers import Workers
 from sampan.errors import InvalidParameter, System
+from sampan.files.trash import Trash
 from sampan.host.facts import Facts, read
 from sampan.images.host_layer import HostLayer
 from sampan.images.images import Images
@@ -73,6 +74,7 @@ class Assembly:
         self.engine.events.flush()
         asyncio.get_running_loop().remove_reader(self.networks.fileno())
         self.networks.close(remove=not any(container.state.alive for container in self.engine.containers))
+        self.engine.trash.close()
         self.workers.close()
         self.snapshots.close()
         self.engine.store.close()
@@ -130,6 +132,8 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         means=means.probe(hierarchy, instance),
         shm=SharedMemory(config.exec_root / "shm"),
         execs=Execs(),
+        workers=workers,
+        trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )
     runtime.on_exit(partial(exits.on_exit, engine))

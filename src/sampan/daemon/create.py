@@ -17,7 +17,6 @@ from sampan.daemon.needs import FoundImage
 from sampan.daemon.states import State
 from sampan.daemon.verify_resources import check_resources
 from sampan.errors import InvalidParameter, NotFound, SampanError, System
-from sampan.files.remove import remove_tree
 from sampan.logs import options
 from sampan.spec.containers import ContainerConfig, CreateRequest, CreateResponse
 from sampan.spec.host_config import HostConfig
@@ -192,14 +191,7 @@ async def _undo(engine: Engine, container_id: ContainerId, volumes: list[str]) -
 
 def remove_directory(engine: Engine, container_id: ContainerId) -> None:
     """Remove a container's log and files. A fault leaves them to the next start of the daemon, which looks for orphans."""
-    directory = engine.directory(container_id)
     try:
-        parent = os.open(directory.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            remove_tree(parent, os.fsencode(directory.name))
-        finally:
-            os.close(parent)
-    except FileNotFoundError:
-        return
+        engine.trash.take(engine.directory(container_id))
     except OSError as error:
         _log.warning("container %s: its directory stays until the next start: %s", container_id[:12], error)

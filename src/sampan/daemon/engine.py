@@ -20,6 +20,7 @@ from sampan.daemon.names import Registry
 from sampan.daemon.needs import Layers, VolumeStore, Wiring
 from sampan.daemon.oci import Surroundings
 from sampan.daemon.shm import SharedMemory
+from sampan.files.trash import Trash
 from sampan.runtime.port import Runtime
 from sampan.runtime.request import Exit
 from sampan.spec import oci_runtime as oci
@@ -57,6 +58,8 @@ class Engine:
     means: Means
     shm: SharedMemory
     execs: Execs
+    trash: Trash
+    """where the directories of removed containers go"""
     ended: Callable[[ContainerId, Exit], None]
     """what follows an exit: `exits.on_exit`, bound to this engine"""
     shutting_down: bool = False

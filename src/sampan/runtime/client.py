@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from sampan.cgroups import apply as cgroups
 from sampan.cgroups import ending
+from sampan.files.trash import Trash
 from sampan.kernel.namespaces import Clone
 from sampan.runtime import adoption, plan
 from sampan.runtime.channel import ChannelClosed
@@ -51,6 +53,7 @@ class RuntimeClient:
     ) -> None:
         self._exec_root = exec_root
         self._launcher = LauncherPort(exec_root, data_root, environment, host_layer)
+        self._trash = Trash(Path(exec_root) / "trash")
         self._live: dict[str, Monitored] = {}
         self._leaving: dict[str, Monitored] = {}
         """ended, but the monitor still flushes, unmounts and removes groups"""
@@ -113,6 +116,7 @@ class RuntimeClient:
         for monitored in [*self._live.values(), *self._leaving.values()]:
             monitored.let_go()
         await self._launcher.close()
+        self._trash.close()
 
     def reserve(self, bridge: bool) -> ContainerId:
         """See `port.Runtime`."""
@@ -212,7 +216,7 @@ class RuntimeClient:
         if not monitored.gone:
             self._leaving[monitored.id] = monitored
         if monitored.is_exec:
-            adoption.discard(monitored.directory)
+            self._trash.take(Path(monitored.directory))
             for exec_call in self._exec_exit_calls:
                 exec_call(monitored.container, ExecId(monitored.id), ended)
         else:
@@ -258,7 +262,7 @@ class RuntimeClient:
 
     def forget(self, container: ContainerId) -> None:
         """See `port.Runtime`."""
-        adoption.discard(f"{self._exec_root}/containers/{container}")
+        self._trash.take(Path(f"{self._exec_root}/containers/{container}"))
 
     def pids(self, container: ContainerId) -> tuple[int, ...]:
         """See `port.Runtime`."""

@@ -20,7 +20,7 @@ from sampan.files.atomic import make_directory, sync_directory, write_atomic
 from sampan.files.paths import BadPath, check_component
 from sampan.kernel.sync import syncfs
 from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound
-from sampan.snapshots.trash import Trash
+from sampan.files.trash import Trash
 from sampan.spec.ids import ChainId, DiffId, parse_digest
 
 _RECORD = "layer.json"
