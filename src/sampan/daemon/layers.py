@@ -80,13 +80,7 @@ class ImageLayers:
 
     def size(self, image: ImageId) -> int:
         """See `needs.Layers`."""
-        chain = self._images.chain(image)
-        total = 0
-        while chain is not None:
-            layer = self._snapshots.layer(chain)
-            total += layer.size
-            chain = layer.parent
-        return total
+        return self._images.size(image)
 
 
 def as_api(config: msgspec.Struct | None) -> ImageConfig:

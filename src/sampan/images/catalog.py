@@ -15,6 +15,7 @@ import msgspec
 
 from sampan.content.store import Content
 from sampan.errors import NotFound
+from sampan.images import host
 from sampan.images.references import Reference, id_prefix, parse_any, parse_reference
 from sampan.snapshots.protocol import LayerInUse, LayerNotFound, Snapshotter, chain_id
 from sampan.spec.ids import ChainId, DiffId, Digest, ImageId
@@ -123,7 +124,7 @@ class Catalog:
             try:
                 total += self.snapshots.layer(chain).size
             except LayerNotFound:
-                if image not in self._fixed:
+                if chain != host.CHAIN:
                     raise
         return total
 

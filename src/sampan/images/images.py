@@ -71,6 +71,11 @@ class Images:
         self.document(image)
         return self._catalog.chain(image)
 
+    def size(self, image: ImageId) -> int:
+        """Bytes of the image's layers; what is no layer of ours (the machine's root) counts nothing. Raises NoSuchImage."""
+        self.document(image)
+        return self._catalog.size(image)
+
     def familiar_names(self, image: ImageId) -> tuple[str, ...]:
         """The image's names as users write them, sorted; empty where it has none."""
         return tuple(reference.familiar for reference in self._catalog.references_of(image))

@@ -63,10 +63,12 @@ class Remover:
         """
         with self._catalog.lock:
             image = self._catalog.find(asked)
-            if self._catalog.is_fixed(image):
-                raise ImageConflict(image, "the image host is this machine itself and is always there", hard=True)
             names = self._catalog.references_of(image)
             named = not is_id_prefix(image, asked)
+            if self._catalog.is_fixed(image) and (
+                not named or self._catalog.is_reserved(parse_reference(asked).stored())
+            ):
+                raise ImageConflict(image, "the image host is this machine itself and is always there", hard=True)
             if named:
                 names = self._untag_one(asked, image, names, force)
                 if names:

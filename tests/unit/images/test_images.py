@@ -277,6 +277,9 @@ def test_the_image_host(world: World) -> None:
     assert (summary.repo_tags, summary.size) == (("host:latest",), 0)
     assert world.images.inspect("host").diff_ids == (host.DIFF_ID,)
     assert len(world.images.history("host")) == 1
+    world.images.tag("host", "mine")
+    assert world.images.remove("mine", nobody) == [Removed(untagged="mine:latest")]
+    assert world.images.size(host.ID) == 0
     for text in ("host", host.ID[7:19]):
         with pytest.raises(Conflict):
             world.images.remove(text, nobody, force=True)
