@@ -132,7 +132,6 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         means=means.probe(hierarchy, instance),
         shm=SharedMemory(config.exec_root / "shm"),
         execs=Execs(),
-        workers=workers,
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )

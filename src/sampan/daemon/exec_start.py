@@ -133,7 +133,7 @@ def _seccomp(engine: Engine, container: Container) -> Seccomp | None:
     host, around = container.definition.host, engine.around
     options = profile_options.parse(host.security_opt or ())
     caps = profile_capabilities.granted(host.cap_add or (), host.cap_drop or (), host.privileged, around.capabilities)
-    return for_container(options.seccomp or around.seccomp, host.privileged, caps, around.machine, around.kernel)
+    return for_container(options.seccomp, host.privileged, caps, around.machine, around.kernel, around.seccomp)
 
 
 def on_exec_exit(engine: Engine, container_id: ContainerId, exec_id: ExecId, ended: Exit) -> None:

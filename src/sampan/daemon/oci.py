@@ -82,7 +82,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
                 host.sysctls or {}, own_network="network" in own, own_ipc="ipc" in own, own_uts="uts" in own
             ),
             seccomp=for_container(
-                options.seccomp or around.seccomp, host.privileged, caps, around.machine, around.kernel
+                options.seccomp, host.privileged, caps, around.machine, around.kernel, around.seccomp
             ),
             masked_paths=profile_files.masked_paths(_tuple(host.masked_paths), host.privileged, around.thermal),
             readonly_paths=profile_files.read_only_paths(_tuple(host.readonly_paths), host.privileged),

@@ -4,7 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
@@ -42,10 +42,6 @@ class Workers:
             if not more:
                 return
             yield item  # type: ignore[misc]  # an item is there whenever `more` is set
-
-    def submit(self, call: Callable[[], T]) -> "Future[T]":
-        """Begin a call whose result is wanted later."""
-        return self._pool.submit(call)
 
     def close(self) -> None:
         """Wait for what is under way, and end the threads."""

@@ -80,7 +80,9 @@ class Store:
         self._memory: dict[str, dict[str, bytes]] = {}
         self._views: dict[str, Table] = {}
         self._lock = threading.Lock()
-        self._queue: queue.Queue[_Batch | None] = queue.Queue(QUEUE_LIMIT)
+        # SimpleQueue costs a fifth of Queue; it has no bound of its own, so batches under way are counted here.
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._waiting = 0
         self._closed = False
         try:
             database = _open(path)
@@ -111,10 +113,10 @@ class Store:
         with self._lock:
             if self._closed:
                 raise System("the state database is closed")
-            try:
-                self._queue.put_nowait(_Batch(changes, done))
-            except queue.Full as error:
-                raise System("the state database cannot keep up: too many changes wait to be written") from error
+            if self._waiting >= QUEUE_LIMIT:
+                raise System("the state database cannot keep up: too many changes wait to be written")
+            self._waiting += 1
+            self._queue.put(_Batch(changes, done))
             for change in changes:
                 rows = self._memory.setdefault(change.table, {})
                 if isinstance(change, Put):
@@ -166,9 +168,12 @@ class Store:
                 except sqlite3.Error:
                     # Not even readable any more: what memory shows cannot be trusted to last, so nothing is taken in.
                     self._closed = True
+                self._waiting -= len(group)
             for batch in group:
                 batch.done.set_exception(failure)
             return
+        with self._lock:
+            self._waiting -= len(group)
         for batch in group:
             batch.done.set_result(None)
 

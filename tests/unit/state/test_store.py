@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sampan.errors import System
+from sampan.state import store as module
 from sampan.state.store import Change, Delete, Put, Store
 
 SOURCE = str(Path(__file__).parents[3] / "src")
@@ -89,6 +90,18 @@ def test_an_error_reaches_every_waiter_and_memory_goes_back(store: Store, tmp_pa
     store._database.execute("PRAGMA max_page_count = 100000")
     store.commit([Put("t", "big", bytes(1 << 20))]).result(5)
     assert len(rows_on_disk(tmp_path / "sampan.db")) == 2
+
+
+def test_too_many_waiting_batches_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUEUE_LIMIT", 3)
+    with store._lock:
+        store._waiting += 3
+    with pytest.raises(System, match="cannot keep up"):
+        store.commit([Put("t", "a", b"1")])
+    assert "a" not in store.table("t")
+    with store._lock:
+        store._waiting -= 3
+    store.commit([Put("t", "a", b"1")]).result(5)
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
