@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _FILE_LIMIT = 10 * 1024 * 1024
 _LINE_LIMIT = 64 * 1024
-_ID_LIMIT = 2**32 - 2
+_ID_LIMIT = 2**31 - 1
+"""Docker's own bound, half of what the kernel takes."""
 
 
 def entries(root: int, path: bytes) -> Iterator[list[bytes]]:
@@ -53,9 +54,10 @@ def entries(root: int, path: bytes) -> Iterator[list[bytes]]:
 
 def number(text: bytes) -> int | None:
     """`text` as a user or group id; None where it is a name. Raises StepFailed where it is a number out of range."""
-    if not text.isdigit() or not text.isascii():
+    digits = text[1:] if text[:1] in (b"-", b"+") else text
+    if not digits.isdigit():
         return None
-    if len(text) > 10 or int(text) > _ID_LIMIT:
+    if digits is not text or len(text) > 10 or int(text) > _ID_LIMIT:
         raise StepFailed("bad-user", f"uids and gids must be in range 0-{_ID_LIMIT}", errno.EINVAL)
     return int(text)
 

@@ -39,6 +39,7 @@ STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
     **execute.STEPS,
 }
 _LOST = 70
+_HANDLED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(
@@ -187,7 +188,7 @@ def _close_but(channel: socket.socket) -> None:
 
 def signals_as_a_program_expects() -> None:
     """Python ignores SIGPIPE and SIGXFSZ; a program is born with every signal at its default and none blocked."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+    for number in _HANDLED:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

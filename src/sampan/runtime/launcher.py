@@ -135,6 +135,10 @@ def main() -> NoReturn:
     daemon = socket.socket(fileno=DAEMON_DESCRIPTOR)
     os.set_inheritable(DAEMON_DESCRIPTOR, False)
     title = Title()
+    for inherited in signal.valid_signals():
+        # What the daemon's parent ignored must not be ignored in containers; glibc keeps two for itself.
+        if signal.getsignal(inherited) is signal.SIG_IGN:
+            signal.signal(inherited, signal.SIG_DFL)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     listener = _listen(exec_root)

@@ -315,6 +315,9 @@ def _live(monitor: Monitor) -> int:
     pump.add_channel(monitor.channel)
     pump.run(birth.pidfd)
     ended = _end(monitor)
+    for descriptor in monitor.descriptors[:held]:
+        # The ports are free before anybody hears of the end, for whoever starts it again.
+        os.close(descriptor)
     body["record"]["exit"] = ended
     record.write(directory, body["record"])
     crash_point("monitor-after-exit-record")

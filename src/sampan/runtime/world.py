@@ -180,7 +180,8 @@ def dev(context: Context, options: list[str], devices: list[list[object]]) -> No
     for device in devices:
         make_node(mount, device)
     for name, target in _LINKS:
-        os.symlink(target, name, dir_fd=mount)
+        if name != "core" or os.path.exists(target):
+            os.symlink(target, name, dir_fd=mount)
 
 
 def make_node(directory: int, device: list[object]) -> None:

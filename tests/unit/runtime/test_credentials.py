@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Iterator[int]:
         ("app:7", [], 1000, 7, [7], b"/home/app"),
         ("77", [], 77, 0, [0], b"/"),
         ("77:88", ["video", "5"], 77, 88, [5, 44, 88], b"/"),
-        ("4294967294", [], 4294967294, 0, [0], b"/"),
+        ("2147483647", [], 2147483647, 0, [0], b"/"),
     ],
 )
 def test_users_are_found_as_docker_finds_them(
@@ -61,11 +61,12 @@ def test_users_are_found_as_docker_finds_them(
     [
         ("nobody", "unable to find user nobody: no matching entries in passwd file"),
         ("app:nogroup", "unable to find group nogroup: no matching entries in group file"),
-        ("4294967295", "uids and gids must be in range 0-4294967294"),
-        ("4294967296", "uids and gids must be in range 0-4294967294"),
-        ("9" * 5000, "uids and gids must be in range 0-4294967294"),
-        ("0:4294967296", "uids and gids must be in range 0-4294967294"),
-        ("-1", "unable to find user -1: no matching entries in passwd file"),
+        ("4294967295", "uids and gids must be in range 0-2147483647"),
+        ("4294967296", "uids and gids must be in range 0-2147483647"),
+        ("9" * 5000, "uids and gids must be in range 0-2147483647"),
+        ("0:4294967296", "uids and gids must be in range 0-2147483647"),
+        ("-1", "uids and gids must be in range 0-2147483647"),
+        ("+1", "uids and gids must be in range 0-2147483647"),
         ("huge", "unable to find user huge: no matching entries in passwd file"),
     ],
 )
