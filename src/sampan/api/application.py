@@ -8,7 +8,7 @@ from sampan.api.backend import Backend
 from sampan.api.request import Request
 from sampan.api.responses import EMPTY, Answer, Heads, Response, failure, json_response
 from sampan.api.routing import Route, Router
-from sampan.api.versions import MAXIMUM, MINIMUM, parse_version, split_version, text
+from sampan.api.versions import MAXIMUM, TooOld, parse_version, split_version, text
 from sampan.errors import SampanError
 
 _log = logging.getLogger("sampan.api")
@@ -37,13 +37,12 @@ class Application:
             return await route.handler(request, self._backend)
         except ConnectionError:
             raise
+        except TooOld as error:
+            return Response(400, f"{error}\n".encode(), "text/plain; charset=utf-8")
         except SampanError as error:
             answer = failure(error)
             if answer.status >= 500 and answer.status not in (501, 503):
                 _log.exception("%s %s: %s", request.method, path, error)
-            if number is not None and request.version == () and number < text(MINIMUM):
-                # A client that old expects text, and prints JSON as it stands.
-                return Response(answer.status, f"{error}\n".encode(), "text/plain; charset=utf-8")
             return answer
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             _log.exception("%s %s", request.method, path)

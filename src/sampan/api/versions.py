@@ -11,6 +11,10 @@ MAXIMUM: Version = (1, 51)
 _KNOWN: dict[str, Version] = {f"1.{minor}": (1, minor) for minor in range(MINIMUM[1], MAXIMUM[1] + 1)}
 
 
+class TooOld(InvalidParameter):
+    """A client from before errors were JSON: it expects text, and prints JSON as it stands."""
+
+
 def text(version: Version) -> str:
     """`1.51`."""
     return ".".join(map(str, version))
@@ -35,7 +39,7 @@ def parse_version(number: str | None) -> Version:
         return known
     version = tuple(int(part) if part else 0 for part in number[:64].split("."))
     if version < MINIMUM:
-        raise InvalidParameter(
+        raise TooOld(
             f"client version {number} is too old. Minimum supported API version is {text(MINIMUM)}, "
             "please upgrade your client to a newer version"
         )
