@@ -18,9 +18,9 @@ from sampan.crashpoints import crash_point
 from sampan.errors import System
 from sampan.files.atomic import make_directory, sync_directory, write_atomic
 from sampan.files.paths import BadPath, check_component
+from sampan.files.trash import Trash
 from sampan.kernel.sync import syncfs
 from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound
-from sampan.files.trash import Trash
 from sampan.spec.ids import ChainId, DiffId, parse_digest
 
 _RECORD = "layer.json"
