@@ -1,10 +1,12 @@
 """The images of one daemon: the one object that its use-cases speak to. Every method may be called from any thread."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from sampan.content.store import Content
-from sampan.errors import InvalidParameter
+from sampan.errors import InvalidParameter, System
 from sampan.images import host
 from sampan.images.catalog import Catalog, NoSuchImage
 from sampan.images.details import (
@@ -155,10 +157,11 @@ class Images:
 
     def load(self, stream: BinaryIO) -> Iterator[LoadEvent]:
         """Take an archive in; see `loading.load`."""
-        for event in load(self._catalog, stream):
-            if isinstance(event, Loaded):
-                self._notify(ImageAction.LOAD, event.image, event.image)
-            yield event
+        with _host_trouble("load"):
+            for event in load(self._catalog, stream):
+                if isinstance(event, Loaded):
+                    self._notify(ImageAction.LOAD, event.image, event.image)
+                yield event
 
     def import_(
         self,
@@ -178,7 +181,8 @@ class Images:
             if tag:
                 reference = Reference(reference.domain, reference.path, parse_tag(tag))
             reference = reference.with_default_tag()
-        image = import_image(self._catalog, stream, changes, message, reference, architecture)
+        with _host_trouble("import"):
+            image = import_image(self._catalog, stream, changes, message, reference, architecture)
         self._notify(ImageAction.IMPORT, image, reference.familiar if reference is not None else image)
         return image
 
@@ -191,3 +195,13 @@ class Images:
         for entry in chosen:
             self._notify(ImageAction.SAVE, entry.image, entry.image)
         return save(self._catalog, chosen)
+
+
+@contextmanager
+def _host_trouble(what: str) -> Iterator[None]:
+    """A full or failing disk, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise System(f"cannot {what} the image: {reason}") from error
