@@ -151,13 +151,13 @@ def test_swarm(client: Client, path: str) -> None:
     )
 
 
-def test_clients_older_than_json_errors_get_text(client: Client) -> None:
-    answer = client.ask("GET", "/v1.23/info")
+@pytest.mark.parametrize("version", ["1.23", "1.9", "0.1"])
+def test_clients_older_than_json_errors_get_text(client: Client, version: str) -> None:
+    answer = client.ask("GET", f"/v{version}/info")
     assert answer.status == 400
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert answer.body.startswith(
-        b"client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade"
-    )
+    text = f"client version {version} is too old. Minimum supported API version is 1.24, please upgrade your client"
+    assert answer.body.decode().startswith(text)
 
 
 def test_options_and_absolute_targets(client: Client) -> None:

@@ -74,7 +74,7 @@ def requests(draw: st.DrawFn) -> bytes:
     return b"POST /containers/x%20y/attach?stream=1 HTTP/1.1\r\n" + lines + b"\r\n" + wire + behind
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(requests(), st.lists(st.integers(1, 40), max_size=30))
 def test_same_as_h11_however_it_is_cut(raw: bytes, cuts: list[int]) -> None:
     pieces = []
@@ -197,7 +197,7 @@ def test_repeated_fields_are_joined() -> None:
     assert head.headers[b"connection"] == b"Upgrade, close"
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_request_or_refused(raw: bytes) -> None:
     reader = RequestReader()

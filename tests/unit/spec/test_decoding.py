@@ -94,7 +94,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(JSON)
 def test_whatever_comes_is_a_document_or_refused(value: object) -> None:
     refused = "invalid JSON: "
@@ -105,7 +105,7 @@ def test_whatever_comes_is_a_document_or_refused(value: object) -> None:
     assert refused.startswith("invalid JSON: ")
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.binary(max_size=200))
 def test_bytes_of_any_kind_are_refused_and_nothing_else_happens(raw: bytes) -> None:
     try:
