@@ -13,7 +13,7 @@ section files; cat /etc/hosts /etc/hostname /etc/resolv.conf
 section names; hostname; cat /proc/sys/kernel/domainname
 section score; cat /proc/self/oom_score_adj; pwd; umask; id
 section descriptors; ls -l /proc/self/fd | sed 's/.*[0-9] \([0-9]* ->\)/\1/; s/[0-9]\{2,\}/N/g'
-section session; cut -d' ' -f5-8 /proc/1/stat
+section session; sed 's/.*) //' /proc/1/stat | cut -d' ' -f3-6
 
 section sysctls
 for name in net/ipv4/ip_forward net/ipv4/ping_group_range net/ipv4/ip_unprivileged_port_start kernel/shmmax fs/mqueue/msg_max; do

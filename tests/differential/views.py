@@ -61,8 +61,10 @@ def _members(path: str, value: object) -> Iterable[str]:
 
 
 def _place(member: object) -> str:
-    """Mounts come in any order; everything else stays as it is."""
-    return str(member["Destination"]) if isinstance(member, dict) and "Destination" in member else ""
+    """Mounts, networks and images come in any order; everything else stays as it is."""
+    if not isinstance(member, dict):
+        return ""
+    return str(member.get("Destination") or member.get("RepoTags") or member.get("Name") or "")
 
 
 def sections(content: bytes) -> list[str]:
