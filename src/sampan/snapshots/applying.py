@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from sampan.errors import System
+from sampan.errors import InvalidParameter, System
 from sampan.files.compression import decompressed
 from sampan.files.measure import measure
 from sampan.files.root import SafeRoot
@@ -18,6 +18,8 @@ from sampan.spec.ids import ChainId, DiffId
 
 UNPACKED_LIMIT = 256 << 30
 """Bytes that one layer may unpack to; the file system's free space ends it earlier (see `extract`)."""
+MAX_DEPTH = 125
+"""Layers in a stack, as in Docker: more would not fit into a mount's options."""
 _CHUNK = 1 << 20
 
 
@@ -35,6 +37,8 @@ def apply_layer(
     if expected is not None and (known := _known(shelf, chain_id(parent, expected))) is not None:
         _verify(_digest_of(stream), expected)
         return known
+    if sum(1 for _ in shelf.chain_of(parent)) >= MAX_DEPTH:
+        raise InvalidParameter("max depth exceeded")
     made = shelf.new_layer()
     try:
         begin(made / "diff")

@@ -64,27 +64,14 @@ class OverlaySnapshotter:
         """See the protocol."""
         if self._shelf.stands_on_borrowed(chain):
             raise LayerNotFound(f"layer {chain} stands on what is no layer of this store")
-        lowers = [lower.encode() for lower in self._shelf.stack(chain, short=True)]
-        if len(lowers) == 1:
-            return os.open(lowers[0], os.O_RDONLY | os.O_DIRECTORY)
-        context = fsopen(b"overlay")
+        opened: list[int] = []
         try:
-            joined = b":".join(lowers)
-            if len(joined) < _STRING_LIMIT:
-                fsconfig_string(context, b"lowerdir", joined)
-            else:
-                # One at a time, since Linux 6.5: a parameter holds 255 bytes.
-                for lower in lowers:
-                    fsconfig_string(context, b"lowerdir+", lower)
-            fsconfig_create(context)
-            mount = fsmount(context, MountAttr.RDONLY | MountAttr.NODEV | MountAttr.NOSUID | MountAttr.NOEXEC)
+            for lower in self._shelf.stack(chain, short=True):
+                opened.append(os.open(lower, os.O_RDONLY | os.O_DIRECTORY))  # noqa: PERF401 - what is open gets closed
+            return opened.pop() if len(opened) == 1 else _merged(opened)
         finally:
-            os.close(context)
-        try:
-            # The mount's own descriptor is O_PATH; this one can be read, and keeps the mount.
-            return os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mount)
-        finally:
-            os.close(mount)
+            for descriptor in opened:
+                os.close(descriptor)
 
     def usage(self, key: str) -> Usage:
         """See the protocol."""
@@ -112,3 +99,26 @@ class OverlaySnapshotter:
             return os.open(self._shelf.writable_directory(key) / "upper", os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError as error:
             raise LayerNotFound(f"writable layer {key} does not exist") from error
+
+
+def _merged(lowers: list[int]) -> int:
+    """A descriptor of the union of directories, the topmost first, in a mount that nobody else sees."""
+    names = [b"/proc/self/fd/%d" % lower for lower in lowers]
+    context = fsopen(b"overlay")
+    try:
+        joined = b":".join(names)
+        if len(joined) < _STRING_LIMIT:
+            fsconfig_string(context, b"lowerdir", joined)
+        else:
+            # One at a time, since Linux 6.5; older kernels take some fifteen layers here.
+            for name in names:
+                fsconfig_string(context, b"lowerdir+", name)
+        fsconfig_create(context)
+        mount = fsmount(context, MountAttr.RDONLY | MountAttr.NODEV | MountAttr.NOSUID | MountAttr.NOEXEC)
+    finally:
+        os.close(context)
+    try:
+        # The mount's own descriptor is O_PATH; this one can be read, and keeps the mount.
+        return os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mount)
+    finally:
+        os.close(mount)

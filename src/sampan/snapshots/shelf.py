@@ -118,25 +118,28 @@ class Shelf:
         """Whether the layer is there, or borrowed."""
         return chain in self._layers or chain in self._borrowed
 
-    def stands_on_borrowed(self, chain: ChainId | None) -> bool:
+    def stands_on_borrowed(self, chain: ChainId) -> bool:
         """Whether a borrowed layer is at the bottom of the stack. Raises LayerNotFound."""
-        while chain is not None and chain not in self._borrowed:
-            chain = self.layer(chain).parent
-        return chain is not None
+        return any(link in self._borrowed for link in self.chain_of(chain))
 
     def directory(self, chain: ChainId) -> Path:
         """Where a layer's files are. Not checked to exist."""
         return self._layers_at / _hex(chain) / "diff"
 
+    def chain_of(self, chain: ChainId | None) -> Iterator[ChainId]:
+        """The layers of a stack from the topmost down. Raises LayerNotFound."""
+        while chain is not None:
+            below = None if chain in self._borrowed else self.layer(chain).parent
+            yield chain
+            chain = below
+
     def stack(self, chain: ChainId | None, short: bool = False) -> Iterator[str]:
         """The directories of a stack from the topmost down; by their short links where `short`. Raises LayerNotFound."""
-        while chain is not None:
-            if chain in self._borrowed:
-                yield from self._borrowed[chain]()
-                return
-            layer = self.layer(chain)
-            yield str(self._links_at / self._links[chain] if short else self.directory(chain))
-            chain = layer.parent
+        for link in self.chain_of(chain):
+            if link in self._borrowed:
+                yield from self._borrowed[link]()
+            else:
+                yield str(self._links_at / self._links[link] if short else self.directory(link))
 
     def new_layer(self) -> Path:
         """A fresh directory for a layer that is being made."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sampan.errors import InvalidParameter
+from sampan.snapshots import applying
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import LayerInUse, LayerNotFound, Snapshotter, chain_id
 from sampan.snapshots.vfs import VfsSnapshotter
@@ -317,3 +318,29 @@ def test_many_layers(driver: Snapshotter) -> None:
     if isinstance(mount, OverlayRoot):
         assert len(mount.lowers) == 40
         assert all(len(os.path.basename(lower)) <= 16 for lower in mount.lowers)
+
+
+def test_a_stack_has_an_end(driver: Snapshotter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "MAX_DEPTH", 3)
+    chain = apply(driver, *(layer((f"f{number}", b"")) for number in range(3)))
+    with pytest.raises(InvalidParameter, match="max depth exceeded"):
+        driver.apply(chain, io.BytesIO(layer(("one", b"more"))))
+
+
+def test_a_borrowed_layer(driver: Snapshotter, kind: str, tmp_path: Path) -> None:
+    chain = ChainId("sha256:" + "2" * 64)
+    driver.borrow(chain, lambda: ("/top", "/bottom"))
+    assert driver.layers() == ()
+    if kind == "vfs":
+        with pytest.raises(InvalidParameter, match="vfs"):
+            driver.prepare("abc", chain)
+        return
+    mount = driver.prepare("abc", chain)
+    assert isinstance(mount, OverlayRoot)
+    assert mount.lowers == ("/top", "/bottom")
+    above = driver.apply(chain, io.BytesIO(layer(("x", b"x"))))
+    mount = driver.prepare("abcd", above.chain)
+    assert isinstance(mount, OverlayRoot)
+    assert mount.lowers[1:] == ("/top", "/bottom")
+    with pytest.raises(LayerNotFound):
+        driver.view(above.chain)
