@@ -72,7 +72,7 @@ class Index(msgspec.Struct, frozen=True, rename="camel"):
     manifests: list[Descriptor] | None = None
     annotations: dict[str, str] | None = None
     layers: list[msgspec.Raw] | None = None
-    config: msgspec.Raw | None = None
+    config: dict[str, msgspec.Raw] | None = None
 
 
 class Healthcheck(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
