@@ -1,12 +1,14 @@
 """Probes of control groups: which hierarchy has what, and whether a limit can be set there."""
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from sampan.host.finding import Lacking, Probe
+from sampan.kernel.bpf import attach_device_program
 
 _V2_NAME = {"blkio": "io", "cpuacct": "cpu"}
 # What v2 does without a controller: a BPF program, and cgroup.freeze.
@@ -102,6 +104,22 @@ def _limit(controller: str, v1: tuple[str, str], v2: tuple[str, str]) -> str:
     return f"on cgroup v{version}"
 
 
+def _devices() -> str:
+    """Deny everything in a group of our own: by its file on v1, by a program on v2."""
+    place, version = hierarchies().place("devices")
+    if not version:
+        raise Lacking("the controller devices is on no mounted hierarchy")
+    with _group(place) as group:
+        if version == 1:
+            with open(os.path.join(group, "devices.deny"), "w", encoding="ascii") as file:
+                file.write("a")
+        else:
+            directory = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            attach_device_program(directory, _DENY_ALL)
+            os.close(directory)
+    return f"on cgroup v{version}"
+
+
 def _swap() -> str:
     place, version = hierarchies().place("memory")
     if not version:
@@ -133,15 +151,20 @@ _TABLE = (
     ("cpu limit", "cpu", ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 100000"), "--cpus, --cpu-quota"),
     ("cpu shares", "cpu", ("cpu.shares", "512"), ("cpu.weight", "20"), "--cpu-shares"),
     ("cpu sets", "cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0"), "--cpuset-cpus"),
-    ("device rules", "devices", ("devices.deny", "a"), ("cgroup.freeze", "0"), "--device; devices are not guarded"),
     ("freezer", "freezer", ("freezer.state", "THAWED"), ("cgroup.freeze", "0"), "pause"),
 )
+
+# r0 = 0; exit: no access to any device.
+_DENY_ALL = struct.pack("=BBhi", 0xB7, 0, 0, 0) + struct.pack("=BBhi", 0x95, 0, 0, 0)
 
 PROBES = (
     Probe("control groups", "groups", _mode, needed=True),
     *(
         Probe(name, "groups", partial(_limit, controller, v1, v2), f"what does not work without: {lost}")
         for name, controller, v1, v2, lost in _TABLE
+    ),
+    Probe(
+        "device rules", "groups", _devices, "devices are not guarded: on cgroup v2 it takes CAP_BPF or CAP_SYS_ADMIN"
     ),
     Probe("swap limit", "groups", _swap, "boot with swapaccount=1; --memory-swap has no effect"),
     Probe("cgroup.kill", "groups", _kill, "containers are killed process by process, after they are frozen"),
