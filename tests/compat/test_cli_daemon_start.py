@@ -3,6 +3,7 @@
 In a mount namespace of its own with empty default directories, and a data root whose instance id is nobody else's.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import leaks
 from tests.daemons import Outcome, entry_point, scrubbed_environment
 from tests.requires import requires
 
@@ -25,6 +27,7 @@ class PrivateHost:
     """A process that keeps a mount namespace with empty default directories open; commands are run inside."""
 
     def __init__(self, data_root: str) -> None:
+        self.instance = hashlib.sha256(data_root.encode()).hexdigest()[:12]
         made = " && ".join(f"mkdir -p {path} && mount -t tmpfs tmpfs {path}" for path in DIRECTORIES)
         config = json.dumps({"data-root": data_root})
         script = f"{made} && echo '{config}' > /etc/sampan/daemon.json && mkdir -p {data_root} && echo ready && exec sleep 600"
@@ -49,6 +52,7 @@ class PrivateHost:
         deadline = time.monotonic() + 10
         while any(os.path.exists(f"/proc/{pid}") for pid in self.daemons) and time.monotonic() < deadline:
             time.sleep(0.05)
+        leaks.clear(self.instance)
         self.keeper.kill()
         self.keeper.wait()
         assert self.keeper.stdout is not None
