@@ -229,16 +229,21 @@ def _tmpfs_mount(mount: Mount) -> MountPoint:
     )
 
 
-def at_start(points: tuple[MountPoint, ...], volumes: VolumeStore, files: Mapping[str, str]) -> tuple[oci.Mount, ...]:
+def at_start(
+    points: tuple[MountPoint, ...], volumes: VolumeStore, files: Mapping[str, str], *, readonly: bool
+) -> tuple[oci.Mount, ...]:
     """The mounts of one start, parents before what lies in them. `files` are the container's own under /etc.
+
+    These are read-only under a read-only root.
 
     Makes source directories that `-v` asks for. Raises InvalidParameter where a source is missing now, NotFound for a
     volume that is gone.
     """
     mounts = [_at_start(point, volumes) for point in points]
     taken = {point.destination for point in points}
+    words = ("rbind", "ro", "rro", DEFAULT_PROPAGATION) if readonly else ("rbind", DEFAULT_PROPAGATION)
     mounts += [
-        oci.Mount(destination=place, type="bind", source=path, options=("rbind", DEFAULT_PROPAGATION))
+        oci.Mount(destination=place, type="bind", source=path, options=words)
         for place, path in files.items()
         if place not in taken
     ]

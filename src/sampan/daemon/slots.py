@@ -1,40 +1,44 @@
 """Parked slots as this daemon wants them: what the plain container of its defaults is made of."""
 
+from dataclasses import replace
 from functools import partial
 
+from sampan.cgroups.plan import CgroupPlan
 from sampan.daemon import merge, oci
 from sampan.daemon.definition import Definition
 from sampan.daemon.engine import Engine
 from sampan.network.networks import Networks
 from sampan.runtime.pool import SlotPlan
+from sampan.spec import oci_runtime
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
 
+_MODEL = ContainerId("0" * 64)
+
 
 def planner(engine: Engine, networks: Networks) -> partial[SlotPlan]:
-    """The function that the runtime calls for each slot: (id, on the default bridge) → plan."""
+    """The function that the runtime calls for each slot: (id, on the default bridge) → plan.
+
+    The plan is worked out once, for a model; slots differ in the id that their groups bear.
+    """
     host = merge.with_defaults(
         HostConfig(), engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal
     )
-    return partial(_plan, engine, networks, host)
-
-
-def _plan(engine: Engine, networks: Networks, host: HostConfig, container: ContainerId, bridge: bool) -> SlotPlan:
     definition = Definition(
-        id=container,
-        name="",
-        created_ns=0,
-        image="",
-        image_id=None,
-        config=ContainerConfig(),
-        host=host,
-        path="/",
+        id=_MODEL, name="", created_ns=0, image="", image_id=None, config=ContainerConfig(), host=host, path="/"
     )
     configuration = oci.configuration(definition, engine.around, oci.Joined())
     parent = oci.cgroup_parent(host, engine.around)
-    cgroup = engine.cgroups.plan(container, parent, configuration.linux.resources)
-    return SlotPlan(configuration, cgroup, networks.slot_plan() if bridge else None)
+    model = engine.cgroups.plan(_MODEL, parent, configuration.linux.resources)
+    return partial(_plan, networks, configuration, model)
+
+
+def _plan(
+    networks: Networks, configuration: oci_runtime.Config, model: CgroupPlan, container: ContainerId, bridge: bool
+) -> SlotPlan:
+    groups = {name: directory.replace(_MODEL, container) for name, directory in model.groups.items()}
+    return SlotPlan(configuration, replace(model, groups=groups), networks.slot_plan() if bridge else None)
 
 
 def looks_plain(host: HostConfig) -> bool:

@@ -183,7 +183,7 @@ def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined
     return oci.Joined(
         hostname=hostname,
         domainname=domainname,
-        mounts=mounts.at_start(definition.mounts, engine.volumes, files),
+        mounts=mounts.at_start(definition.mounts, engine.volumes, files, readonly=host.readonly_rootfs),
         pids=pids,
         shm=engine.shm.source(container.id, host.ipc_mode, host.shm_size),
     )
