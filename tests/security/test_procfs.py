@@ -334,6 +334,18 @@ def test_sec_cve_2022_0492(engine: Sampan, script: str) -> None:
     assert outcome.code not in REFUSED
 
 
+@pytest.mark.parametrize("mode", ["host", "private"])
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_sec_cve_2023_25809(engine: Sampan, mode: str, user: str) -> None:
+    """Nothing below /sys/fs/cgroup can be written, whichever control groups are shown."""
+    script = """
+    find /sys/fs/cgroup -type f 2>/dev/null | head -300 | while read f; do ( : >> $f ) 2>/dev/null && echo "opened $f"; done
+    find /sys/fs/cgroup -type d 2>/dev/null | head -60 | while read d; do mkdir $d/x 2>/dev/null && echo "made $d"; done
+    """
+    outcome = run(engine, "--cgroupns", mode, "-u", user, "busybox", "sh", "-c", script)
+    assert outcome.text == "", outcome
+
+
 # CVE-2022-23648, CVE-2020-1726: what is copied into a new volume
 
 
