@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, ip_network
 
+from sampan import crashpoints
 from sampan.cgroups import means
 from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
 from sampan.cgroups.plan import CgroupPlan, plan
@@ -48,7 +49,9 @@ from sampan.volumes.local import Volumes
 
 _log = logging.getLogger("sampan.daemon")
 _PROFILE_LIMIT = 1 << 20
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} | {
+    name: os.environ[name] for name in (crashpoints.VARIABLE,) if name in os.environ
+}
 """All that launcher and monitors get of ours: nothing secret is in it."""
 
 
