@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import socket
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, ip_network
@@ -11,6 +10,7 @@ from ipaddress import IPv4Network, ip_network
 from sampan import crashpoints
 from sampan.cgroups import means
 from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
+from sampan.cgroups.leftovers import clear, leftovers, retire
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
 from sampan.daemon import adopt, exec_start, exits, oci, slots
@@ -49,10 +49,48 @@ from sampan.volumes.local import Volumes
 
 _log = logging.getLogger("sampan.daemon")
 _PROFILE_LIMIT = 1 << 20
+_RETIRE_TRIES = 20
+_RETIRE_PAUSE = 0.02
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} | {
     name: os.environ[name] for name in (crashpoints.VARIABLE,) if name in os.environ
 }
 """All that launcher and monitors get of ours: nothing secret is in it."""
+
+
+class GroupPlanner:
+    """Implements `engine.CgroupPlanner` on this host's hierarchies, and keeps order there."""
+
+    def __init__(self, hierarchy: Hierarchy, instance: InstanceId) -> None:
+        self._hierarchy = hierarchy
+        self._instance = instance
+
+    def plan(self, container: ContainerId, parent: str, resources: oci_runtime.Resources) -> CgroupPlan:
+        """See the Protocol."""
+        return plan(self._hierarchy, self._instance, container, parent, resources)
+
+    def sweep(self, engine: Engine) -> None:
+        """Kill and remove what stands in groups of containers that do not run: starts that were cut off."""
+        running = {container.id for container in engine.containers if container.state.alive}
+        for container, groups in leftovers(self._hierarchy, self._instance, _parents(engine)).items():
+            if container not in running:
+                try:
+                    clear(groups)
+                except OSError as error:
+                    _log.warning("control groups of %s stay: %s", container[:12], error)
+
+    async def retire(self, engine: Engine) -> None:
+        """Remove the instance's own groups when no container is left in them; parked slots may need a moment to go."""
+        if any(container.state.alive for container in engine.containers):
+            return
+        for _ in range(_RETIRE_TRIES):
+            if retire(self._hierarchy, self._instance, _parents(engine)):
+                return
+            await asyncio.sleep(_RETIRE_PAUSE)
+
+
+def _parents(engine: Engine) -> set[str]:
+    parents = {oci.cgroup_parent(container.definition.host, engine.around) for container in engine.containers}
+    return {parent for parent in (*parents, engine.around.cgroup_parent) if parent}
 
 
 @dataclass(slots=True)
@@ -67,6 +105,7 @@ class Assembly:
     snapshots: Snapshotter
     facts: Facts
     volumes: Volumes
+    groups: GroupPlanner
 
     async def close(self) -> None:
         """Let go of everything without stopping a container."""
@@ -74,6 +113,7 @@ class Assembly:
             task.cancel()
         await asyncio.gather(*self.engine.tasks, return_exceptions=True)
         await self.runtime.close()
+        await self.groups.retire(self.engine)
         self.engine.events.flush()
         asyncio.get_running_loop().remove_reader(self.networks.fileno())
         self.networks.close(remove=not any(container.state.alive for container in self.engine.containers))
@@ -81,23 +121,6 @@ class Assembly:
         self.workers.close()
         self.snapshots.close()
         self.engine.store.close()
-
-
-class GroupPlanner:
-    """Implements `engine.CgroupPlanner` on this host's hierarchies."""
-
-    def __init__(self, hierarchy: Hierarchy, instance: InstanceId) -> None:
-        self._hierarchy = hierarchy
-        self._instance = instance
-
-    def plan(self, container: ContainerId, parent: str, resources: oci_runtime.Resources) -> CgroupPlan:
-        """See the Protocol."""
-        return plan(self._hierarchy, self._instance, container, parent, resources)
-
-
-def inherited_sockets(runtime: RuntimeClient) -> list[socket.socket]:
-    """Listening sockets that an earlier daemon's launcher kept for us."""
-    return runtime.inherited()
 
 
 async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) -> Assembly:
@@ -119,6 +142,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     containers: Registry[Container] = Registry()
     kept_volumes = Volumes(store, config.data_root / "volumes")
     volumes = LocalVolumes(kept_volumes, partial(volume_users, containers), workers, events)
+    groups = GroupPlanner(hierarchy, instance)
     engine = Engine(
         config=config,
         instance=instance,
@@ -127,7 +151,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         layers=ImageLayers(images, snapshots, workers),
         volumes=volumes,
         wiring=NetworkWiring(networks, config),
-        cgroups=GroupPlanner(hierarchy, instance),
+        cgroups=groups,
         events=events,
         containers=containers,
         planner=MountPlanner(volumes, containers.find, api_socket),
@@ -140,7 +164,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     )
     runtime.on_exit(partial(exits.on_exit, engine))
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
-    return Assembly(engine, images, networks, runtime, workers, snapshots, facts, kept_volumes)
+    return Assembly(engine, images, networks, runtime, workers, snapshots, facts, kept_volumes, groups)
 
 
 async def take_over(parts: Assembly) -> None:
@@ -152,6 +176,7 @@ async def take_over(parts: Assembly) -> None:
     await adopt.adopt(engine, found)
     parts.networks.adopted()
     adopt.sweep(engine)
+    parts.groups.sweep(engine)
     asyncio.get_running_loop().add_reader(parts.networks.fileno(), parts.networks.changed)
     parts.runtime.open_pool(slots.planner(engine, parts.networks))
 

@@ -17,7 +17,7 @@ from sampan.spec.containers import DriverData
 from sampan.spec.ids import ImageId
 
 Users = Callable[[ImageId], Sequence[ImageUser]]
-_NO_TAG = "<none>:<none>"
+_LOADING = "Loading layer"
 
 
 class ImagesApi:
@@ -160,7 +160,7 @@ def _progress(event: LoadEvent, *, quiet: bool) -> list[i.Progress]:
     if quiet:
         return []
     detail = i.ProgressDetail(current=event.total, total=event.total)
-    return [i.Progress(status="Loading layer", progress_detail=detail, id=event.diff_id.removeprefix("sha256:")[:12])]
+    return [i.Progress(status=_LOADING, progress_detail=detail, id=event.diff_id.removeprefix("sha256:")[:12])]
 
 
 def inspected(details: ImageDetails) -> i.ImageInspect:
