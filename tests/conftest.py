@@ -65,7 +65,7 @@ def _host_left_as_it_was() -> Iterator[None]:
     before = leaks.everything()
     yield
     left = leaks.settled(leaks.everything, before)
-    assert left == [], "left on the host by the whole run"
+    assert left == [], "\n".join(["left on the host by the whole run:", *left])
 
 
 @pytest.fixture(scope="module")

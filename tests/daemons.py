@@ -254,7 +254,7 @@ def running_sampan(*flags: str) -> Iterator[Sampan]:
         finally:
             left = leaks.settled(lambda: leaks.marked(*marks), before)
             leaks.clear(sampan.instance)
-    assert left == [], f"left behind by the engine of {sampan.directory}"
+    assert left == [], "\n".join([f"left behind by the engine of {sampan.directory}:", *left])
 
 
 @contextmanager

@@ -34,10 +34,11 @@ def test_shell_says_its_terminal_and_exits_with_its_code(engine: Sampan) -> None
 def test_size_is_known_and_follows(engine: Sampan) -> None:
     with docker(engine, "run", "--rm", "-it", "busybox", "sh") as terminal:
         terminal.expect(b"# ")
-        terminal.resize(33, 111)
         for _ in range(20):
-            terminal.press(b"stty size\r")
-            if b"33 111" in terminal.expect(b"# ") + terminal.expect(b"# "):
+            # The client listens for SIGWINCH only some time after the prompt is there.
+            terminal.resize(33, 111)
+            terminal.press(b"stty size; echo said\r")
+            if b"33 111" in terminal.expect(b"\nsaid"):
                 break
         else:
             pytest.fail(f"the new size did not arrive: {terminal.screen!r}")

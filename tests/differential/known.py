@@ -99,7 +99,6 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known("inside: *", "? mountinfo: / /proc/acpi *", "the empty directory in its place has a size of its own"),
     Known("inside: *", "? mountinfo: / /sys/firmware *", "the empty directory in its place has a size of its own"),
-    Known("inside: *", "? mountinfo: / /sys/devices/virtual/powercap *", LATER),
     Known(
         "inside: *", "? mountinfo: / /sys ro,*", "the mount is read-only in both; runc makes the file system so, too"
     ),
