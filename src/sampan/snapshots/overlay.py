@@ -1,17 +1,18 @@
 """The overlay driver: each layer holds its own difference in overlayfs' terms; a container gets an upper and a work directory."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from sampan.files.atomic import make_directory
 from sampan.files.measure import measure
 from sampan.kernel.mount import MountAttr, fsconfig_create, fsconfig_string, fsmount, fsopen
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.difference import overlay_difference
 from sampan.snapshots.protocol import Layer, LayerNotFound, Usage
 from sampan.snapshots.shelf import Shelf
+from sampan.snapshots.spares import Spares, make_pair
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import OverlayRoot, RootMount
 
@@ -34,6 +35,7 @@ class OverlaySnapshotter:
         self.keys = self._shelf.keys
         self.remove = self._shelf.remove_writable
         self.sync = self._shelf.sync
+        self._spares = Spares(self._shelf.writables)
 
     def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
         """See the protocol."""
@@ -45,10 +47,13 @@ class OverlaySnapshotter:
 
     def prepare(self, key: str, parent: ChainId | None) -> RootMount:
         """See the protocol."""
-        directory = make_directory(self._shelf.writable_directory(key), 0o710)
-        # The upper directory's own mode and owner are what the container sees of its root.
-        make_directory(directory / "upper", 0o755)
-        make_directory(directory / "work", 0o700)
+        directory = self._shelf.writable_directory(key)
+        if parent is not None:
+            # Before anything is made: an unknown parent leaves nothing behind, and an unfit machine says why.
+            next(self._shelf.stack(parent, short=True), None)
+        spare = self._spares.take()
+        if spare is None or not _renamed(spare, directory):
+            make_pair(directory)
         self._shelf.record_writable(key, parent)
         return self.mount_of(key)
 
@@ -91,6 +96,7 @@ class OverlaySnapshotter:
 
     def close(self) -> None:
         """See the protocol."""
+        self._spares.close()
         self._shelf.trash.close()
 
     def _open_upper(self, key: str) -> int:
@@ -99,6 +105,19 @@ class OverlaySnapshotter:
             return os.open(self._shelf.writable_directory(key) / "upper", os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError as error:
             raise LayerNotFound(f"writable layer {key} does not exist") from error
+
+
+def _renamed(spare: Path, directory: Path) -> bool:
+    """Whether the spare is `directory` now; where that exists, it stays, and the spare is removed."""
+    try:
+        os.rename(spare, directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        for path in (spare / "upper", spare / "work", spare):
+            path.rmdir()
+        return False
+    return True
 
 
 def _merged(lowers: list[int]) -> int:

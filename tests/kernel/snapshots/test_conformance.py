@@ -344,3 +344,24 @@ def test_a_borrowed_layer(driver: Snapshotter, kind: str, tmp_path: Path) -> Non
     assert mount.lowers[1:] == ("/top", "/bottom")
     with pytest.raises(LayerNotFound):
         driver.view(above.chain)
+
+
+def test_a_lost_record_is_mended_by_prepare(kind: str, tmp_path: Path) -> None:
+    first: Snapshotter = DRIVERS[kind](tmp_path)
+    chain = apply(first, BASE)
+    mount = first.prepare("abc", chain)
+    top = Path(mount.upper if isinstance(mount, OverlayRoot) else mount.path)
+    (top / "written").touch()
+    first.close()
+    os.removexattr(tmp_path / "rw/abc", "trusted.sampan.layer")
+    (tmp_path / "rw/.spare-old").mkdir()
+    again: Snapshotter = DRIVERS[kind](tmp_path)
+    try:
+        assert again.keys() == ("abc",)
+        assert not (tmp_path / "rw/.spare-old").exists()
+        with pytest.raises(LayerNotFound):
+            again.mount_of("abc")
+        assert again.prepare("abc", chain) == mount
+        assert (top / "written").exists()
+    finally:
+        again.close()
