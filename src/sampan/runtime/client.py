@@ -140,9 +140,7 @@ class RuntimeClient:
             descriptors = [*opened, *(held.fileno() for held in request.held), *_sockets(request.attach)]
             if slot is not None:
                 claimed, slot = slot, None
-                return await self._claim(
-                    claimed, plan.start_parked(request, directory, claimed.plan.cgroup), descriptors
-                )
+                return await self._claim(claimed, plan.start(request, directory, claimed.plan.cgroup), descriptors)
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
             return await self._launch(Kind.START, monitored, plan.start(request, directory), descriptors)
         finally:

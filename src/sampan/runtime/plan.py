@@ -8,7 +8,7 @@ comments there say why.
 import os
 from collections.abc import Sequence
 
-from sampan.cgroups.plan import CgroupPlan
+from sampan.cgroups.plan import CgroupPlan, Write
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
 from sampan.network.plan import VethPlan
@@ -28,6 +28,7 @@ NAMESPACE_FLAGS = {
     "uts": Clone.NEWUTS,
     "cgroup": Clone.NEWCGROUP,
 }
+_FLAGS = {kind: int(flag) for kind, flag in NAMESPACE_FLAGS.items()}
 DEFAULT_DEVICES: tuple[tuple[str, int, int], ...] = (
     ("null", 1, 3),
     ("random", 1, 8),
@@ -48,11 +49,12 @@ _OWN_INSTANCES = {"/proc": "proc", "/sys": "sysfs", "/dev": "dev", "/dev/pts": "
 
 def namespace_flags(config: oci.Config) -> Clone:
     """The namespaces that init is born into. A cgroup namespace is made later, inside its group."""
-    flags = Clone(0)
+    # Plain integers on the way: combining members of an enum costs a microsecond each.
+    flags = int(Clone.NEWNS)
     for namespace in config.linux.namespaces:
         if not namespace.path and namespace.type != "cgroup":
-            flags |= NAMESPACE_FLAGS[namespace.type]
-    return flags | Clone.NEWNS
+            flags |= _FLAGS[namespace.type]
+    return Clone(flags)
 
 
 def joined(config: oci.Config) -> list[tuple[str, Clone]]:
@@ -239,8 +241,11 @@ def attaches(specs: Sequence[AttachSpec]) -> list[Json]:
     ]
 
 
-def start(request: StartRequest, directory: str) -> Json:
-    """The START message. Its descriptors are: binds in order, namespaces to join, held ports, clients."""
+def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None = None) -> Json:
+    """The START message. Its descriptors are: binds in order, namespaces to join, held ports, clients.
+
+    `parked_with` is what a slot's groups were made with: its world stands, and those writes are done.
+    """
     config, groups = request.config, request.cgroup.groups
     log = request.log
     announced: list[Step] = [["announce", request.veth.mac]] if request.veth is not None else []
@@ -252,14 +257,14 @@ def start(request: StartRequest, directory: str) -> Json:
         "joins": [int(flag) for _, flag in joined(config)],
         "binds": sum(mount.type == "bind" for mount in config.mounts),
         "held": len(request.held),
-        "world": world(config, request.id, groups, request.veth is not None),
+        "world": [] if parked_with else world(config, request.id, groups, request.veth is not None),
         "before": [["interface", veth(request.veth)]] if request.veth is not None else [],
         "root": root(request),
         "enter": announced + enter(config, groups),
         "root_mount": _root_mount(request.root, request.volatile),
         "cgroup": {
             "groups": groups,
-            "writes": request.cgroup.writes,
+            "writes": _writes_left(request.cgroup, parked_with),
             "device_program": request.cgroup.device_program.hex(),
             "born_in": groups["unified"] if _is_v2(groups) else "",
         },
@@ -273,7 +278,14 @@ def start(request: StartRequest, directory: str) -> Json:
     }
 
 
-def park(container: str, directory: str, config: oci.Config, cgroup: CgroupPlan, pair: VethPlan | None) -> Json:
+def park(
+    container: str,
+    directory: str,
+    config: oci.Config,
+    cgroup: CgroupPlan,
+    pair: VethPlan | None,
+    steps: list[Step],
+) -> Json:
     """The PARK message: a world without a program."""
     groups = cgroup.groups
     return {
@@ -283,7 +295,7 @@ def park(container: str, directory: str, config: oci.Config, cgroup: CgroupPlan,
         "flags": int(namespace_flags(config)),
         "joins": [],
         "binds": 0,
-        "world": world(config, container, groups, pair is not None),
+        "world": steps,
         "cgroup": {
             "groups": groups,
             "writes": cgroup.writes,
@@ -294,14 +306,9 @@ def park(container: str, directory: str, config: oci.Config, cgroup: CgroupPlan,
     }
 
 
-def start_parked(request: StartRequest, directory: str, made: CgroupPlan) -> Json:
-    """The START message for a slot whose groups were `made` with some of the writes already."""
-    body = start(request, directory)
-    done = set(made.writes)
-    writes = [write for write in request.cgroup.writes if write not in done]
-    del body["world"]
-    body["cgroup"] = {"groups": request.cgroup.groups, "writes": writes}
-    return body
+def _writes_left(wanted: CgroupPlan, done: CgroupPlan | None) -> list[Write]:
+    finished = set(done.writes) if done is not None else set()
+    return [write for write in wanted.writes if write not in finished]
 
 
 def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:

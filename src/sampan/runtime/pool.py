@@ -15,6 +15,7 @@ from sampan.network.plan import VethPlan
 from sampan.runtime import plan
 from sampan.runtime.messages import Kind, pair
 from sampan.runtime.monitored import Monitored
+from sampan.runtime.plan import Step
 from sampan.runtime.request import Exit, StartFailed, StartRequest
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, new_id
@@ -45,21 +46,25 @@ class Slot:
     id: ContainerId
     plan: SlotPlan
     monitored: Monitored
+    world: list[Step]
     giving_up: asyncio.TimerHandle | None = None
 
 
-def fits(request: StartRequest, slot: SlotPlan) -> bool:
-    """Whether a container as requested would be the same, made from the slot or cold. Pure."""
+def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) -> bool:
+    """Whether a container as requested would be the same, made from the slot or cold. Pure.
+
+    `made` are the slot's world steps, where they are at hand.
+    """
     config = request.config
     if plan.namespace_flags(config) != plan.namespace_flags(slot.config) or plan.joined(config):
         return False
     groups = request.cgroup.groups
     if groups != slot.cgroup.groups or not set(slot.cgroup.writes) <= set(request.cgroup.writes):
         return False
-    linked = slot.veth is not None
-    if plan.world(config, request.id, groups, linked) != plan.world(slot.config, request.id, groups, linked):
+    if _shape(request.veth) != _shape(slot.veth):
         return False
-    return _shape(request.veth) == _shape(slot.veth)
+    world = plan.world(config, request.id, groups, slot.veth is not None)
+    return world == (made or plan.world(slot.config, request.id, groups, slot.veth is not None))
 
 
 def _shape(veth: VethPlan | None) -> tuple[int, int, str, bool, bool] | None:
@@ -123,7 +128,7 @@ class Pool:
             return None
         if slot.giving_up is not None:
             slot.giving_up.cancel()
-        if slot.monitored.gone or not fits(request, slot.plan):
+        if slot.monitored.gone or not fits(request, slot.plan, slot.world):
             self._give_up(slot)
             return None
         return slot
@@ -169,14 +174,12 @@ class Pool:
         name = ContainerId(new_id())
         slot_plan = self._make(name, bridge)
         monitored = Monitored(name, name, f"{self._directory}/{name}", slot_plan.cgroup.groups)
+        world = plan.world(slot_plan.config, name, slot_plan.cgroup.groups, slot_plan.veth is not None)
+        body = plan.park(name, monitored.directory, slot_plan.config, slot_plan.cgroup, slot_plan.veth, world)
         ours, theirs = pair()
         monitored.listen(ours, _no_end)
         try:
-            pidfd = await self._fork(
-                Kind.PARK,
-                plan.park(name, monitored.directory, slot_plan.config, slot_plan.cgroup, slot_plan.veth),
-                [theirs.fileno()],
-            )
+            pidfd = await self._fork(Kind.PARK, body, [theirs.fileno()])
             monitored.watch_monitor(pidfd, self._slot_gone)
             theirs.close()
             await monitored.parked
@@ -190,7 +193,7 @@ class Pool:
             raise
         finally:
             theirs.close()
-        self._ready[bridge].append(Slot(name, slot_plan, monitored))
+        self._ready[bridge].append(Slot(name, slot_plan, monitored, world))
         self.refill_later(_REFILL_DELAY)
 
     def _give_up(self, slot: Slot) -> None:
