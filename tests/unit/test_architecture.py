@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[2]
 SOURCE = PROJECT / "src" / "sampan"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "crashpoints"),
+    ("errors", "crashpoints", "version"),
     ("spec",),
     ("kernel",),
     ("host",),
@@ -118,7 +118,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ctypes": (("ctypes",), ("kernel/",)),
     "environment": (
         ("os.environ", "os.environb", "os.getenv", "os.putenv"),
-        ("cli/", "client/context.py", "cli_main.py", "daemon_main.py", "crashpoints.py"),
+        ("cli/", "client/context.py", "cli_main.py", "daemon_main.py", "daemon/assembly.py", "crashpoints.py"),
     ),
     # Beside the runtime: layers are unpacked by a jailed child, features are probed in one, the command starts a daemon.
     "subprocess": (
