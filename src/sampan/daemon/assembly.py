@@ -222,6 +222,9 @@ def _network_options(config: DaemonConfig) -> NetworkOptions:
         pools=pools,
         mtu=config.mtu,
         icc=config.icc,
+        fixed_cidr=_ipv4(config.fixed_cidr) if config.fixed_cidr else None,
+        ip_masq=config.ip_masq,
+        ip_forward=config.ip_forward,
         default_bind_ip=config.publish_ip,
     )
 

@@ -68,6 +68,9 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     host_gateway_ips: tuple[str, ...] = ()
     mtu: int = 1500
     icc: bool = True
+    fixed_cidr: str = ""
+    ip_masq: bool = True
+    ip_forward: bool = True
     publish_ip: str = "0.0.0.0"
     warnings: tuple[str, ...] = ()
 
@@ -125,6 +128,9 @@ def _typed(values: dict[str, object], warnings: list[str], *, insecure_tcp: bool
         host_gateway_ips=_host_gateway(values),
         mtu=decimal(values, "mtu", 1500),
         icc=switch(values, "icc", default=True),
+        fixed_cidr=_cidr(text("fixed-cidr")),
+        ip_masq=switch(values, "ip-masq", default=True),
+        ip_forward=switch(values, "ip-forward", default=True),
         publish_ip=address(text("ip", "0.0.0.0"), "ip"),
         warnings=tuple(warnings),
     )
@@ -234,6 +240,13 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _cidr(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(text)) if text else ""
+    except ValueError as error:
+        raise InvalidParameter(f"invalid CIDR address: {text}") from error
 
 
 def _check_bip(config: DaemonConfig) -> None:

@@ -20,3 +20,14 @@ def usage() -> str:
     rows.sort(key=lambda row: row[0].partition("--")[2])
     lines = [f"  {left:<42}{right}".rstrip() for left, right in rows]
     return "\n".join(["", "Usage:  sampand [OPTIONS]", "", "Run the Sampan engine.", "", "Options:", *lines])
+
+
+def table() -> str:
+    """The table of daemon.json's keys in `docs/daemon.md`; a test holds the two together."""
+    rows = ["| key | flag | verdict | note |", "|---|---|---|---|"]
+    for option in sorted(OPTIONS, key=lambda option: option.key):
+        flag = f"`--{option.flag_name}`" if option.flag_name else ""
+        if option.short:
+            flag += f", `-{option.short}`"
+        rows.append(f"| `{option.key}` | {flag} | {option.verdict} | {option.note} |")
+    return "\n".join(rows)
