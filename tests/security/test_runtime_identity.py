@@ -176,6 +176,40 @@ def test_sec_cve_2016_9962_with_ptrace_nothing_of_the_host_is_held(engine: Sampa
     assert not [line for line in seen if line.startswith("ENV ") and str(engine.directory) in line]
 
 
+# Whoever has CAP_SYS_PTRACE may drive any process that he sees: none may have more than he has.
+
+STATUS = r"""
+while [ ! -e /stop ]; do
+  for p in /proc/[0-9]*; do
+    grep -hE '^(Name|CapEff|CapPrm|CapBnd|Seccomp):' $p/status 2>/dev/null | tr '\n\t' '  '
+    echo
+  done
+done
+"""
+
+
+@pytest.mark.parametrize(
+    "more", [("--cap-add", "SYS_PTRACE"), ("--cap-add", "SYS_PTRACE", "--init"), ()], ids=["ptrace", "init", "default"]
+)
+def test_no_process_in_a_container_has_more_than_the_container(engine: Sampan, more: tuple[str, ...]) -> None:
+    started = engine.docker("run", "-d", "--network", "none", *more, "busybox", "sh", "-c", STATUS)
+    assert started.code == 0, started
+    for _ in range(40):
+        assert engine.docker("exec", started.text, "true").code == 0
+    engine.docker("exec", started.text, "touch", "/stop")
+    engine.docker("wait", started.text)
+    seen = set(engine.docker("logs", started.text).text.splitlines())
+    allowed = 0xA80425FB | (1 << 19 if more else 0)
+    too_much = []
+    for line in seen:
+        fields = dict(re.findall(r"(\w+): +(\S+)", line))
+        if not fields:
+            continue
+        if int(fields["CapEff"], 16) & ~allowed or int(fields["CapPrm"], 16) & ~allowed or fields.get("Seccomp") == "0":
+            too_much.append(line)
+    assert too_much == []
+
+
 # CVE-2015-3627: pid 1 opens nothing by a path of the host
 
 
