@@ -26,7 +26,6 @@ _WINDOW = PIECE // 2
 _BLOCK = 65536
 _MODE = 0o640
 _OPEN = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_LONGEST_RECORD = 6 * PIECE + 65536
 
 _HEAD = b'{"log":"'
 _NAMES = {1: b"stdout", 2: b"stderr"}
@@ -259,17 +258,21 @@ def _mend(path: str, descriptor: int) -> int:
     size = os.fstat(descriptor).st_size
     if size == 0:
         return 0
+    end = size
     reading = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        start = max(0, size - _LONGEST_RECORD)
-        last = os.pread(reading, size - start, start)
+        while end:
+            start = max(0, end - _BLOCK)
+            last = os.pread(reading, end - start, start)
+            newline = last.rfind(b"\n")
+            end = start + newline + 1
+            if newline >= 0:
+                break
     finally:
         os.close(reading)
-    if last.endswith(b"\n"):
-        return size
-    size = start + last.rfind(b"\n") + 1
-    os.ftruncate(descriptor, size)
-    return size
+    if end < size:
+        os.ftruncate(descriptor, end)
+    return end
 
 
 def _anew(path: str) -> int:

@@ -156,7 +156,7 @@ def test_it_goes_on_behind_what_is_there(log: Path) -> None:
     assert texts(fed(log, (1, b"two\n"))) == ["one\n", "two\n"]
 
 
-@pytest.mark.parametrize("torn", [b'{"log":"tor', b"\0" * 5000])
+@pytest.mark.parametrize("torn", [b'{"log":"tor', b"\0" * 5000, b"\0" * 200_000])
 def test_a_torn_record_is_cut_off(log: Path, torn: bytes) -> None:
     fed(log, (1, b"one\n"))
     log.write_bytes(log.read_bytes() + torn)
