@@ -53,8 +53,6 @@ class Wire:
         except BlockingIOError:
             return 0
         except OSError as error:
-            if self.tls and type(error).__name__ in ("SSLWantWriteError", "SSLWantReadError"):
-                return 0
             raise BrokenConversation(f"error during write: {error}") from error
 
     def receive(self) -> bytes | None:
@@ -71,8 +69,6 @@ class Wire:
         except ConnectionResetError:
             return b""
         except OSError as error:
-            if self.tls and type(error).__name__ in ("SSLWantWriteError", "SSLWantReadError"):
-                return None
             raise BrokenConversation(f"error during read: {error}") from error
 
     def fill(self) -> bool:
@@ -83,13 +79,16 @@ class Wire:
         return bool(data)
 
     def close_writing(self) -> None:
-        """Tell the peer that no more input follows, and go on reading. Over TLS the whole connection would end: not done."""
-        if self.tls:
-            return
+        """Tell the peer that no more input follows, and go on reading."""
         try:
             self._endpoint.shutdown(_socket.SHUT_WR)
         except OSError:
             pass  # the peer has gone already: the reading side will say so
+
+    @property
+    def holding(self) -> bool:
+        """Whether bytes that `send_some` took still wait for the socket: `send_some(b"")` tries again."""
+        return self.tls and bool(getattr(self._endpoint, "holding", False))
 
     def set_timeout(self, seconds: float | None) -> None:
         """None waits for ever, 0 never, as with sockets."""

@@ -36,6 +36,7 @@ class Pump:
         self._pending = b""
         self._listening = False  # whether stdin is in the poll set: POLLHUP cannot be masked, so it is taken out
         self._until = until
+        self._said_end = stdin < 0  # who was given no stdin leaves the direction open, as docker does
         self._poll = select.poll()
         self.detector: DetachDetector | None = None
         self.signals: SignalPipe | None = None
@@ -73,8 +74,7 @@ class Pump:
         data = os.read(self._stdin, CHUNK)
         if not data:
             self._close_input()
-            if not self._pending:
-                self._wire.close_writing()
+            self._end_of_input()
             return True
         if self.detector is not None:
             data = self.detector.feed(data)
@@ -83,7 +83,7 @@ class Pump:
         return not (self.detector is not None and self.detector.detached)
 
     def _flush_input(self) -> None:
-        if not self._pending:
+        if not self._pending and not self._wire.holding:
             return
         from sampan.client.failures import BrokenConversation
 
@@ -94,9 +94,15 @@ class Pump:
             sent = len(self._pending)
             self._close_input()
         self._pending = self._pending[sent:]
-        self._poll.modify(self._wire.fileno(), select.POLLIN | (select.POLLOUT if self._pending else 0))
+        waits = bool(self._pending) or self._wire.holding
+        self._poll.modify(self._wire.fileno(), select.POLLIN | (select.POLLOUT if waits else 0))
         self._listen(not self._pending)
-        if self._stdin < 0 and not self._pending:
+        self._end_of_input()
+
+    def _end_of_input(self) -> None:
+        """Say once that no more comes, after the last of it has been taken."""
+        if self._stdin < 0 and not self._pending and not self._said_end:
+            self._said_end = True
             self._wire.close_writing()
 
     def _listen(self, wanted: bool) -> None:
