@@ -74,7 +74,9 @@ def clone3(flags: Clone, cgroup: int = -1) -> tuple[int, int]:
     child may go on in Python; glibc's atfork handlers do not run, so the process must have one thread only.
     """
     pidfd = ctypes.c_int(-1)
-    arguments = _CloneArgs(flags=flags | Clone.PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=_SIGCHLD)
+    # With CLONE_PARENT the child takes over the exit signal of its sibling; naming one is EINVAL (clone(2)).
+    exit_signal = 0 if flags & Clone.PARENT else _SIGCHLD
+    arguments = _CloneArgs(flags=flags | Clone.PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
     if cgroup >= 0:
         arguments.flags |= Clone.INTO_CGROUP
         arguments.cgroup = cgroup

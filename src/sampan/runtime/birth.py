@@ -54,7 +54,8 @@ def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
     group = -1
     if body["cgroup"]["born_in"]:
         group = os.open(body["cgroup"]["born_in"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    pid, pidfd = clone3(Clone(int(body["flags"])), group)
+    # The child of our parent, the monitor, which reaps it.
+    pid, pidfd = clone3(Clone(int(body["flags"]) | Clone.PARENT), group)
     if pid == 0:
         ours.close()
         later = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]

@@ -97,6 +97,9 @@ class Channel:
         while self._open:
             try:
                 message = receive(self._sock)
+                if message is not None:
+                    # Parsed here, where what is malformed ends the channel.
+                    _ = message.body
             except BlockingIOError:
                 return
             except (OSError, ProtocolError):

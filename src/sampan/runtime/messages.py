@@ -70,6 +70,7 @@ class Kind(enum.IntEnum):
     FAILED = 19
     STARTED = 20
     ROOT = 22
+    LIVE = 23
     EXITED = 21
     ATTACH = 32
     RESIZE = 33
@@ -83,13 +84,27 @@ class ProtocolError(Exception):
 class Message:
     """One packet as received. The receiver owns `descriptors` and closes each that it does not pass on."""
 
-    __slots__ = ("body", "descriptors", "kind", "request")
+    __slots__ = ("_body", "_text", "descriptors", "kind", "request")
 
-    def __init__(self, kind: Kind, request: int, body: dict[str, Any], descriptors: list[int]) -> None:
+    def __init__(self, kind: Kind, request: int, text: bytes, descriptors: list[int]) -> None:
         self.kind = kind
         self.request = request
-        self.body = body
         self.descriptors = descriptors
+        self._text = text
+        self._body: dict[str, Any] | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body, parsed when it is first wanted: a process that passes a packet on does not. Raises ProtocolError."""
+        if self._body is None:
+            try:
+                parsed = json.loads(self._text) if self._text else {}
+            except ValueError as error:
+                raise ProtocolError(f"body is no JSON: {error}") from error
+            if not isinstance(parsed, dict):
+                raise ProtocolError("body is no JSON object")
+            self._body = parsed
+        return self._body
 
     def close(self) -> None:
         """Close every descriptor that came along."""
@@ -181,13 +196,7 @@ def _parse(packet: bytes, descriptors: list[int]) -> Message:
         text = packet[_HEADER.size :]
         if len(text) != length:
             raise ProtocolError(f"body of {len(text)} bytes where {length} were announced")
-    try:
-        body = json.loads(text) if text else {}
-    except ValueError as error:
-        raise ProtocolError(f"body is no JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise ProtocolError("body is no JSON object")
-    return Message(kind, request, body, descriptors)
+    return Message(kind, request, text, descriptors)
 
 
 def _read_sealed(descriptor: int, length: int) -> bytes:

@@ -12,7 +12,7 @@ from sampan.cgroups.plan import CgroupPlan, Write
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
 from sampan.network.plan import VethPlan
-from sampan.runtime.request import AttachSpec, ExecRequest, StartRequest, Stdio
+from sampan.runtime.request import AttachSpec, ExecRequest, LogSpec, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount
@@ -223,6 +223,15 @@ def _root_mount(mount: RootMount, volatile: bool) -> Json:
     return {"plain": mount.path}
 
 
+def _log(log: LogSpec) -> Json:
+    return {
+        "path": log.path,
+        "max_size": log.max_size,
+        "max_files": log.max_files,
+        "attributes": log.attributes,
+    }
+
+
 def _stdio(stdio: Stdio) -> Json:
     return {"tty": stdio.tty, "open_stdin": stdio.open_stdin, "stdin_once": stdio.stdin_once}
 
@@ -270,7 +279,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         },
         "veth": veth(request.veth) if request.veth is not None else None,
         "stdio": _stdio(request.stdio),
-        "log": {"path": log.path, "max_size": log.max_size, "max_files": log.max_files} if log.path else None,
+        "log": _log(log) if log.path else None,
         "attach": attaches(request.attach),
         "oom_score_adj": config.process.oom_score_adj,
         "init": config.init,

@@ -273,6 +273,8 @@ class Pump:
     def _request(self, channel: socket.socket) -> None:
         try:
             message = receive(channel)
+            if message is not None:
+                _ = message.body
         except (OSError, ProtocolError):
             message = None
         if message is None:

@@ -30,6 +30,8 @@ class LogSpec:
     path: str | None
     max_size: int = -1
     max_files: int = 1
+    attributes: str = ""
+    """a JSON object that each record carries, "" for none"""
 
 
 @dataclass(frozen=True, slots=True)
