@@ -1,8 +1,13 @@
 """Finds an engine's processes without asking it: by the unix sockets they hold below its directory, and by their titles."""
 
+import contextlib
 import os
+import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+
+_SOCK_DIAG, _BY_FAMILY, _DUMP, _ALL, _SHOW_VFS = 4, 20, 0x301, 0xFFFFFFFF, 2
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,7 @@ class Process:
 
 def holding_sockets_below(directory: str) -> list[Process]:
     """Processes that hold a unix socket bound below `directory`: daemon, launcher, monitors."""
-    inodes = {f"socket:[{inode}]" for inode, path in _bound_sockets() if path.startswith(directory)}
+    inodes = {f"socket:[{inode}]" for inode in _bound_below(directory)}
     return [Process(pid, title(pid)) for pid in pids() if not inodes.isdisjoint(_descriptors(pid))]
 
 
@@ -43,10 +48,32 @@ def title(pid: int) -> str:
         return ""
 
 
-def _bound_sockets() -> list[tuple[str, str]]:
-    lines = Path("/proc/net/unix").read_text(errors="replace").splitlines()[1:]
-    fields = (line.split(None, 7) for line in lines)
-    return [(field[6], field[7]) for field in fields if len(field) == 8]
+def _bound_below(directory: str) -> set[int]:
+    """Inodes of unix sockets whose file lies below `directory`. By sock_diag(7): /proc/net/unix shows the path that was given
+    to bind, and sampan binds by way of a descriptor."""
+    files = set()
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            if name.endswith(".sock"):
+                with contextlib.suppress(FileNotFoundError):
+                    files.add(os.lstat(f"{parent}/{name}").st_ino & 0xFFFFFFFF)
+    request = struct.pack(
+        "=IHHII BBHIIIII", 40, _BY_FAMILY, _DUMP, 1, 0, socket.AF_UNIX, 0, 0, _ALL, 0, _SHOW_VFS, 0, 0
+    )
+    found = set()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as diag:
+        diag.sendto(request, (0, 0))
+        while True:
+            packet = diag.recv(1 << 18)
+            while packet:
+                length, kind = struct.unpack_from("=IH", packet)
+                if kind != _BY_FAMILY:
+                    return found
+                (inode,) = struct.unpack_from("=I", packet, 20)
+                # The only attribute that was asked for: inode and device of the file.
+                if length >= 44 and struct.unpack_from("=I", packet, 36)[0] in files:
+                    found.add(inode)
+                packet = packet[length:]
 
 
 def _descriptors(pid: int) -> set[str]:
