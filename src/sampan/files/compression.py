@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol, cast
 import zstandard
 from isal import isal_zlib
 
-from sampan.files.tar_reader import BadArchive
+from sampan.files.tar_reader import BadArchive, Truncated
 
 WINDOW_LIMIT = 128 << 20
 """Bytes that zstd or xz may ask for; `zstd --long=27` and `xz -9` need no more."""
@@ -89,7 +89,7 @@ class _Members(io.RawIOBase):
             if not result and not self._member.eof:
                 fresh = self._source.read(_CHUNK)
                 if not fresh:
-                    raise BadArchive(f"the {self._name} data is truncated")
+                    raise Truncated
                 result = self._member.decompress(fresh, limit)
             if self._member.eof:
                 self._turn()

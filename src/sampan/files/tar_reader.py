@@ -31,10 +31,18 @@ _XATTR = b"SCHILY.xattr."
 
 _FIELDS = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _ZEROS = bytes(BLOCK)
+_NO_HEADER = "archive/tar: invalid tar header"
 
 
 class BadArchive(InvalidParameter):
     """The archive is damaged, or holds what cannot be stored exactly."""
+
+
+class Truncated(BadArchive):
+    """The archive ends too early; in the words of Go's reader, which clients know."""
+
+    def __init__(self) -> None:
+        super().__init__("unexpected EOF")
 
 
 class Entry:
@@ -83,7 +91,7 @@ class TarReader:
             return b""
         data = self._source(wanted)
         if len(data) != wanted:
-            raise BadArchive("the archive is truncated")
+            raise Truncated
         self._left -= wanted
         return data
 
@@ -99,7 +107,7 @@ class TarReader:
                 self._end(header, extensions)
                 return None
             if len(header) != BLOCK:
-                raise BadArchive("the archive is truncated")
+                raise Truncated
             fields = _checked(header)
             kind = fields[7]
             if kind in (b"x", b"g", b"L", b"K"):
@@ -143,20 +151,23 @@ class TarReader:
         while left:
             step = min(left, 1 << 20)
             if len(self._source(step)) != step:
-                raise BadArchive("the archive is truncated")
+                raise Truncated
             left -= step
         self._left = self._padding = 0
 
 
 def _checked(header: bytes) -> tuple[bytes, ...]:
     fields: tuple[bytes, ...] = _FIELDS.unpack(header)
-    stated = _number(fields[6], "checksum")
+    try:
+        stated = _number(fields[6], "checksum")
+    except BadArchive as error:
+        raise BadArchive(_NO_HEADER) from error
     actual = sum(header) - sum(fields[6]) + 8 * 0x20
     if stated != actual:
         # Some old writers summed signed bytes; what they wrote differs by 256 for each byte above 127.
         high = sum(1 for byte in header if byte > 127) - sum(1 for byte in fields[6] if byte > 127)
         if stated != actual - 256 * high:
-            raise BadArchive("a header's checksum is wrong: this is no tar archive, or it is damaged")
+            raise BadArchive(_NO_HEADER)
     return fields
 
 

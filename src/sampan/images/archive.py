@@ -34,6 +34,13 @@ class Archive:
 
     def read(self, stream: BinaryIO) -> None:
         """Take in all of `stream`, compressed or not. Raises BadArchive, InvalidParameter (a wrong digest), OSError."""
+        try:
+            self._read(stream)
+        except BadArchive as error:
+            # Docker unpacks the archive in a program of its own, and its users know the message by this.
+            raise BadArchive(f"Error processing tar file(exit status 1): {error}") from error
+
+    def _read(self, stream: BinaryIO) -> None:
         source = decompressed(stream)
         reader = tar.TarReader(source.read)
         for entry in reader:

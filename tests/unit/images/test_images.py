@@ -395,3 +395,16 @@ def test_a_wrong_layer_is_refused(world: World) -> None:
 def test_list_filter_defaults_show_everything(world: World) -> None:
     load(world)
     assert len(world.images.list(ListFilter())) == world.images.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"this is no archive", "Error processing tar file(exit status 1): unexpected EOF"),
+        (b"x" * 2000, "Error processing tar file(exit status 1): archive/tar: invalid tar header"),
+    ],
+)
+def test_what_is_no_archive(world: World, data: bytes, message: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        list(world.images.load(io.BytesIO(data)))
+    assert str(caught.value) == message
