@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
     from sampan.cli.options import Value
 
+LEVELS = ("debug", "info", "warn", "error", "fatal")
 USAGE = "[OPTIONS] COMMAND [ARG...]"
 GLOBAL_OPTIONS = (
     Option("config", "string", "Directory of the client's configuration (default ~/.docker)"),
     Option("context", "string", "Docker context to use; overrides DOCKER_HOST and the selected context", "c"),
-    Option("debug", "bool", "Show tracebacks of the client's own faults", "D"),
+    Option("debug", "bool", "Show where in this command a failure came from", "D"),
     Option("host", "string", "Address of the daemon: unix://PATH or tcp://HOST:PORT", "H"),
-    Option("log-level", "string", "Level of the client's own messages", "l", default="info"),
+    Option(
+        "log-level", "string", "debug is --debug; info, warn, error and fatal show failures alone", "l", default="info"
+    ),
     Option("tls", "bool", "Speak TLS; --tlsverify does too"),
     Option("tlscacert", "string", "Trust only daemons whose certificate this authority signed"),
     Option("tlscert", "string", "The client's certificate"),
@@ -36,8 +39,9 @@ GLOBAL_OPTIONS = (
 
 def run_command(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Carry out the command line and return the exit code; everything a user should read has been written."""
+    given = Globals(environ)
     try:
-        return _dispatch(arguments, environ)
+        return _dispatch(arguments, given)
     except Exit as end:
         if end.text:
             _complain(end.text)
@@ -46,6 +50,10 @@ def run_command(arguments: list[str], environ: Mapping[str, str]) -> int:
         _complain(str(error))
         return error.code
     except SampanError as error:
+        if given.debug:
+            import traceback
+
+            traceback.print_exc()
         _complain(str(error))
         return 1
     except KeyboardInterrupt:
@@ -53,10 +61,14 @@ def run_command(arguments: list[str], environ: Mapping[str, str]) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return 141  # as a shell reports a death by SIGPIPE
+    except OSError as error:
+        if given.debug:
+            raise
+        _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+        return 1
 
 
-def _dispatch(arguments: list[str], environ: Mapping[str, str]) -> int:
-    given = Globals(environ)
+def _dispatch(arguments: list[str], given: Globals) -> int:
     try:
         values, words = parse_options(GLOBAL_OPTIONS, arguments, "", USAGE, interspersed=False)
     except HelpWanted:
@@ -93,7 +105,10 @@ def _apply(values: dict[str, Value], given: Globals) -> None:
     given.ca = text("tlscacert", given.ca)
     given.cert = text("tlscert", given.cert)
     given.key = text("tlskey", given.key)
-    given.debug = values.get("debug") is True
+    level = text("log-level", "info")
+    if level not in LEVELS:
+        raise Exit(1, f"unable to parse logging level: {level}")
+    given.debug = values.get("debug") is True or level == "debug"
     given.tls = values.get("tls") is True
     given.tls_verify = values.get("tlsverify") is True or given.tls_verify
 

@@ -6,6 +6,8 @@ Where an interpreter has no `_json`, the standard module is used instead.
 
 from __future__ import annotations
 
+from sampan.errors import SampanError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     Document = dict[str, Json]
 
 
-class MalformedDocument(ValueError):
+class MalformedDocument(SampanError, ValueError):
     """The text is not JSON, or not of the shape that was asked for."""
 
 

@@ -123,3 +123,17 @@ def test_completion(words: list[str], last: str, expected: list[str]) -> None:
 def test_global_options_end_at_the_command() -> None:
     values, rest = parse_options(GLOBAL_OPTIONS, ["-H", "x", "run", "-H"], "", "", interspersed=False)
     assert (values, rest) == ({"host": "x"}, ["run", "-H"])
+
+
+def test_debug_shows_where_it_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in (["-D"], ["--log-level", "debug"]):
+        assert run_command([*flags, "-H", "unix:///nowhere/x.sock", "ps"], {"HOME": "/nowhere"}) == 1
+        assert "Traceback" in capsys.readouterr().err
+    assert run_command(["-l", "loud", "ps"], {"HOME": "/nowhere"}) == 1
+    assert "unable to parse logging level: loud" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_used_is_a_line_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    environ = {"HOME": "/nowhere", "DOCKER_HOST": "unix:///nowhere/x.sock"}
+    assert run_command(["load", "-i", "/nowhere/x.tar"], environ) == 1
+    assert capsys.readouterr().err == "open /nowhere/x.tar: no such file or directory\n"
