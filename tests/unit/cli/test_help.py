@@ -1,6 +1,9 @@
 """Help and completion come from the tables; every command has a summary and an example that parses."""
 
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -137,3 +140,15 @@ def test_a_file_that_cannot_be_used_is_a_line_and_no_traceback(capsys: pytest.Ca
     environ = {"HOME": "/nowhere", "DOCKER_HOST": "unix:///nowhere/x.sock"}
     assert run_command(["load", "-i", "/nowhere/x.tar"], environ) == 1
     assert capsys.readouterr().err == "open /nowhere/x.tar: no such file or directory\n"
+
+
+def test_the_bash_script_completes() -> None:
+    """In a real bash: the words go through the script, to the command and back."""
+    source = Path(__file__).parents[3] / "src"
+    script = f"""
+        sampan() {{ PYTHONPATH={source} {sys.executable} -m sampan.cli_main "$@"; }}
+        source <(sampan completion bash)
+        COMP_WORDS=(sampan container re); COMP_CWORD=2; _sampan; echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["remove", "rename", "restart"]
