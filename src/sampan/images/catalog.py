@@ -174,6 +174,16 @@ class Catalog:
         """Write, and wait until it is durable. Raises System."""
         self._store.commit(list(changes)).result()
 
+    def add(self, image: ImageId, layers: list[LayerRecord], names: Iterable[Reference]) -> None:
+        """Record an image with its names in one commit; one that is there already only gets the names. Raises System."""
+        now, named = time.time_ns(), list(names)
+        with self.lock:
+            record = self.record(image) if self.has(image) else ImageRecord(layers, now)
+            if named:
+                record = msgspec.structs.replace(record, tagged=now)
+            changes: list[Change] = [Put(REFERENCES, str(name.stored()), image.encode()) for name in named]
+            self.commit([Put(IMAGES, image, msgspec.json.encode(record)), *changes])
+
     def set_reference(self, reference: Reference, image: ImageId) -> list[Change]:
         """The changes that give the image this name, taking it from another."""
         changes: list[Change] = [Put(REFERENCES, str(reference.stored()), image.encode())]

@@ -1,21 +1,17 @@
 """`import`: a root file system in a tar becomes an image of one layer."""
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-import msgspec
-
 from sampan.crashpoints import crash_point
 from sampan.errors import InvalidParameter
-from sampan.images.catalog import IMAGES, Catalog, ImageRecord, LayerRecord
+from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.changes import apply_changes
 from sampan.images.platforms import machine_architecture
 from sampan.images.references import Reference
 from sampan.spec.ids import ImageId
 from sampan.spec.oci_image import History, Image, ImageConfig, RootFs, encode_image
-from sampan.state.store import Put
 
 _LIMIT = 256 << 30
 DEFAULT_MESSAGE = "Imported from -"
@@ -56,11 +52,8 @@ def import_image(
         catalog.content.sync()
         catalog.snapshots.sync()
         crash_point("image-before-commit")
-        record = ImageRecord([LayerRecord(blob, layer.diff_id, size)], time.time_ns())
-        with catalog.lock:
-            catalog.commit([Put(IMAGES, identity, msgspec.json.encode(record))])
-            if reference is not None:
-                catalog.commit(catalog.set_reference(reference, identity))
+        names = [reference] if reference is not None else []
+        catalog.add(identity, [LayerRecord(blob, layer.diff_id, size)], names)
         crash_point("image-after-commit")
     return identity
 

@@ -1,11 +1,8 @@
 """`load`: archives of Docker (old and new) and of OCI, from a stream, in one pass over it."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
-
-import msgspec
 
 from sampan.content.store import Content
 from sampan.crashpoints import crash_point
@@ -13,7 +10,7 @@ from sampan.errors import InvalidParameter
 from sampan.files.tar_reader import BadArchive
 from sampan.images import host
 from sampan.images.archive import Archive
-from sampan.images.catalog import IMAGES, Catalog, ImageRecord, LayerRecord, Lease
+from sampan.images.catalog import Catalog, LayerRecord, Lease
 from sampan.images.platforms import choose
 from sampan.images.references import Reference, parse_reference
 from sampan.snapshots.protocol import chain_id
@@ -32,7 +29,6 @@ from sampan.spec.oci_image import (
     decode_index,
     decode_manifest,
 )
-from sampan.state.store import Put
 
 _IMAGES_LIMIT = 1000
 _INDEX_DEPTH = 4
@@ -176,17 +172,13 @@ def _record(
     crash_point("image-before-commit")
     messages = []
     with catalog.lock:
-        if not catalog.has(image):
-            record = ImageRecord(layers, time.time_ns())
-            catalog.commit([Put(IMAGES, image, msgspec.json.encode(record))])
         for name in names:
             previous = catalog.by_reference(name)
             if previous is not None and previous != image:
                 messages.append(
                     f"The image {name.familiar} already exists, renaming the old one with ID {previous} to empty string"
                 )
-        if names:
-            catalog.commit([change for name in names for change in catalog.set_reference(name, image)])
+        catalog.add(image, layers, names)
     crash_point("image-after-commit")
     for text in messages:
         yield Message(text)

@@ -91,6 +91,8 @@ def test_a_crash_leaves_all_or_nothing(tmp_path: Path, point: str, expected: dic
     world = World(tmp_path)
     try:
         assert world.left() == expected
+        if expected == WHOLE:
+            assert world.images.resolve("a:1"), "an image comes with its name"
         world.load(archive())
         assert world.left() == WHOLE
         assert world.images.resolve("a:1")
