@@ -19,24 +19,29 @@ async def remove(engine: Engine, reference: str, options: RemoveOptions) -> None
         raise InvalidParameter("Conflict, cannot remove the default link name of the container")
     if container.removing:
         raise Conflict(f"removal of container {reference} is already in progress")
-    if container.state.running and not options.force:
-        raise Conflict(f'cannot remove container "{reference}": {_running(container)}')
+    _refuse_running(container, reference, options)
     container.removing = True
     try:
-        if container.state.running:
-            await kill_and_wait(engine, container)
-        async with container.lock:
-            if engine.containers.get(container.id) is not None:
-                await remove_locked(engine, container, options)
+        while engine.containers.get(container.id) is not None:
+            if container.state.running:
+                _refuse_running(container, reference, options)
+                await kill_and_wait(engine, container)
+            async with container.lock:
+                # A start that was under way may have come in between: then once more.
+                if not container.state.running and engine.containers.get(container.id) is not None:
+                    await remove_locked(engine, container, options)
     except BaseException:
         container.removing = False
         raise
 
 
-def _running(container: Container) -> str:
+def _refuse_running(container: Container, reference: str, options: RemoveOptions) -> None:
+    if not container.state.running or options.force:
+        return
+    why = f"container is {container.state.status}: stop the container before removing or force remove"
     if container.state.status is Status.PAUSED:
-        return "container is paused and must be unpaused first"
-    return f"container is {container.state.status}: stop the container before removing or force remove"
+        why = "container is paused and must be unpaused first"
+    raise Conflict(f'cannot remove container "{reference}": {why}')
 
 
 async def remove_locked(engine: Engine, container: Container, options: RemoveOptions) -> None:

@@ -58,14 +58,13 @@ def _check(container: Container) -> None:
 
 async def start_locked(engine: Engine, container: Container, *, explain: bool, restarts: int) -> None:
     """`start` for a caller that holds the container's lock and has judged its state."""
-    before = container.state
     ends: Connected | None = None
     container.starting = True
     try:
         ends = await _connect(engine, container)
         request = _request(engine, container, ends, explain=explain)
-        container.state = _running(before, restarts)
-        recorded = _record(engine, container, ends)
+        started = _running(container.state, restarts)
+        recorded = _record(engine, container, started, ends)
         crash_point("start-before-request")
         running = await engine.runtime.start(request)
         crash_point("start-after-request")
@@ -73,7 +72,6 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
     except BaseException as error:
         container.starting = False
         container.early_exit = None
-        container.state = before
         if ends is not None:
             engine.wiring.release(container.id)
         engine.shm.release(container.id)
@@ -84,7 +82,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
     engine.wiring.started(container.id)
     container.steps = running.steps
     container.stop_requested = False
-    container.state = container.state.marked(pid=running.pid, started_ns=running.started_ns)
+    container.state = started.marked(pid=running.pid, started_ns=running.started_ns)
     engine.links(container, "mount")
     engine.event(container, "start")
     container.starting = False
@@ -106,12 +104,12 @@ def _running(state: State, restarts: int) -> State:
     )
 
 
-def _record(engine: Engine, container: Container, ends: Connected) -> "Future[None]":
+def _record(engine: Engine, container: Container, state: State, ends: Connected) -> "Future[None]":
     """Hand in that the container runs, and where, before it does: the disk works while the kernel does.
 
     A program that runs without this record belongs to a start that nobody was told of.
     """
-    changes: list[Change] = [Put(STATES, container.id, encode(container.state))]
+    changes: list[Change] = [Put(STATES, container.id, encode(state))]
     if ends.kept:
         changes.append(Put(ENDPOINTS, container.id, ends.kept))
     return engine.store.commit(changes)
