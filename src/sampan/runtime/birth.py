@@ -5,6 +5,7 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -25,8 +26,6 @@ from sampan.runtime import init, messages
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_STRING_LIMIT = 255
 
 
 class Birth:
@@ -74,9 +73,10 @@ def overlay(root: dict[str, Any]) -> int:
     if root["plain"]:
         return open_tree(AT_FDCWD, os.fsencode(root["plain"]), OpenTree.CLONE)
     context = fsopen(b"overlay")
+    opened: list[int] = []
     try:
         fsconfig_string(context, b"source", b"overlay")
-        _lowers(context, [os.fsencode(lower) for lower in root["lowers"]])
+        opened = _lowers(context, [os.fsencode(lower) for lower in root["lowers"]])
         fsconfig_string(context, b"upperdir", os.fsencode(root["upper"]))
         fsconfig_string(context, b"workdir", os.fsencode(root["work"]))
         # Layers are compared and committed by reading the upper directory, which must hold whole files under their own names.
@@ -87,14 +87,22 @@ def overlay(root: dict[str, Any]) -> int:
         fsconfig_create(context)
         return fsmount(context)
     finally:
-        os.close(context)
+        for descriptor in (context, *opened):
+            os.close(descriptor)
 
 
-def _lowers(context: int, lowers: list[bytes]) -> None:
-    """One layer at a time where the kernel can (Linux 6.5), else all in one string, which holds 255 bytes."""
-    joined = b":".join(lowers)
-    if len(joined) <= _STRING_LIMIT:
-        fsconfig_string(context, b"lowerdir", joined)
-        return
-    for lower in lowers:
-        fsconfig_string(context, b"lowerdir+", lower)
+def _lowers(context: int, lowers: list[bytes]) -> list[int]:
+    """One layer at a time where the kernel can (Linux 6.5), else all in one string, which holds 255 bytes.
+
+    There, names of descriptors are used: short whatever the layers' paths are. Returns them, to be closed after the mount.
+    """
+    try:
+        for lower in lowers:
+            fsconfig_string(context, b"lowerdir+", lower)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        opened = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
+        fsconfig_string(context, b"lowerdir", b":".join(b"/proc/self/fd/%d" % descriptor for descriptor in opened))
+        return opened
+    return []

@@ -54,6 +54,7 @@ def run(
         # Half-made, it must not outlive its monitor; whole, it must (the daemon then sees to it).
         prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
         close_all_but([channel.fileno(), *[descriptor for descriptor, _ in joins]])
+        _leave_the_log()
         os.setsid()
         title.set("sampan-init")
         journal = Journal()
@@ -71,6 +72,14 @@ def run(
         _report(channel, "other", f"{type(error).__name__}: {error}", getattr(error, "errno", 0) or 0)
     finally:
         os._exit(_LOST)
+
+
+def _leave_the_log() -> None:
+    """Standard streams to /dev/null: the daemon's log must not be within reach of a container (CVE-2016-9962)."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.close(null)
 
 
 def join(descriptor: int, flag: int) -> None:

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sampan.cgroups import ending
 from sampan.cgroups.plan import CgroupPlan
 from sampan.network.plan import VethPlan
-from sampan.runtime import plan
+from sampan.runtime import adoption, plan
 from sampan.runtime.messages import Kind, pair
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.plan import Step
@@ -25,6 +26,7 @@ _RESERVED_SECONDS = 2.0
 _REFILL_DELAY = 0.004
 _RETRY_DELAY = 5.0
 _LEAVE_SECONDS = 5.0
+_CLOSE_SECONDS = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Pool:
         self.refill_later(_REFILL_DELAY)
 
     async def close(self) -> None:
-        """Give up every slot; each monitor ends by itself when its channel closes."""
+        """Give up every slot and wait a moment for their ends; each ends by itself when its channel closes."""
         self._closed = True
         if self._refill_due is not None:
             self._refill_due.cancel()
@@ -106,10 +108,15 @@ class Pool:
         slots = [*self._ready[False], *self._ready[True], *self._reserved.values()]
         self._ready = {False: [], True: []}
         self._reserved.clear()
+        ending = [slot.monitored for slot in slots]
         for slot in slots:
             if slot.giving_up is not None:
                 slot.giving_up.cancel()
-            slot.monitored.let_go()
+            slot.monitored.hang_up()
+        # Their control groups go with them; whoever removes the instance's own comes after.
+        await asyncio.gather(*(monitored.wait_gone(_CLOSE_SECONDS) for monitored in ending))
+        for monitored in ending:
+            monitored.let_go()
 
     def reserve(self, bridge: bool) -> ContainerId | None:
         """The id of a slot that is now held for two seconds; None where none is ready."""
@@ -205,8 +212,19 @@ class Pool:
     def _slot_gone(self, monitored: Monitored) -> None:
         for slots in self._ready.values():
             slots[:] = [slot for slot in slots if slot.monitored is not monitored]
-        self._leaving.pop(monitored.container, None)
+        if self._leaving.pop(monitored.container, None) is None and not self._closed:
+            # It was killed: nobody has taken back what it stood in.
+            asyncio.get_running_loop().run_in_executor(None, _clear_up, monitored)
         self.refill_later(_RETRY_DELAY)
+
+
+def _clear_up(monitored: Monitored) -> None:
+    try:
+        ending.kill(monitored.groups)
+        ending.remove(monitored.groups)
+        adoption.discard(monitored.directory)
+    except OSError as error:
+        _log.warning("of a slot that ended, %s stays: %s", error.filename, error.strerror)
 
 
 def _no_end(_monitored: Monitored, _ended: Exit) -> None:
