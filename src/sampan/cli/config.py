@@ -15,7 +15,8 @@ from sampan.client.documents import object_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import hashlib
+    from collections.abc import Callable, Mapping
 
     from sampan.client.address import Address
     from sampan.client.documents import Document
@@ -69,12 +70,22 @@ def context_name(given: Globals, config: Document) -> str:
     return given.environ.get("DOCKER_CONTEXT", "") or text_of(config, "currentContext") or DEFAULT_CONTEXT
 
 
+def _sha256() -> Callable[[bytes], hashlib._Hash]:
+    """What hashlib would load for us, together with 3 ms of OpenSSL; Python 3.12 moved it."""
+    for module in ("_sha2", "_sha256"):
+        try:
+            found: Callable[[bytes], hashlib._Hash] = __import__(module).sha256
+        except ImportError:
+            continue
+        return found
+    from hashlib import sha256
+
+    return sha256
+
+
 def context_directory(config_dir: str, kind: str, name: str) -> str:
     """Where a context's "meta" or "tls" files are."""
-    try:
-        from _sha256 import sha256  # type: ignore[import-not-found] # what hashlib would load for us, together with 3 ms of OpenSSL
-    except ImportError:
-        from hashlib import sha256
+    sha256 = _sha256()
     return os.path.join(config_dir, "contexts", kind, sha256(name.encode()).hexdigest())
 
 

@@ -62,19 +62,20 @@ def parse(data: bytes | str) -> Json:
     return value
 
 
+def _refuse_value(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
 def _make_writer() -> Callable[[Json], str]:
     try:
         from _json import encode_basestring as quote
         from _json import make_encoder
-    except ImportError:
+
+        encode = make_encoder(None, _refuse_value, quote, None, ":", ",", False, False, False)
+    except (ImportError, TypeError):  # not CPython, or a release that takes other arguments
         from json import dumps
 
         return lambda value: dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-    def refuse(value: object) -> object:
-        raise TypeError(f"{type(value).__name__} has no JSON form")
-
-    encode = make_encoder(None, refuse, quote, None, ":", ",", False, False, False)
     return lambda value: "".join(encode(value, 0))
 
 
