@@ -114,6 +114,9 @@ def _park(build: Build) -> bool:
     prepare_record(build)
     send(build.channel, Kind.READY)
     rehearsal.of_monitor()
+    if birth.pidfd in select.select([build.channel, birth.pidfd], [], [])[0]:
+        # Init was killed: a start must not find that out.
+        return False
     start = receive(build.channel)
     if start is None or start.kind is not Kind.START:
         return False

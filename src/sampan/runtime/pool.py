@@ -214,7 +214,7 @@ class Pool:
             slots[:] = [slot for slot in slots if slot.monitored is not monitored]
         if self._leaving.pop(monitored.container, None) is None and not self._closed:
             # It was killed: nobody has taken back what it stood in.
-            asyncio.get_running_loop().run_in_executor(None, _clear_up, monitored)
+            _ = asyncio.get_running_loop().run_in_executor(None, _clear_up, monitored)
         self.refill_later(_RETRY_DELAY)
 
 
