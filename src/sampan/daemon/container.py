@@ -21,6 +21,7 @@ class Container:
         "held_clients",
         "last_delay",
         "lock",
+        "log_readers",
         "removing",
         "restart_task",
         "restarting_by_hand",
@@ -36,6 +37,8 @@ class Container:
         self.lock = asyncio.Lock()
         self.held_clients: list[AttachSpec] = []
         """clients that attached before the start, unread until then"""
+        self.log_readers = 0
+        """clients that read the log: its files stay until they are through"""
         self.starting = False
         self.early_exit: Exit | None = None
         """an end that was heard before the start's own answer"""

@@ -14,11 +14,16 @@ Record = tuple[int, bytes]
 
 
 class LogLines:
-    """One request's lines. Implements `api.backend.LogStream`."""
+    """One request's lines. Implements `api.backend.LogStream`.
+
+    From its making on the log stays readable: docker-py reads what it asked for after it has removed the container.
+    """
 
     def __init__(self, engine: Engine, container: Container, options: LogOptions) -> None:
         self._container = container
         self._options = options
+        self._counted = True
+        container.log_readers += 1
         self._path = str(engine.directory(container.id) / f"{container.id}-json.log")
 
     @property
@@ -47,6 +52,15 @@ class LogLines:
                 yield render(entries, timestamps=options.timestamps, details=options.details)
         finally:
             waiting.cancel()
+            self._uncount()
+
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._container.log_readers -= 1
+
+    def __del__(self) -> None:
+        self._uncount()
 
 
 def open_log(engine: Engine, reference: str, options: LogOptions) -> LogLines:

@@ -1,5 +1,7 @@
 """Remove: a container's records go first, durably; then its files, which nobody would miss after a crash."""
 
+import asyncio
+
 from sampan.crashpoints import crash_point
 from sampan.daemon.container import Container
 from sampan.daemon.create import remove_directory
@@ -10,6 +12,9 @@ from sampan.daemon.states import Status
 from sampan.errors import Conflict, InvalidParameter, SampanError
 from sampan.spec.requests import RemoveOptions
 from sampan.state.store import Delete
+
+_READER_TRIES = 200
+_READER_PAUSE = 0.05
 
 
 async def remove(engine: Engine, reference: str, options: RemoveOptions) -> None:
@@ -62,12 +67,24 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
     engine.runtime.forget(container.id)
     engine.execs.forget_container(container.id)
     engine.layers.discard(container.id)
-    remove_directory(engine, container.id)
+    if container.log_readers:
+        _ = engine.spawn(_remove_when_read(engine, container), f"removal of the log of {container.id[:12]}")
+    else:
+        remove_directory(engine, container.id)
     for point in container.definition.mounts:
         if point.type == "volume":
             await _let_go(engine, point.name, anonymous=point.anonymous and options.volumes)
     container.tell_removed()
     engine.event(container, "destroy")
+
+
+async def _remove_when_read(engine: Engine, container: Container) -> None:
+    """The container's files go when its log has been read, or after a while: a client may be slow."""
+    for _ in range(_READER_TRIES):
+        if not container.log_readers:
+            break
+        await asyncio.sleep(_READER_PAUSE)
+    remove_directory(engine, container.id)
 
 
 async def _let_go(engine: Engine, volume: str, *, anonymous: bool) -> None:
