@@ -22,7 +22,7 @@ def test_names_are_unique() -> None:
 
 def test_only_the_armed_point_ends_the_process() -> None:
     first, second = crashpoints.POINTS[:2]
-    assert run(first, f"crashpoints.crash_point({first!r})") == crashpoints.EXIT_CODE
+    assert run(first, f"crashpoints.crash_point({first!r})") == -crashpoints.SIGKILL
     assert run(first, f"crashpoints.crash_point({second!r})") == 0
     assert run("", f"crashpoints.crash_point({first!r})") == 0
 
