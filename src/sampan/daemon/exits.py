@@ -17,6 +17,7 @@ from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
 
 _log = logging.getLogger("sampan.daemon")
+_RECORD_AGAIN = 5.0
 
 
 def on_exit(engine: Engine, container_id: ContainerId, ended: Exit) -> None:
@@ -80,17 +81,21 @@ def _decide(engine: Engine, container: Container, ended: Exit) -> restart_policy
 
 
 def _record(engine: Engine, container: Container) -> None:
-    """Commit an exit; the monitor's record of it goes only afterwards."""
+    """Commit an exit; the monitor's record of it goes only afterwards. On a full disk it is tried again."""
     crash_point("exit-before-commit")
     loop = asyncio.get_running_loop()
     done = engine.record(container)
 
-    def forget() -> None:
+    def settled() -> None:
+        if container.state.alive or engine.containers.get(container.id) is not container:
+            return
         if done.exception() is None:
             crash_point("exit-after-commit")
             engine.runtime.forget(container.id)
+        elif not engine.shutting_down:
+            loop.call_later(_RECORD_AGAIN, _record, engine, container)
 
-    done.add_done_callback(lambda _: loop.call_soon_threadsafe(forget))
+    done.add_done_callback(lambda _: loop.call_soon_threadsafe(settled))
 
 
 async def _remove(engine: Engine, container: Container) -> None:

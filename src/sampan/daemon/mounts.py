@@ -23,6 +23,8 @@ from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.mounts import Mount
 
+_MOST = 200
+"""Each is a descriptor that travels with the start; the kernel passes at most 253 with one message."""
 DOCKER_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 
 DriverOptions = dict[str, tuple[dict[str, str], dict[str, str]]]
@@ -63,6 +65,8 @@ class MountPlanner:
             points[destination] = MountPoint(
                 type="tmpfs", destination=destination, words=tmpfs_words(words), listed=False
             )
+        if len(points) > _MOST:
+            raise InvalidParameter(f"{len(points)} mounts are too many: a container can have {_MOST}")
         drivers = _driver_options(host)
         return tuple([await self._with_volume(point, drivers, made) for point in points.values()])
 

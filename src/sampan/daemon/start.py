@@ -28,7 +28,7 @@ _WRONG_KIND = (
     "Are you trying to mount a directory onto a file (or vice-versa)? "
     "Check if the specified host path exists and is the expected type"
 )
-_NOT_THERE = ("executable file not found", "no such file or directory", "not a directory")
+_NOT_THERE = ("executable file not found", "no such file or directory", "not a directory", "Are you trying to mount")
 _UNKNOWN_EXIT = 128
 _FILES = ("hostname", "hosts", "resolv.conf")
 

@@ -53,7 +53,12 @@ class NetworkWiring:
 
     def check(self, host: HostConfig, config: ContainerConfig, endpoints: Mapping[str, EndpointSettings]) -> None:
         """See `needs.Wiring`."""
-        mode = _mode(host)
+        try:
+            mode = _mode(host)
+        except NotFound:
+            # As in Docker: a network may come into being before the start, which says what is missing then. A 404 of create
+            # would have the command look for an image.
+            return
         if mode.kind is not ModeKind.CONTAINER:
             parse_ports(host.port_bindings or {}, self._config.publish_ip, _exposed(host, config))
         self._resolver(host, mode)
@@ -75,7 +80,10 @@ class NetworkWiring:
         endpoints: Mapping[str, EndpointSettings],
     ) -> Connected:
         """See `needs.Wiring`."""
-        mode = _mode(host)
+        try:
+            mode = _mode(host)
+        except NotFound as error:
+            raise NotFound(f"failed to set up container networking: {error}") from error
         wish = Wish(mac=config.mac_address or _wished_mac(endpoints))
         endpoint = self._networks.connect(container, mode, wish)
         published = Published()
@@ -182,7 +190,7 @@ def _read(path: str) -> str:
 
 def _check_endpoint(name: str, settings: EndpointSettings, mode: Mode) -> None:
     if name not in ("bridge", "default", "host", "none"):
-        raise NotFound(f"network {name} not found")
+        raise InvalidParameter(f"invalid config for network {name}: network {name} not found")
     if name not in (mode.kind.value, "default"):
         raise InvalidParameter(
             "HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks"
