@@ -45,6 +45,10 @@ class AttachableContainer:
             detach_keys=self._keys,
         )
         self._engine.event(container, "attach")
+        if container.starting:
+            # Too late to go with that start, too early for the monitor: a moment's wait.
+            async with container.lock:
+                pass
         if container.state.alive:
             try:
                 await self._engine.runtime.attach(container.id, spec)

@@ -3,12 +3,13 @@
 import time
 from dataclasses import dataclass
 
-from sampan.errors import NotFound
+from sampan.errors import Conflict, NotFound
 from sampan.spec import oci_runtime as oci
 from sampan.spec.execs import ExecCreateRequest
 from sampan.spec.ids import ContainerId, ExecId
 
 _KEPT_SECONDS = 300
+_MANY = 1000
 _MOST = 10_000
 
 
@@ -40,9 +41,11 @@ class Execs:
         self._all: dict[ExecId, Exec] = {}
 
     def add(self, exec_: Exec) -> None:
-        """Take in a new one; the oldest that are over go when there are many."""
-        if len(self._all) >= _MOST:
+        """Take in a new one; those that are long over go when there are many. Raises Conflict where all are needed."""
+        if len(self._all) >= _MANY:
             self._sweep()
+        if len(self._all) >= _MOST:
+            raise Conflict(f"{_MOST} exec instances are prepared or running: no more can be created")
         self._all[exec_.id] = exec_
 
     def find(self, exec_id: str) -> Exec:
