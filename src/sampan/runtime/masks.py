@@ -79,7 +79,7 @@ def _mask(context: Context, paths: list[str]) -> None:
                 is_directory = stat.S_ISDIR(os.fstat(place).st_mode)
                 if is_directory not in covers:
                     covers[is_directory] = _empty() if is_directory else _null(context)
-                copy = open_tree(covers[is_directory], b"", _COPY)
+                copy = _copy(covers[is_directory], is_directory)
                 move_mount(copy, place)
                 os.close(copy)
             finally:
@@ -87,6 +87,16 @@ def _mask(context: Context, paths: list[str]) -> None:
     finally:
         for descriptor in covers.values():
             os.close(descriptor)
+
+
+def _copy(cover: int, is_directory: bool) -> int:
+    try:
+        return open_tree(cover, b"", _COPY)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not is_directory:
+            raise
+        # Before Linux 6.15 what stands nowhere yet cannot be copied: one more of the same kind.
+        return _empty()
 
 
 def _empty() -> int:
