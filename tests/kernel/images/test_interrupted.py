@@ -7,11 +7,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
 from sampan.content.store import Content
-from sampan.crashpoints import EXIT_CODE, VARIABLE
+from sampan.crashpoints import VARIABLE
 from sampan.errors import NotFound, SampanError, System
 from sampan.images.images import Images
 from sampan.snapshots.overlay import OverlaySnapshotter
@@ -87,7 +88,7 @@ def test_a_crash_leaves_all_or_nothing(tmp_path: Path, point: str, expected: dic
     )
     environment = {VARIABLE: point, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", program, tmp_path], env=environment, capture_output=True, timeout=60)
-    assert done.returncode == EXIT_CODE, done
+    assert done.returncode == -SIGKILL, done
     world = World(tmp_path)
     try:
         assert world.left() == expected
