@@ -15,7 +15,7 @@ from sampan.kernel.namespaces import Clone
 from sampan.runtime import adoption, plan
 from sampan.runtime.channel import ChannelClosed
 from sampan.runtime.launcher_port import LauncherPort
-from sampan.runtime.messages import Kind, pair
+from sampan.runtime.messages import DESCRIPTOR_LIMIT, Kind, pair
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.pool import Pool, Slot, SlotPlan
 from sampan.runtime.request import (
@@ -33,6 +33,8 @@ from sampan.spec.ids import ContainerId, ExecId, new_id
 
 _log = logging.getLogger("sampan.runtime")
 _OLD_MONITOR_SECONDS = 10.0
+_MOST_DESCRIPTORS = DESCRIPTOR_LIMIT - 8
+"""Some of a packet's are the engine's own."""
 _JOINED_BY_EXEC = Clone.NEWPID | Clone.NEWNS | Clone.NEWUTS | Clone.NEWIPC | Clone.NEWNET | Clone.NEWCGROUP
 
 
@@ -138,6 +140,9 @@ class RuntimeClient:
             opened += open_binds(request.config)
             opened += open_namespaces([path for path, _ in plan.joined(request.config)])
             descriptors = [*opened, *(held.fileno() for held in request.held), *_sockets(request.attach)]
+            if len(descriptors) > _MOST_DESCRIPTORS:
+                text = f"{len(descriptors)} mounts, published ports and clients are too many for one start, at most {_MOST_DESCRIPTORS}"
+                raise StartFailed(StartFault.OTHER, text)
             if slot is not None:
                 claimed, slot = slot, None
                 return await self._claim(claimed, plan.start(request, directory, claimed.plan.cgroup), descriptors)
