@@ -5,6 +5,7 @@ import logging
 import os
 import platform as machine
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -151,7 +152,7 @@ async def _make(
         await engine.layers.prepare(container_id, definition.image_id)
         await _populate(engine, definition)
         crash_point("create-after-layer")
-        engine.directory(container_id).mkdir(_DEPTH)
+        os.mkdir(engine.directory(container_id), _DEPTH)
         await engine.commit(
             [
                 Put(DEFINITIONS, container_id, encode(definition)),
@@ -192,6 +193,6 @@ async def _undo(engine: Engine, container_id: ContainerId, volumes: list[str]) -
 def remove_directory(engine: Engine, container_id: ContainerId) -> None:
     """Remove a container's log and files. A fault leaves them to the next start of the daemon, which looks for orphans."""
     try:
-        engine.trash.take(engine.directory(container_id))
+        engine.trash.take(Path(engine.directory(container_id)))
     except OSError as error:
         _log.warning("container %s: its directory stays until the next start: %s", container_id[:12], error)

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from sampan.cgroups.means import Means
@@ -69,9 +68,9 @@ class Engine:
         """A container by id, name or prefix. Raises NotFound, InvalidParameter."""
         return self.containers.find(reference)
 
-    def directory(self, container: ContainerId) -> Path:
-        """Where a container's log and files of /etc lie."""
-        return self.config.data_root / "containers" / container
+    def directory(self, container: ContainerId) -> str:
+        """Where a container's log and files of /etc lie. Text: paths as objects cost more than what is done with them."""
+        return f"{self.config.data_root}/containers/{container}"
 
     def event(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
         """Tell that something happened to a container, with Docker's attributes: labels, image, name, and what is given."""

@@ -26,7 +26,7 @@ async def inspect(engine: Engine, reference: str, *, size: bool) -> ContainerIns
         total = used + (engine.layers.size(definition.image_id) if definition.image_id else 0)
     directory = engine.directory(container.id)
     own_files = definition.host.network_mode == "none" or not verify.joins(definition.host.network_mode)
-    owner = str(directory) if own_files else str(_donors_directory(engine, container))
+    owner = directory if own_files else _donors_directory(engine, container)
     started = container.state.started_ns > 0
     return ContainerInspect(
         id=container.id,
@@ -55,7 +55,7 @@ async def inspect(engine: Engine, reference: str, *, size: bool) -> ContainerIns
     )
 
 
-def _donors_directory(engine: Engine, container: Container) -> object:
+def _donors_directory(engine: Engine, container: Container) -> str:
     try:
         donor = engine.find(verify.joins(container.definition.host.network_mode))
     except NotFound:

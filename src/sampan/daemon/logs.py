@@ -24,7 +24,7 @@ class LogLines:
         self._options = options
         self._counted = True
         container.log_readers += 1
-        self._path = str(engine.directory(container.id) / f"{container.id}-json.log")
+        self._path = f"{engine.directory(container.id)}/{container.id}-json.log"
 
     @property
     def tty(self) -> bool:

@@ -143,7 +143,7 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
     joined = _joined(engine, container, ends)
     configuration = oci.configuration(definition, engine.around, joined)
     log = options.parse(host.log_config.type, host.log_config.config or {})
-    path = str(engine.directory(container.id) / f"{container.id}-json.log") if log.driver != "none" else None
+    path = f"{engine.directory(container.id)}/{container.id}-json.log" if log.driver != "none" else None
     attach, container.held_clients = tuple(container.held_clients), []
     return StartRequest(
         id=container.id,

@@ -156,9 +156,9 @@ class NetworkWiring:
         )
 
     def _resolver(self, host: HostConfig, mode: Mode) -> resolvconf.Resolver:
-        of_host = resolvconf.parse(_read(resolvconf.HOST_FILE))
+        of_host = _host_resolver(resolvconf.HOST_FILE)
         if resolvconf.uses_stub(of_host) and mode.kind is not ModeKind.HOST:
-            of_host = resolvconf.parse(_read(resolvconf.RESOLVED_FILE))
+            of_host = _host_resolver(resolvconf.RESOLVED_FILE)
         return resolvconf.for_container(
             of_host,
             host.dns or self._config.dns,
@@ -174,6 +174,22 @@ def _mode(host: HostConfig) -> Mode:
 
 def _exposed(host: HostConfig, config: ContainerConfig) -> tuple[str, ...]:
     return tuple(config.exposed_ports or ()) if host.publish_all_ports else ()
+
+
+_known: dict[str, tuple[tuple[int, int, int], resolvconf.Resolver]] = {}
+
+
+def _host_resolver(path: str) -> resolvconf.Resolver:
+    """A resolv.conf of the host, parsed once for as long as it stays as it is."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return resolvconf.parse("")
+    stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+    known = _known.get(path)
+    if known is None or known[0] != stamp:
+        known = _known[path] = (stamp, resolvconf.parse(_read(path)))
+    return known[1]
 
 
 def _read(path: str) -> str:
