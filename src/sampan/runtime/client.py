@@ -141,8 +141,8 @@ class RuntimeClient:
             opened += open_namespaces([path for path, _ in plan.joined(request.config)])
             descriptors = [*opened, *(held.fileno() for held in request.held), *_sockets(request.attach)]
             if len(descriptors) > _MOST_DESCRIPTORS:
-                text = f"{len(descriptors)} mounts, published ports and clients are too many for one start, at most {_MOST_DESCRIPTORS}"
-                raise StartFailed(StartFault.OTHER, text)
+                what = f"{len(descriptors)} mounts, published ports and clients"
+                raise StartFailed(StartFault.OTHER, f"{what} are too many for one start, at most {_MOST_DESCRIPTORS}")
             if slot is not None:
                 claimed, slot = slot, None
                 return await self._claim(claimed, plan.start(request, directory, claimed.plan.cgroup), descriptors)
