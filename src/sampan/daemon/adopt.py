@@ -40,6 +40,9 @@ async def adopt(engine: Engine, found: tuple[Adopted, ...]) -> None:
             await _drop(engine, adopted)
         elif adopted.exit is None:
             await _take_over(engine, container, adopted)
+        elif not container.state.running:
+            # Its exit was committed; only the monitor's record of it was not removed yet.
+            engine.runtime.forget(adopted.id)
     engine.shm.sweep({container.id for container in engine.containers if container.state.alive})
     for container in engine.containers:
         if not container.state.running:

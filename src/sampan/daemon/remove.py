@@ -26,6 +26,7 @@ async def remove(engine: Engine, reference: str, options: RemoveOptions) -> None
         raise Conflict(f"removal of container {reference} is already in progress")
     _refuse_running(container, reference, options)
     container.removing = True
+    crash_point("remove-after-mark")
     try:
         while engine.containers.get(container.id) is not None:
             if container.state.running:

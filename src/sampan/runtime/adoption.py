@@ -89,6 +89,12 @@ def parse_exit(body: object) -> Exit:
     )
 
 
+def recorded_exit(directory: str) -> Exit | None:
+    """The exit in a record; None where it has none, or there is no record."""
+    body = record.read(directory)
+    return parse_exit(body["exit"]) if body is not None and "exit" in body else None
+
+
 def lost(groups: dict[str, str], pid: int, start: int, is_exec: bool) -> Exit:
     """A program without its monitor: killed with all that stands in its control groups. Exit 137, cause monitor-lost."""
     if is_exec:

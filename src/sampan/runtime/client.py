@@ -235,7 +235,9 @@ class RuntimeClient:
 
     @staticmethod
     def _kill_orphan(monitored: Monitored) -> Exit:
-        return adoption.lost(monitored.groups, monitored.pid, monitored.pid_start, monitored.is_exec)
+        ended = adoption.lost(monitored.groups, monitored.pid, monitored.pid_start, monitored.is_exec)
+        # It may have recorded how the program ended, and died before it could say so.
+        return adoption.recorded_exit(monitored.directory) or ended
 
     async def attach(self, target: ContainerId | ExecId, spec: AttachSpec) -> None:
         """See `port.Runtime`."""
