@@ -1,0 +1,206 @@
+"""Detach keys, execs, filters, worker threads, and what a refused client is told."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from sampan.daemon import detach_keys, matching
+from sampan.daemon.execs import Exec, Execs
+from sampan.daemon.hijack import refuse
+from sampan.daemon.start import BadStart, translate_failure
+from sampan.daemon.workers import Pipe, Workers, as_file
+from sampan.errors import InvalidParameter, NotFound, System
+from sampan.runtime.request import StartFailed, StartFault
+from sampan.spec.execs import ExecCreateRequest
+from sampan.spec.ids import ContainerId, ExecId
+from sampan.spec.oci_runtime import Process
+from sampan.spec.requests import Hijacked
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (None, b"\x10\x11"),
+        ("", b"\x10\x11"),
+        ("ctrl-a", b"\x01"),
+        ("a,ctrl-],ctrl-@", b"a\x1d\x00"),
+        ("ctrl-_", b"\x1f"),
+    ],
+)
+def test_detach_keys(text: str | None, keys: bytes) -> None:
+    assert detach_keys.parse(text) == keys
+
+
+@pytest.mark.parametrize("text", ["ctrl-", "ctrl-aa", "abc", "a,,b", "é", "ctrl-A"])
+def test_detach_keys_that_are_none(text: str) -> None:
+    with pytest.raises(InvalidParameter, match="Invalid detach keys"):
+        detach_keys.parse(text)
+
+
+def exec_of(container: str, number: int) -> Exec:
+    return Exec(
+        id=ExecId(f"e{number}"),
+        container=ContainerId(container),
+        request=ExecCreateRequest(cmd=("ls", "-l")),
+        detach_keys=b"",
+        process=Process(args=("ls", "-l")),
+    )
+
+
+def test_execs_go_with_their_container() -> None:
+    execs = Execs()
+    for number, container in enumerate(("a", "a", "b")):
+        execs.add(exec_of(container, number))
+    assert execs.find("e0").command == "ls -l"
+    assert execs.of(ContainerId("a")) == ("e0", "e1")
+    ended = execs.ended(ExecId("e0"), 3)
+    assert ended is not None
+    assert (ended.exit_code, execs.of(ContainerId("a"))) == (3, ("e1",))
+    assert execs.ended(ExecId("unknown"), 1) is None
+    execs.forget_container(ContainerId("a"))
+    with pytest.raises(NotFound, match=r"^No such exec instance: e1$"):
+        execs.find("e1")
+    assert execs.find("e2").exit_code is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "value", "exact", "prefix", "pattern"),
+    [
+        ((), "web", True, True, True),
+        (("web",), "web", True, True, True),
+        (("we",), "web", False, True, True),
+        (("^e",), "web", False, False, False),
+        (("e.",), "web", False, False, True),
+        (("(",), "web", False, False, False),
+        (("x" * 300,), "x" * 400, False, True, False),
+    ],
+)
+def test_filters(asked: tuple[str, ...], value: str, exact: bool, prefix: bool, pattern: bool) -> None:
+    filters = {"k": asked}
+    assert matching.exact(filters, "k", value) is exact
+    assert matching.prefix(filters, "k", value) is prefix
+    assert matching.pattern(filters, "k", value) is pattern
+
+
+def test_filters_that_are_none() -> None:
+    with pytest.raises(InvalidParameter, match=r"^invalid filter 'x'$"):
+        matching.check_keys({"x": ("1",)}, {"y"})
+    assert matching.boolean({"d": ("true",)}, "d", default=False)
+    assert matching.boolean({}, "d", default=True)
+    for wrong in (("perhaps",), ("true", "false")):
+        with pytest.raises(InvalidParameter, match="invalid filter"):
+            matching.boolean({"d": wrong}, "d", default=False)
+
+
+def run(work: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 10))
+
+
+def test_an_archive_reaches_its_reader() -> None:
+    sent = [bytes([number % 256]) * 70_000 for number in range(40)]
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in sent:
+            yield piece
+
+    async def body() -> bytes:
+        workers = Workers()
+        pipe = Pipe()
+        filling = asyncio.get_running_loop().create_task(pipe.fill(pieces()))
+        read = await workers.run(as_file(pipe).read)
+        await filling
+        workers.close()
+        return read
+
+    assert run(body()) == b"".join(sent)
+
+
+def test_a_reader_that_stops_lets_the_sender_go() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1000
+
+    async def body() -> None:
+        workers = Workers()
+        pipe = Pipe()
+        filling = asyncio.get_running_loop().create_task(pipe.fill(endless()))
+        file = as_file(pipe)
+        assert await workers.run(file.read, 10) == b"x" * 10
+        await workers.run(file.close)
+        await filling
+        workers.close()
+
+    run(body())
+
+
+def test_a_sender_that_breaks_off_is_an_error_for_the_reader() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"begun"
+        raise ConnectionResetError("gone")
+
+    async def body() -> None:
+        workers = Workers()
+        pipe = Pipe()
+        filling = asyncio.get_running_loop().create_task(pipe.fill(broken()))
+        with pytest.raises(OSError, match="went away"):
+            await workers.run(as_file(pipe).read)
+        with pytest.raises(ConnectionResetError):
+            await filling
+        workers.close()
+
+    run(body())
+
+
+def test_iterators_step_in_threads() -> None:
+    def numbers() -> Iterator[int]:
+        yield from range(5)
+        raise System("at the end")
+
+    async def body() -> list[int]:
+        workers = Workers()
+        found: list[int] = []
+        with pytest.raises(System, match="at the end"):
+            await collect(workers, numbers, found)
+        workers.close()
+        return found
+
+    async def collect(workers: Workers, make: Any, into: list[int]) -> None:
+        async for item in workers.iterate(make):
+            into.append(item)
+
+    assert run(body()) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("tty", "head"), [(True, b""), (False, b"\x01\x00\x00\x00\x00\x00\x00\x05")])
+def test_a_refused_client_is_told_in_the_stream(tty: bool, head: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    refuse(Hijacked(ours), "why", tty=tty)
+    assert theirs.recv(100) == head + b"why\r\n"
+    assert theirs.recv(1) == b""
+    theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "kind", "code", "text"),
+    [
+        (
+            StartFault.NOT_FOUND,
+            'exec: "x": executable file not found in $PATH',
+            BadStart,
+            127,
+            "OCI runtime create failed",
+        ),
+        (StartFault.NOT_EXECUTABLE, 'exec: "x": permission denied', BadStart, 126, "permission denied: unknown"),
+        (StartFault.NOT_EXECUTABLE, 'exec: "/": is a directory', BadStart, 126, "is a directory: permission denied"),
+        (StartFault.BAD_MOUNT, "error mounting: not a directory", BadStart, 127, "Are you trying to mount a directory"),
+        (StartFault.BAD_USER, "unable to find user x", System, 128, "unable to find user x"),
+        (StartFault.CGROUP, "write: invalid argument", System, 128, "invalid argument: unknown"),
+    ],
+)
+def test_failed_starts_in_dockers_words(fault: StartFault, message: str, kind: type, code: int, text: str) -> None:
+    error, exit_code = translate_failure(StartFailed(fault, message))
+    assert (type(error), exit_code) == (kind, code)
+    assert text in str(error)
