@@ -153,18 +153,21 @@ done
 
 def test_sec_cve_2016_9962(engine: Sampan) -> None:
     started = engine.docker("run", "-d", "--network", "none", "busybox", "sh", "-c", PEEK)
-    for _ in range(20):
-        assert engine.docker("exec", started.text, "sleep", "0.2").code == 0
+    for _ in range(10):
+        assert engine.docker("exec", started.text, "sleep", "1").code == 0
     engine.docker("exec", started.text, "touch", "/stop")
     engine.docker("wait", started.text)
-    assert engine.docker("logs", started.text).text == ""
+    seen = engine.docker("logs", started.text).text.splitlines()
+    # The watcher's own children can be looked into while they end, when they have no executable any more.
+    own = re.compile(r"/proc/\d+/(fd/\d+ (/dev/null|pipe:\[\d+\])|cwd /|root /)")
+    assert [line for line in seen if not own.fullmatch(line)] == []
 
 
 def test_sec_cve_2016_9962_with_ptrace_nothing_of_the_host_is_held(engine: Sampan) -> None:
     """With CAP_SYS_PTRACE a process of another program can be read: then it must hold no directory of the host."""
     started = engine.docker("run", "-d", "--network", "none", "--cap-add", "SYS_PTRACE", "busybox", "sh", "-c", PEEK)
-    for _ in range(20):
-        assert engine.docker("exec", started.text, "sleep", "0.2").code == 0
+    for _ in range(10):
+        assert engine.docker("exec", started.text, "sleep", "1").code == 0
     engine.docker("exec", started.text, "touch", "/stop")
     engine.docker("wait", started.text)
     seen = set(engine.docker("logs", started.text).text.splitlines())

@@ -46,8 +46,9 @@ def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
     ours, theirs = messages.pair()
     first = int(body["binds"])
     joins = list(zip(descriptors[first : first + len(body["joins"])], body["joins"], strict=True))
+    crosses = bool(body.get("exec"))
     for descriptor, flag in joins:
-        if flag & Clone.NEWPID:
+        if flag & Clone.NEWPID and not crosses:
             # Joining a pid namespace changes that of children, not of the caller: it happens here, for the child.
             setns(descriptor, Clone.NEWPID)
     group = -1
@@ -57,8 +58,9 @@ def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
     pid, pidfd = clone3(Clone(int(body["flags"]) | Clone.PARENT), group)
     if pid == 0:
         ours.close()
-        later = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]
-        init.run(theirs, body["world"], later, body.get("park"), title)
+        if not crosses:
+            joins = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]
+        init.run(theirs, body["world"], joins, body.get("park"), title)
     theirs.close()
     if group >= 0:
         os.close(group)

@@ -48,6 +48,8 @@ class Build:
         self.identity: dict[str, Any] = {}
         self.listener: socket.socket | None = None
         self.is_exec = bool(message.body.get("exec"))
+        self.before: Birth | None = None
+        """An exec's first process, which stays outside the container's pid namespace."""
 
     @property
     def id(self) -> str:
@@ -138,22 +140,35 @@ def _start(build: Build, parked: bool) -> None:
         if body["veth"]:
             run("isolation", network.create_veth, body["veth"], build.birth.pid)
     birth = build.birth
-    _tell_init(birth, Kind.SETUP, {name: body[name] for name in ("before", "root", "enter", "init", "explain")})
+    setup = {name: body[name] for name in ("before", "root", "enter", "init", "explain")}
+    _tell_init(birth, Kind.SETUP, {**setup, "exec": build.is_exec})
     if parked:
         run("control groups", cgroups.write, groups, body["cgroup"]["writes"])
     if not build.is_exec:
         build.mount = run("union file system", overlay, body["root_mount"])
         crash_point("monitor-after-mount")
     _hand_over_root(build, run("runtime environment", make_stdio, build))
-    run("runtime environment", write_record, build)
-    crash_point("monitor-after-record")
+    if not build.is_exec:
+        run("runtime environment", write_record, build)
+        crash_point("monitor-after-record")
     if body["oom_score_adj"] is not None:
         run("control groups", oom_score, birth.pid, body["oom_score_adj"])
     if not parked and not birth.in_cgroup:
         # The write waits for the kernel (RCU, 10 to 20 ms on cgroup v1); init makes its world and root meanwhile.
         run("control groups", cgroups.join, groups, birth.pid)
     _tell_init(birth, Kind.GO)
-    steps = _await_exec(build)
+    steps: list[list[Any]] = []
+    if build.is_exec:
+        steps = _await_inside(build)
+        birth = build.birth
+        assert birth is not None
+        run("runtime environment", write_record, build)
+        crash_point("monitor-after-record")
+        _tell_init(birth, Kind.GO)
+    steps += _await_exec(build)
+    if build.before is not None:
+        # Gone before the monitor hears of it, so that the program is the monitor's own child.
+        kill(build.before.pidfd)
     record_body = body["record"]
     body["state"] = {
         "id": build.id,
@@ -204,6 +219,30 @@ def _await_exec(build: Build) -> list[list[Any]]:
         if message.descriptors:
             build.terminal = message.descriptors.pop(0)
         steps += message.body.get("steps", [])
+
+
+def _await_inside(build: Build) -> list[list[Any]]:
+    """Wait until an exec's process stands in the container's pid namespace, and take that one from now on."""
+    before = build.birth
+    assert before is not None
+    steps: list[list[Any]] = []
+    while True:
+        message = receive(before.channel)
+        if message is None or message.kind is not Kind.READY:
+            raise _failure(message)
+        if message.descriptors:
+            build.terminal = message.descriptors.pop(0)
+        steps += message.body.get("steps", [])
+        if "inside" in message.body:
+            break
+    pid = int(message.body["inside"])
+    pidfd = os.pidfd_open(pid)
+    if record.parent(pid) != before.pid:
+        os.close(pidfd)
+        raise StepFailed("other", "init was replaced on its way into the container")
+    build.before = before
+    build.birth = Birth(pid, pidfd, before.channel, before.in_cgroup)
+    return steps
 
 
 def _failure(message: Message | None) -> StepFailed:
@@ -299,6 +338,7 @@ def _hand_over(build: Build, monitor: socket.socket) -> None:
         "record": body["record"],
         "present": [descriptor >= 0 for descriptor in ends],
         "streams": [stream for _, stream in build.outputs],
+        "before": build.before.pid if build.before is not None else 0,
     }
     descriptors = [build.channel.fileno(), build.listener.fileno(), birth.pidfd]
     descriptors += [descriptor for descriptor in ends if descriptor >= 0]
@@ -327,8 +367,9 @@ def _listen(directory: str) -> socket.socket:
 
 def _undo(build: Build) -> None:
     """Take back what was made: processes, control groups, the mount."""
-    if build.birth is not None:
-        kill(build.birth.pidfd)
+    for birth in (build.birth, build.before):
+        if birth is not None:
+            kill(birth.pidfd)
     if not build.is_exec:
         undo_groups(build.body["cgroup"]["groups"])
 

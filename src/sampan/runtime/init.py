@@ -55,7 +55,8 @@ def run(
         prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
         close_all_but([channel.fileno(), *[descriptor for descriptor, _ in joins]])
         _leave_the_log()
-        os.setsid()
+        if not any(flag & Clone.NEWPID for _, flag in joins):
+            os.setsid()
         title.set("sampan-init")
         journal = Journal()
         context = world.Context()
@@ -124,7 +125,31 @@ def _serve(channel: socket.socket, journal: Journal, context: world.Context) -> 
     _take(journal, context, setup["enter"])
     if setup["explain"]:
         send(channel, Kind.READY, {"steps": journal.rows()})
+    if setup["exec"]:
+        _cross(channel)
     _become_the_program(channel, context, bool(setup["init"]))
+
+
+def _cross(channel: socket.socket) -> None:
+    """Go on as a child inside the container's pid namespace. Who stands before the namespace has already become the user.
+
+    A process in there can be driven by any other that has CAP_SYS_PTRACE, dumpable or not (CVE-2016-9962); so none is ever
+    in there with more than the container's capabilities, or without its filter. The child may not run the program before the
+    builder has seen it (GO). This process tells who it is, and stays until the child goes on: it proves the parentage.
+    """
+    waiting, go_on = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(waiting)
+        os.setsid()
+        _expect(channel, Kind.GO)
+        os.close(go_on)
+        return
+    os.close(go_on)
+    send(channel, Kind.READY, {"inside": child})
+    channel.close()
+    os.read(waiting, 1)
+    os._exit(0)
 
 
 def _receive_root(channel: socket.socket, context: world.Context) -> None:

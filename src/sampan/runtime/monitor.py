@@ -17,7 +17,7 @@ import time
 
 from sampan.cgroups import apply as cgroups
 from sampan.crashpoints import crash_point
-from sampan.kernel.process import Title, close_all_but
+from sampan.kernel.process import Prctl, Title, close_all_but, prctl
 from sampan.logs.jsonfile_writer import JsonFileWriter
 from sampan.runtime import builder, record
 from sampan.runtime.messages import Kind, Message, pair, receive
@@ -46,6 +46,9 @@ def main(message: Message, title: Title) -> NoReturn:
 
 def _run(message: Message, title: Title) -> int:
     ours, theirs = pair()
+    if message.body.get("exec"):
+        # The program is born of a process that ends: it becomes the child of this one then.
+        prctl(Prctl.SET_CHILD_SUBREAPER, 1)
     child = os.fork()
     if child == 0:
         ours.close()
@@ -74,6 +77,9 @@ def _live(message: Message, title: Title) -> int:
     """From the program's first instruction to the last trace of it."""
     body, descriptors = message.body, message.descriptors
     title.set(f"sampan-{'exec' if body['exec'] else 'monitor'} {str(body['id'])[:12]}")
+    if body["before"]:
+        os.waitpid(body["before"], 0)
+        prctl(Prctl.SET_CHILD_SUBREAPER, 0)
     channel, listener, pidfd = descriptors[:3]
     rest = descriptors[3:]
     mount, terminal, program_input = (rest.pop(0) if present else -1 for present in body["present"])

@@ -33,6 +33,12 @@ def start_time(pid: int) -> int:
         return int(file.read().rsplit(b") ", 1)[1].split()[22 - 3])
 
 
+def parent(pid: int) -> int:
+    """The parent of a process (proc(5), `stat`, field 4). Raises FileNotFoundError where there is none."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rsplit(b") ", 1)[1].split()[4 - 3])
+
+
 def write(directory: str, body: dict[str, Any]) -> None:
     """Write the record, or replace it at once: a reader sees the old or the new; half of a first one reads as none."""
     text = json.dumps(body, separators=(",", ":")).encode()
