@@ -60,7 +60,7 @@ def _bound_below(directory: str) -> set[int]:
     request = struct.pack(
         "=IHHII BBHIIIII", 40, _BY_FAMILY, _DUMP, 1, 0, socket.AF_UNIX, 0, 0, _ALL, 0, _SHOW_VFS, 0, 0
     )
-    found = set()
+    found: set[int] = set()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as diag:
         diag.sendto(request, (0, 0))
         while True:

@@ -103,6 +103,9 @@ class Pool:
         self._closed = True
         if self._refill_due is not None:
             self._refill_due.cancel()
+        if self._making:
+            # One that is cut off now would take back its groups after everybody has gone.
+            await asyncio.wait(self._making, timeout=_CLOSE_SECONDS)
         for task in self._making:
             task.cancel()
         slots = [*self._ready[False], *self._ready[True], *self._reserved.values()]
