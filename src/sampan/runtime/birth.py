@@ -5,7 +5,6 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 
@@ -22,6 +21,9 @@ from sampan.kernel.mount import (
 from sampan.kernel.namespaces import Clone, clone3, setns
 from sampan.kernel.process import Title
 from sampan.runtime import init, messages
+from sampan.runtime.steps import StepFailed
+
+_STRING_LIMIT = 255
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,18 +95,41 @@ def overlay(root: dict[str, Any]) -> int:
             os.close(descriptor)
 
 
+_layer_by_layer = True
+
+
+def learn_overlay() -> None:
+    """Find out, once and before anything is forked, whether this kernel takes overlay's layers one at a time (Linux 6.7).
+
+    Until Linux 6.4 an overlay context takes any word at all and refuses the mount in the end, so a word that does not exist
+    is tried first.
+    """
+    global _layer_by_layer
+    context = fsopen(b"overlay")
+    try:
+        fsconfig_string(context, b"sampan", b"1")
+        _layer_by_layer = False
+    except OSError:
+        try:
+            fsconfig_string(context, b"lowerdir+", b"/")
+        except OSError:
+            _layer_by_layer = False
+    finally:
+        os.close(context)
+
+
 def _lowers(context: int, lowers: list[bytes]) -> list[int]:
-    """One layer at a time where the kernel can (Linux 6.5), else all in one string, which holds 255 bytes.
+    """One layer at a time where the kernel can, else all in one string, which holds 255 bytes.
 
     There, names of descriptors are used: short whatever the layers' paths are. Returns them, to be closed after the mount.
     """
-    try:
+    if _layer_by_layer:
         for lower in lowers:
             fsconfig_string(context, b"lowerdir+", lower)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        opened = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
-        fsconfig_string(context, b"lowerdir", b":".join(b"/proc/self/fd/%d" % descriptor for descriptor in opened))
-        return opened
-    return []
+        return []
+    opened = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
+    joined = b":".join(b"/proc/self/fd/%d" % descriptor for descriptor in opened)
+    if len(joined) > _STRING_LIMIT:
+        raise StepFailed("other", f"an image of {len(lowers)} layers needs Linux 6.7 or later on this machine")
+    fsconfig_string(context, b"lowerdir", joined)
+    return opened

@@ -20,7 +20,7 @@ import sys
 from sampan.crashpoints import check as check_crash_points
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.runtime import launcher_root, monitor
+from sampan.runtime import birth, launcher_root, monitor
 from sampan.runtime.messages import PROTOCOL, Kind, Message, ProtocolError, receive, send
 
 TYPE_CHECKING = False
@@ -143,6 +143,11 @@ def main() -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     listener = _listen(exec_root)
     launcher_root.enter(data_root, exec_root, HOST_LAYER_DESCRIPTOR if has_host_layer == "1" else -1)
+    try:
+        birth.learn_overlay()
+    except OSError as error:
+        # A kernel without overlay: the vfs driver needs none of this.
+        sys.stderr.write(f"sampan launcher: {error}\n")
     title.set("sampan-launcher")
     send(daemon, Kind.HELLO, {"protocol": PROTOCOL})
     # What is alive now stays for good: keep the collector from touching it, so that its pages stay shared with children.

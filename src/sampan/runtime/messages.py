@@ -16,6 +16,9 @@
       │ ◀── EXITED ────────────────────────────────│ writes the exit into record.json first
       │ ◀── GONE ───────────│  (the monitor is reaped)
 
+An exec's init answers its first GO with READY {inside: pid} once its second self stands in the container's pid namespace,
+and waits for one more GO.
+
 A failure on any rung travels down as FAILED {fault, errno, message} in place of the awaited message. EXEC is START without
 a world of its own. PARK makes a monitor wait, world and all, for the SETUP of a START that comes over its own channel.
 
