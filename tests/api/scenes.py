@@ -201,3 +201,35 @@ def listens(address: str, port: int) -> bool:
     with socket.socket() as sock:
         sock.settimeout(2)
         return sock.connect_ex((address, port)) == 0
+
+
+PROCESSES = ("daemon", "launcher", "monitor", "init")
+Cell = Callable[[Sampan, str], None]
+CELLS: dict[tuple[str, str], Cell] = {}
+FOREVER = ("sleep", "1000")
+
+
+def cell(thing: str, *columns: str) -> Callable[[Cell], Cell]:
+    """Register the test of one row in these columns."""
+
+    def register(function: Cell) -> Cell:
+        CELLS.update({(thing, process): function for process in columns})
+        return function
+
+    return register
+
+
+def strike(
+    engine: Sampan, process: str, box: Box | None = None, meanwhile: Callable[[], object] = lambda: None
+) -> None:
+    """Kill `process`. A daemon is started again, after `meanwhile`; a launcher is by the daemon."""
+    if process == "daemon":
+        engine.kill()
+        meanwhile()
+        engine.start()
+    elif process == "launcher":
+        kill_launcher(engine)
+        meanwhile()
+    else:
+        assert box is not None
+        kill(box.monitor() if process == "monitor" else box.pid())
