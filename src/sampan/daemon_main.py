@@ -117,12 +117,13 @@ def _backend(parts: Assembly) -> Backend:
 
 async def _end(settings: DaemonConfig, parts: Assembly, server: Server) -> None:
     engine = parts.engine
+    began = time.monotonic()
     engine.shutting_down = True
     if not settings.live_restore:
         await stop_all(engine)
     await server.close(_GRACE_SECONDS)
     await parts.close()
-    _log.info("ended")
+    _log.info("ended after %d ms", (time.monotonic() - began) * 1000)
 
 
 if __name__ == "__main__":
