@@ -40,6 +40,7 @@ KNOWN: tuple[Known, ...] = (
     # wording and statuses
     Known("command: *", "* failed to create shim task: OCI runtime create failed: *", LATER),
     Known("command: running", "? err: Error response from daemon: *", LATER),
+    Known("command: running", "? code: 12? of exec running nosuchprogram", LATER + ": 127, as with run"),
     Known("command: unknown container", "? err: Error response from daemon: ?annot kill container: *", LATER),
     Known("command: working directory", "- err: docker: Error response from daemon: Cannot mkdir: *", LATER),
     Known("command: no command", "? err: Error response from daemon: ?o command specified", LATER),
@@ -72,6 +73,11 @@ KNOWN: tuple[Known, ...] = (
         "inspect: *",
         "? .NetworkSettings.Sandbox* = *",
         "a network namespace of Sampan is held by its processes, not by a file",
+    ),
+    Known(
+        "inspect: *",
+        "? .NetworkSettings.Networks.*.NetworkID = *",
+        "a container that does not run stands in no network; Docker keeps where it stood",
     ),
     Known("inspect: mounts", "+ .HostConfig.Mounts?0?.BindOptions.ReadOnlyNonRecursive = true", LATER),
     # images and networks by API

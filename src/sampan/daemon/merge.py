@@ -36,7 +36,7 @@ def _add_image(values: dict[str, object], request: CreateRequest, image: ImageCo
     values["env"] = environment.merged_with_image(request.env or (), image.env or ())
     values["labels"] = {**(image.labels or {}), **(request.labels or {})}
     for name in ("exposed_ports", "volumes"):
-        values[name] = {**(getattr(request, name) or {}), **(getattr(image, name) or {})} or getattr(request, name)
+        values[name] = {**(getattr(request, name) or {}), **(getattr(image, name) or {})} or getattr(image, name)
     if not request.entrypoint:
         if not request.cmd:
             values["cmd"] = image.cmd
