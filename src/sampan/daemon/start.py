@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from sampan.crashpoints import crash_point
 from sampan.daemon import mounts, oci, verify
 from sampan.daemon.container import Container
-from sampan.daemon.definition import ENDPOINTS, STATES, encode
+from sampan.daemon.definition import ENDPOINTS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
 from sampan.daemon.needs import Connected
 from sampan.daemon.remove import remove_locked
@@ -150,7 +150,7 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
         config=configuration,
         root=engine.layers.mount_of(container.id),
         stdio=Stdio(config.tty, config.open_stdin, config.stdin_once),
-        log=LogSpec(path, log.max_size, log.max_files),
+        log=LogSpec(path, log.max_size, log.max_files, _log_attributes(definition)),
         cgroup=engine.cgroups.plan(container.id, oci.cgroup_parent(host, engine.around), configuration.linux.resources),
         veth=ends.veth,
         held=ends.held,
@@ -158,6 +158,16 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
         explain=explain,
         volatile=host.auto_remove,
     )
+
+
+def _log_attributes(definition: Definition) -> str:
+    """What each record of the log carries beside the line, for the options labels, env and tag."""
+    asked = definition.host.log_config.config or {}
+    if not asked:
+        return ""
+    subject = options.Subject(definition.id, definition.name, definition.image_id or "", definition.image)
+    config = definition.config
+    return options.attributes(asked, config.labels or {}, config.env or (), subject).decode()
 
 
 def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined:
