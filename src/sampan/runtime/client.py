@@ -50,7 +50,7 @@ class RuntimeClient:
         exec_root: str,
         data_root: str,
         environment: dict[str, str],
-        slots: int = 3,
+        slots: int = 2,
         host_layer: Callable[[], int] | None = None,
     ) -> None:
         self._exec_root = exec_root

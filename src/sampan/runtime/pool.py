@@ -23,7 +23,7 @@ from sampan.spec.ids import ContainerId, new_id
 
 _log = logging.getLogger("sampan.runtime")
 _RESERVED_SECONDS = 2.0
-_REFILL_DELAY = 0.004
+_REFILL_DELAY = 0.012
 _RETRY_DELAY = 5.0
 _LEAVE_SECONDS = 5.0
 _CLOSE_SECONDS = 0.6
