@@ -120,4 +120,14 @@ KNOWN: tuple[Known, ...] = (
     Known("inside: init", "? root: *", "the reaper is the engine's own process: no program is put into the container"),
     Known("inside: host network", "? network: *", "Docker runs in a network namespace of its own here"),
     Known("inside: privileged", "*", "runc 1.1 cannot start it where CAP_SYS_RESOURCE is lacking; Sampan can"),
+    Known(
+        "inside: no shared memory",
+        "? dev: *",
+        "/dev/shm is there and is an empty directory of the container's own /dev",
+    ),
+    Known(
+        "inside: no shared memory",
+        "? root: * dev",
+        "/dev/shm is there and is an empty directory of the container's own /dev",
+    ),
 )
