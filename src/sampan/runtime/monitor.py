@@ -55,7 +55,7 @@ def _run(message: Message, title: Title) -> int:
         builder.main(message, title, theirs)
     theirs.close()
     message.close()
-    title.set("sampan-monitor (making)")
+    title.set("sampan-monitor (parked)" if message.kind is Kind.PARK else "sampan-monitor (making)")
     live = receive(ours)
     _, status = os.waitpid(child, 0)
     ours.close()
