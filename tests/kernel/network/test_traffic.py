@@ -150,7 +150,10 @@ def test_a_known_udp_flow_follows_the_port(lab: Lab, networks: Networks) -> None
     """A client that keeps its source port must not go on talking to the container that had the port before."""
     client = lab.neighbour.socket(socket.SOCK_DGRAM, NEIGHBOUR, 4000)
     client.connect((HOST, 5353))
-    client.send(b"too early")  # the flow is known before the port is published
+    with lab.host.socket(socket.SOCK_DGRAM, "", 5353) as early:
+        client.send(b"too early")  # the flow is known before the port is published
+        early.settimeout(5)
+        assert early.recv(100) == b"too early"
     first = Container(networks)
     inside = first.namespace.socket(socket.SOCK_DGRAM, "", 53)
     first.publish(udp53="0.0.0.0:5353")
