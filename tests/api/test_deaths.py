@@ -86,12 +86,17 @@ def wishes_apply(engine: Sampan, process: str) -> None:
 
 
 def slots(engine: Sampan) -> dict[int, str]:
-    """Parked builders that are ready: pid and title. A builder's parent is the monitor."""
-    held = processes.holding_sockets_below(str(engine.directory))
-    return {one.pid: one.title for one in held if "parked" in one.title and "builder" in one.title}
+    """Parked builders that are ready: pid and title. Each is the child of a parked monitor, which holds the socket."""
+    held = {one.pid for one in processes.holding_sockets_below(str(engine.directory))}
+    titles = {pid: processes.title(pid) for pid in processes.pids()}
+    builders = {pid: title for pid, title in titles.items() if title.startswith("sampan-builder") and "parked" in title}
+    return {pid: title for pid, title in builders.items() if {pid, parent(pid)} & held}
 
 
 def parent(pid: int) -> int:
+    """0 where the process is gone."""
+    if not Path(f"/proc/{pid}").exists():
+        return 0
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
