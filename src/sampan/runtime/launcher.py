@@ -25,7 +25,7 @@ from sampan.runtime.messages import PROTOCOL, Kind, Message, ProtocolError, rece
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 DAEMON_DESCRIPTOR = 3
 HOST_LAYER_DESCRIPTOR = 4
@@ -97,14 +97,14 @@ class Launcher:
             pid = os.fork()
         except OSError as error:
             failed = {"fault": "other", "message": f"fork: {error.strerror}", "errno": error.errno}
-            send(daemon, Kind.FAILED, failed, request=message.request)
+            _answer(daemon, Kind.FAILED, failed, [], message.request)
             return
         if pid == 0:
             monitor.main(message, self.title)
         self.children += 1
         crash_point("launcher-after-fork")
         pidfd = os.pidfd_open(pid)
-        send(daemon, Kind.FORKED, {"pid": pid}, [pidfd], request=message.request)
+        _answer(daemon, Kind.FORKED, {"pid": pid}, [pidfd], message.request)
         os.close(pidfd)
 
     def _hand_over(self) -> bool:
@@ -119,6 +119,14 @@ class Launcher:
             except OSError:
                 return False
         return True
+
+
+def _answer(daemon: socket.socket, kind: Kind, body: dict[str, Any], descriptors: list[int], request: int) -> None:
+    """Answer the daemon. One that has died since is noticed by the loop, which goes on with what it keeps for the next."""
+    try:
+        send(daemon, kind, body, descriptors, request)
+    except (BrokenPipeError, ConnectionResetError):
+        return
 
 
 def _noted(_number: int, _frame: object) -> None:
