@@ -47,14 +47,6 @@ async def create(engine: Engine, request: CreateRequest, name: str, platform: st
     return CreateResponse(id=container_id, warnings=tuple(warnings))
 
 
-def _looks_plain(host: HostConfig) -> bool:
-    return (
-        host.network_mode in ("bridge", "none")
-        and host.ipc_mode == "private"
-        and not (host.pid_mode or host.uts_mode or host.privileged or host.cgroup_parent)
-    )
-
-
 def _judge(
     engine: Engine, request: CreateRequest, platform: str
 ) -> tuple[ContainerConfig, HostConfig, FoundImage | None, dict[str, EndpointSettings], list[str]]:

@@ -83,7 +83,6 @@ class FsConfig(enum.IntEnum):
 
     SET_FLAG = 0
     SET_STRING = 1
-    SET_FD = 5
     CMD_CREATE = 6
 
 
@@ -125,11 +124,6 @@ def fsconfig_string(context: int, key: bytes, value: bytes) -> None:
 def fsconfig_flag(context: int, key: bytes) -> None:
     """fsconfig(FSCONFIG_SET_FLAG)."""
     check(_fsconfig(context, FsConfig.SET_FLAG, key, None, 0), "fsconfig", "SET_FLAG", key)
-
-
-def fsconfig_fd(context: int, key: bytes, descriptor: int) -> None:
-    """fsconfig(FSCONFIG_SET_FD)."""
-    check(_fsconfig(context, FsConfig.SET_FD, key, None, descriptor), "fsconfig", "SET_FD", key, descriptor)
 
 
 def fsconfig_create(context: int) -> None:

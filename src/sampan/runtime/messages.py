@@ -14,7 +14,6 @@
       │ ◀── STARTED + pidfd ───────────────────────│                     the user's program
       │ ── ATTACH, RESIZE ────────────────────────▶│
       │ ◀── EXITED ────────────────────────────────│ writes the exit into record.json first
-      │ ◀── GONE ───────────│  (the monitor is reaped)
 
 An exec's init answers its first GO with READY {inside: pid} once its second self stands in the container's pid namespace,
 and waits for one more GO.
@@ -65,8 +64,6 @@ class Kind(enum.IntEnum):
     EXEC = 4
     PARK = 5
     FORKED = 6
-    GONE = 7
-    RELEASE = 8
     SETUP = 16
     READY = 17
     GO = 18
