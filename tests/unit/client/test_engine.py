@@ -1,5 +1,6 @@
 """The client against a scripted daemon on a unix socket: versions, refusals, silence, reuse of a connection."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,12 +24,18 @@ class Script:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         while self._answers:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                # A client that rightly did not come again leaves an answer over; only then may accept fail.
+                assert self._over.is_set()
+                return
             self.connections += 1
             with connection:
                 while self._answers and self._one(connection):
@@ -47,6 +54,12 @@ class Script:
         return bool(answer)
 
     def close(self) -> None:
+        """Ends the thread first: a descriptor closed under accept(2) could be another socket's by then."""
+        self._over.set()
+        with contextlib.suppress(OSError):  # not connected: shutdown wakes accept all the same
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
         self._listener.close()
 
 
