@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 
+from sampan.cgroups import apply as cgroups
 from sampan.kernel.mount import (
     AT_FDCWD,
     OpenTree,
@@ -33,18 +34,16 @@ if TYPE_CHECKING:
 class Birth:
     """A child that carries out a plan: its pid, a descriptor of it, and the channel to it."""
 
-    __slots__ = ("channel", "in_cgroup", "pid", "pidfd")
+    __slots__ = ("channel", "pid", "pidfd")
 
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket, in_cgroup: bool) -> None:
+    def __init__(self, pid: int, pidfd: int, channel: socket.socket) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.channel = channel
-        self.in_cgroup = in_cgroup
-        """born inside its control group (cgroup v2), so that no move is needed"""
 
 
 def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
-    """A child in its new namespaces, with the world's steps before it."""
+    """A child in its new namespaces and its v2 control group, with the world's steps before it; v1's it enters by itself."""
     ours, theirs = messages.pair()
     first = int(body["binds"])
     joins = list(zip(descriptors[first : first + len(body["joins"])], body["joins"], strict=True))
@@ -53,23 +52,22 @@ def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
         if flag & Clone.NEWPID and not crosses:
             # Joining a pid namespace changes that of children, not of the caller: it happens here, for the child.
             setns(descriptor, Clone.NEWPID)
-    group = -1
-    if body["cgroup"]["born_in"]:
-        group = os.open(body["cgroup"]["born_in"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    group = cgroups.open_birthplace(body["cgroup"]["groups"])
+    tasks = cgroups.open_tasks(body["cgroup"]["groups"])
     # The child of our parent, the monitor, which reaps it.
     pid, pidfd = clone3(Clone(int(body["flags"]) | Clone.PARENT), group)
     if pid == 0:
         ours.close()
         if not crosses:
             joins = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]
-        init.run(theirs, body["world"], joins, body.get("park"), title)
+        init.run(theirs, body["world"], joins, tasks, body.get("park"), title)
     theirs.close()
     if group >= 0:
         os.close(group)
-    for descriptor, _ in joins:
+    for descriptor in (*tasks, *(descriptor for descriptor, _ in joins)):
         os.close(descriptor)
     del descriptors[first : first + len(joins)]
-    return Birth(pid, pidfd, ours, group >= 0)
+    return Birth(pid, pidfd, ours)
 
 
 def overlay(root: dict[str, Any]) -> int:

@@ -109,7 +109,6 @@ def _park(build: Build) -> bool:
     if body["veth"]:
         run("isolation", network.create_veth, body["veth"], birth.pid)
         _tell_init(birth, Kind.GO)
-    run("control groups", cgroups.join, body["cgroup"]["groups"], birth.pid)
     message = receive(birth.channel)
     if message is None or message.kind is not Kind.READY:
         raise _failure(message)
@@ -153,9 +152,6 @@ def _start(build: Build, parked: bool) -> None:
         crash_point("monitor-after-record")
     if body["oom_score_adj"] is not None:
         run("control groups", oom_score, birth.pid, body["oom_score_adj"])
-    if not parked and not birth.in_cgroup:
-        # The write waits for the kernel (RCU, 10 to 20 ms on cgroup v1); init makes its world and root meanwhile.
-        run("control groups", cgroups.join, groups, birth.pid)
     _tell_init(birth, Kind.GO)
     steps: list[list[Any]] = []
     if build.is_exec:
@@ -241,7 +237,7 @@ def _await_inside(build: Build) -> list[list[Any]]:
         os.close(pidfd)
         raise StepFailed("other", "init was replaced on its way into the container")
     build.before = before
-    build.birth = Birth(pid, pidfd, before.channel, before.in_cgroup)
+    build.birth = Birth(pid, pidfd, before.channel)
     return steps
 
 

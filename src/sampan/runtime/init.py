@@ -1,7 +1,7 @@
 """Init: the process that becomes PID 1 of a container, or one more process in it. Carries out a plan and ends in execve.
 
-    world ──▶ SETUP ──▶ before ──▶ ROOT ──▶ root ──▶ GO ──▶ enter ──▶ execve
-    (may be done ahead of time)    (moved into its control groups meanwhile)
+    world ──▶ SETUP ──▶ before ──▶ ROOT ──▶ root ──▶ GO ──▶ its control groups ──▶ enter ──▶ execve
+    (may be done ahead of time, control groups too)
 
 Everything that Python needs is loaded before: from the pivot on, no module, codec or user database may be opened, for
 they would come from the image (CVE-2019-14271). The interpreter's search paths are emptied and an audit hook ends the
@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 
+from sampan.cgroups.apply import step_in
 from sampan.kernel.namespaces import Clone, setns
 from sampan.kernel.process import Prctl, Title, close_all_but, close_from, prctl
 from sampan.kernel.terminal import make_controlling
@@ -43,17 +44,23 @@ _HANDLED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD, signa
 
 
 def run(
-    channel: socket.socket, steps: list[list[Any]], joins: list[tuple[int, int]], park: str | None, title: Title
+    channel: socket.socket,
+    steps: list[list[Any]],
+    joins: list[tuple[int, int]],
+    tasks: list[int],
+    park: str | None,
+    title: Title,
 ) -> NoReturn:
     """Be init. `channel` leads to the monitor; `steps` are the world's; `joins` are (namespace descriptor, Clone flags).
 
+    `tasks` are the doors of its control groups on v1 (`cgroups.apply.open_tasks`); into that of v2 it was born.
     `park` is set for a slot, to the name of the interface that the monitor moves in (announced by a GO) or "": a first
     READY then says that the world is made. Called in a fresh child; never returns.
     """
     try:
         # Half-made, it must not outlive its monitor; whole, it must (the daemon then sees to it).
         prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
-        close_all_but([channel.fileno(), *[descriptor for descriptor, _ in joins]])
+        close_all_but([channel.fileno(), *tasks, *[descriptor for descriptor, _ in joins]])
         _leave_the_log()
         if not any(flag & Clone.NEWPID for _, flag in joins):
             os.setsid()
@@ -65,8 +72,10 @@ def run(
             os.close(descriptor)
         _take(journal, context, steps)
         if park is not None:
+            journal.run("control groups", step_in, tasks)
+            tasks = []
             _wait_parked(channel, journal, context, park)
-        _serve(channel, journal, context)
+        _serve(channel, journal, context, tasks)
     except StepFailed as failure:
         _report(channel, failure.fault, failure.message, failure.errno)
     except BaseException as error:  # noqa: BLE001 - the boundary of a process; whatever it was must be told
@@ -111,7 +120,7 @@ def _wait_parked(channel: socket.socket, journal: Journal, context: world.Contex
     journal.entries.clear()
 
 
-def _serve(channel: socket.socket, journal: Journal, context: world.Context) -> None:
+def _serve(channel: socket.socket, journal: Journal, context: world.Context, tasks: list[int]) -> None:
     setup = _expect(channel, Kind.SETUP).body
     _shut_the_doors()
     _take(journal, context, setup["before"])
@@ -122,6 +131,9 @@ def _serve(channel: socket.socket, journal: Journal, context: world.Context) -> 
         os.close(context.terminal)
         context.terminal = -1
     _expect(channel, Kind.GO)
+    if tasks:
+        # Only now: what the making of the root costs is the engine's and not counted against the container's limits.
+        journal.run("control groups", step_in, tasks)
     _take(journal, context, setup["enter"])
     if setup["explain"]:
         send(channel, Kind.READY, {"steps": journal.rows()})

@@ -20,6 +20,7 @@ from sampan.cgroups.hierarchy import Hierarchy, detect
 from sampan.cgroups.means import instance_groups, probe
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.kernel.bpf import attached_device_programs, load_device_program
+from sampan.kernel.namespaces import Clone, clone3
 from sampan.spec import oci_runtime as oci
 from tests.requires import requires
 
@@ -62,20 +63,21 @@ class Container:
 
     def start(self, program: Callable[[], int]) -> int:
         """Run `program` in a child that stands in the groups."""
-        waits, go = os.pipe()
-        child = os.fork()
+        birthplace, tasks = apply.open_birthplace(self.groups), apply.open_tasks(self.groups)
+        entered, says = os.pipe()
+        child, pidfd = clone3(Clone(0), birthplace)
         if child == 0:
             code = 99
             try:
-                os.read(waits, 1)
+                apply.step_in(tasks)
+                os.write(says, b"i")
                 code = program()
             finally:
                 os._exit(code)
         self.children.append(child)
-        apply.join(self.groups, child)
-        os.write(go, b"g")
-        os.close(go)
-        os.close(waits)
+        assert os.read(entered, 1) == b"i"
+        for descriptor in (entered, says, pidfd, *tasks, *([birthplace] if birthplace >= 0 else [])):
+            os.close(descriptor)
         return child
 
     def run(self, program: Callable[[], int]) -> int:
@@ -141,18 +143,18 @@ def test_a_process_stands_in_every_hierarchy(make: Make, host: str) -> None:
     assert apply.procs(container.groups) == [child], "making them again changes nothing"
 
 
-def test_joining_through_descriptors(make: Make) -> None:
+def test_the_doors_are_not_inherited_and_stepping_in_shuts_them(make: Make) -> None:
     container = make()
+    tasks = apply.open_tasks(container.groups)
+    assert not any(os.get_inheritable(descriptor) for descriptor in tasks)
     child = os.fork()
     if child == 0:
-        sleep()
-    container.children.append(child)
-    descriptors = apply.open_procs(container.groups)
-    apply.join_fds(descriptors, child)
-    for descriptor in descriptors:
-        assert not os.get_inheritable(descriptor)
+        apply.step_in(tasks)
+        os._exit(len([descriptor for descriptor in tasks if os.path.exists(f"/proc/self/fd/{descriptor}")]))
+    for descriptor in tasks:
         os.close(descriptor)
-    assert apply.procs(container.groups) == [child]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert apply.procs(container.groups) == []
 
 
 def test_a_new_cpuset_lets_its_parents_processors_in(make: Make) -> None:
@@ -246,7 +248,7 @@ def test_devices_that_are_not_allowed_cannot_be_opened(make: Make, host: str) ->
     if not container.plan.device_program:
         assert "devices" in container.groups
     else:
-        group = apply.open_group(container.groups)
+        group = apply.open_birthplace(container.groups)
         assert len(attached_device_programs(group)) == 1
         os.close(group)
 
