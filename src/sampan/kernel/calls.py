@@ -33,6 +33,7 @@ _EVERYWHERE = {
 }
 _BY_MACHINE = {
     "x86_64": {
+        "clone": 56,
         "pivot_root": 155,
         "capget": 125,
         "capset": 126,
@@ -42,6 +43,7 @@ _BY_MACHINE = {
         "execveat": 322,
     },
     "aarch64": {
+        "clone": 220,
         "pivot_root": 41,
         "capget": 90,
         "capset": 91,

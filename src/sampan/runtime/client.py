@@ -14,10 +14,11 @@ from sampan.files.trash import Trash
 from sampan.kernel.namespaces import Clone
 from sampan.runtime import adoption, plan
 from sampan.runtime.channel import ChannelClosed
+from sampan.runtime.exec_pool import ExecPool
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import DESCRIPTOR_LIMIT, Kind, pair
 from sampan.runtime.monitored import Monitored
-from sampan.runtime.pool import Pool, Slot, SlotPlan
+from sampan.runtime.pool import Pool, SlotPlan
 from sampan.runtime.request import (
     Adopted,
     AttachSpec,
@@ -60,6 +61,7 @@ class RuntimeClient:
         self._leaving: dict[str, Monitored] = {}
         """ended, but the monitor still flushes, unmounts and removes groups"""
         self._pool = Pool(self._launcher.fork, f"{exec_root}/containers", slots)
+        self._exec_pool = ExecPool(self._launcher.fork)
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
         self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
 
@@ -114,7 +116,7 @@ class RuntimeClient:
 
     async def close(self) -> None:
         """See `port.Runtime`."""
-        await self._pool.close()
+        await asyncio.gather(self._pool.close(), self._exec_pool.close())
         for monitored in [*self._live.values(), *self._leaving.values()]:
             monitored.let_go()
         await self._launcher.close()
@@ -127,6 +129,7 @@ class RuntimeClient:
     def open_pool(self, make: Callable[[ContainerId, bool], SlotPlan]) -> None:
         """Begin to keep parked slots; `make` plans one for an id, on the default bridge or without a network."""
         self._pool.open(make)
+        self._exec_pool.refill()
 
     async def start(self, request: StartRequest) -> Running:
         """See `port.Runtime`."""
@@ -145,7 +148,9 @@ class RuntimeClient:
                 raise StartFailed(StartFault.OTHER, f"{what} are too many for one start, at most {_MOST_DESCRIPTORS}")
             if slot is not None:
                 claimed, slot = slot, None
-                return await self._claim(claimed, plan.start(request, directory, claimed.plan.cgroup), descriptors)
+                claimed.monitored.claim(request.id, request.id, directory, request.cgroup.groups)
+                body = plan.start(request, directory, claimed.plan.cgroup)
+                return await self._claim(claimed.monitored, Kind.START, body, descriptors)
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
             return await self._launch(Kind.START, monitored, plan.start(request, directory), descriptors)
         finally:
@@ -160,20 +165,23 @@ class RuntimeClient:
         container = self._live[request.container]
         directory = f"{self._exec_root}/execs/{request.id}"
         body = plan.execute(request, directory, _JOINED_BY_EXEC)
+        descriptors = [container.pidfd, *_sockets(request.attach)]
         try:
+            if (parked := self._exec_pool.take()) is not None:
+                parked.claim(request.id, request.container, directory, request.cgroup.groups)
+                return await self._claim(parked, Kind.EXEC, body, descriptors)
             monitored = Monitored(request.id, request.container, directory, request.cgroup.groups)
-            return await self._launch(Kind.EXEC, monitored, body, [container.pidfd, *_sockets(request.attach)])
+            return await self._launch(Kind.EXEC, monitored, body, descriptors)
         finally:
+            self._exec_pool.refill()
             _close_attached(request.attach)
 
-    async def _claim(self, slot: Slot, body: plan.Json, descriptors: list[int]) -> Running:
-        """Start from a parked slot."""
-        monitored = slot.monitored
-        monitored.directory = str(body["directory"])
+    async def _claim(self, monitored: Monitored, kind: Kind, body: plan.Json, descriptors: list[int]) -> Running:
+        """Start from a parked monitor."""
         monitored.rewatch(self._monitor_gone, self._ended)
         self._live[monitored.id] = monitored
         try:
-            monitored.post(Kind.START, body, descriptors)
+            monitored.post(kind, body, descriptors)
             return await monitored.started
         except ChannelClosed as closed:
             await self._failed(monitored)

@@ -18,7 +18,7 @@ import socket
 import sys
 
 from sampan.cgroups.apply import step_in
-from sampan.kernel.namespaces import Clone, setns
+from sampan.kernel.namespaces import Clone, fork_sibling, setns
 from sampan.kernel.process import Prctl, Title, close_all_but, close_from, prctl
 from sampan.kernel.terminal import make_controlling
 from sampan.runtime import cgroupns, credentials, execute, link, masks, rehearsal, rootfs, world
@@ -84,6 +84,45 @@ def run(
         os._exit(_LOST)
 
 
+def run_exec(
+    channel: socket.socket,
+    container: tuple[int, int],
+    tasks: list[int],
+    stdio: list[int],
+    plan: dict[str, Any],
+    title: Title,
+) -> NoReturn:
+    """Be an exec's first process, which stays outside the container's pid namespace and ends when its copy is inside.
+
+    `container` is a pidfd of its init and the Clone flags of the namespaces to join; `stdio` the program's three streams, none
+    with a terminal; `plan` the EXEC message's body. Called in a fresh child; never returns.
+    """
+    try:
+        prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
+        close_all_but([channel.fileno(), container[0], *tasks, *stdio])
+        _leave_the_log()
+        title.set("sampan-init")
+        journal = Journal()
+        context = world.Context()
+        context.stdio = stdio
+        journal.run("isolation", join, *container)
+        os.close(container[0])
+        _shut_the_doors()
+        context.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        _take(journal, context, plan["root"])
+        _send_terminal(channel, context)
+        journal.run("control groups", step_in, tasks)
+        _take(journal, context, plan["enter"])
+        _cross(channel)
+        _become_the_program(channel, context, False)
+    except StepFailed as failure:
+        _report(channel, failure.fault, failure.message, failure.errno)
+    except BaseException as error:  # noqa: BLE001 - the boundary of a process; whatever it was must be told
+        _report(channel, "other", f"{type(error).__name__}: {error}", getattr(error, "errno", 0) or 0)
+    finally:
+        os._exit(_LOST)
+
+
 def _leave_the_log() -> None:
     """Standard streams to /dev/null: the daemon's log must not be within reach of a container (CVE-2016-9962)."""
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -126,10 +165,7 @@ def _serve(channel: socket.socket, journal: Journal, context: world.Context, tas
     _take(journal, context, setup["before"])
     _receive_root(channel, context)
     _take(journal, context, setup["root"])
-    if context.terminal >= 0:
-        send(channel, Kind.READY, {}, [context.terminal])
-        os.close(context.terminal)
-        context.terminal = -1
+    _send_terminal(channel, context)
     _expect(channel, Kind.GO)
     if tasks:
         # Only now: what the making of the root costs is the engine's and not counted against the container's limits.
@@ -137,43 +173,38 @@ def _serve(channel: socket.socket, journal: Journal, context: world.Context, tas
     _take(journal, context, setup["enter"])
     if setup["explain"]:
         send(channel, Kind.READY, {"steps": journal.rows()})
-    if setup["exec"]:
-        _cross(channel)
     _become_the_program(channel, context, bool(setup["init"]))
 
 
+def _send_terminal(channel: socket.socket, context: world.Context) -> None:
+    if context.terminal >= 0:
+        send(channel, Kind.READY, {}, [context.terminal])
+        os.close(context.terminal)
+        context.terminal = -1
+
+
 def _cross(channel: socket.socket) -> None:
-    """Go on as a child inside the container's pid namespace. Who stands before the namespace has already become the user.
+    """Go on as a copy inside the container's pid namespace. Who stands before the namespace has already become the user.
 
     A process in there can be driven by any other that has CAP_SYS_PTRACE, dumpable or not (CVE-2016-9962); so none is ever
-    in there with more than the container's capabilities, or without its filter. The child may not run the program before the
-    builder has seen it (GO). This process tells who it is, and stays until the child goes on: it proves the parentage.
+    in there with more than the container's capabilities, or without its filter. The copy is the monitor's own child. It may not
+    run the program before the monitor has seen and recorded it (GO).
     """
-    waiting, go_on = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(waiting)
+    inside = fork_sibling()
+    if inside == 0:
         os.setsid()
         _expect(channel, Kind.GO)
-        os.close(go_on)
         return
-    os.close(go_on)
-    send(channel, Kind.READY, {"inside": child})
-    channel.close()
-    os.read(waiting, 1)
+    send(channel, Kind.READY, {"inside": inside})
     os._exit(0)
 
 
 def _receive_root(channel: socket.socket, context: world.Context) -> None:
-    """The descriptors of the root (an exec has none: it stands in one), of the three streams and of the binds."""
+    """The descriptors of the root, of the three streams and of the binds."""
     message = _expect(channel, Kind.ROOT)
-    descriptors = message.descriptors
-    if message.body["has_root"]:
-        context.root = descriptors.pop(0)
-    else:
-        context.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    context.root, *rest = message.descriptors
     streams = int(message.body["streams"])
-    context.stdio, context.binds = descriptors[:streams], descriptors[streams:]
+    context.stdio, context.binds = rest[:streams], rest[streams:]
 
 
 def _expect(channel: socket.socket, kind: Kind) -> Message:

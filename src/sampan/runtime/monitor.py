@@ -1,8 +1,9 @@
 """The monitor: one process for each container or exec. Holds what must live as long as it does, and records its end.
 
 It is forked by the launcher and outlives launcher and daemon. It holds the ends of the program's pipes or terminal, the
-descriptor of the overlay, bound ports and the log, and is the parent of init. The making is done by a builder that it
-forks; of that it hears only when everything stands (LIVE), so that it stays a small process.
+descriptor of the overlay, bound ports and the log, and is the parent of init. The making of a container is done by a builder
+that it forks; of that it hears only when everything stands (LIVE), so that it stays a small process. An exec's makes its
+one process itself (`exec_monitor`): it lives no longer than a command.
 
 Loaded by the launcher.
 """
@@ -13,19 +14,15 @@ import os
 import signal
 import socket
 import sys
-import time
 
-from sampan.cgroups import apply as cgroups
-from sampan.crashpoints import crash_point
-from sampan.kernel.process import Prctl, Title, close_all_but, prctl
-from sampan.logs.jsonfile_writer import JsonFileWriter
-from sampan.runtime import builder, record
+from sampan.kernel.process import Title, close_all_but
+from sampan.runtime import builder, exec_monitor
 from sampan.runtime.messages import Kind, Message, pair, receive
-from sampan.runtime.pump import Pump, clients
+from sampan.runtime.supervise import Life, supervise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
 
 def main(message: Message, title: Title) -> NoReturn:
@@ -37,7 +34,8 @@ def main(message: Message, title: Title) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         close_all_but(message.descriptors)
-        code = _run(message, title)
+        of_exec = message.kind is Kind.EXEC or message.body.get("exec")
+        code = exec_monitor.run(message, title) if of_exec else _run(message, title)
     except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
         sys.excepthook(*sys.exc_info())
     finally:
@@ -46,9 +44,6 @@ def main(message: Message, title: Title) -> NoReturn:
 
 def _run(message: Message, title: Title) -> int:
     ours, theirs = pair()
-    if message.body.get("exec"):
-        # The program is born of a process that ends: it becomes the child of this one then.
-        prctl(Prctl.SET_CHILD_SUBREAPER, 1)
     child = os.fork()
     if child == 0:
         ours.close()
@@ -63,76 +58,23 @@ def _run(message: Message, title: Title) -> int:
         return _live(live, title)
     if os.WIFSIGNALED(status):
         # It could not take back what it had made. Init dies with this process; its groups are what is left.
-        _clear_up(message)
+        builder.undo_groups(message.body["cgroup"]["groups"])
     return 1
 
 
-def _clear_up(message: Message) -> None:
-    body = message.body
-    if not body.get("exec"):
-        builder.undo_groups(body["cgroup"]["groups"])
-
-
 def _live(message: Message, title: Title) -> int:
-    """From the program's first instruction to the last trace of it."""
-    body, descriptors = message.body, message.descriptors
-    title.set(f"sampan-{'exec' if body['exec'] else 'monitor'} {str(body['id'])[:12]}")
-    if body["before"]:
-        os.waitpid(body["before"], 0)
-        prctl(Prctl.SET_CHILD_SUBREAPER, 0)
-    channel, listener, pidfd = descriptors[:3]
-    rest = descriptors[3:]
-    mount, terminal, program_input = (rest.pop(0) if present else -1 for present in body["present"])
-    outputs = [(rest.pop(0), int(stream)) for stream in body["streams"]]
-    held = [rest.pop(0) for _ in range(int(body["held"]))]
-    pump = _pump(body, terminal, program_input, outputs)
-    pump.state = (Kind.STARTED, body["state"], [pidfd])
-    for client in clients(body["attach"], rest, terminal >= 0):
-        pump.add_client(client)
-    door = socket.socket(fileno=listener)
-    pump.listen(door)
-    pump.add_channel(socket.socket(fileno=channel))
-    pump.run(pidfd)
-    for descriptor in held:
-        # The ports are free before anybody hears of the end, for whoever starts it again.
-        os.close(descriptor)
-    ended = _end(body, pidfd)
-    record.write(str(body["directory"]), {**body["record"], "exit": ended})
-    crash_point("monitor-after-exit-record")
-    pump.tell(Kind.EXITED, {"id": body["id"], **ended}, [])
-    door.close()
-    pump.finish()
-    if not body["exec"]:
-        builder.undo_groups(body["groups"])
-    if mount >= 0:
-        # The last reference to the overlay: the kernel syncs the upper file system now, with nobody waiting for it.
-        os.close(mount)
+    body, rest = message.body, message.descriptors
+    title.set(f"sampan-monitor {str(body['id'])[:12]}")
+    channel, listener = (socket.socket(fileno=rest.pop(0)) for _ in range(2))
+    life = Life(body, channel, listener, rest.pop(0))
+    life.mount, life.streams.terminal, life.streams.input = (
+        rest.pop(0) if present else -1 for present in body["present"]
+    )
+    life.streams.outputs = [(rest.pop(0), int(stream)) for stream in body["streams"]]
+    life.held = [rest.pop(0) for _ in range(int(body["held"]))]
+    life.attached = rest
+    supervise(life)
+    builder.undo_groups(body["groups"])
+    # The last reference to the overlay: the kernel syncs the upper file system now, with nobody waiting for it.
+    os.close(life.mount)
     return 0
-
-
-def _pump(body: dict[str, Any], terminal: int, program_input: int, outputs: list[tuple[int, int]]) -> Pump:
-    log, stdio = body["log"], body["stdio"]
-    writer = None
-    if log:
-        writer = JsonFileWriter(log["path"], log["max_size"], log["max_files"], log["attributes"].encode())
-    pump = Pump(writer, terminal, bool(stdio["stdin_once"]))
-    if terminal >= 0:
-        pump.add_output(terminal, 1)
-        program_input = terminal if stdio["open_stdin"] else -1
-    for descriptor, stream in outputs:
-        pump.add_output(descriptor, stream)
-    if program_input >= 0:
-        pump.set_input(program_input)
-    return pump
-
-
-def _end(body: dict[str, Any], pidfd: int) -> dict[str, Any]:
-    """Reap the program and say how it ended."""
-    status = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    assert status is not None
-    by_signal = status.si_code != os.CLD_EXITED
-    number = status.si_status if by_signal else 0
-    oom = 0 if body["exec"] else cgroups.oom_kills(body["groups"])
-    cause = "oom" if oom and number == signal.SIGKILL else "signal" if by_signal else "exited"
-    code = 128 + number if by_signal else status.si_status
-    return {"code": code, "signal": number, "oom_killed": oom > 0, "cause": cause, "ended_ns": time.time_ns()}

@@ -34,6 +34,13 @@ class Monitored:
         self._ended: Callable[[Monitored, Exit], None] | None = None
         self._when_gone: Callable[[Monitored], None] = _nobody
 
+    def claim(self, identifier: str, container: ContainerId, directory: str, groups: dict[str, str]) -> None:
+        """A parked monitor becomes that of this container or exec."""
+        self.id = identifier
+        self.container = container
+        self.directory = directory
+        self.groups = groups
+
     @property
     def is_exec(self) -> bool:
         """Whether this is one more process of a container, not the container."""

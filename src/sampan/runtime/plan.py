@@ -325,26 +325,17 @@ def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
     terminal: list[Step] = []
     if process.terminal:
         terminal.append(["terminal", size.height if size else 0, size.width if size else 0])
-    groups = request.cgroup.groups
     return {
         "id": request.id,
         "container": request.container,
         "exec": True,
         "directory": directory,
-        "flags": 0,
-        "joins": [int(namespaces)],
-        "binds": 0,
-        "held": 0,
-        "world": [],
-        "before": [],
+        "joins": int(namespaces),
         "root": terminal,
         "enter": _program(process, request.seccomp),
-        "cgroup": {"groups": groups, "writes": []},
-        "veth": None,
+        "cgroup": {"groups": request.cgroup.groups},
         "stdio": _stdio(request.stdio),
         "log": None,
         "attach": attaches(request.attach),
         "oom_score_adj": process.oom_score_adj,
-        "init": False,
-        "explain": False,
     }

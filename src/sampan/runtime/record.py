@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,37 @@ def parent(pid: int) -> int:
     """The parent of a process (proc(5), `stat`, field 4). Raises FileNotFoundError where there is none."""
     with open(f"/proc/{pid}/stat", "rb") as file:
         return int(file.read().rsplit(b") ", 1)[1].split()[4 - 3])
+
+
+def identity(pid: int) -> dict[str, Any]:
+    """What of a record is known as soon as there is an init, `pid`; the monitor is the caller's parent or the caller."""
+    monitor = parent(pid)
+    return {
+        "version": 1,
+        "boot": boot_id(),
+        "monitor": [monitor, start_time(monitor)],
+        "init": [pid, start_time(pid)],
+    }
+
+
+def listen(directory: str) -> socket.socket:
+    """The socket beside the record on which a later daemon finds the monitor. The directory is made, for root alone."""
+    os.makedirs(directory, 0o700, exist_ok=True)
+    path = f"{directory}/{SOCKET}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    # Bound through the directory's descriptor: a data root may be deeper than the 107 bytes of sun_path.
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{opened}/{SOCKET}")
+    finally:
+        os.close(opened)
+    os.chmod(path, 0o600)
+    listener.listen(4)
+    return listener
 
 
 def write(directory: str, body: dict[str, Any]) -> None:

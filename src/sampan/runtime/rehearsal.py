@@ -52,6 +52,12 @@ def of_monitor() -> None:
     os.close(overlay)
 
 
+def of_exec_monitor() -> None:
+    """An exec's: its own part and, because its child is its copy, init's too."""
+    _messages()
+    of_init()
+
+
 def _messages() -> None:
     one, other = pair()
     with one, other:

@@ -1,0 +1,93 @@
+"""From a program's first instruction to the last trace of it: what its monitor does meanwhile and at its end.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+
+from sampan.cgroups import apply as cgroups
+from sampan.crashpoints import crash_point
+from sampan.logs.jsonfile_writer import JsonFileWriter
+from sampan.runtime import record
+from sampan.runtime.messages import Kind
+from sampan.runtime.pump import Pump, clients
+from sampan.runtime.stdio import Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Life:
+    """What lives as long as the program. `body` has the members of the LIVE message that say what things are.
+
+    `channel` leads to the daemon, `listener` waits for later ones; `held` are the sockets of published ports; `mount` is the
+    overlay, -1 where this is not a container; `attached` are the clients' connections.
+    """
+
+    __slots__ = ("attached", "body", "channel", "held", "listener", "mount", "pidfd", "streams")
+
+    def __init__(self, body: dict[str, Any], channel: socket.socket, listener: socket.socket, pidfd: int) -> None:
+        self.body = body
+        self.channel = channel
+        self.listener = listener
+        self.pidfd = pidfd
+        self.streams = Streams()
+        self.mount = -1
+        self.held: list[int] = []
+        self.attached: list[int] = []
+
+
+def supervise(life: Life) -> None:
+    """Serve until the program has ended; record the end, tell it, let go of everything but the control groups and the mount."""
+    body, terminal = life.body, life.streams.terminal
+    pump = _pump(body, life.streams)
+    pump.state = (Kind.STARTED, body["state"], [life.pidfd])
+    for client in clients(body["attach"], life.attached, terminal >= 0):
+        pump.add_client(client)
+    pump.listen(life.listener)
+    pump.add_channel(life.channel)
+    pump.run(life.pidfd)
+    for descriptor in life.held:
+        # The ports are free before anybody hears of the end, for whoever starts it again.
+        os.close(descriptor)
+    ended = _end(body, life.pidfd)
+    record.write(str(body["directory"]), {**body["record"], "exit": ended})
+    crash_point("monitor-after-exit-record")
+    pump.tell(Kind.EXITED, {"id": body["id"], **ended}, [])
+    life.listener.close()
+    pump.finish()
+
+
+def _pump(body: dict[str, Any], streams: Streams) -> Pump:
+    log, stdio, terminal = body["log"], body["stdio"], streams.terminal
+    writer = None
+    if log:
+        writer = JsonFileWriter(log["path"], log["max_size"], log["max_files"], log["attributes"].encode())
+    pump = Pump(writer, terminal, bool(stdio["stdin_once"]))
+    program_input = streams.input
+    if terminal >= 0:
+        pump.add_output(terminal, 1)
+        program_input = terminal if stdio["open_stdin"] else -1
+    for descriptor, stream in streams.outputs:
+        pump.add_output(descriptor, stream)
+    if program_input >= 0:
+        pump.set_input(program_input)
+    return pump
+
+
+def _end(body: dict[str, Any], pidfd: int) -> dict[str, Any]:
+    """Reap the program and say how it ended."""
+    status = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    assert status is not None
+    by_signal = status.si_code != os.CLD_EXITED
+    number = status.si_status if by_signal else 0
+    oom = 0 if body["exec"] else cgroups.oom_kills(body["groups"])
+    cause = "oom" if oom and number == signal.SIGKILL else "signal" if by_signal else "exited"
+    code = 128 + number if by_signal else status.si_status
+    return {"code": code, "signal": number, "oom_killed": oom > 0, "cause": cause, "ended_ns": time.time_ns()}
