@@ -215,7 +215,8 @@ def prepare_record(build: Build) -> None:
     """The directory of the record, the socket in it, and what of the record is known before the start."""
     assert build.birth is not None
     build.listener = record.listen(str(build.body["directory"]))
-    build.identity = record.identity(build.birth.pid)
+    pid = build.birth.pid
+    build.identity = {**record.of_monitor(os.getppid()), "init": [pid, record.start_time(pid)]}
 
 
 def write_record(build: Build) -> None:

@@ -84,13 +84,16 @@ def _make(making: _Exec) -> Life:
     os.close(making.container)
     # While the other one works.
     life.listener = run("runtime environment", record.listen, str(body["directory"]))
+    known = record.of_monitor(os.getpid())
     inside = _await_inside(making, life, outsider)
     crash_point("monitor-after-clone")
-    run("runtime environment", _write_record, body, inside.pid)
+    run("runtime environment", _write_record, body, known, inside.pid)
     crash_point("monitor-after-record")
     if body["oom_score_adj"] is not None:
         run("control groups", oom_score, inside.pid, body["oom_score_adj"])
     inside.tell(Kind.GO)
+    # The outsider has said all that it had to say.
+    _reap(making.children.pop(0))
     if inside.hear() is not None:
         raise failure(None)
     body["state"] = state_of(str(body["id"]), inside, body["record"])
@@ -130,13 +133,9 @@ def _await_inside(making: _Exec, life: Life, outsider: Birth) -> Birth:
     pid = int(message.body["inside"])
     pidfd = os.pidfd_open(pid)
     inside = Birth(pid, pidfd, outsider.channel)
-    if record.parent(pid) != os.getpid():
-        os.close(pidfd)
-        raise StepFailed("other", "init was replaced on its way into the container")
     making.children.append(inside)
-    # It has said all that it had to say, and ends.
-    _reap(outsider)
-    making.children.remove(outsider)
+    if record.parent(pid) != os.getpid():
+        raise StepFailed("other", "init was replaced on its way into the container")
     return inside
 
 
@@ -145,10 +144,11 @@ def _reap(child: Birth) -> None:
     os.close(child.pidfd)
 
 
-def _write_record(body: dict[str, Any], pid: int) -> None:
+def _write_record(body: dict[str, Any], known: dict[str, Any], pid: int) -> None:
     """The record that a later daemon finds, before the program may run."""
     body["record"] = {
-        **record.identity(pid),
+        **known,
+        "init": [pid, record.start_time(pid)],
         "id": body["id"],
         "container": body["container"],
         "started_ns": time.time_ns(),

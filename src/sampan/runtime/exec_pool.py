@@ -10,6 +10,7 @@ from sampan.runtime.request import Exit, StartFailed
 from sampan.spec.ids import ContainerId
 
 _log = logging.getLogger("sampan.runtime")
+_REFILL_DELAY = 0.003
 _RETRY_DELAY = 5.0
 _CLOSE_SECONDS = 0.6
 _NOBODY = ContainerId("")
@@ -27,11 +28,13 @@ class ExecPool:
         self._due: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def refill(self) -> None:
-        """Have one parked where none is."""
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
+    def refill(self, seconds: float = _REFILL_DELAY) -> None:
+        """Have one parked where none is, a moment later: the program that was just started has the processors first."""
+        if self._due is None and not self._closed:
+            self._due = asyncio.get_running_loop().call_later(seconds, self._make_ready)
+
+    def _make_ready(self) -> None:
+        self._due = None
         if self._ready is None and self._making is None and not self._closed:
             self._making = asyncio.get_running_loop().create_task(self._park())
 
@@ -64,7 +67,7 @@ class ExecPool:
         except StartFailed as failure:
             _log.warning("a monitor for execs could not be made ready: %s", failure.message)
             monitored.let_go()
-            self._refill_later()
+            self.refill(_RETRY_DELAY)
             return
         except asyncio.CancelledError:
             monitored.let_go()
@@ -77,16 +80,12 @@ class ExecPool:
         else:
             self._ready = monitored
 
-    def _refill_later(self) -> None:
-        if self._due is None and not self._closed:
-            self._due = asyncio.get_running_loop().call_later(_RETRY_DELAY, self.refill)
-
     def _gone(self, monitored: Monitored) -> None:
         """It was killed while it waited."""
         monitored.let_go()
         if self._ready is monitored:
             self._ready = None
-        self._refill_later()
+        self.refill(_RETRY_DELAY)
 
 
 def _no_end(_monitored: Monitored, _ended: Exit) -> None:

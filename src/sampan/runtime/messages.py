@@ -8,18 +8,18 @@
       │ ◀── FORKED + pidfd ─│                      │ ── clone3 ─────────▶│ makes its world
       │                     │                      │ ── SETUP ──────────▶│ the plan; its interface gets an address
       │                     │  mounts the overlay, │ ── ROOT + fds ─────▶│ pivot, mounts, masks
-      │                     │  writes record.json, │ ◀── READY + pty ────│ (only with a terminal, or to explain)
-      │                     │  joins the groups    │ ── GO ─────────────▶│ credentials, seccomp, exec
+      │                     │  writes record.json  │ ◀── READY + pty ────│ (only with a terminal, or to explain)
+      │                     │                      │ ── GO ─────────────▶│ control groups, credentials, seccomp, exec
       │                     │                      │ ◀── end of file ────│ (exec closed the socket)
       │ ◀── STARTED + pidfd ───────────────────────│                     the user's program
       │ ── ATTACH, RESIZE ────────────────────────▶│
       │ ◀── EXITED ────────────────────────────────│ writes the exit into record.json first
 
-An exec's init answers its first GO with READY {inside: pid} once its second self stands in the container's pid namespace,
-and waits for one more GO.
+EXEC is shorter: the monitor clones a process that has the whole plan already, hears READY {inside: pid} once a copy of it stands
+in the container's pid namespace, writes the record and answers GO.
 
-A failure on any rung travels down as FAILED {fault, errno, message} in place of the awaited message. EXEC is START without
-a world of its own. PARK makes a monitor wait, world and all, for the SETUP of a START that comes over its own channel.
+A failure on any rung travels down as FAILED {fault, errno, message} in place of the awaited message. PARK makes a monitor
+wait, world and all, for the START that comes over its own channel, or without a world for an EXEC.
 
 The socket is SOCK_SEQPACKET. A packet of more than about 200 KB is EMSGSIZE, so a body above `INLINE_LIMIT` rides in a
 sealed memory file of at most `BODY_LIMIT` bytes, whose seals are checked before it is read. The protocol only grows:

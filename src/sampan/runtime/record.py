@@ -40,15 +40,9 @@ def parent(pid: int) -> int:
         return int(file.read().rsplit(b") ", 1)[1].split()[4 - 3])
 
 
-def identity(pid: int) -> dict[str, Any]:
-    """What of a record is known as soon as there is an init, `pid`; the monitor is the caller's parent or the caller."""
-    monitor = parent(pid)
-    return {
-        "version": 1,
-        "boot": boot_id(),
-        "monitor": [monitor, start_time(monitor)],
-        "init": [pid, start_time(pid)],
-    }
+def of_monitor(pid: int) -> dict[str, Any]:
+    """What of a record is known as soon as there is a monitor, `pid`."""
+    return {"version": 1, "boot": boot_id(), "monitor": [pid, start_time(pid)]}
 
 
 def listen(directory: str) -> socket.socket:
