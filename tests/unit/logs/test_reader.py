@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sampan.logs.jsonfile_writer import JsonFileWriter
-from sampan.logs.reader import Query, follow, past
+from sampan.logs.reader import follow, past
+from sampan.logs.reading import Query
 from sampan.logs.records import Entry
 
 
@@ -24,7 +25,7 @@ def numbered(log: Path, count: int, max_size: int = -1, max_files: int = 1) -> N
     writer.close()
 
 
-def lines(log: Path, query: Query = Query()) -> list[int]:  # noqa: B008 - frozen
+def lines(log: Path, query: Query = Query()) -> list[int]:  # noqa: B008 - nobody changes it
     return [int(entry.line) for batch in past(str(log), query) for entry in batch]
 
 
