@@ -170,6 +170,38 @@ def log_gets_what_is_held_back(engine: Sampan, process: str) -> None:
     eventually(lambda: box.logs() == "one\nhalf", "the half line is lost")
 
 
+@cell("followed log", "daemon", "launcher")
+def follow_goes_on(engine: Sampan, process: str) -> None:
+    box = Box(engine, "cat", OpenStdin=True)
+    stream = box.attach()
+    box.start()
+    followed = box.follow()
+
+    def says(line: bytes) -> None:
+        stream.say(line)
+        followed.expect(line)
+
+    says(b"before\n")
+    strike(engine, process, meanwhile=lambda: says(b"meanwhile\n"))
+    says(b"after\n")
+    assert engine.api("POST", f"/containers/{box.id}/kill").status == 204
+    followed.expect_end()
+    said = re.findall(rb"[a-z]+\n", followed.seen)
+    assert said == [b"before\n", b"meanwhile\n", b"after\n"]
+    assert followed.seen.endswith(b"0\r\n\r\n")
+
+
+@cell("followed log", "monitor", "init")
+def follow_ends(engine: Sampan, process: str) -> None:
+    box = Box(engine, "sh", "-c", "echo one; exec sleep 1000").start()
+    followed = box.follow()
+    followed.expect(b"one\n")
+    strike(engine, process, box)
+    followed.expect_end()
+    assert followed.seen.endswith(b"0\r\n\r\n")
+    box.ended(137)
+
+
 @cell("exit record", "daemon", "launcher")
 def exit_is_recorded(engine: Sampan, process: str) -> None:
     boxes = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
 
@@ -83,6 +84,7 @@ class Containers:
         self.events = events
         self.log: list[list[b.LogRecord]] = [[(1, b"one\n"), (2, b"two\n")], [(1, b"three\n")]]
         self.log_closed = asyncio.Event()
+        self.log_outlives, self.log_carries = False, True
         self.tasks: set[asyncio.Task[None]] = set()
 
     def find(self, name: str) -> Box:
@@ -185,7 +187,8 @@ class Containers:
 
     async def logs(self, name: str, options: r.LogOptions) -> b.LogStream:
         self.calls.append(("logs", options))
-        return Log(self.find(name).request.tty, self.log, options.follow, self.log_closed)
+        outlives = self.log_outlives and options.follow
+        return Log(self.find(name).request.tty, self.log, options.follow, self.log_closed, outlives, self.log_carries)
 
     async def attach(self, name: str, options: r.AttachOptions) -> b.Attachable:
         self.calls.append(("attach", options))
@@ -209,12 +212,29 @@ class Containers:
         return c.ContainersPruneReport()
 
 
+def _send(sock: socket.socket, data: bytes) -> None:
+    with sock:
+        sock.setblocking(True)
+        sock.sendall(data)
+
+
 @dataclass
 class Log:
     tty: bool
     batches: list[list[b.LogRecord]]
     follow: bool
     closed: asyncio.Event
+    outlives: bool = False
+    carries: bool = True
+    """Where it can outlive: whether it does when it is asked."""
+
+    async def carry(self, sock: socket.socket, chunked: bool) -> bool:
+        """The batches, one behind the other, from a thread that has a descriptor of its own."""
+        if self.carries:
+            lines = b"".join(line for batch in self.batches for _, line in batch)
+            piece = b"%x\r\n%b\r\n0\r\n\r\n" % (len(lines), lines) if chunked else lines
+            threading.Thread(target=_send, args=(sock.dup(), piece)).start()
+        return self.carries
 
     async def records(self) -> AsyncIterator[Sequence[b.LogRecord]]:
         try:

@@ -25,21 +25,21 @@ def eventually(what: Callable[[], object], why: str, seconds: float = SECONDS) -
 
 
 class Stream:
-    """A hijacked connection to a container's streams. `seen` is all that came, frame headers included."""
+    """A hijacked connection to a container's streams, or a followed log. `seen` is what came, frame headers included."""
 
     opened: ClassVar[list[socket.socket]] = []
     """For the fixture that closes them after each test."""
 
-    def __init__(self, engine: Sampan, path: str) -> None:
+    def __init__(self, engine: Sampan, path: str, method: str = "POST") -> None:
         self.seen = b""
         self.sock = socket.socket(socket.AF_UNIX)
         self.opened.append(self.sock)
         self.sock.settimeout(SECONDS)
         self.sock.connect(str(engine.socket))
-        head = f"POST {path} HTTP/1.1\r\nHost: d\r\nUpgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n"
-        self.sock.sendall(head.encode())
+        upgrade = "Upgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 0\r\n" if method == "POST" else ""
+        self.sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: d\r\n{upgrade}\r\n".encode())
         self.expect(b"\r\n\r\n")
-        assert self.seen.startswith(b"HTTP/1.1 101"), self.seen
+        assert self.seen.startswith(b"HTTP/1.1 101" if upgrade else b"HTTP/1.1 200"), self.seen
         self.seen = self.seen.partition(b"\r\n\r\n")[2]
 
     def say(self, line: bytes) -> None:
@@ -85,6 +85,10 @@ class Box:
     def attach(self) -> Stream:
         """All three streams, before or after the start."""
         return Stream(self.engine, f"/containers/{self.id}/attach?stream=1&stdin=1&stdout=1&stderr=1")
+
+    def follow(self) -> Stream:
+        """Its log, followed."""
+        return Stream(self.engine, f"/containers/{self.id}/logs?stdout=1&stderr=1&follow=1", "GET")
 
     def inspect(self) -> dict[str, Any]:
         """What inspect says."""

@@ -5,6 +5,7 @@ is cancelled when its client has gone: what must be carried through regardless i
 are those of `sampan.spec.requests`, answers the documents of `sampan.spec`.
 """
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,6 +46,18 @@ class LogStream(Protocol):
     @property
     def tty(self) -> bool:
         """Whether the container has a terminal: lines are then sent without frames."""
+        ...
+
+    @property
+    def outlives(self) -> bool:
+        """Whether somebody else can serve the client, so that the stream does not end with this daemon."""
+        ...
+
+    async def carry(self, sock: socket.socket, chunked: bool) -> bool:
+        """Give the client to such a one: the head is written, with `chunked` it announced chunks. False where that failed.
+
+        `sock` stays the caller's to close. Where this is true nothing more is to be sent, and `records` not to be asked.
+        """
         ...
 
     def records(self) -> AsyncIterator[Sequence[LogRecord]]:

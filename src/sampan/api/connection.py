@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import socket
 
 from sampan.api.application import Application
 from sampan.api.origin import Origins
 from sampan.api.reader import Head, Malformed, RequestReader
 from sampan.api.request import Request
-from sampan.api.responses import BAD_HEAD, Answer, Handover, Response, Stream
-from sampan.api.takeover import take_socket
+from sampan.api.responses import BAD_HEAD, Answer, Carry, Handover, Response, Stream
+from sampan.api.takeover import bare_socket, take_socket
 from sampan.errors import InvalidParameter
 from sampan.spec.requests import Hijacked
 
@@ -189,7 +190,8 @@ class Connection(asyncio.Protocol):
             if isinstance(answer, Response):
                 await self._send(answer, request.method == "HEAD")
             elif isinstance(answer, Stream):
-                await self._send_stream(answer)
+                if await self._send_stream(answer):
+                    return
             else:
                 await self._hand_over(answer, request.upgrade)
                 return
@@ -215,18 +217,25 @@ class Connection(asyncio.Protocol):
         if self._full:
             await self._wait_for_room()
 
-    async def _send_stream(self, stream: Stream) -> None:
-        self._keep_alive = self._keep_alive and self._chunks
+    async def _send_stream(self, stream: Stream) -> bool:
+        """True where the connection was given away."""
+        bare = bare_socket(self._transport) if stream.carry is not None else None
+        self._keep_alive = self._keep_alive and self._chunks and bare is None
         chunks = stream.chunks
         try:
             self._write(self._application.heads.stream(stream, self._chunks, not self._keep_alive))
+            if bare is not None and stream.carry is not None and await self._carried(bare, stream.carry):
+                return True
             async for chunk in chunks:
                 if chunk:
                     self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunks else chunk)
                     await self._wait_for_room()
             if self._chunks:
                 self._write(b"0\r\n\r\n")
+            return False
         finally:
+            if bare is not None:
+                bare.close()
             close = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()
@@ -291,17 +300,33 @@ class Connection(asyncio.Protocol):
 
     # Giving the connection away.
 
+    async def _carried(self, bare: socket.socket, carry: Carry) -> bool:
+        """Have the rest of a stream sent by somebody else. False where it is to be sent from here after all."""
+        await self._drain()
+        if not await carry(bare, self._chunks):
+            self._transport.set_write_buffer_limits(high=_WRITE_AHEAD)
+            self._transport.resume_reading()
+            return False
+        self._open.discard(self)
+        self._transport.abort()
+        return True
+
+    async def _drain(self) -> None:
+        """Read nothing more, and wait until all that was written has left: then the connection can be given away."""
+        self._transport.pause_reading()
+        self._transport.set_write_buffer_limits(0)
+        await self._wait_for_room()
+        if self._lost:
+            raise ConnectionResetError("the client left")
+
     async def _hand_over(self, answer: Handover, upgraded: bool) -> None:
         while await self.next_chunk():
             pass
         # From here on nothing is read: what the client sends next belongs to whoever takes the socket.
         self._transport.pause_reading()
         pending = self._reader.take_rest()
-        self._transport.set_write_buffer_limits(0)
         self._write(self._application.heads.upgrade(answer.content_type, upgraded))
-        await self._wait_for_room()
-        if self._lost:
-            raise ConnectionResetError("the client left")
+        await self._drain()
         sock = take_socket(self._transport)
         self._open.discard(self)
         await answer.target.take(Hijacked(sock, pending, upgraded))

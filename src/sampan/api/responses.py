@@ -1,6 +1,7 @@
 """What a route answers, and the bytes of its head."""
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from time import gmtime, time
@@ -15,6 +16,8 @@ RAW_STREAM = "application/vnd.docker.raw-stream"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 
 Headers = tuple[tuple[str, str], ...]
+Carry = Callable[[socket.socket, bool], Awaitable[bool]]
+"""See `backend.LogStream.carry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Stream:
     content_type: str = JSON
     status: int = 200
     headers: Headers = ()
+    carry: Carry | None = None
+    """Who can go on with the bare connection behind the head, in place of `chunks`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,19 @@ def take_socket(transport: asyncio.Transport) -> socket.socket:
         transport.set_write_buffer_limits(_HIGH)
         transport.pass_to(_Relay(transport, ours, transport.ended))
         return theirs
+    duplicate = _duplicate(transport)
+    transport.abort()
+    return duplicate
+
+
+def bare_socket(transport: asyncio.Transport) -> socket.socket | None:
+    """One more descriptor of the client's connection, for the caller to close; None where TLS is in between."""
+    return None if isinstance(transport, TlsTransport) else _duplicate(transport)
+
+
+def _duplicate(transport: asyncio.Transport) -> socket.socket:
     duplicate = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
     duplicate.setblocking(False)
-    transport.abort()
     return duplicate
 
 

@@ -1,13 +1,17 @@
 """Logs: a container's lines, from the past and as they come, until it ends."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.errors import InvalidParameter, NotImplementedHere
-from sampan.logs.reader import Query, follow
+from sampan.logs.files import close_all
+from sampan.logs.reader import follow, open_at
+from sampan.logs.reading import Query
 from sampan.logs.records import frames, render
+from sampan.runtime.request import FollowRequest
 from sampan.spec.requests import AttachOptions, Hijacked, LogOptions, WaitCondition
 
 Record = tuple[int, bytes]
@@ -20,35 +24,55 @@ class LogLines:
     """
 
     def __init__(self, engine: Engine, container: Container, options: LogOptions) -> None:
+        self._engine = engine
         self._container = container
         self._options = options
+        self._query = Query(options.stdout, options.stderr, options.since, options.until, options.tail)
         self._counted = True
         container.log_readers += 1
         self._path = f"{engine.directory(container.id)}/{container.id}-json.log"
+        # As in Docker: nothing is followed where nothing runs, not even between two runs of a restart policy.
+        self._follow = options.follow and container.state.alive
 
     @property
     def tty(self) -> bool:
         """Whether lines are sent without frames."""
         return self._container.definition.config.tty
 
+    @property
+    def outlives(self) -> bool:
+        """Whether `carry` can be asked."""
+        return self._follow
+
+    async def carry(self, sock: socket.socket, chunked: bool) -> bool:
+        """Have a follower serve the client, so that the stream outlives this daemon. False where `records` has to."""
+        files = await asyncio.to_thread(open_at, self._path, self._query)
+        try:
+            request = FollowRequest(
+                sock=sock,
+                path=self._path,
+                files=tuple(file.fileno() for file in files),
+                query=self._query,
+                tty=self.tty,
+                chunked=chunked,
+                timestamps=self._options.timestamps,
+                details=self._options.details,
+            )
+            return await self._engine.runtime.follow(self._container.id, request, self._uncount)
+        finally:
+            close_all(files)
+
     async def records(self) -> AsyncIterator[Sequence[Record]]:
         """Batches of (stream, line); with `follow` until the container has ended and everything is sent."""
         options = self._options
-        query = Query(
-            stdout=options.stdout,
-            stderr=options.stderr,
-            since=options.since,
-            until=options.until,
-            tail=options.tail,
-        )
         over = asyncio.Event()
         waiting = self._container.wait(WaitCondition.NOT_RUNNING)
-        if options.follow:
+        if self._follow:
             waiting.add_done_callback(lambda _: over.set())
         else:
             over.set()
         try:
-            async for entries in follow(self._path, query, over):
+            async for entries in follow(self._path, self._query, over):
                 yield render(entries, timestamps=options.timestamps, details=options.details)
         finally:
             waiting.cancel()

@@ -15,6 +15,7 @@ from sampan.kernel.namespaces import Clone
 from sampan.runtime import adoption, plan
 from sampan.runtime.channel import ChannelClosed
 from sampan.runtime.exec_pool import ExecPool
+from sampan.runtime.followers import Followers
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import DESCRIPTOR_LIMIT, Kind, pair
 from sampan.runtime.monitored import Monitored
@@ -24,6 +25,7 @@ from sampan.runtime.request import (
     AttachSpec,
     ExecRequest,
     Exit,
+    FollowRequest,
     Running,
     StartFailed,
     StartFault,
@@ -56,6 +58,7 @@ class RuntimeClient:
     ) -> None:
         self._exec_root = exec_root
         self._launcher = LauncherPort(exec_root, data_root, environment, host_layer)
+        self._followers = Followers(self._launcher)
         self._trash = Trash(Path(exec_root) / "trash")
         self._live: dict[str, Monitored] = {}
         self._leaving: dict[str, Monitored] = {}
@@ -119,6 +122,7 @@ class RuntimeClient:
         await asyncio.gather(self._pool.close(), self._exec_pool.close())
         for monitored in [*self._live.values(), *self._leaving.values()]:
             monitored.let_go()
+        self._followers.let_go()
         await self._launcher.close()
         self._trash.close()
 
@@ -254,6 +258,11 @@ class RuntimeClient:
             await monitored.ask(Kind.ATTACH, {"attach": plan.attaches([spec])}, _sockets([spec]))
         finally:
             _close_attached([spec])
+
+    async def follow(self, container: ContainerId, request: FollowRequest, gone: Callable[[], None]) -> bool:
+        """See `port.Runtime`."""
+        monitored = self._live.get(container)
+        return monitored is not None and await self._followers.begin(monitored, request, gone)
 
     async def resize(self, target: ContainerId | ExecId, rows: int, columns: int) -> None:
         """See `port.Runtime`."""

@@ -18,6 +18,9 @@
 EXEC is shorter: the monitor clones a process that has the whole plan already, hears READY {inside: pid} once a copy of it stands
 in the container's pid namespace, writes the record and answers GO.
 
+FOLLOW goes to the launcher too and is answered in the same way, but what it forks is no monitor: a follower, which has a
+client's connection and sends it the log of a run, and which no further message concerns.
+
 A failure on any rung travels down as FAILED {fault, errno, message} in place of the awaited message. PARK makes a monitor
 wait, world and all, for the START that comes over its own channel, or without a world for an EXEC.
 
@@ -64,6 +67,7 @@ class Kind(enum.IntEnum):
     EXEC = 4
     PARK = 5
     FORKED = 6
+    FOLLOW = 7
     SETUP = 16
     READY = 17
     GO = 18

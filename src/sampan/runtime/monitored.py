@@ -93,6 +93,10 @@ class Monitored:
         if reply.body["error"]:
             raise OSError(str(reply.body["error"]))
 
+    def pidfds(self) -> tuple[int, int]:
+        """Of the program and of the monitor, -1 for one that is gone. They stay this object's."""
+        return self.pidfd, self._monitor_pidfd
+
     @property
     def has_started(self) -> bool:
         """Whether its program has been executed."""

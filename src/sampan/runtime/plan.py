@@ -12,7 +12,7 @@ from sampan.cgroups.plan import CgroupPlan, Write
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
 from sampan.network.plan import VethPlan
-from sampan.runtime.request import AttachSpec, ExecRequest, LogSpec, StartRequest, Stdio
+from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LogSpec, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount
@@ -248,6 +248,25 @@ def attaches(specs: Sequence[AttachSpec]) -> list[Json]:
         }
         for spec in specs
     ]
+
+
+def follow(request: FollowRequest, container: str, directory: str, init: tuple[int, int]) -> Json:
+    """The FOLLOW message. Its descriptors are: the client, pidfds of program and monitor, the log's files.
+
+    `directory` holds the record of the run; `init` (pid and start time of the program) tells it from the next one's.
+    """
+    query = request.query
+    return {
+        "id": container,
+        "directory": directory,
+        "init": list(init),
+        "path": request.path,
+        "query": {name: getattr(query, name) for name in ("stdout", "stderr", "since", "until")},
+        "tty": request.tty,
+        "chunked": request.chunked,
+        "timestamps": request.timestamps,
+        "details": request.details,
+    }
 
 
 def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None = None) -> Json:

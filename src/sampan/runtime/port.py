@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from sampan.runtime.request import Adopted, AttachSpec, ExecRequest, Exit, Running, StartRequest
+from sampan.runtime.request import Adopted, AttachSpec, ExecRequest, Exit, FollowRequest, Running, StartRequest
 from sampan.spec.ids import ContainerId, ExecId
 
 
@@ -43,6 +43,14 @@ class Runtime(Protocol):
 
     async def attach(self, target: ContainerId | ExecId, spec: AttachSpec) -> None:
         """Hand a client's connection to the monitor of a running container or exec. Raises KeyError where none runs."""
+        ...
+
+    async def follow(self, container: ContainerId, request: FollowRequest, gone: Callable[[], None]) -> bool:
+        """Have a process of its own serve a client that follows the log of a running container, beyond this daemon's end.
+
+        False where that cannot be (it does not run, there are too many): the client is still the caller's. Else `gone` is called
+        once, when the client has been served or has left.
+        """
         ...
 
     async def resize(self, target: ContainerId | ExecId, rows: int, columns: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sampan.cgroups.plan import CgroupPlan
+from sampan.logs.reading import Query
 from sampan.network.plan import VethPlan
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, ExecId
@@ -48,6 +49,24 @@ class AttachSpec:
     stdout: bool = True
     stderr: bool = True
     detach_keys: bytes = b"\x10\x11"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRequest:
+    """A client that follows a container's log, and how it is to be served: the head of the answer has been written.
+
+    `sock` and `files` (the log from where the client wants it, oldest first) stay the caller's to close. `chunked` says that
+    the head announced chunks, which then end the answer; without them the end of the connection does.
+    """
+
+    sock: socket.socket
+    path: str
+    files: tuple[int, ...]
+    query: Query
+    tty: bool
+    chunked: bool
+    timestamps: bool = False
+    details: bool = False
 
 
 @dataclass(frozen=True, slots=True)

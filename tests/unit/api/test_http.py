@@ -346,6 +346,40 @@ def test_logs_end_with_their_client(client: Client, served: Served) -> None:
     assert served.memory.containers.log_closed.is_set()
 
 
+@pytest.fixture
+def carried(served: Served) -> Iterator[Served]:
+    """Followed logs are carried by somebody else than the server."""
+    served.memory.containers.log_outlives = True
+    yield served
+    served.memory.containers.log_outlives, served.memory.containers.log_carries = False, True
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_a_stream_is_given_away_behind_its_head(client: Client, carried: Served, version: str) -> None:
+    container(client, f"carried-{version}")
+    client.send(f"GET /containers/carried-{version}/logs?stdout=1&follow=1 HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+    head, _, body = client.file.read().partition(b"\r\n\r\n")
+    chunked = version == "1.1"
+    assert b"\r\nConnection: close" in head
+    assert (b"\r\nTransfer-Encoding: chunked" in head) == chunked
+    assert body == (b"e\r\none\ntwo\nthree\n\r\n0\r\n\r\n" if chunked else b"one\ntwo\nthree\n")
+
+
+def test_a_stream_that_nobody_takes_is_sent_from_here(client: Client, carried: Served) -> None:
+    carried.memory.containers.log_carries = False
+    container(client, "kept")
+    client.send(b"GET /containers/kept/logs?stdout=1&follow=1 HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+    got = client.read_chunk() + client.read_chunk()
+    assert got == frames((1, b"one\n"), (2, b"two\n"), (1, b"three\n"))
+
+
+def test_what_only_looks_back_keeps_its_connection(client: Client, carried: Served) -> None:
+    container(client, "lookback")
+    for _ in range(2):
+        answer = client.ask("GET", "/containers/lookback/logs?stdout=1")
+        assert "Connection" not in answer.headers
+
+
 def test_events(client: Client, served: Served) -> None:
     client.send(b'GET /events?filters={"type":{"container":true}} HTTP/1.1\r\nHost: x\r\n\r\n')
     assert client.read_head().headers["Content-Type"] == "application/json"

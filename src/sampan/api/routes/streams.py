@@ -31,7 +31,8 @@ async def logs(request: Request, backend: Backend) -> Answer:
     )
     found = await backend.containers.logs(request.name, options)
     multiplexed = not found.tty and request.version >= (1, 42)
-    return Stream(_pieces(found), MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
+    content_type = MULTIPLEXED_STREAM if multiplexed else RAW_STREAM
+    return Stream(_pieces(found), content_type, carry=found.carry if found.outlives else None)
 
 
 def _tail(text: str) -> int | None:
