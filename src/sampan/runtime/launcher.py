@@ -22,7 +22,7 @@ import sys
 from sampan.crashpoints import check as check_crash_points
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.runtime import birth, follower, launcher_root, monitor
+from sampan.runtime import birth, follower, launcher_root, monitor, record
 from sampan.runtime.messages import PROTOCOL, Kind, Message, ProtocolError, receive, send
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ DAEMON_DESCRIPTOR = 3
 HOST_LAYER_DESCRIPTOR = 4
 SOCKET = "launcher.sock"
 _CREDENTIALS = struct.Struct("3i")
+_LOOK_SECONDS = 1.0
 _FORKED = {Kind.START: monitor.main, Kind.EXEC: monitor.main, Kind.PARK: monitor.main, Kind.FOLLOW: follower.main}
 """What a child of the launcher is, by the message that asks for it."""
 
@@ -40,8 +41,9 @@ _FORKED = {Kind.START: monitor.main, Kind.EXEC: monitor.main, Kind.PARK: monitor
 class Launcher:
     """The loop. `daemon` is None after the daemon has gone."""
 
-    def __init__(self, daemon: socket.socket, listener: socket.socket, title: Title) -> None:
+    def __init__(self, daemon: socket.socket, listener: socket.socket, title: Title, exec_root: str) -> None:
         self.daemon: socket.socket | None = daemon
+        self.exec_root = exec_root
         self.listener = listener
         self.title = title
         self.kept: list[int] = []
@@ -55,9 +57,11 @@ class Launcher:
         waker.setblocking(False)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _noted)
-        while self.daemon is not None or self.monitors:
+        while self.daemon is not None or self.monitors or record.any_runs(self.exec_root):
             waiting = [wake, self.listener, *([self.daemon] if self.daemon is not None else [])]
-            ready, _, _ = select.select(waiting, [], [])
+            # The end of a monitor that an earlier launcher forked is told to nobody here.
+            timeout = None if self.daemon is not None or self.monitors else _LOOK_SECONDS
+            ready, _, _ = select.select(waiting, [], [], timeout)
             if wake in ready:
                 wake.recv(4096)
                 self._reap()
@@ -168,7 +172,7 @@ def main() -> NoReturn:
     gc.collect()
     gc.freeze()
     gc.disable()
-    Launcher(daemon, listener, title).run()
+    Launcher(daemon, listener, title, exec_root).run()
     # Not the interpreter's shutdown: it would touch every page that children share.
     os._exit(0)
 
