@@ -50,7 +50,7 @@ def stdio_is_drained(engine: Sampan, process: str) -> None:
     box = Box(engine, "sh", "-c", "dd if=/dev/zero bs=1k count=60 2>/dev/null; echo last; exec sleep 1000")
     stream = box.attach()
     box.start()
-    eventually(lambda: "sleep" in processes.title(box.pid()), "not written")
+    eventually(lambda: processes.title(box.pid()) == "sleep 1000", "not written")
     strike(engine, process, box)
     stream.expect_end()
     assert stream.seen.endswith(b"last\n")
@@ -96,7 +96,7 @@ def pty_is_drained(engine: Sampan, process: str) -> None:
     box = Box(engine, "sh", "-c", "echo last; exec sleep 1000", OpenStdin=True, Tty=True)
     stream = box.attach()
     box.start()
-    eventually(lambda: "sleep" in processes.title(box.pid()), "not written")
+    eventually(lambda: processes.title(box.pid()) == "sleep 1000", "not written")
     strike(engine, process, box)
     stream.expect_end()
     assert stream.seen == b"last\r\n"

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from tests import processes
 from tests.daemons import Sampan
 
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 def eventually(what: Callable[[], object], why: str, seconds: float = SECONDS) -> None:

@@ -95,9 +95,10 @@ def slots(engine: Sampan) -> dict[int, str]:
 
 def parent(pid: int) -> int:
     """0 where the process is gone."""
-    if not Path(f"/proc/{pid}").exists():
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
         return 0
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def some_slots(engine: Sampan) -> dict[int, str]:

@@ -14,7 +14,7 @@ def test_changes_below_a_directory_are_told(tmp_path: Path) -> None:
     try:
         inotify_add_watch(descriptor, os.fsencode(tmp_path), Inotify.CREATE | Inotify.MODIFY | Inotify.MOVE_SELF)
         for change in (
-            lambda: (tmp_path / "a").touch(),
+            (tmp_path / "a").touch,
             lambda: (tmp_path / "a").write_text("x"),
             lambda: tmp_path.rename(tmp_path.with_name("elsewhere")),
         ):
@@ -29,7 +29,7 @@ def test_changes_below_a_directory_are_told(tmp_path: Path) -> None:
 def test_what_is_no_directory_is_refused_by_name(tmp_path: Path) -> None:
     descriptor = inotify_init1()
     try:
-        with pytest.raises(FileNotFoundError, match="inotify_add_watch.*nosuch"):
+        with pytest.raises(FileNotFoundError, match=r"inotify_add_watch.*nosuch"):
             inotify_add_watch(descriptor, os.fsencode(tmp_path / "nosuch"), Inotify.CREATE)
         (tmp_path / "file").touch()
         with pytest.raises(NotADirectoryError):
