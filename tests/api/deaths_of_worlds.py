@@ -157,3 +157,28 @@ def cgroup_is_removed(engine: Sampan, process: str) -> None:
     strike(engine, process, box)
     box.ended(137)
     eventually(lambda: not box.groups(), "groups stay")
+
+
+@cell("pause", "daemon", "launcher")
+def pause_goes_on(engine: Sampan, process: str) -> None:
+    box = Box(engine, "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done").start()
+    eventually(lambda: box.logs() != "", "it does not count")
+    assert engine.api("POST", f"/containers/{box.id}/pause").status == 204
+    before = box.logs()
+    strike(engine, process)
+    assert (box.state()["Status"], box.logs()) == ("paused", before)
+    assert engine.api("POST", f"/containers/{box.id}/unpause").status == 204
+    eventually(lambda: box.logs() != before, "it does not go on")
+
+
+@cell("pause", "monitor", "init")
+def pause_ends(engine: Sampan, process: str) -> None:
+    box = Box(engine, *FOREVER).start()
+    v2 = any((group / "cgroup.freeze").exists() for group in box.groups())
+    assert engine.api("POST", f"/containers/{box.id}/pause").status == 204
+    strike(engine, process, box)
+    if process == "init" and not v2:
+        engine.api("POST", f"/containers/{box.id}/unpause")
+    box.ended(137)
+    box.start()
+    assert box.run("echo", "fine") == "fine"

@@ -175,6 +175,12 @@ class Containers:
             raise Conflict(f"container {box.id} is not running")
         self.end(box, 137)
 
+    async def pause(self, name: str) -> None:
+        self.find(name).status = "paused"
+
+    async def unpause(self, name: str) -> None:
+        self.find(name).status = "running"
+
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         box = self.find(name)
         self.calls.append(("wait", condition))

@@ -75,6 +75,7 @@ container inspect made|image inspect busybox|image inspect nosuch|inspect -f jso
 logs ended|logs -t ended|logs --tail 1 ended|logs nosuch|logs --since 1h ended|logs --until 1h ended|logs --since x ended
 exec up echo hi|exec up nosuch|exec -w /etc -e A=b up sh -c pwd|exec nosuch true|exec ended true|exec -it up true
 start -a ended|start nosuch|start ended nosuch|wait ended|wait nosuch|stop nosuch|kill nosuch|kill ended|restart -t 0 nosuch
+pause nosuch|pause|unpause nosuch|unpause up|pause ended
 rename nosuch x|rename a|rm nosuch|rm -f nosuch|rm up|rmi nosuch|rmi -f nosuch|tag nosuch x|tag a|attach nosuch|attach ended
 load -i /nosuch|load -i /etc/passwd|save nosuch|import /nosuch|import /etc/passwd x:y
 run|run --foo|run -Z|run --name|run --rm=maybe x|run --cpu-shares x y|run -m 1z y|run -m x y|run --cpus x y|run -e =x y

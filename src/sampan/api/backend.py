@@ -100,6 +100,14 @@ class Containers(Protocol):
         """Send a signal by name or number; "" is SIGKILL."""
         ...
 
+    async def pause(self, name: str) -> None:
+        """Freeze every process of it."""
+        ...
+
+    async def unpause(self, name: str) -> None:
+        """Let a paused one go on."""
+        ...
+
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         """Begin to wait. The container is known and watched when this returns; the awaitable ends with the condition."""
         ...

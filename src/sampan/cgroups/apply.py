@@ -12,13 +12,14 @@ from __future__ import annotations
 import errno
 import os
 
-from sampan.cgroups.ending import freeze, kill, remove, thaw, wait_empty
+from sampan.cgroups.ending import freeze, frozen, kill, remove, thaw, wait_empty
 from sampan.cgroups.groupfile import UNIFIED, field, pids, put, read, tree, unique
 from sampan.kernel.bpf import attach_device_program
 
 __all__ = (
     "create",
     "freeze",
+    "frozen",
     "guard_devices",
     "kill",
     "oom_kills",

@@ -24,8 +24,11 @@ _PAUSE_MOST = 0.05
 def freeze(groups: Mapping[str, str], seconds: float = 5.0) -> None:
     """Stop every process of the container, and return when they stand still. TimeoutError, and thawed again, if they do not.
 
-    The v2 tree is used where there is one: what is frozen there can still be killed.
+    The v2 tree is used where there is one: what is frozen there can still be killed. OSError ENODEV where there is neither
+    that nor v1's freezer.
     """
+    if UNIFIED not in groups and "freezer" not in groups:
+        raise OSError(errno.ENODEV, "the control group controller freezer is not mounted")
     if UNIFIED in groups:
         put(f"{groups[UNIFIED]}/cgroup.freeze", "1")
         still = _until_event(groups[UNIFIED], "frozen", 1, seconds)
@@ -42,8 +45,20 @@ def thaw(groups: Mapping[str, str]) -> None:
     """Let the container's processes go on. Nothing happens where they were not frozen."""
     if UNIFIED in groups:
         put(f"{groups[UNIFIED]}/cgroup.freeze", "0")
-    else:
+    elif "freezer" in groups:
         put(f"{groups['freezer']}/freezer.state", "THAWED")
+
+
+def frozen(groups: Mapping[str, str]) -> bool:
+    """Whether the container has been told to stand still by `freeze`; false where its groups are gone."""
+    try:
+        if UNIFIED in groups:
+            return read(f"{groups[UNIFIED]}/cgroup.freeze").strip() == "1"
+        return "freezer" in groups and read(f"{groups['freezer']}/freezer.state").strip() != "THAWED"
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return False
+        raise
 
 
 def kill(groups: Mapping[str, str], seconds: float = 10.0) -> None:

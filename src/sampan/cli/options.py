@@ -55,7 +55,7 @@ class Command:
     """One command: its synopsis, options, how many words it takes, and what carries it out.
 
     `interspersed` is false where the first word ends the options, because the rest belongs to the container's program.
-    `completes` says what the words are: "container", "running", "stopped", "image", "volume", "network", "file" or "".
+    `completes` says what the words are: "container", "running", "paused", "stopped", "image", "volume", "network", "file" or "".
     """
 
     __slots__ = (

@@ -27,6 +27,7 @@ COMMANDS: tuple[Row, ...] = (
     ("kill|container kill", "lifecycle", "KILL", "Send a signal to running containers"),
     ("load|image load", "archives", "LOAD", "Load images from a tar archive"),
     ("logs|container logs", "logs", "LOGS", "Show what a container has written"),
+    ("pause|container pause", "lifecycle", "PAUSE", "Let all processes of containers stand still"),
     ("rename|container rename", "lifecycle", "RENAME", "Give a container another name"),
     ("restart|container restart", "lifecycle", "RESTART", "Stop and start containers"),
     ("rm|container rm|container remove", "removal", "RM", "Remove containers"),
@@ -35,6 +36,7 @@ COMMANDS: tuple[Row, ...] = (
     ("start|container start", "start", "START", "Start stopped containers"),
     ("stop|container stop", "lifecycle", "STOP", "Stop running containers"),
     ("tag|image tag", "removal", "TAG", "Give an image another name"),
+    ("unpause|container unpause", "lifecycle", "UNPAUSE", "Let paused containers go on"),
     ("wait|container wait", "lifecycle", "WAIT", "Wait until containers end and print their exit codes"),
     ("container inspect", "inspect", "INSPECT_CONTAINER", "Show everything about containers"),
     ("container prune", "prune", "PRUNE_CONTAINERS", "Remove all stopped containers"),
@@ -62,9 +64,9 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "build,pull,push,login,logout,search,commit,cp,diff,export,pause,unpause,port,stats,top,update,builder,checkpoint,context,"
+     "build,pull,push,login,logout,search,commit,cp,diff,export,port,stats,top,update,builder,checkpoint,context,"
      "manifest,plugin,trust,config,node,secret,service,stack,swarm,compose,buildx,container commit,container cp,container diff,"
-     "container export,container pause,container unpause,container port,container stats,container top,container update,"
+     "container export,container port,container stats,container top,container update,"
      "image build,image pull,image push,network connect,network create,network disconnect,network prune,network rm,"
      "network remove,system df,system prune,volume update").split(",")
 )  # fmt: skip

@@ -76,7 +76,9 @@ async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> 
     if kept is not None:
         engine.wiring.adopt(container.id, definition.config, kept)
     container.state = container.state.marked(
-        pid=adopted.running.pid, started_ns=adopted.running.started_ns, status=Status.RUNNING
+        pid=adopted.running.pid,
+        started_ns=adopted.running.started_ns,
+        status=Status.PAUSED if adopted.paused else Status.RUNNING,
     )
     _log.info("container %s: adopted, pid %d", container.id[:12], adopted.running.pid)
 

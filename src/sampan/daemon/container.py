@@ -22,6 +22,7 @@ class Container:
         "last_delay",
         "lock",
         "log_readers",
+        "pausing",
         "removing",
         "restart_task",
         "restarting_by_hand",
@@ -39,6 +40,8 @@ class Container:
         """clients that attached before the start, unread until then"""
         self.log_readers = 0
         """clients that read the log: its files stay until they are through"""
+        self.pausing = False
+        """a pause is under way; a signal that is to end the program sets this back, and the pause is taken back"""
         self.starting = False
         self.early_exit: Exit | None = None
         """an end that was heard before the start's own answer"""

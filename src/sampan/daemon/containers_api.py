@@ -4,7 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from sampan.daemon import attach, create, exec_create, exec_start, inspect, kill, prune, remove, rename, start, stop
+from sampan.daemon import (
+    attach,
+    create,
+    exec_create,
+    exec_start,
+    inspect,
+    kill,
+    pause,
+    prune,
+    remove,
+    rename,
+    start,
+    stop,
+)
 from sampan.daemon.attach import AttachableContainer
 from sampan.daemon.engine import Engine
 from sampan.daemon.exec_start import StartableExec
@@ -72,6 +85,14 @@ class ContainersApi:
     async def kill(self, name: str, signal: str) -> None:
         """Send a signal."""
         await _through(kill.kill(self._engine, name, signal))
+
+    async def pause(self, name: str) -> None:
+        """Freeze it."""
+        await _through(pause.pause(self._engine, name))
+
+    async def unpause(self, name: str) -> None:
+        """Let it go on."""
+        await _through(pause.unpause(self._engine, name))
 
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         """Begin to wait."""

@@ -5,6 +5,7 @@ import signal
 
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
+from sampan.daemon.pause import wake
 from sampan.daemon.signals import parse_signal
 from sampan.daemon.states import Status
 from sampan.errors import Conflict, System
@@ -27,9 +28,13 @@ async def kill(engine: Engine, reference: str, name: str) -> None:
 
 
 def send(engine: Engine, container: Container, number: int) -> None:
-    """One signal, and its event. The program's own stop signal and SIGKILL count as a wish that it stays down."""
+    """One signal, and its event. The program's own stop signal and SIGKILL count as a wish that it stays down.
+
+    Where a container names no stop signal, any one does. Such a signal ends a pause, too: else it would not be heard.
+    """
     asked = container.definition.config.stop_signal
-    if not asked or number == signal.SIGKILL or parse_signal(asked) == number:
+    is_wish = not asked or number == signal.SIGKILL or parse_signal(asked) == number
+    if is_wish:
         mark_stopped(engine, container)
     if container.state.status is Status.RESTARTING:
         # Nothing runs between two runs: the restart that waits is called off.
@@ -41,6 +46,8 @@ def send(engine: Engine, container: Container, number: int) -> None:
         # It has ended, and its exit is on the way.
         return
     engine.event(container, "kill", {"signal": str(int(number))})
+    if is_wish:
+        wake(engine, container)
 
 
 def mark_stopped(engine: Engine, container: Container) -> None:

@@ -87,21 +87,21 @@ class RuntimeClient:
     async def open(self) -> tuple[Adopted, ...]:
         """See `port.Runtime`."""
         await self._launcher.open()
-        containers: dict[str, tuple[Running, Exit | None]] = {}
+        containers: dict[str, tuple[Running, Exit | None, bool]] = {}
         execs: dict[str, list[ExecId]] = {}
         for found in adoption.scan(self._exec_root):
             exited = found.exit
             if found.channel is not None:
                 exited = await self._adopt(found, found.channel)
             if found.id == found.container:
-                containers[found.id] = (found.running, exited)
+                containers[found.id] = (found.running, exited, exited is None and ending.frozen(found.groups))
             elif exited is None:
                 execs.setdefault(found.container, []).append(ExecId(found.id))
             else:
                 adoption.discard(found.directory)
         return tuple(
-            Adopted(ContainerId(name), running, exited, tuple(execs.get(name, ())))
-            for name, (running, exited) in containers.items()
+            Adopted(ContainerId(name), running, exited, tuple(execs.get(name, ())), paused)
+            for name, (running, exited, paused) in containers.items()
         )
 
     async def _adopt(self, found: adoption.Found, channel: socket.socket) -> Exit | None:
@@ -275,6 +275,14 @@ class RuntimeClient:
             signal.pidfd_send_signal(monitored.pidfd, number)
         except ProcessLookupError as error:
             raise KeyError(target) from error
+
+    async def pause(self, container: ContainerId) -> None:
+        """See `port.Runtime`."""
+        await asyncio.get_running_loop().run_in_executor(None, ending.freeze, self._live[container].groups)
+
+    def unpause(self, container: ContainerId) -> None:
+        """See `port.Runtime`."""
+        ending.thaw(self._live[container].groups)
 
     async def kill_all(self, container: ContainerId) -> None:
         """See `port.Runtime`."""

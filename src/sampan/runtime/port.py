@@ -61,6 +61,14 @@ class Runtime(Protocol):
         """Send a signal to the program, by pidfd. Raises KeyError where none runs."""
         ...
 
+    async def pause(self, container: ContainerId) -> None:
+        """Freeze every process of a running container; returns when they stand still. Raises KeyError, OSError."""
+        ...
+
+    def unpause(self, container: ContainerId) -> None:
+        """Let the processes of a paused container go on. Raises KeyError where none runs, OSError."""
+        ...
+
     async def kill_all(self, container: ContainerId) -> None:
         """Kill every process of a container's control groups (cgroup.kill, or freeze and kill) and wait for its end."""
         ...

@@ -173,3 +173,5 @@ class Adopted:
     running: Running
     exit: Exit | None
     execs: tuple[ExecId, ...] = field(default=())
+    paused: bool = False
+    """it runs, and its processes are frozen: the kernel's word, which no record can contradict"""

@@ -275,11 +275,14 @@ def test_what_is_frozen_stands_still(make: Make, host: str) -> None:
 
     container.start(program)
     until(lambda: counted() > 0)
+    assert not apply.frozen(container.groups)
     apply.freeze(container.groups)
     before = counted()
     time.sleep(0.05)
     assert counted() == before
+    assert apply.frozen(container.groups)
     apply.thaw(container.groups)
+    assert not apply.frozen(container.groups)
     until(lambda: counted() > before)
 
 

@@ -58,8 +58,6 @@ _TO_COME = (
     ("GET", "/containers/{name}/export", "exporting a container's file system"),
     ("GET", "/containers/{name}/stats", "container statistics"),
     ("POST", "/containers/{name}/update", "changing a container's limits"),
-    ("POST", "/containers/{name}/pause", "pausing containers"),
-    ("POST", "/containers/{name}/unpause", "unpausing containers"),
     ("GET", "/containers/{name}/attach/ws", "attaching by websocket"),
     ("HEAD", "/containers/{name}/archive", "copying files out of a container"),
     ("GET", "/containers/{name}/archive", "copying files out of a container"),

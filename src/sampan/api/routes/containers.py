@@ -112,6 +112,18 @@ def _named(error: SampanError, text: str) -> SampanError:
     return error
 
 
+async def pause(request: Request, backend: Backend) -> Answer:
+    """Freeze it."""
+    await backend.containers.pause(request.name)
+    return NO_CONTENT
+
+
+async def unpause(request: Request, backend: Backend) -> Answer:
+    """Let it go on."""
+    await backend.containers.unpause(request.name)
+    return NO_CONTENT
+
+
 async def resize(request: Request, backend: Backend) -> Answer:
     """Set the size of its terminal."""
     rows, columns = request.form.size("h", "height"), request.form.size("w", "width")
@@ -144,6 +156,8 @@ ROUTES = (
     Route("POST", "/containers/{name}/stop", stop),
     Route("POST", "/containers/{name}/restart", restart),
     Route("POST", "/containers/{name}/kill", kill),
+    Route("POST", "/containers/{name}/pause", pause),
+    Route("POST", "/containers/{name}/unpause", unpause),
     Route("POST", "/containers/{name}/resize", resize),
     Route("POST", "/containers/{name}/rename", rename),
     Route("DELETE", "/containers/{name}", remove),

@@ -175,13 +175,16 @@ def _names(session: Session, kind: str) -> list[str]:
         found = engine.fetch_list("/containers/json", {"all": None if kind == "running" else "1"})
     except SampanError:
         return []  # nothing to offer is the answer where nobody can be asked
-    stopped = kind == "stopped"
     return sorted(
         name.removeprefix("/")
         for item in found
-        if not stopped or text_of(item, "State") != "running"
+        if _fits(kind, text_of(item, "State"))
         for name in texts_of(item, "Names")[:1]
     )
+
+
+def _fits(kind: str, state: str) -> bool:
+    return {"stopped": state != "running", "paused": state == "paused"}.get(kind, True)
 
 
 COMPLETION = Command(

@@ -1,4 +1,4 @@
-"""`stop`, `restart`, `kill`, `wait`, `rename`: what happens to a container after its start."""
+"""`stop`, `restart`, `kill`, `pause`, `unpause`, `wait`, `rename`: what happens to a container after its start."""
 
 from __future__ import annotations
 
@@ -43,6 +43,22 @@ def _kill(session: Session, parsed: Parsed) -> int:
         return name
 
     return for_each(session, parsed.words, act)
+
+
+def _each(session: Session, parsed: Parsed, verb: str) -> int:
+    def act(name: str) -> str:
+        session.engine.order("POST", f"/containers/{quoted(name)}/{verb}")
+        return name
+
+    return for_each(session, parsed.words, act)
+
+
+def _pause(session: Session, parsed: Parsed) -> int:
+    return _each(session, parsed, "pause")
+
+
+def _unpause(session: Session, parsed: Parsed) -> int:
+    return _each(session, parsed, "unpause")
 
 
 def _wait(session: Session, parsed: Parsed) -> int:
@@ -92,6 +108,14 @@ KILL = Command(
     completes="running",
     examples=("kill web", "kill -s HUP web"),
 )
+PAUSE = Command(
+    "CONTAINER [CONTAINER...]", "Let all processes of containers stand still", _pause, words=(1, None), completes="running",
+    examples=("pause db",),
+)  # fmt: skip
+UNPAUSE = Command(
+    "CONTAINER [CONTAINER...]", "Let paused containers go on", _unpause, words=(1, None), completes="paused",
+    examples=("unpause db",),
+)  # fmt: skip
 WAIT = Command(
     "CONTAINER [CONTAINER...]", "Wait until containers end and print their exit codes", _wait, words=(1, None),
     completes="container", examples=("wait build",),
