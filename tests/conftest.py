@@ -10,6 +10,8 @@ import pytest
 from tests import leaks
 from tests import requires as features
 from tests.daemons import Docker, Sampan, running_docker, running_sampan
+from tests.schema import published
+from tests.schema.checking import Reader
 
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 TALLY = Path(__file__).parent.parent / ".build" / "skips.txt"
@@ -46,6 +48,25 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("DOCKER_", "SAMPAN_")) and name != "SAMPAN_TEST_KEEP":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def _answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader | None]:
+    """Daemons write their answers down, if the schema is there to compare them with."""
+    if not published.FILE.exists():
+        yield None
+        return
+    Sampan.answers = tmp_path_factory.mktemp("answers")
+    yield Reader(Sampan.answers)
+    Sampan.answers = None
+
+
+@pytest.fixture(autouse=True)
+def _answers_are_as_published(_answers: Reader | None) -> Iterator[None]:
+    """Whatever a daemon answered during a test is in the schema: status, members, types."""
+    yield
+    faults = _answers.faults() if _answers is not None else []
+    assert faults == [], "\n".join(["answers that the published schema does not allow:", *faults])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from tests import leaks
 from tests.archives import busybox_archive
 
 PROJECT = Path(__file__).parents[1]
+RECORDER = PROJECT / "tests" / "schema" / "recorder.py"
 READY_SECONDS = 30
 STOP_SECONDS = 30
 
@@ -201,6 +203,8 @@ class Sampan(Daemon):
     """Sampan from this tree."""
 
     kind = "sampan"
+    answers: ClassVar[Path | None] = None
+    """A directory in which each daemon writes down what it answers, for `tests.schema`; the benchmark has none."""
 
     @property
     def instance(self) -> str:
@@ -209,7 +213,9 @@ class Sampan(Daemon):
 
     def command(self) -> list[str]:
         roots = ["--data-root", str(self.data_root), "--exec-root", str(self.exec_root)]
-        return [*entry_point("sampand"), *roots, "--host", self.host, "--pidfile", str(self.directory / "pid")]
+        recorder = [sys.executable, str(RECORDER), str(self.answers / self.directory.name)] if self.answers else None
+        sampand = recorder or entry_point("sampand")
+        return [*sampand, *roots, "--host", self.host, "--pidfile", str(self.directory / "pid")]
 
     def sampan(
         self, *arguments: str, stdin: bytes = b"", timeout: float = 60, env: dict[str, str] | None = None
