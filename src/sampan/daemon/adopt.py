@@ -3,10 +3,10 @@
 import asyncio
 import logging
 
-from sampan.daemon import restart_policy
+from sampan.daemon import health, restart_policy
 from sampan.daemon.container import Container
 from sampan.daemon.create import remove_directory
-from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, STATES, decode_definition, decode_state
+from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, decode_definition, decode_state
 from sampan.daemon.engine import Engine
 from sampan.daemon.exits import adopt_exit
 from sampan.daemon.remove import remove_locked
@@ -22,11 +22,13 @@ _log = logging.getLogger("sampan.daemon")
 
 def load(engine: Engine) -> None:
     """Read every container from the records. Called before anything is adopted."""
-    states = engine.store.table(STATES)
+    states, checked = engine.store.table(STATES), engine.store.table(HEALTH)
     for container_id, data in engine.store.table(DEFINITIONS).items():
         definition = decode_definition(data)
         state = decode_state(states[container_id]) if container_id in states else State()
         container = Container(definition, state)
+        if container_id in checked:
+            container.health = health.decode(checked[container_id])
         engine.containers.take_name(definition.name, definition.id)
         engine.containers.add(container)
 
@@ -80,6 +82,10 @@ async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> 
         started_ns=adopted.running.started_ns,
         status=Status.PAUSED if adopted.paused else Status.RUNNING,
     )
+    if container.health is None:
+        health.begin(engine, container)
+    elif container.state.status is Status.RUNNING:
+        health.go_on(engine, container)
     _log.info("container %s: adopted, pid %d", container.id[:12], adopted.running.pid)
 
 
@@ -91,6 +97,7 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
         container.state = container.state.to(
             Status.EXITED, pid=0, exit_code=ended.code, finished_ns=ended.ended_ns, oom_killed=False
         )
+        health.halt(engine, container)
         engine.wiring.release(container.id)
         _ = engine.record(container)
         engine.runtime.forget(container.id)

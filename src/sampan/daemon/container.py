@@ -6,6 +6,7 @@ from sampan.daemon.definition import Definition
 from sampan.daemon.states import State
 from sampan.runtime.request import AttachSpec, Exit, Step
 from sampan.spec.containers import WaitExitError, WaitResponse
+from sampan.spec.health import Health
 from sampan.spec.ids import ContainerId
 from sampan.spec.requests import WaitCondition
 
@@ -18,6 +19,8 @@ class Container:
         "_removal_waiters",
         "definition",
         "early_exit",
+        "health",
+        "health_task",
         "held_clients",
         "last_delay",
         "lock",
@@ -47,6 +50,9 @@ class Container:
         """an end that was heard before the start's own answer"""
         self.steps: tuple[Step, ...] = ()
         self.last_delay = 0.0
+        self.health: Health | None = None
+        """what its checks found; None where it has none, or never ran"""
+        self.health_task: asyncio.Task[None] | None = None
         self.restart_task: asyncio.Task[None] | None = None
         self.removing = False
         self.restarting_by_hand = False

@@ -135,7 +135,7 @@ class ExecsApi:
 
     async def create(self, container: str, request: ExecCreateRequest) -> ExecCreateResponse:
         """Prepare one."""
-        return exec_create.create(self._engine, container, request)
+        return ExecCreateResponse(id=exec_create.create(self._engine, container, request).id)
 
     async def inspect(self, exec_id: str) -> ExecInspect:
         """How it stands."""

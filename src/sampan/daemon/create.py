@@ -59,8 +59,6 @@ def _judge(
     if image is not None:
         warnings += _check_platform(request.image, image, platform)
     config = merge.with_image(request, image.config if image else None)
-    if config.healthcheck is not None and config.healthcheck.test and config.healthcheck.test[0] != "NONE":
-        warnings.append("The image's HEALTHCHECK is not run: health checks are not implemented yet")
     host = merge.with_defaults(host, engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal)
     host = _with_ids(engine, host)
     options.parse(host.log_config.type, host.log_config.config or {})

@@ -14,6 +14,9 @@ DEFINITIONS = "containers"
 STATES = "container-states"
 """Table of states by id: small, so that a start or an exit writes little."""
 
+HEALTH = "container-health"
+"""Table of what is known of the health of containers that are checked, by id."""
+
 ENDPOINTS = "container-endpoints"
 """Table of where running containers stand in their networks, by id: what a new daemon adopts."""
 

@@ -8,11 +8,11 @@ from sampan.daemon.states import Status
 from sampan.errors import Conflict, InvalidParameter
 from sampan.runtime import profile_capabilities, profile_options
 from sampan.spec import oci_runtime as runtime
-from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse
+from sampan.spec.execs import ExecCreateRequest
 from sampan.spec.ids import ExecId, new_id
 
 
-def create(engine: Engine, reference: str, request: ExecCreateRequest) -> ExecCreateResponse:
+def create(engine: Engine, reference: str, request: ExecCreateRequest) -> Exec:
     """Describe an exec. Raises InvalidParameter, NotFound, Conflict in Docker's wording."""
     container = active(engine, reference)
     if not request.cmd:
@@ -31,7 +31,7 @@ def create(engine: Engine, reference: str, request: ExecCreateRequest) -> ExecCr
     )
     engine.execs.add(made)
     engine.event(container, f"exec_create: {made.command}", {"execID": made.id})
-    return ExecCreateResponse(id=made.id)
+    return made
 
 
 def active(engine: Engine, reference: str) -> Container:

@@ -11,7 +11,7 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.exec_create import active
 from sampan.daemon.execs import Exec
 from sampan.daemon.hijack import refuse
-from sampan.daemon.start import BadStart, translate_failure
+from sampan.daemon.start_faults import BadStart, translate_failure
 from sampan.errors import Conflict, SampanError, System
 from sampan.runtime import profile_capabilities, profile_options
 from sampan.runtime.request import AttachSpec, ExecRequest, Exit, StartFailed, Stdio
@@ -94,7 +94,7 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
                 id=exec_.id,
                 container=container.id,
                 process=_sized(exec_, request),
-                stdio=Stdio(tty=asked.tty, open_stdin=asked.attach_stdin, stdin_once=True),
+                stdio=Stdio(tty=asked.tty, open_stdin=asked.attach_stdin, stdin_once=True, tied=exec_.over is not None),
                 seccomp=_seccomp(engine, container),
                 cgroup=engine.cgroups.plan(
                     container.id, oci.cgroup_parent(definition.host, engine.around), oci.NO_RESOURCES

@@ -1,5 +1,6 @@
 """Execs in the daemon's memory: prepared, running, ended; known until their container goes or they are long over."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -27,11 +28,14 @@ class Exec:
     pid: int = 0
     exit_code: int | None = None
     over_since: float = 0.0
+    over: "asyncio.Future[int] | None" = None
+    """where somebody waits for its end: the exit code"""
 
     @property
     def command(self) -> str:
-        """The command as events show it."""
-        return " ".join(self.request.cmd or ())
+        """The command as events show it: the program, a blank, its arguments."""
+        words = self.request.cmd or ("",)
+        return f"{words[0]} {' '.join(words[1:])}"
 
 
 class Execs:
@@ -67,6 +71,8 @@ class Execs:
             found.exit_code = code
             found.pid = 0
             found.over_since = time.monotonic()
+            if found.over is not None and not found.over.done():
+                found.over.set_result(code)
         return found
 
     def container_ended(self, container: ContainerId) -> None:
@@ -74,6 +80,10 @@ class Execs:
         for found in self._all.values():
             if found.container == container and not found.started:
                 found.over_since = time.monotonic()
+
+    def forget(self, exec_id: ExecId) -> None:
+        """Nobody will ask for it again."""
+        self._all.pop(exec_id, None)
 
     def forget_container(self, container: ContainerId) -> None:
         """The container is removed."""

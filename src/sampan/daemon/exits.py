@@ -5,7 +5,7 @@ import logging
 import time
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import restart_policy
+from sampan.daemon import health, restart_policy
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.remove import remove_locked
@@ -38,6 +38,7 @@ def on_exit(engine: Engine, container_id: ContainerId, ended: Exit) -> None:
 def _settle(engine: Engine, container: Container, ended: Exit) -> None:
     engine.shm.release(container.id)
     engine.execs.container_ended(container.id)
+    health.halt(engine, container)
     decision = _decide(engine, container, ended)
     state = container.state
     container.state = state.to(

@@ -88,6 +88,7 @@ def state_of(container: Container) -> State:
         error=state.error,
         started_at=rfc3339(state.started_ns),
         finished_at=rfc3339(state.finished_ns),
+        health=container.health,
     )
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from sampan.daemon import matching
+from sampan.daemon import health_rules, matching
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.inspect import mount_points, network_settings
@@ -77,7 +77,7 @@ def _judge(engine: Engine, filters: Filters) -> Callable[[Container], bool]:
             and (before is None or definition.created_ns < before)
             and (since is None or definition.created_ns > since)
             and (ancestors is None or definition.image_id in ancestors)
-            and (not filters.get("health") or "none" in (filters.get("health") or ()))
+            and matching.exact(filters, "health", container.health.status if container.health else "none")
             and not is_task
             and _mounts_fit(filters, container)
             and _network_fits(filters, container)
@@ -217,7 +217,7 @@ def status_text(container: Container, now_ns: int) -> str:
     up, since = (now_ns - state.started_ns) / 1e9, (now_ns - state.finished_ns) / 1e9
     match state.status:
         case Status.RUNNING:
-            return f"Up {human(up)}"
+            return f"Up {human(up)}" + health_rules.shown(container.health)
         case Status.PAUSED:
             return f"Up {human(up)} (Paused)"
         case Status.RESTARTING:

@@ -5,7 +5,7 @@ import asyncio
 from sampan.crashpoints import crash_point
 from sampan.daemon.container import Container
 from sampan.daemon.create import remove_directory
-from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, STATES
+from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES
 from sampan.daemon.engine import Engine
 from sampan.daemon.kill import kill_and_wait
 from sampan.daemon.states import Status
@@ -56,9 +56,7 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
     container.drop_clients()
     crash_point("remove-before-commit")
     try:
-        await engine.commit(
-            [Delete(DEFINITIONS, container.id), Delete(STATES, container.id), Delete(ENDPOINTS, container.id)]
-        )
+        await engine.commit([Delete(table, container.id) for table in _tables(container)])
     except SampanError as error:
         container.removing = False
         container.tell_removed(str(error))
@@ -77,6 +75,10 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
             await _let_go(engine, point.name, anonymous=point.anonymous and options.volumes)
     container.tell_removed()
     engine.event(container, "destroy")
+
+
+def _tables(container: Container) -> tuple[str, ...]:
+    return (DEFINITIONS, STATES, ENDPOINTS, HEALTH) if container.health else (DEFINITIONS, STATES, ENDPOINTS)
 
 
 async def _remove_when_read(engine: Engine, container: Container) -> None:

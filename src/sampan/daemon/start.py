@@ -1,44 +1,31 @@
 """Start: a container's program is executed, or everything that was made for it is gone and its state says why."""
 
 import asyncio
-import logging
 import os
 import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import mounts, oci, verify
+from sampan.daemon import health, mounts, oci, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import ENDPOINTS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
 from sampan.daemon.needs import Connected
 from sampan.daemon.remove import remove_locked
+from sampan.daemon.start_faults import translated_failure
 from sampan.daemon.states import State, Status
-from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
+from sampan.errors import Conflict, NotModified, SampanError, System
 from sampan.logs import options
-from sampan.runtime.request import LogSpec, StartFailed, StartFault, StartRequest, Stdio
+from sampan.runtime.request import LogSpec, StartRequest, Stdio
 from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
 from sampan.state.store import Change, Put
 
-_log = logging.getLogger("sampan.daemon")
-_CHAIN = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
-_PREFIX = _CHAIN + "runc create failed: unable to start container process: "
-_WRONG_KIND = (
-    "Are you trying to mount a directory onto a file (or vice-versa)? "
-    "Check if the specified host path exists and is the expected type"
-)
-_NOT_THERE = ("executable file not found", "no such file or directory", "not a directory", "Are you trying to mount")
-_UNKNOWN_EXIT = 128
 _FILES = ("hostname", "hosts", "resolv.conf")
 
 
-class BadStart(InvalidParameter):
-    """The program could not be executed because of what was asked for."""
-
-
 async def start(engine: Engine, reference: str, *, explain: bool) -> None:
-    """Start a container. Raises NotModified where it runs; BadStart, System where its program could not be executed."""
+    """Start a container. Raises NotModified where it runs; BadStart, System where the program is not executed."""
     container = engine.find(reference)
     async with container.lock:
         _check(container)
@@ -83,6 +70,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
     container.steps = running.steps
     container.stop_requested = False
     container.state = started.marked(pid=running.pid, started_ns=running.started_ns)
+    health.begin(engine, container)
     engine.links(container, "mount")
     engine.event(container, "start")
     container.starting = False
@@ -250,41 +238,10 @@ def write_files(engine: Engine, container_id: ContainerId, hostname: str, ends: 
 
 async def _failed(engine: Engine, container: Container, error: Exception) -> SampanError:
     """Record why a start failed, and translate it. A container that goes with its run is removed."""
-    translated, code = _translated(error)
+    translated, code = translated_failure(error)
     # Docker leaves the status as it was: a container that never ran stays "created", with an exit code.
     container.state = container.state.marked(exit_code=code, error=str(translated), pid=0)
     engine.record(container)
     if container.definition.host.auto_remove:
         await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
     return translated
-
-
-def _translated(error: Exception) -> tuple[SampanError, int]:
-    if isinstance(error, StartFailed):
-        return translate_failure(error)
-    if isinstance(error, SampanError):
-        return error, _UNKNOWN_EXIT
-    if not isinstance(error, OSError):
-        # A fault of ours: the container must not stay as if nothing had happened, nor a client wait for its removal.
-        _log.error("start failed", exc_info=error)
-        return System(f"{type(error).__name__}: {error}"), _UNKNOWN_EXIT
-    text = f"failed to set up the container: {error.strerror}: {error.filename or ''}"
-    return System(text.rstrip(": ")), _UNKNOWN_EXIT
-
-
-def translate_failure(error: StartFailed) -> tuple[SampanError, int]:
-    """A failed start in Docker's words, and the exit code that goes with it. The command derives 126 and 127 from the text."""
-    if error.fault is StartFault.BAD_USER:
-        # Docker looks users up before it starts anything, so its text has no chain.
-        return System(error.message), _UNKNOWN_EXIT
-    message = error.message
-    if "is a directory" in message and "permission denied" not in message:
-        message += ": permission denied"
-    if "not a directory" in message and "Are you trying" not in message:
-        message += f": {_WRONG_KIND}"
-    text = f"{_PREFIX}{message}: unknown"
-    if error.fault is StartFault.NOT_EXECUTABLE or "permission denied" in message:
-        return BadStart(text), 126
-    if any(words in message for words in _NOT_THERE):
-        return BadStart(text), 127
-    return System(text), _UNKNOWN_EXIT

@@ -49,6 +49,24 @@ def human(seconds: float) -> str:
     return f"{hours // (24 * 365)} years"
 
 
+def go_duration(nanoseconds: int) -> str:
+    """A duration as Go prints it: `1m30s`, `1.5s`, `100ms`."""
+    if nanoseconds < 10**9:
+        for unit, size in (("ms", 10**6), ("µs", 1000)):
+            if nanoseconds >= size:
+                return _decimal(nanoseconds, size) + unit
+        return f"{nanoseconds}ns" if nanoseconds else "0s"
+    minutes, rest = divmod(nanoseconds, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return text + _decimal(rest, 10**9) + "s"
+
+
+def _decimal(value: int, size: int) -> str:
+    whole, rest = divmod(value, size)
+    return f"{whole}.{rest:0{len(str(size)) - 1}d}".rstrip("0").rstrip(".") if rest else str(whole)
+
+
 _UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?")

@@ -35,9 +35,6 @@ def check_config(config: ContainerConfig) -> None:
             raise InvalidParameter("a NUL byte in a name")
     if len(config.hostname) > 63:
         raise InvalidParameter(f"invalid hostname: {config.hostname}: longer than 63 bytes")
-    check = config.healthcheck
-    if check is not None and check.test and check.test[0] not in ("NONE", ""):
-        raise NotImplementedHere("Config.Healthcheck is not implemented yet")
     if config.args_escaped:
         raise InvalidParameter("Config.ArgsEscaped is for Windows only")
 

@@ -233,7 +233,7 @@ def _log(log: LogSpec) -> Json:
 
 
 def _stdio(stdio: Stdio) -> Json:
-    return {"tty": stdio.tty, "open_stdin": stdio.open_stdin, "stdin_once": stdio.stdin_once}
+    return {"tty": stdio.tty, "open_stdin": stdio.open_stdin, "stdin_once": stdio.stdin_once, "tied": stdio.tied}
 
 
 def attaches(specs: Sequence[AttachSpec]) -> list[Json]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import struct
 import time
@@ -43,7 +44,8 @@ _CREDENTIALS = struct.Struct("3i")
 class Pump:
     """Moves bytes until the program has ended and its output is drained."""
 
-    def __init__(self, log: Log | None, terminal: int, input_once: bool) -> None:
+    def __init__(self, log: Log | None, terminal: int, input_once: bool, tied: bool = False) -> None:
+        """`input_once`, `tied`: see `request.Stdio`."""
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._masks: dict[int, int] = {}
@@ -54,6 +56,8 @@ class Pump:
         self._channels: list[socket.socket] = []
         self._input: Input | None = None
         self._input_once = input_once
+        self._tied = tied
+        self._program = -1
         self._ended = False
         self.state: tuple[Kind, dict[str, Any], list[int]] = (Kind.STARTED, {}, [])
         """what a daemon that connects is told first"""
@@ -89,6 +93,7 @@ class Pump:
 
     def run(self, ended: int) -> None:
         """Move bytes until the process of the pidfd `ended` is gone and the output is drained."""
+        self._program = ended
         self._watch(ended, select.POLLIN, lambda _: self._end(ended))
         deadline = 0.0
         while not self._ended or self._outputs:
@@ -249,6 +254,8 @@ class Pump:
             self._clients.remove(client)
         self._unwatch(client.fileno())
         client.close()
+        if self._tied and not self._clients and self._program >= 0 and not self._ended:
+            signal.pidfd_send_signal(self._program, signal.SIGKILL)
 
     def _accept(self, listener: socket.socket) -> None:
         try:

@@ -17,11 +17,15 @@ from sampan.spec.rootfs import RootMount
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
-    """`open_stdin` keeps the program's input open without a client; `stdin_once` closes it when the first one leaves."""
+    """`open_stdin` keeps the program's input open without a client; `stdin_once` closes it when the first one leaves.
+
+    `tied`: the program is killed when its last client has gone.
+    """
 
     tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False
+    tied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def _pump(body: dict[str, Any], streams: Streams) -> Pump:
     writer = None
     if log:
         writer = JsonFileWriter(log["path"], log["max_size"], log["max_files"], log["attributes"].encode())
-    pump = Pump(writer, terminal, bool(stdio["stdin_once"]))
+    pump = Pump(writer, terminal, bool(stdio["stdin_once"]), bool(stdio.get("tied")))
     program_input = streams.input
     if terminal >= 0:
         pump.add_output(terminal, 1)

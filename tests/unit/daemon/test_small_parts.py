@@ -10,7 +10,7 @@ import pytest
 from sampan.daemon import detach_keys, matching
 from sampan.daemon.execs import Exec, Execs
 from sampan.daemon.hijack import refuse
-from sampan.daemon.start import BadStart, translate_failure
+from sampan.daemon.start_faults import BadStart, translate_failure
 from sampan.daemon.workers import Pipe, Workers, as_file
 from sampan.errors import InvalidParameter, NotFound, System
 from sampan.runtime.request import StartFailed, StartFault
