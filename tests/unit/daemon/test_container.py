@@ -15,7 +15,7 @@ from sampan.daemon.list import status_text
 from sampan.daemon.mount_words import MountPoint
 from sampan.daemon.needs import FoundVolume
 from sampan.daemon.states import State, Status
-from sampan.daemon.times import human, parse_time, rfc3339
+from sampan.daemon.times import go_duration, human, parse_time, rfc3339
 from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere
 from sampan.spec.containers import ContainerConfig, CreateRequest
 from sampan.spec.document import EMPTY
@@ -106,6 +106,23 @@ def test_times(nanoseconds: int, text: str) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert human(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "0s"),
+        (5, "5ns"),
+        (1500, "1.5µs"),
+        (100 * 10**6, "100ms"),
+        (1_000_000_001, "1.000000001s"),
+        (30 * 10**9, "30s"),
+        (90 * 10**9, "1m30s"),
+        (3600 * 10**9, "1h0m0s"),
+    ],
+)
+def test_durations_of_go(nanoseconds: int, text: str) -> None:
+    assert go_duration(nanoseconds) == text
 
 
 def test_times_of_filters() -> None:

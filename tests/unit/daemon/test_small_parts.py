@@ -40,11 +40,11 @@ def test_detach_keys_that_are_none(text: str) -> None:
         detach_keys.parse(text)
 
 
-def exec_of(container: str, number: int) -> Exec:
+def exec_of(container: str, number: int, *words: str) -> Exec:
     return Exec(
         id=ExecId(f"e{number}"),
         container=ContainerId(container),
-        request=ExecCreateRequest(cmd=("ls", "-l")),
+        request=ExecCreateRequest(cmd=words or ("ls", "-l")),
         detach_keys=b"",
         process=Process(args=("ls", "-l")),
     )
@@ -55,6 +55,7 @@ def test_execs_go_with_their_container() -> None:
     for number, container in enumerate(("a", "a", "b")):
         execs.add(exec_of(container, number))
     assert execs.find("e0").command == "ls -l"
+    assert exec_of("a", 3, "true").command == "true ", "as Docker's events show a program without arguments"
     assert execs.of(ContainerId("a")) == ("e0", "e1")
     ended = execs.ended(ExecId("e0"), 3)
     assert ended is not None

@@ -26,7 +26,6 @@ NOTHING = Means(False, False, False, False, False, False, False, False, False, F
         ({"stop_signal": "NOPE"}, "invalid signal: NOPE"),
         ({"env": ("=x",)}, "invalid environment variable: =x"),
         ({"hostname": "x" * 64}, "invalid hostname"),
-        ({"healthcheck": HealthConfig(test=("CMD", "true"))}, "Healthcheck is not implemented yet"),
         ({"user": "a\0b"}, "NUL"),
     ],
 )
@@ -161,3 +160,18 @@ def test_every_member_of_the_host_config_is_known_to_somebody() -> None:
     ]
     assert unknown == []
     assert msgspec.structs.fields(LogConfig)
+
+
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [
+        ({"interval": 1}, "Interval in Healthcheck cannot be less than 1ms"),
+        ({"timeout": 999_999}, "Timeout in Healthcheck cannot be less than 1ms"),
+        ({"start_period": -1}, "StartPeriod in Healthcheck cannot be less than 1ms"),
+        ({"start_interval": 1}, "StartInterval in Healthcheck cannot be less than 1ms"),
+        ({"retries": -1}, "Retries in Healthcheck cannot be negative"),
+    ],
+)
+def test_health_checks_that_are_refused(check: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidParameter, match=text):
+        verify.check_healthcheck_times(ContainerConfig(healthcheck=HealthConfig(**check)))

@@ -33,7 +33,7 @@ ROUTES = (
         "/containers/create",
         create,
         Support.PARTIAL,
-        "members that cannot be honoured yet are refused by name: health checks, networks of one's own, device requests, "
+        "members that cannot be honoured yet are refused by name: networks of one's own, device requests, "
         "image mounts, subpaths, log drivers other than json-file and none, block I/O limits",
     ),
 )
