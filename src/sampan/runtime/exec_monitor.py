@@ -50,9 +50,9 @@ class _Exec:
 
 
 def run(message: Message, title: Title) -> int:
-    """Be the monitor of an exec: of the one in `message`, or with PARK of the one that comes over its channel."""
+    """Be the monitor of an exec: of the one in `message`, or with PARK_EXEC of the one that comes over its channel."""
     channel = socket.socket(fileno=message.descriptors.pop(0))
-    if message.kind is Kind.PARK:
+    if message.kind is Kind.PARK_EXEC:
         title.set("sampan-exec (parked)")
         rehearsal.of_exec_monitor()
         send(channel, Kind.READY)

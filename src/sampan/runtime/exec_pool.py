@@ -60,7 +60,7 @@ class ExecPool:
         ours, theirs = pair()
         monitored.listen(ours, _no_end)
         try:
-            pidfd = await self._fork(Kind.PARK, {"exec": True}, [theirs.fileno()])
+            pidfd = await self._fork(Kind.PARK_EXEC, {}, [theirs.fileno()])
             monitored.watch_monitor(pidfd, self._gone)
             theirs.close()
             await monitored.parked

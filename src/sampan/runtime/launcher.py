@@ -34,7 +34,13 @@ HOST_LAYER_DESCRIPTOR = 4
 SOCKET = "launcher.sock"
 _CREDENTIALS = struct.Struct("3i")
 _LOOK_SECONDS = 1.0
-_FORKED = {Kind.START: monitor.main, Kind.EXEC: monitor.main, Kind.PARK: monitor.main, Kind.FOLLOW: follower.main}
+_FORKED = {
+    Kind.START: monitor.main,
+    Kind.EXEC: monitor.main,
+    Kind.PARK: monitor.main,
+    Kind.PARK_EXEC: monitor.main,
+    Kind.FOLLOW: follower.main,
+}
 """What a child of the launcher is, by the message that asks for it."""
 
 

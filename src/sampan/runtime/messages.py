@@ -22,7 +22,7 @@ FOLLOW goes to the launcher too and is answered in the same way, but what it for
 client's connection and sends it the log of a run, and which no further message concerns.
 
 A failure on any rung travels down as FAILED {fault, errno, message} in place of the awaited message. PARK makes a monitor
-wait, world and all, for the START that comes over its own channel, or without a world for an EXEC.
+wait, world and all, for the START that comes over its own channel; PARK_EXEC one, of no container, for an EXEC.
 
 The socket is SOCK_SEQPACKET. A packet of more than about 200 KB is EMSGSIZE, so a body above `INLINE_LIMIT` rides in a
 sealed memory file of at most `BODY_LIMIT` bytes, whose seals are checked before it is read. The protocol only grows:
@@ -67,6 +67,7 @@ class Kind(enum.IntEnum):
     EXEC = 4
     PARK = 5
     FORKED = 6
+    PARK_EXEC = 8
     FOLLOW = 7
     SETUP = 16
     READY = 17

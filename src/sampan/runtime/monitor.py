@@ -34,7 +34,7 @@ def main(message: Message, title: Title) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         close_all_but(message.descriptors)
-        of_exec = message.kind is Kind.EXEC or message.body.get("exec")
+        of_exec = message.kind in (Kind.EXEC, Kind.PARK_EXEC)
         code = exec_monitor.run(message, title) if of_exec else _run(message, title)
     except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
         sys.excepthook(*sys.exc_info())
