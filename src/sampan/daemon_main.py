@@ -18,6 +18,7 @@ from sampan.daemon import adopt, config, flags, journal, listeners, presence, sy
 from sampan.daemon.assembly import Assembly, assemble, image_users, take_over, volume_users
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.containers_api import ContainersApi, EventsApi, ExecsApi
+from sampan.daemon.files_api import FilesApi
 from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.manual import usage
 from sampan.daemon.shutdown import stop_all
@@ -104,6 +105,7 @@ def _backend(parts: Assembly) -> Backend:
     engine = parts.engine
     return Backend(
         containers=ContainersApi(engine),
+        files=FilesApi(engine, parts.workers),
         execs=ExecsApi(engine),
         images=ImagesApi(parts.images, lambda image: image_users(engine, image), parts.workers),
         volumes=VolumesApi(

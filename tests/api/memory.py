@@ -16,6 +16,7 @@ from sampan.spec import volumes as v
 from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
+from sampan.spec.files import PathArchive
 from sampan.spec.ids import new_id
 from sampan.spec.images import ImageInspect
 from sampan.spec.networks import Network
@@ -435,6 +436,33 @@ class Events:
             self.listeners.discard(queue)
 
 
+class Files:
+    """Every container holds one file, `there`."""
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+
+    async def stat(self, name: str, path: str) -> str:
+        self._containers.find(name)
+        if path != "/there":
+            raise NotFound(f"Could not find the file {path} in container {name}")
+        return "c3RhdA=="
+
+    async def read(self, name: str, path: str) -> PathArchive:
+        return PathArchive(await self.stat(name, path), self._pieces())
+
+    async def write(self, name: str, options: r.ExtractOptions, content: AsyncIterator[bytes]) -> None:
+        self._containers.find(name)
+        self._containers.calls.append(("write", options, b"".join([piece async for piece in content])))
+
+    async def export(self, name: str) -> AsyncIterator[bytes]:
+        self._containers.find(name)
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        yield b"tar"
+
+
 @dataclass(frozen=True)
 class Memory:
     """The parts of a backend with their own types, so that tests can look into them."""
@@ -447,7 +475,16 @@ class Memory:
     events: Events
 
     def backend(self) -> b.Backend:
-        return b.Backend(self.containers, self.execs, self.images, self.volumes, self.networks, System(), self.events)
+        return b.Backend(
+            self.containers,
+            Files(self.containers),
+            self.execs,
+            self.images,
+            self.volumes,
+            self.networks,
+            System(),
+            self.events,
+        )
 
 
 def memory() -> Memory:

@@ -22,6 +22,7 @@ from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Snapshotter
 from sampan.snapshots.vfs import VfsSnapshotter
 from sampan.state.store import Store
+from sampan.transfer.placing import Placing
 from tests.requires import requires
 from tests.security.hostile_tars import END, Case, cases, file
 
@@ -154,9 +155,28 @@ def test_extraction_holds_without_the_jail(case: Case, outside: Path, tmp_path: 
         os.close(root)
 
 
+@pytest.mark.parametrize("case", MATRIX, ids=[case.name for case in MATRIX])
+def test_placing_into_a_living_tree_holds_without_the_jail(case: Case, outside: Path, tmp_path: Path) -> None:
+    """`docker cp` into a container: names below `base` only, links inside the root, and what was there stays."""
+    (tmp_path / "base").mkdir()
+    (tmp_path / "beside").write_bytes(b"beside")
+    root = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    stream = decompressed(io.BytesIO(case.archive))
+    try:
+        Placing(root, b"base", 1 << 30, None, False).run(TarReader(stream.read))
+        while stream.read(1 << 16):
+            pass
+    except InvalidParameter:
+        pass
+    finally:
+        os.close(root)
+    assert (tmp_path / "beside").read_bytes() == b"beside"
+
+
 _INSIDE = """
 import os, socket, sys
 sys.path.append(sys.argv.pop(1))
+from sampan.kernel.mount import MS, mount
 from sampan.snapshots import unpacker
 
 def hostile(control, marks, limit):
@@ -165,7 +185,7 @@ def hostile(control, marks, limit):
         if os.path.lexists(path):
             found.append(path)
     attempts = {
-        "mount": lambda: unpacker.mount(b"tmpfs", b"/", b"tmpfs", unpacker.MS(0)),
+        "mount": lambda: mount(b"tmpfs", b"/", b"tmpfs", MS(0)),
         "chroot": lambda: os.chroot("/"),
         "kill": lambda: os.kill(os.getppid(), 0),
         "socket": lambda: socket.socket(),

@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logs", "registry"),
     ("plugins",),
     ("runtime",),
-    ("images",),
+    ("images", "transfer"),
     ("build",),
     ("daemon",),
     ("api",),
@@ -120,10 +120,11 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("os.environ", "os.environb", "os.getenv", "os.putenv"),
         ("cli/", "client/context.py", "cli_main.py", "daemon_main.py", "daemon/assembly.py", "crashpoints.py"),
     ),
-    # Beside the runtime: layers are unpacked by a jailed child, features are probed in one, the command starts a daemon.
+    # Beside the runtime: layers are unpacked and files carried by jailed children, features are probed in one, the command
+    # starts a daemon.
     "subprocess": (
         ("subprocess", "os.fork", "os.posix_spawn", "pty.fork"),
-        ("runtime/", "snapshots/jail.py", "host/", "cli/daemon_start.py"),
+        ("runtime/", "snapshots/jail.py", "transfer/porter.py", "host/", "cli/daemon_start.py"),
     ),
     "threads-before-fork": (("multiprocessing", "concurrent.futures.process"), ()),
 }

@@ -18,6 +18,7 @@ from sampan.spec import volumes as v
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
+from sampan.spec.files import PathArchive
 from sampan.spec.networks import Network
 
 LogRecord = tuple[int, bytes]
@@ -134,6 +135,26 @@ class Containers(Protocol):
 
     async def prune(self, filters: r.Filters) -> c.ContainersPruneReport:
         """Remove all stopped containers that match."""
+        ...
+
+
+class ContainerFiles(Protocol):
+    """Files in containers, whether they run or not."""
+
+    async def stat(self, name: str, path: str) -> str:
+        """What stands at the path, as the header X-Docker-Container-Path-Stat says it. Raises NotFound."""
+        ...
+
+    async def read(self, name: str, path: str) -> PathArchive:
+        """A tar of the path. What is wrong with it is raised before the first byte."""
+        ...
+
+    async def write(self, name: str, options: r.ExtractOptions, content: AsyncIterator[bytes]) -> None:
+        """Unpack a tar, compressed or not, into a directory."""
+        ...
+
+    async def export(self, name: str) -> AsyncIterator[bytes]:
+        """A tar of the whole root, without what is mounted in it."""
         ...
 
 
@@ -266,6 +287,7 @@ class Backend:
     """Everything the routes call."""
 
     containers: Containers
+    files: ContainerFiles
     execs: Execs
     images: Images
     volumes: Volumes

@@ -1,12 +1,13 @@
 """Every route there is."""
 
-from sampan.api.routes import absent, containers, create, execs, images, networks, streams, system, volumes
+from sampan.api.routes import absent, containers, create, execs, files, images, networks, streams, system, volumes
 from sampan.api.routing import Route
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *create.ROUTES,
     *containers.ROUTES,
+    *files.ROUTES,
     *streams.ROUTES,
     *execs.ROUTES,
     *images.ROUTES,

@@ -23,6 +23,7 @@ from sampan.daemon.layers import ImageLayers
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.shm import SharedMemory
+from sampan.daemon.transfers import Transfers
 from sampan.daemon.volumes_api import LocalVolumes
 from sampan.daemon.wiring import NetworkWiring
 from sampan.daemon.workers import Workers
@@ -112,6 +113,7 @@ class Assembly:
         for task in list(self.engine.tasks):
             task.cancel()
         await asyncio.gather(*self.engine.tasks, return_exceptions=True)
+        await self.engine.transfers.close()
         await self.runtime.close()
         await self.groups.retire(self.engine)
         self.engine.events.flush()
@@ -148,7 +150,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         instance=instance,
         store=store,
         runtime=runtime,
-        layers=ImageLayers(images, snapshots, workers),
+        layers=ImageLayers(images, snapshots, workers, host_layer),
         volumes=volumes,
         wiring=NetworkWiring(networks, config),
         cgroups=groups,
@@ -159,6 +161,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         means=means.probe(hierarchy, instance),
         shm=SharedMemory(config.exec_root / "shm"),
         execs=Execs(),
+        transfers=Transfers(),
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )

@@ -19,6 +19,7 @@ from sampan.daemon.names import Registry
 from sampan.daemon.needs import Layers, VolumeStore, Wiring
 from sampan.daemon.oci import Surroundings
 from sampan.daemon.shm import SharedMemory
+from sampan.daemon.transfers import Transfers
 from sampan.files.trash import Trash
 from sampan.runtime.port import Runtime
 from sampan.runtime.request import Exit
@@ -57,6 +58,7 @@ class Engine:
     means: Means
     shm: SharedMemory
     execs: Execs
+    transfers: Transfers
     trash: Trash
     """where the directories of removed containers go"""
     ended: Callable[[ContainerId, Exit], None]

@@ -1,22 +1,28 @@
 """Images and writable layers as create and start need them: `needs.Layers` over `images` and `snapshots`."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
 from sampan.daemon.needs import FoundImage
 from sampan.daemon.workers import Workers
+from sampan.images.host_layer import HostLayer
 from sampan.images.images import Images
+from sampan.kernel.mount import AT_FDCWD, OpenTree, open_tree
+from sampan.snapshots.mounting import overlay
 from sampan.snapshots.protocol import LayerNotFound, Snapshotter
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.spec.images import ImageConfig
-from sampan.spec.rootfs import RootMount
+from sampan.spec.rootfs import HOST_HIDDEN, HOST_ROOT, PlainRoot, RootMount
 
 
 class ImageLayers:
     """Implements `needs.Layers`."""
 
-    def __init__(self, images: Images, snapshots: Snapshotter, workers: Workers) -> None:
+    def __init__(self, images: Images, snapshots: Snapshotter, workers: Workers, host: HostLayer) -> None:
+        self._host = host
         self._images = images
         self._snapshots = snapshots
         self._workers = workers
@@ -51,6 +57,10 @@ class ImageLayers:
         chain = self._images.chain(image) if image is not None else None
         self._snapshots.prepare(container, chain)
 
+    def stands_on_host(self, image: ImageId) -> bool:
+        """See `needs.Layers`."""
+        return self._images.stands_on_host(image)
+
     def view(self, image: ImageId | None) -> int:
         """See `needs.Layers`."""
         chain = self._images.chain(image) if image is not None else None
@@ -65,6 +75,33 @@ class ImageLayers:
     def mount_of(self, container: ContainerId) -> RootMount:
         """See `needs.Layers`."""
         return self._snapshots.mount_of(container)
+
+    async def mounted(self, container: ContainerId) -> int:
+        """See `needs.Layers`."""
+        return await self._workers.run(self._mount, self._snapshots.mount_of(container))
+
+    def _mount(self, root: RootMount) -> int:
+        if isinstance(root, PlainRoot):
+            return open_tree(AT_FDCWD, os.fsencode(root.path), OpenTree.CLONE)
+        with self._opened(root.lowers) as lowers:
+            return overlay(lowers, root.upper, root.work)
+
+    @contextmanager
+    def _opened(self, directories: Sequence[str]) -> Iterator[list[int]]:
+        """Descriptors of layers as this process sees them: the machine's own root lies elsewhere than for the launcher."""
+        opened: list[int] = []
+        try:
+            for directory in directories:
+                opened.append(self._open(directory))  # noqa: PERF401 - what is open when one fails gets closed
+            yield opened
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
+    def _open(self, directory: str) -> int:
+        if directory.startswith((HOST_ROOT, HOST_HIDDEN)):
+            return self._host.open(directory)
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
 
     def discard(self, container: ContainerId) -> None:
         """See `needs.Layers`."""

@@ -45,12 +45,23 @@ class Layers(Protocol):
         """Make the writable layer of a container."""
         ...
 
+    def stands_on_host(self, image: ImageId) -> bool:
+        """Whether the image is this machine itself, or was made on top of it."""
+        ...
+
     def view(self, image: ImageId | None) -> int:
         """A descriptor of the image's root, read-only; -1 where the image cannot be looked into. The caller closes it."""
         ...
 
     def mount_of(self, container: ContainerId) -> RootMount:
         """How that container's root is mounted. Raises NotFound."""
+        ...
+
+    async def mounted(self, container: ContainerId) -> int:
+        """The container's root as a mount that no namespace shows; the caller closes it.
+
+        For a container that does not run and is kept from starting: nobody else may have its writable layer mounted.
+        """
         ...
 
     def discard(self, container: ContainerId) -> None:

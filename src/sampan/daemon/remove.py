@@ -54,6 +54,7 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
     """`remove` for a caller that holds the lock of a container that does not run."""
     container.removing = True
     container.drop_clients()
+    await engine.transfers.end(container.id)
     crash_point("remove-before-commit")
     try:
         await engine.commit([Delete(table, container.id) for table in _tables(container)])

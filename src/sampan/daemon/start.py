@@ -46,6 +46,8 @@ def _check(container: Container) -> None:
 async def start_locked(engine: Engine, container: Container, *, explain: bool, restarts: int) -> None:
     """`start` for a caller that holds the container's lock and has judged its state."""
     ends: Connected | None = None
+    if engine.transfers.busy(container.id):
+        await engine.transfers.settle(container.id)
     container.starting = True
     try:
         ends = await _connect(engine, container)

@@ -19,6 +19,7 @@ WINDOW_LIMIT = 128 << 20
 _CHUNK = 1 << 16
 _BUFFER = 1 << 20
 _SNIFFED = 6
+_GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 # The type stubs call it an instance.
 _GZIP_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
@@ -127,6 +128,11 @@ class _Zstd(io.RawIOBase):
             raise BadArchive(f"the zstd data is damaged: {error}") from error
 
 
+def is_compressed(first: bytes) -> bool:
+    """Whether a stream that begins with these bytes (six are enough) is one that `decompressed` would unpack."""
+    return first.startswith((_GZIP, _BZIP2, _XZ, _ZSTD)) or int.from_bytes(first[:4], "little") in _SKIPPABLE
+
+
 def decompressed(source: BinaryIO) -> BinaryIO:
     """A buffered reader of what `source` holds, decompressed where its first bytes are those of gzip, zstd, bzip2 or xz.
 
@@ -136,13 +142,13 @@ def decompressed(source: BinaryIO) -> BinaryIO:
     first = source.read(_SNIFFED)
     whole = cast("BinaryIO", io.BufferedReader(_Rejoined(first, source), _BUFFER))
     raw: io.RawIOBase
-    if first.startswith(b"\x1f\x8b\x08"):
+    if first.startswith(_GZIP):
         raw = _Members(whole, _GzipMember, "gzip")
-    elif first.startswith(b"BZh"):
+    elif first.startswith(_BZIP2):
         raw = _Members(whole, bz2.BZ2Decompressor, "bzip2")
-    elif first.startswith(b"\xfd7zXZ\0"):
+    elif first.startswith(_XZ):
         raw = _Members(whole, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW_LIMIT), "xz")
-    elif first.startswith(b"\x28\xb5\x2f\xfd") or int.from_bytes(first[:4], "little") in _SKIPPABLE:
+    elif first.startswith(_ZSTD) or int.from_bytes(first[:4], "little") in _SKIPPABLE:
         raw = _Zstd(whole)
     else:
         return whole

@@ -8,20 +8,22 @@ from collections.abc import Iterator
 from sampan.kernel.files import Resolve, openat2
 
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_PLAIN = Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_XDEV
+_ACROSS = Resolve.BENEATH | Resolve.NO_SYMLINKS
+_PLAIN = _ACROSS | Resolve.NO_XDEV
 
 
-def walk(directory: int) -> Iterator[tuple[bytes, int, bytes, os.stat_result]]:
+def walk(directory: int, across: bool = False) -> Iterator[tuple[bytes, int, bytes, os.stat_result]]:
     """Every entry below the descriptor `directory`, sorted, parents first: (path, parent's descriptor, name, lstat).
 
-    The descriptor is good until the iteration goes on. Follows no link, enters no other mount, also where somebody swaps
-    directories meanwhile; what goes away is left out. Raises OSError.
+    The descriptor is good until the iteration goes on. Follows no link, enters no other mount (unless `across`), also where
+    somebody swaps directories meanwhile; what goes away is left out. Raises OSError.
     """
+    resolve = _ACROSS if across else _PLAIN
     pending: list[bytes] = [b""]
     while pending:
         path = pending.pop()
         try:
-            current = openat2(directory, path or b".", _READABLE, _PLAIN)
+            current = openat2(directory, path or b".", _READABLE, resolve)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
                 continue

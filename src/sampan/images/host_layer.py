@@ -62,6 +62,13 @@ class HostLayer:
             name = self._current()
         return f"{HOST_HIDDEN}/{name}", HOST_ROOT
 
+    def open(self, directory: str) -> int:
+        """One of `directories`, opened in this process, which sees them elsewhere. The caller closes it. Raises OSError."""
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        if directory == HOST_ROOT:
+            return os.open(self._root, flags)
+        return os.open(directory.removeprefix(f"{HOST_HIDDEN}/"), flags, dir_fd=self._tmpfs)
+
     def hidden(self) -> tuple[Hidden, ...]:
         """What is hidden at the moment, sorted."""
         with self._lock:

@@ -78,6 +78,10 @@ class Images:
         self.document(image)
         return self._catalog.size(image)
 
+    def stands_on_host(self, image: ImageId) -> bool:
+        """Whether the image is this machine's own root, or was made on top of it: it cannot leave the machine."""
+        return host.CHAIN in self._catalog.chains(image)
+
     def familiar_names(self, image: ImageId) -> tuple[str, ...]:
         """The image's names as users write them, sorted; empty where it has none."""
         return tuple(reference.familiar for reference in self._catalog.references_of(image))

@@ -137,14 +137,14 @@ class RuntimeClient:
 
     async def start(self, request: StartRequest) -> Running:
         """See `port.Runtime`."""
-        await self._old_monitor_gone(request.id)
+        await self.let_go(request.id)
         directory = f"{self._exec_root}/containers/{request.id}"
         slot = self._pool.take(request)
         await self._pool.given_up(request.id)
         opened: list[int] = []
         self._pool.start_begins()
         try:
-            opened += open_binds(request.config)
+            opened += open_binds(request.config.mounts)
             opened += open_namespaces([path for path, _ in plan.joined(request.config)])
             descriptors = [*opened, *(held.fileno() for held in request.held), *_sockets(request.attach)]
             if len(descriptors) > _MOST_DESCRIPTORS:
@@ -216,8 +216,8 @@ class RuntimeClient:
             await self._failed(monitored)
             raise
 
-    async def _old_monitor_gone(self, container: str) -> None:
-        """One owner for each upper directory: the last run's monitor must have let go of the overlay."""
+    async def let_go(self, container: ContainerId) -> None:
+        """See `port.Runtime`. One owner for each upper directory: the last run's monitor must have let go of the overlay."""
         old = self._leaving.get(container)
         if old is not None and not await old.wait_gone(_OLD_MONITOR_SECONDS):
             raise StartFailed(

@@ -37,6 +37,10 @@ class Runtime(Protocol):
         """Start a container; returns when its program has been executed. Raises StartFailed, and then nothing is left behind."""
         ...
 
+    async def let_go(self, container: ContainerId) -> None:
+        """Wait until the last run of a container that has ended let go of its file system. Raises StartFailed for no end."""
+        ...
+
     async def exec(self, request: ExecRequest) -> Running:
         """Run one more process in a container. Raises StartFailed; KeyError where the container does not run."""
         ...

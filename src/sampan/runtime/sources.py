@@ -6,6 +6,7 @@ the path again.
 
 import errno
 import os
+from collections.abc import Iterable
 
 from sampan.kernel.mount import AT_FDCWD, MS, MountAttr, OpenTree, mount_setattr, open_tree
 from sampan.runtime.request import StartFailed, StartFault
@@ -23,15 +24,15 @@ _ATTRIBUTES = {
 _WHOLE_TREE = OpenTree.CLONE | OpenTree.RECURSIVE
 
 
-def open_binds(config: oci.Config) -> list[int]:
-    """One detached mount for each bind of `config`, in order, attributes and propagation set. The caller closes them.
+def open_binds(mounts: Iterable[oci.Mount]) -> list[int]:
+    """One detached mount for each bind among `mounts`, in order, attributes and propagation set. The caller closes them.
 
     Raises StartFailed where a source does not exist.
     """
     opened: list[int] = []
     try:
         # One at a time: what is open when one fails must be closed again.
-        for mount in (mount for mount in config.mounts if mount.type == "bind"):
+        for mount in (mount for mount in mounts if mount.type == "bind"):
             opened.append(_open_bind(mount))  # noqa: PERF401
     except BaseException:
         close_all(opened)

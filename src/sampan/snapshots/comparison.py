@@ -20,7 +20,7 @@ def tree_difference(lower: int, upper: int) -> Iterator[bytes]:
 
     An entry counts as changed where kind, mode, owner, size, time or device differ, as Docker judges.
     """
-    first_names: dict[int, bytes] = {}
+    first_names: dict[tuple[int, int], bytes] = {}
     for path, parent, name, status in walk(upper):
         if _differs(_lstat(lower, path), status):
             yield from tar_entry(path, parent, name, status, first_names)

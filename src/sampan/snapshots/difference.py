@@ -26,7 +26,7 @@ _KINDS = {
 
 def overlay_difference(directory: int) -> Iterator[bytes]:
     """The tar of an overlay's upper directory. Sockets are left out, as Docker does: they mean nothing elsewhere."""
-    first_names: dict[int, bytes] = {}
+    first_names: dict[tuple[int, int], bytes] = {}
     for path, parent, name, status in walk(directory):
         if is_whiteout(status):
             above, _, base = path.rpartition(b"/")
@@ -39,7 +39,7 @@ def overlay_difference(directory: int) -> Iterator[bytes]:
 
 
 def tar_entry(
-    path: bytes, parent: int, name: bytes, status: os.stat_result, first_names: dict[int, bytes]
+    path: bytes, parent: int, name: bytes, status: os.stat_result, first_names: dict[tuple[int, int], bytes]
 ) -> Iterator[bytes]:
     """One entry as it is on the disk; a further name of an inode in `first_names` becomes a hard link to the first."""
     kind = _KINDS.get(stat.S_IFMT(status.st_mode))
@@ -49,13 +49,18 @@ def tar_entry(
     entry.uid, entry.gid = status.st_uid, status.st_gid
     entry.mtime = status.st_mtime_ns
     if status.st_nlink > 1 and kind != tar.DIRECTORY:
-        first = first_names.setdefault(status.st_ino, path)
+        first = first_names.setdefault((status.st_dev, status.st_ino), path)
         if first != path:
             entry.kind, entry.link = tar.HARD_LINK, first
             yield header(entry)
             return
     if kind == tar.SYMLINK:
-        entry.link = os.readlink(name, dir_fd=parent)
+        try:
+            entry.link = os.readlink(name, dir_fd=parent)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EINVAL):
+                return  # gone, or no link any more, since it was listed
+            raise
     elif kind in (tar.CHARACTER, tar.BLOCK_DEVICE):
         entry.major, entry.minor = os.major(status.st_rdev), os.minor(status.st_rdev)
     elif kind == tar.FILE:
@@ -69,8 +74,8 @@ def _file(entry: tar.Entry, parent: int, name: bytes) -> Iterator[bytes]:
     try:
         descriptor = os.open(name, _FILE, dir_fd=parent)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ELOOP):
-            return  # gone, or swapped for a link, since it was listed
+        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV):
+            return  # gone, or swapped for a link or a special file, since it was listed
         raise
     try:
         status = os.fstat(descriptor)

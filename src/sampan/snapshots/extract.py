@@ -120,6 +120,10 @@ class Extraction:
             return
         if b".wh." in path and self._is_mark(path):
             return
+        self._make(entry, reader, path)
+
+    def _make(self, entry: tar.Entry, reader: tar.TarReader, path: bytes) -> None:
+        """What the entry describes, at `path`, which `clean` made and which is not the root."""
         parent, name = split(path)
         directory = self._directory(parent)
         if entry.kind == tar.FILE:

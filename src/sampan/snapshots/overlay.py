@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sampan.files.measure import measure
-from sampan.kernel.mount import MountAttr, fsconfig_create, fsconfig_string, fsmount, fsopen
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.difference import overlay_difference
+from sampan.snapshots.mounting import READ_ONLY, overlay
 from sampan.snapshots.protocol import Layer, LayerNotFound, Usage
 from sampan.snapshots.shelf import Shelf
 from sampan.snapshots.spares import Spares, make_pair
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import OverlayRoot, RootMount
-
-_STRING_LIMIT = 256
-"""Bytes that one parameter of fsconfig(2) may have, its NUL included."""
 
 
 class OverlaySnapshotter:
@@ -122,20 +119,7 @@ def _renamed(spare: Path, directory: Path) -> bool:
 
 def _merged(lowers: list[int]) -> int:
     """A descriptor of the union of directories, the topmost first, in a mount that nobody else sees."""
-    names = [b"/proc/self/fd/%d" % lower for lower in lowers]
-    context = fsopen(b"overlay")
-    try:
-        joined = b":".join(names)
-        if len(joined) < _STRING_LIMIT:
-            fsconfig_string(context, b"lowerdir", joined)
-        else:
-            # One at a time, since Linux 6.5; older kernels take some fifteen layers here.
-            for name in names:
-                fsconfig_string(context, b"lowerdir+", name)
-        fsconfig_create(context)
-        mount = fsmount(context, MountAttr.RDONLY | MountAttr.NODEV | MountAttr.NOSUID | MountAttr.NOEXEC)
-    finally:
-        os.close(context)
+    mount = overlay(lowers, attributes=READ_ONLY)
     try:
         # The mount's own descriptor is O_PATH; this one can be read, and keeps the mount.
         return os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mount)

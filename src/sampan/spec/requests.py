@@ -109,3 +109,15 @@ class ImportOptions:
     message: str = ""
     changes: tuple[str, ...] = ()
     platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractOptions:
+    """`path` is the directory to unpack into. `keep_kinds`: no directory takes the place of something else, nor the reverse.
+
+    `copy_ids` gives everything to the container's own user, where it has one (Docker's `copyUIDGID`).
+    """
+
+    path: str
+    keep_kinds: bool = False
+    copy_ids: bool = False

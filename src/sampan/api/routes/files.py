@@ -1,0 +1,52 @@
+"""Files in containers: copied out, copied in, exported."""
+
+from sampan.api.backend import Backend
+from sampan.api.request import Request
+from sampan.api.responses import EMPTY, Answer, Response, Stream
+from sampan.api.routing import Route
+from sampan.errors import InvalidParameter
+from sampan.spec.requests import ExtractOptions
+
+_TAR = "application/x-tar"
+_STAT = "X-Docker-Container-Path-Stat"
+
+
+def _path(request: Request) -> str:
+    path = request.form.text("path")
+    if not path:
+        # Docker's own text, which lacks a blank.
+        raise InvalidParameter("bad parameter: pathcannot be empty")
+    return path
+
+
+async def stat(request: Request, backend: Backend) -> Answer:
+    """What stands at a path, in a header."""
+    found = await backend.files.stat(request.name, _path(request))
+    return Response(200, content_type="", headers=((_STAT, found),))
+
+
+async def read(request: Request, backend: Backend) -> Answer:
+    """A tar of it."""
+    found = await backend.files.read(request.name, _path(request))
+    return Stream(found.pieces, _TAR, headers=((_STAT, found.stat),))
+
+
+async def write(request: Request, backend: Backend) -> Answer:
+    """Unpack the tar that is sent."""
+    form = request.form
+    options = ExtractOptions(_path(request), form.flag("noOverwriteDirNonDir"), form.flag("copyUIDGID"))
+    await backend.files.write(request.name, options, request.stream())
+    return EMPTY
+
+
+async def export(request: Request, backend: Backend) -> Answer:
+    """A tar of the whole root."""
+    return Stream(await backend.files.export(request.name), "application/octet-stream")
+
+
+ROUTES = (
+    Route("HEAD", "/containers/{name}/archive", stat, follows=True),
+    Route("GET", "/containers/{name}/archive", read, follows=True),
+    Route("PUT", "/containers/{name}/archive", write),
+    Route("GET", "/containers/{name}/export", export, follows=True),
+)

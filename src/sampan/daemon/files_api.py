@@ -1,0 +1,54 @@
+"""Files in containers as the API calls them: `files`, its answers as API bodies."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+
+from sampan.daemon import files
+from sampan.daemon.engine import Engine
+from sampan.daemon.times import rfc3339
+from sampan.daemon.workers import Workers
+from sampan.spec.files import PathArchive, go_mode
+from sampan.spec.requests import ExtractOptions
+from sampan.transfer.porter import PathStat
+
+
+class FilesApi:
+    """Implements `api.backend.ContainerFiles`."""
+
+    def __init__(self, engine: Engine, workers: Workers) -> None:
+        self._engine = engine
+        self._workers = workers
+
+    async def stat(self, name: str, path: str) -> str:
+        """See the Protocol, here and below."""
+        return _header(await files.stat_path(self._engine, name, path))
+
+    async def read(self, name: str, path: str) -> PathArchive:
+        """A tar of it."""
+        found = await files.archive(self._engine, name, path)
+        return PathArchive(_header(found.stat), found.pieces)
+
+    async def write(self, name: str, options: ExtractOptions, content: AsyncIterator[bytes]) -> None:
+        """Unpack a tar into it."""
+        await files.extract(self._engine, self._workers, name, options, content)
+
+    async def export(self, name: str) -> AsyncIterator[bytes]:
+        """A tar of the whole root."""
+        return await files.export(self._engine, name)
+
+
+def _header(stat: PathStat) -> str:
+    """X-Docker-Container-Path-Stat. Not by msgspec: names may hold bytes that are no text, which Go replaces."""
+    told = {
+        "name": _text(stat.name),
+        "size": stat.size,
+        "mode": go_mode(stat.mode),
+        "mtime": rfc3339(stat.mtime_ns) if stat.mtime_ns else "1970-01-01T00:00:00Z",
+        "linkTarget": _text(stat.target),
+    }
+    return base64.b64encode(json.dumps(told, ensure_ascii=False).encode()).decode()
+
+
+def _text(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
