@@ -1,18 +1,23 @@
-"""Makes docs/docker-compatibility.md of the route table: `python -m tests.api.compatibility`."""
+"""Makes docs/docker-compatibility.md of the route table and the table of verdicts: `python -m tests.api.compatibility`."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sampan.api.routing import Route, Support
 from sampan.api.table import ROUTES
+from sampan.daemon.verdicts import CONFIG, ENDPOINT, HOST_CONFIG, MOUNT, Measure, Verdict
+from tests.api.run_flags import flags
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "docker-compatibility.md"
 
 _HEAD = """\
 # Docker compatibility: the Engine API
 
-Versions 1.24 to 1.51, chosen by the path (`/v1.41/…`); without one, 1.51. Made from the route table by
-`python -m tests.api.compatibility`; a test fails where the two differ, and another one where a route of the published
-schema is not answered.
+Versions 1.24 to 1.51, chosen by the path (`/v1.41/…`); without one, 1.51. Made from the code by
+`python -m tests.api.compatibility`: routes from the route table, members of a create request from `daemon/verdicts.py`, flags
+of `docker run` by looking which members change with them. Tests fail where this page differs from the code, where a route or
+member of the published schema or a flag of the machine's `docker` is missing, and where a value that is said to be refused
+is not.
 
 - **full**: all of Docker's parameters and answers that have a meaning without swarm.
 - **partial**: what the note says is missing; asking for it is refused by name.
@@ -34,7 +39,31 @@ def document() -> str:
             resource = _resource(route)
             parts.append(f"\n## {resource}\n\n| route | support | note |\n|---|---|---|\n")
         parts.append(f"| `{route.method} {route.path}` | {route.support} | {_note(route)} |\n")
+    for title, text, table in _TABLES:
+        parts += [
+            f"\n## {title}\n\n{text}\n",
+            _counts(table.values()),
+            "\n| member | support | note |\n|---|---|---|\n",
+        ]
+        parts += [f"| `{name}` | {verdict.measure} | {verdict.note} |\n" for name, verdict in sorted(table.items())]
+    asked = {f"--{name}": verdict for name, verdict in flags().items()}
+    parts += ["\n## docker run\n\nThe flags, by the members that they set.\n", _counts(asked.values())]
+    parts.append("\n| flag | support | members |\n|---|---|---|\n")
+    parts += [f"| `{name}` | {verdict.measure} | {verdict.note} |\n" for name, verdict in sorted(asked.items())]
     return "".join(parts)
+
+
+_TABLES: tuple[tuple[str, str, Mapping[str, Verdict]], ...] = (
+    ("Config", "The portable part of `POST /containers/create`.", CONFIG),
+    ("HostConfig", "What depends on the host.", HOST_CONFIG),
+    ("NetworkingConfig", "Members of each end point in `EndpointsConfig`.", ENDPOINT),
+    ("Mounts", "Members of each entry of `HostConfig.Mounts`.", MOUNT),
+)
+
+
+def _counts(verdicts: Iterable[Verdict]) -> str:
+    given = [verdict.measure for verdict in verdicts]
+    return ", ".join(f"{given.count(measure)} {measure}" for measure in Measure) + ".\n"
 
 
 def _resource(route: Route) -> str:

@@ -66,6 +66,29 @@ def test_input_over_an_attached_socket(client: docker.DockerClient) -> None:
     attached.close()
 
 
+def test_an_exec_is_framed_as_its_start_says(client: docker.DockerClient) -> None:
+    """docker-py makes an exec with a terminal and starts it without the word: Docker frames by the start."""
+    container = client.containers.run("busybox", ["sleep", "100"], detach=True)
+    with_terminal = client.api.exec_create(container.id, ["echo", "hello out"], tty=True)
+    assert client.api.exec_start(with_terminal) == b"hello out\r\n"
+    without = client.api.exec_create(container.id, ["sh", "-c", "echo raw; echo err >&2"])
+    assert sorted(client.api.exec_start(without, tty=True).splitlines()) == [b"err", b"raw"]
+
+
+def test_detach_keys_of_the_clients_configuration(client: docker.DockerClient) -> None:
+    """docker-py spells their member `detachKeys`: names are read in any case, as Go reads them."""
+    container = client.containers.run("busybox", ["sleep", "100"], detach=True)
+    made = client.api.exec_create(container.id, ["cat"], stdin=True, tty=True, detach_keys="ctrl-p")
+    sock = client.api.exec_start(made, tty=True, socket=True)
+    sock._sock.sendall(b"\x10")
+    received = b""
+    while piece := sock._sock.recv(100):
+        received += piece
+    assert client.api.exec_inspect(made)["Running"] is True
+    sock._sock.close()
+    sock.close()
+
+
 def test_images_load_tag_save_remove(client: docker.DockerClient, engine: Sampan) -> None:
     (loaded,) = client.images.load(busybox_archive())
     loaded.tag("copy", "1")

@@ -36,6 +36,7 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil(INSPECT, ARRAY, *(f".HostConfig.{name}" for name in HOST_LISTS)),
     *_nil(INSPECT, OBJECT, ".HostConfig.PortBindings"),
     *_nil(INSPECT, INTEGER, ".HostConfig.MemorySwappiness"),
+    *_nil("GET /exec/{name}/json", INTEGER, ".ExitCode"),
     *_nil("GET */json", ARRAY, ".Config.Entrypoint", ".Config.Env", ".Config.Cmd"),
     *_nil("GET */json", OBJECT, ".Config.Labels", ".Config.Volumes"),
     *_nil(INSPECT, ARRAY, *(f".NetworkSettings.Networks.*.{name}" for name in ("Aliases", "DNSNames", "Links"))),
@@ -45,6 +46,7 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil("GET /info", ARRAY, ".GenericResources", ".Plugins.Authorization", ".RegistryConfig.Mirrors"),
     *_nil("GET /networks*", OBJECT, "*.IPAM.Options"),
     *_nil("GET /volumes", ARRAY, ".Warnings"),
+    *_nil("* /volumes*", OBJECT, "*.Labels", "*.Options"),
     *_nil("POST /*/prune", ARRAY, ".*Deleted"),
     Departure(
         "GET /events",

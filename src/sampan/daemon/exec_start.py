@@ -1,6 +1,7 @@
 """Exec, second step: the process runs, with a client's streams or without."""
 
 import logging
+from dataclasses import replace
 
 import msgspec
 
@@ -35,8 +36,8 @@ class StartableExec:
 
     @property
     def tty(self) -> bool:
-        """Whether the stream is raw."""
-        return self._exec.request.tty
+        """Whether the stream is raw. The start says so, whatever the exec was created with: Docker frames by it."""
+        return self._request.tty
 
     async def take(self, connection: Hijacked) -> None:
         """Start with the client's streams. A fault is written to the connection, as Docker does."""
@@ -48,6 +49,7 @@ class StartableExec:
             stdout=asked.attach_stdout,
             stderr=asked.attach_stderr,
             detach_keys=self._exec.detach_keys,
+            framed=not self.tty,
         )
         try:
             await run(self._engine, self._exec, self._request, (spec,))
@@ -118,7 +120,7 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
 
 
 def _duplicate(spec: AttachSpec) -> AttachSpec:
-    return AttachSpec(spec.sock.dup(), spec.pending, spec.stdin, spec.stdout, spec.stderr, spec.detach_keys)
+    return replace(spec, sock=spec.sock.dup())
 
 
 def _sized(exec_: Exec, request: ExecStartRequest) -> Process:

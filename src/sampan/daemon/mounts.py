@@ -60,7 +60,7 @@ class MountPlanner:
             place = clean(destination)
             check_destination("volume", destination)
             if place not in points and place not in _tmpfs(host):
-                points[place] = MountPoint(type="volume", destination=place, anonymous=True)
+                points[place] = MountPoint(type="volume", destination=place, driver=host.volume_driver, anonymous=True)
         for destination, words in _tmpfs(host).items():
             points[destination] = MountPoint(
                 type="tmpfs", destination=destination, words=tmpfs_words(words), listed=False

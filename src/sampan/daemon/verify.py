@@ -71,7 +71,6 @@ def check_host(host: HostConfig, config: ContainerConfig, available: tuple[str, 
 def _refuse_missing(host: HostConfig) -> None:
     absent = {
         "Links": host.links,
-        "VolumeDriver": host.volume_driver not in ("", "local"),
         "Cgroup": host.cgroup,
         "StorageOpt": host.storage_opt,
         "Isolation": host.isolation not in ("", "default"),

@@ -245,6 +245,7 @@ def attaches(specs: Sequence[AttachSpec]) -> list[Json]:
             "stderr": spec.stderr,
             "pending": spec.pending.decode("latin-1"),
             "keys": spec.detach_keys.decode("latin-1"),
+            "framed": spec.framed,
         }
         for spec in specs
     ]

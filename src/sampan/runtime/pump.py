@@ -319,5 +319,7 @@ def clients(specs: list[dict[str, Any]], descriptors: list[int], terminal: bool)
         wants = frozenset(stream for stream, name in ((1, "stdout"), (2, "stderr")) if spec[name])
         pending = str(spec["pending"]).encode("latin-1")
         keys = str(spec["keys"]).encode("latin-1") if terminal else b""
-        made.append(Client(socket.socket(fileno=descriptor), wants, bool(spec["stdin"]), not terminal, pending, keys))
+        framed = spec.get("framed")  # missing from daemons of before it was asked
+        framed = not terminal if framed is None else bool(framed)
+        made.append(Client(socket.socket(fileno=descriptor), wants, bool(spec["stdin"]), framed, pending, keys))
     return made

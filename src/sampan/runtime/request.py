@@ -53,6 +53,8 @@ class AttachSpec:
     stdout: bool = True
     stderr: bool = True
     detach_keys: bytes = b"\x10\x11"
+    framed: bool | None = None
+    """Output with Docker's eight-byte headers; None: unless the program has a terminal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
-"""Reading request bodies as leniently as Go does: nulls anywhere, one word for a list of words, unknown members ignored.
+"""Reading request bodies as leniently as Go does: nulls anywhere, one word for a list of words, names in any case, unknown
+members ignored.
 
-The first pass is msgspec's own. Only what it refuses takes the second: the document is read without types, every null
-whose place admits none becomes the zero value that Go would have left there, and the result is converted.
+The first pass is msgspec's own. Only what it refuses, or would pass over for the case of a name, takes the second: the
+document is read without types, every null whose place admits none becomes the zero value that Go would have left there,
+and the result is converted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -21,16 +23,25 @@ class Reader(Generic[D]):
     def __init__(self, of: type[D]) -> None:
         self._of = of
         self._decoder = msgspec.json.Decoder(of)
-        self._fill = _filler(inspect.type_info(of))
+        kind = inspect.type_info(of)
+        self._fill = _filler(kind)
+        self._names = frozenset(name.encode() for name in _names(kind))
+        self._folded = frozenset(name.lower() for name in self._names)
 
     def read(self, raw: bytes) -> D:
         """The document in `raw`; raises InvalidParameter with Docker's wording."""
         try:
-            return self._decoder.decode(raw)
+            found = self._decoder.decode(raw)
         except msgspec.ValidationError:
             return self._read_leniently(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidParameter(f"invalid JSON: {error}") from error
+        return self._read_leniently(raw) if self._spelt_otherwise(raw) else found
+
+    def _spelt_otherwise(self, raw: bytes) -> bool:
+        """Whether a word that could be a member's name is one but for its case: Go takes it, and docker-py sends such."""
+        unknown = set(raw.split(b'"')) - self._names  # six times as fast as looking for names alone
+        return not self._folded.isdisjoint(map(bytes.lower, unknown))
 
     def _read_leniently(self, raw: bytes) -> D:
         try:
@@ -69,8 +80,12 @@ def _filler(kind: inspect.Type) -> Fill:
 def _inner(kind: inspect.Type) -> Fill | None:
     """What there is to do within a value that is no null."""
     if isinstance(kind, inspect.StructType):
-        fields = {field.encode_name: (_filler(field.type), _admits_none(field.type)) for field in kind.fields}
-        return lambda value: _fill_struct(value, fields) if isinstance(value, dict) else value
+        fields = {
+            field.encode_name: (field.encode_name, _filler(field.type), _admits_none(field.type))
+            for field in kind.fields
+        }
+        folded = {name.lower(): field for name, field in fields.items()}
+        return lambda value: _fill_struct(value, fields, folded) if isinstance(value, dict) else value
     if isinstance(kind, inspect.DictType):
         of_value = _filler(kind.value_type)
         return lambda value: {key: of_value(item) for key, item in value.items()} if isinstance(value, dict) else value
@@ -80,14 +95,36 @@ def _inner(kind: inspect.Type) -> Fill | None:
     return None
 
 
-def _fill_struct(value: dict[str, object], fields: dict[str, tuple[Fill, bool]]) -> dict[str, object]:
+_Fields = dict[str, tuple[str, Fill, bool]]
+
+
+def _fill_struct(value: dict[str, object], fields: _Fields, folded: _Fields) -> dict[str, object]:
     """A member that is null where none may be is left out, and gets its default; so is one that nobody knows."""
     filled = {}
-    for name, item in value.items():
-        known = fields.get(name)
-        if known is not None and (item is not None or known[1]):
-            filled[name] = known[0](item)
+    for given, item in value.items():
+        known = fields.get(given) or folded.get(given.lower())
+        if known is not None:
+            name, fill, admits_none = known
+            if item is not None or admits_none:
+                filled[name] = fill(item)
     return filled
+
+
+def _names(kind: inspect.Type) -> Iterator[str]:
+    """Names of members, at any depth."""
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    if isinstance(kind, inspect.UnionType):
+        for member in kind.types:
+            yield from _names(member)
+    elif isinstance(kind, inspect.StructType):
+        for field in kind.fields:
+            yield field.encode_name
+            yield from _names(field.type)
+    elif isinstance(kind, inspect.DictType):
+        yield from _names(kind.value_type)
+    elif isinstance(kind, inspect.VarTupleType):
+        yield from _names(kind.item_type)
 
 
 def _admits_none(kind: inspect.Type) -> bool:

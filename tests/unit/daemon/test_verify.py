@@ -65,7 +65,6 @@ def test_programs_that_are_refused(config: dict[str, Any], text: str) -> None:
         ({"cgroup_parent": "/../x"}, {}, "invalid cgroup parent"),
         ({"links": ("a:b",)}, {}, "HostConfig.Links is not implemented yet"),
         ({"storage_opt": {"size": "1g"}}, {}, "HostConfig.StorageOpt is not implemented yet"),
-        ({"volume_driver": "nfs"}, {}, "HostConfig.VolumeDriver is not implemented yet"),
         ({"cgroup": "container:x"}, {}, "HostConfig.Cgroup is not implemented yet"),
     ],
 )

@@ -11,6 +11,7 @@ from tests.schema.departures import DEPARTURES, departs
 from tests.schema.published import Given, Published
 
 SCHEMA = {
+    "info": {"version": "1.51"},
     "definitions": {
         "ErrorResponse": {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}},
         "Base": {"type": "object", "properties": {"Name": {"type": "string", "enum": ["a", "b"]}}},
@@ -71,6 +72,13 @@ def test_what_it_does_not_say_is_a_fault(change: dict[str, object], fault: str) 
 def test_members_that_must_be_there() -> None:
     assert faults({"Name": "a"}) == [".: 'Id' is a required property"]
     assert faults({"error": "no"}, 404) != []
+
+
+def test_an_older_version_may_have_had_more_members() -> None:
+    given = Given(
+        "GET", "/boxes/{name}/json", "1.41", 200, "application/json", json.dumps({**GOOD, "Old": 1, "Size": "x"})
+    )
+    assert Published(SCHEMA).faults(given) == [".Size: 'x' is not of type 'integer', 'null'"]
 
 
 def test_status_and_content_type() -> None:

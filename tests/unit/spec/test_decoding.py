@@ -39,6 +39,10 @@ def read_host(fields: bytes) -> HostConfig:
         (b'{"NoSuchField":{"x":[1]},"Image":"a"}', "image", "a"),
         (b'{"StopTimeout":null}', "stop_timeout", None),
         (b' {"Image":"a"}\n', "image", "a"),
+        (b'{"image":"a"}', "image", "a"),
+        (b'{"IMAGE":"a","LABELS":{"Image":"b","image":"c"}}', "labels", {"Image": "b", "image": "c"}),
+        (b'{"Image":"a","image":"b"}', "image", "b"),
+        (b'{"hostConfig":{"memory":7}}', "host_config", HostConfig(memory=7)),
     ],
 )
 def test_what_go_tolerates(raw: bytes, attribute: str, expected: object) -> None:

@@ -1,0 +1,242 @@
+"""What becomes of each member of a create request: honoured, honoured in part, or refused by name. Data only.
+
+docs/docker-compatibility.md is made of it (`tests/api/compatibility.py`). It cannot lie for long: a unit test fails where the
+schema has a member without a verdict, and `tests/api/test_verdicts.py` sends every refused example to a daemon. Whoever makes
+a member work changes its verdict with it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Measure(StrEnum):
+    """How much of a member is honoured."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    NOT = "not"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A value that is refused, and words of the refusal. `beside` is what else the request needs to be one."""
+
+    value: object
+    words: str
+    beside: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a member. `note` says how it is honoured, what is missing, or why it is refused."""
+
+    measure: Measure
+    note: str = ""
+    refused: tuple[Refused, ...] = ()
+
+
+def _full(note: str = "") -> Verdict:
+    return Verdict(Measure.FULL, note)
+
+
+def _partial(note: str, *refused: Refused) -> Verdict:
+    return Verdict(Measure.PARTIAL, note, refused)
+
+
+def _not(note: str, *refused: Refused) -> Verdict:
+    return Verdict(Measure.NOT, note, refused)
+
+
+_THROTTLE = [{"Path": "/dev/null", "Rate": 1000}]
+_KEPT = "kept and shown; nothing on Linux reads it, as in Docker"
+_LATER = "is not implemented yet"
+
+CONFIG: dict[str, Verdict] = {
+    "ArgsEscaped": _not("a Windows member", Refused(True, "Config.ArgsEscaped")),
+    "AttachStderr": _full("kept and shown; the attach itself is a request of its own"),
+    "AttachStdin": _full("as AttachStderr"),
+    "AttachStdout": _full("as AttachStderr"),
+    "Cmd": _full("a list of words, or one word"),
+    "Domainname": _full(),
+    "Entrypoint": _full("a list of words, or one word"),
+    "Env": _full(),
+    "ExposedPorts": _full("published by PublishAllPorts"),
+    "Healthcheck": _not("health checks are not run yet", Refused({"Test": ["CMD", "true"]}, "Config.Healthcheck")),
+    "Hostname": _full(),
+    "Image": _full("by name, digest or id; `host` is this machine's own file system"),
+    "Labels": _full(),
+    "MacAddress": _full("of the main network, as API versions before 1.44 had it"),
+    "NetworkDisabled": _full(),
+    "OnBuild": _full(_KEPT),
+    "OpenStdin": _full(),
+    "Shell": _full("kept and shown; image builds read it"),
+    "StdinOnce": _full(),
+    "StopSignal": _full(),
+    "StopTimeout": _full(),
+    "Tty": _full(),
+    "User": _full("name or number, group too; looked up in the container's own files"),
+    "Volumes": _full("an anonymous volume each"),
+    "WorkingDir": _full("made where it is missing"),
+}
+
+HOST_CONFIG: dict[str, Verdict] = {
+    "Annotations": _full("kept and shown; there is no other OCI runtime that would read them"),
+    "AutoRemove": _full(),
+    "Binds": _full("directories and volumes, with their modes; SELinux labels (z, Z) mean nothing without SELinux"),
+    "BlkioDeviceReadBps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceReadBps {_LATER}")),
+    "BlkioDeviceReadIOps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceReadIOps {_LATER}")),
+    "BlkioDeviceWriteBps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceWriteBps {_LATER}")),
+    "BlkioDeviceWriteIOps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceWriteIOps {_LATER}")),
+    "BlkioWeight": _not("block I/O is not limited yet", Refused(500, f"BlkioWeight {_LATER}")),
+    "BlkioWeightDevice": _not(
+        "block I/O is not limited yet", Refused([{"Path": "/dev/null", "Weight": 500}], f"BlkioWeightDevice {_LATER}")
+    ),
+    "CapAdd": _full(),
+    "CapDrop": _full(),
+    "Cgroup": _not("another container's control group", Refused("container:x", f"HostConfig.Cgroup {_LATER}")),
+    "CgroupParent": _full("the instance's group stands between it and the container's"),
+    "CgroupnsMode": _full("private, host"),
+    "ConsoleSize": _full(),
+    "ContainerIDFile": _full("kept and shown; the command writes the file"),
+    "CpuCount": _not("Windows only, refused in Docker's words", Refused(1, "CPU count is not supported on linux")),
+    "CpuPercent": _full("Windows only: taken off with a warning, as in Docker"),
+    "CpuPeriod": _full(),
+    "CpuQuota": _full(),
+    "CpuRealtimePeriod": _full("where the kernel schedules groups in real time; else refused in Docker's words"),
+    "CpuRealtimeRuntime": _full("as CpuRealtimePeriod"),
+    "CpuShares": _full("cpu.shares, or cpu.weight on runc's curve"),
+    "CpusetCpus": _full(),
+    "CpusetMems": _full(),
+    "DeviceCgroupRules": _full(),
+    "DeviceRequests": _not(
+        "devices from drivers (GPUs, CDI)",
+        Refused([{"Count": -1, "Capabilities": [["gpu"]]}], f"DeviceRequests {_LATER}"),
+    ),
+    "Devices": _full("a device, or a directory of them"),
+    "Dns": _full(),
+    "DnsOptions": _full(),
+    "DnsSearch": _full(),
+    "ExtraHosts": _full("host-gateway included"),
+    "GroupAdd": _full("names of the container's own groups, or numbers"),
+    "IOMaximumBandwidth": _not("Windows only, refused in Docker's words", Refused(1, "QoS maximum bandwidth")),
+    "IOMaximumIOps": _not("Windows only, refused in Docker's words", Refused(1, "QoS maximum IOPs")),
+    "Init": _full("a reaper of the engine's own as pid 1"),
+    "IpcMode": _full("none, private, shareable, host, container:NAME"),
+    "Isolation": _full("default is all that there is on Linux"),
+    "KernelMemory": _full("gone since API 1.42; before, taken off with a warning, as in Docker"),
+    "KernelMemoryTCP": _not("a limit of control groups v1", Refused(1 << 24, f"KernelMemoryTCP {_LATER}")),
+    "Links": _not("links to other containers", Refused(["x:y"], f"HostConfig.Links {_LATER}")),
+    "LogConfig": _partial(
+        "json-file and none, without compression and non-blocking mode",
+        Refused({"Type": "syslog"}, "log driver syslog is not implemented yet"),
+        Refused({"Type": "json-file", "Config": {"mode": "non-blocking"}}, "mode=non-blocking is not implemented yet"),
+        Refused(
+            {"Type": "json-file", "Config": {"compress": "true", "max-size": "1m", "max-file": "3"}},
+            "compress is not implemented yet",
+        ),
+    ),
+    "MaskedPaths": _full(),
+    "Memory": _full(),
+    "MemoryReservation": _full(),
+    "MemorySwap": _full(),
+    "MemorySwappiness": _full("on control groups v1; v2 has none: taken off with a warning, as in Docker"),
+    "Mounts": _partial(
+        "binds, volumes and tmpfs (see below)",
+        Refused(
+            [{"Type": "image", "Source": "busybox", "Target": "/x"}], "mounts of type image are not implemented yet"
+        ),
+    ),
+    "NanoCpus": _full(),
+    "NetworkMode": _partial(
+        "bridge, host, none, container:NAME; a network of one's own is not found at the start, for there are none yet"
+    ),
+    "OomKillDisable": _full("on control groups v1; v2 has none: taken off with a warning, as in Docker"),
+    "OomScoreAdj": _full(),
+    "PidMode": _full("host, container:NAME"),
+    "PidsLimit": _full(),
+    "PortBindings": _partial(
+        "TCP and UDP on IPv4",
+        Refused({"80/sctp": [{"HostPort": "0"}]}, "publishing SCTP ports is not there yet"),
+        Refused({"80/tcp": [{"HostIp": "::1", "HostPort": "0"}]}, "publishing on an IPv6 address is not there yet"),
+    ),
+    "Privileged": _full(),
+    "PublishAllPorts": _full(),
+    "ReadonlyPaths": _full(),
+    "ReadonlyRootfs": _full(),
+    "RestartPolicy": _full(),
+    "Runtime": _full("every name that Docker has for its default means Sampan's own; another is unknown"),
+    "SecurityOpt": _partial(
+        "seccomp, no-new-privileges, writable-cgroups; AppArmor and SELinux where they are switched off",
+        Refused(["label=level:s0"], "sampan does not write SELinux labels"),
+    ),
+    "ShmSize": _full(),
+    "StorageOpt": _not("the storage drivers have none", Refused({"size": "1g"}, f"HostConfig.StorageOpt {_LATER}")),
+    "Sysctls": _full("those of the container's own namespaces"),
+    "Tmpfs": _full(),
+    "UTSMode": _full("host"),
+    "Ulimits": _full(),
+    "UsernsMode": _full("host; the daemon remaps no users"),
+    "VolumeDriver": _partial(
+        "local; there are no plugins, and the first volume that would need one is refused",
+        Refused("nfs", 'plugin "nfs" not found', (("Binds", ["v:/x"]),)),
+    ),
+    "VolumesFrom": _full(),
+}
+
+ENDPOINT: dict[str, Verdict] = {
+    "Aliases": _not(
+        "of networks of one's own, which there are not yet; refused in Docker's words",
+        Refused(["x"], "network-scoped alias is supported only for containers in user defined networks"),
+    ),
+    "DNSNames": _full("the daemon's to say"),
+    "DriverOpts": _not(
+        "the networks have none", Refused({"a": "b"}, "driver options of an endpoint are not supported")
+    ),
+    "EndpointID": _full("the daemon's to say"),
+    "Gateway": _full("the daemon's to say"),
+    "GlobalIPv6Address": _full("the daemon's to say"),
+    "GlobalIPv6PrefixLen": _full("the daemon's to say"),
+    "GwPriority": _full("a container stands in one network, so that there is nothing to choose between"),
+    "IPAMConfig": _not(
+        "of networks of one's own, which there are not yet; refused in Docker's words",
+        Refused({"IPv4Address": "172.17.0.9"}, "user specified IP address is supported on user defined networks only"),
+    ),
+    "IPAddress": _full("the daemon's to say"),
+    "IPPrefixLen": _full("the daemon's to say"),
+    "IPv6Gateway": _full("the daemon's to say"),
+    "Links": _not("links to other containers", Refused(["x:y"], "links are only supported for user-defined networks")),
+    "MacAddress": _full(),
+    "NetworkID": _full("the daemon's to say"),
+}
+
+MOUNT: dict[str, Verdict] = {
+    "BindOptions.CreateMountpoint": _full(),
+    "BindOptions.NonRecursive": _full(),
+    "BindOptions.Propagation": _full(),
+    "BindOptions.ReadOnlyForceRecursive": _full(),
+    "BindOptions.ReadOnlyNonRecursive": _full(),
+    "Consistency": _full("kept; nothing on Linux reads it, as in Docker"),
+    "ImageOptions.Subpath": _not(
+        "image mounts",
+        Refused("a", "mounts of type image are not implemented yet", (("Type", "image"), ("Source", "busybox"))),
+    ),
+    "ReadOnly": _full(),
+    "Source": _full(),
+    "Target": _full(),
+    "TmpfsOptions.Mode": _full(),
+    "TmpfsOptions.Options": _full("exec, noexec, as in Docker"),
+    "TmpfsOptions.SizeBytes": _full(),
+    "Type": _partial(
+        "bind, volume, tmpfs",
+        Refused("image", "mounts of type image are not implemented yet", (("Source", "busybox"),)),
+    ),
+    "VolumeOptions.DriverConfig": _partial(
+        "local, without options", Refused({"Name": "nfs"}, "nfs", (("Type", "volume"), ("Source", "v")))
+    ),
+    "VolumeOptions.Labels": _full(),
+    "VolumeOptions.NoCopy": _full(),
+    "VolumeOptions.Subpath": _not(
+        "a part of a volume",
+        Refused("a", "VolumeOptions.Subpath is not implemented yet", (("Type", "volume"), ("Source", "v"))),
+    ),
+}

@@ -1,0 +1,59 @@
+"""Which of docker-py's integration tests fail, and why."""
+
+SWARM = "swarm mode is no part of Sampan yet"
+NETWORKS = "networks of one's own: issue 5"
+BUILD = "building images: issue 6"
+PLUGINS = "plugins: issue 11"
+REGISTRY = "pulls from Docker Hub: needs the internet, and a registry client"
+DOCKER = "fails with Docker 28, too"
+
+_BUILT = (
+    *("build_container_with_target", "build_gzip_encoding", "build_in_context_*", "build_isolation", "build_labels"),
+    *(
+        "build_out_of_context_dockerfile",
+        "build_shmsize",
+        "build_stderr_data",
+        "build_streaming",
+        "build_with_buildargs",
+    ),
+    *(
+        "build_with_cache_from",
+        "build_with_dockerfile_empty_lines",
+        "build_with_dockerignore",
+        "build_with_extra_hosts",
+    ),
+    "build_with_network_mode",
+)
+
+EXPECTED: tuple[tuple[str, str], ...] = (
+    *((f"api_build_test::BuildTest::test_{name}", BUILD) for name in _BUILT),
+    ("models_images_test::ImageCollectionTest::test_build*", BUILD),
+    *(
+        (f"{module}_test::*", SWARM)
+        for module in ("api_config", "api_secret", "api_service", "models_services", "models_nodes")
+    ),
+    ("api_swarm_test::SwarmTest::test_*", SWARM),
+    ("models_swarm_test::SwarmTest::test_*", SWARM),
+    ("api_network_test::TestNetworks::test_*", NETWORKS),
+    ("models_networks_test::*", NETWORKS),
+    ("models_containers_test::ContainerCollectionTest::test_run_with_network*", NETWORKS),
+    ("api_container_test::CreateContainerTest::test_create_with_links", NETWORKS),
+    ("api_container_test::LinkTest::test_remove_link", NETWORKS),
+    ("api_plugin_test::PluginTest::test_*", PLUGINS),
+    ("api_image_test::PullImageTest::*", REGISTRY),
+    ("api_image_test::ImportImageTest::test_get_load_image", REGISTRY),
+    ("api_image_test::PruneImagesTest::test_prune_images", REGISTRY),
+    ("api_image_test::InspectDistributionTest::test_inspect_distribution", REGISTRY),
+    ("models_containers_test::ContainerCollectionTest::test_run_with_image_that_does_not_exist", REGISTRY),
+    ("models_images_test::ImageCollectionTest::test_list*", REGISTRY),
+    ("models_images_test::ImageCollectionTest::test_pull*", REGISTRY),
+    ("models_images_test::ImageTest::test_tag_and_remove", REGISTRY),
+    (
+        "api_container_test::AttachContainerTest::test_run_container_reading_socket_ws",
+        DOCKER + ": docker-py has no websockets over a unix socket",
+    ),
+    (
+        "models_containers_test::ContainerTest::test_exec_run_failed",
+        DOCKER + ": a program that is not there is 127 since release 23",
+    ),
+)
