@@ -66,13 +66,12 @@ THE_COMMANDS = {
     "env-file": Verdict(Measure.FULL, "as --env"),
     "label-file": Verdict(Measure.FULL, "as --label"),
     "name": Verdict(Measure.FULL, "a field of the query"),
-    "no-healthcheck": Verdict(Measure.FULL, "`Healthcheck`"),
     "platform": Verdict(Measure.FULL, "a field of the query"),
     "pull": Verdict(Measure.PARTIAL, "never, missing; what needs pulling is refused"),
     "quiet": Verdict(Measure.FULL, _OWN),
     "sig-proxy": Verdict(Measure.FULL, _OWN),
 }
-"""Flags that no member of the body stands for, and one that does less than its member."""
+"""Flags that no member of the body stands for."""
 
 
 _PARTS = ("HostConfig", "NetworkingConfig")

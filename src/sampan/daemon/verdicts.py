@@ -61,7 +61,7 @@ CONFIG: dict[str, Verdict] = {
     "Entrypoint": _full("a list of words, or one word"),
     "Env": _full(),
     "ExposedPorts": _full("published by PublishAllPorts"),
-    "Healthcheck": _not("health checks are not run yet", Refused({"Test": ["CMD", "true"]}, "Config.Healthcheck")),
+    "Healthcheck": _full(),
     "Hostname": _full(),
     "Image": _full("by name, digest or id; `host` is this machine's own file system"),
     "Labels": _full(),
