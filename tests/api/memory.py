@@ -182,6 +182,10 @@ class Containers:
     async def unpause(self, name: str) -> None:
         self.find(name).status = "running"
 
+    async def top(self, name: str, ps_args: str) -> c.TopResponse:
+        self.find(name)
+        return c.TopResponse(titles=("PID", "CMD"), processes=(("1", "true"),))
+
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         box = self.find(name)
         self.calls.append(("wait", condition))

@@ -109,6 +109,10 @@ class Containers(Protocol):
         """Let a paused one go on."""
         ...
 
+    async def top(self, name: str, ps_args: str) -> c.TopResponse:
+        """Its processes, as `ps` with these arguments shows them; "" for Docker's default."""
+        ...
+
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         """Begin to wait. The container is known and watched when this returns; the awaitable ends with the condition."""
         ...

@@ -17,6 +17,7 @@ from sampan.daemon import (
     rename,
     start,
     stop,
+    top,
 )
 from sampan.daemon.attach import AttachableContainer
 from sampan.daemon.engine import Engine
@@ -93,6 +94,10 @@ class ContainersApi:
     async def unpause(self, name: str) -> None:
         """Let it go on."""
         await _through(pause.unpause(self._engine, name))
+
+    async def top(self, name: str, ps_args: str) -> c.TopResponse:
+        """Its processes."""
+        return await top.top(self._engine, name, ps_args)
 
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         """Begin to wait."""

@@ -53,7 +53,6 @@ _TO_COME = (
     ("GET", "/images/search", "searching a registry"),
     ("POST", "/images/{name}/push", "pushing to a registry"),
     ("GET", "/distribution/{name}/json", "asking a registry about an image"),
-    ("GET", "/containers/{name}/top", "listing a container's processes"),
     ("GET", "/containers/{name}/changes", "listing a container's changed files"),
     ("GET", "/containers/{name}/stats", "container statistics"),
     ("POST", "/containers/{name}/update", "changing a container's limits"),

@@ -124,6 +124,11 @@ async def unpause(request: Request, backend: Backend) -> Answer:
     return NO_CONTENT
 
 
+async def top(request: Request, backend: Backend) -> Answer:
+    """Its processes."""
+    return json_response(await backend.containers.top(request.name, request.form.text("ps_args")))
+
+
 async def resize(request: Request, backend: Backend) -> Answer:
     """Set the size of its terminal."""
     rows, columns = request.form.size("h", "height"), request.form.size("w", "width")
@@ -158,6 +163,13 @@ ROUTES = (
     Route("POST", "/containers/{name}/kill", kill),
     Route("POST", "/containers/{name}/pause", pause),
     Route("POST", "/containers/{name}/unpause", unpause),
+    Route(
+        "GET",
+        "/containers/{name}/top",
+        top,
+        Support.PARTIAL,
+        "`ps_args`: -e -A -f -F -o --format, aux, with a closed set of columns; no `ps` binary takes part",
+    ),
     Route("POST", "/containers/{name}/resize", resize),
     Route("POST", "/containers/{name}/rename", rename),
     Route("DELETE", "/containers/{name}", remove),
