@@ -17,6 +17,7 @@ from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
 from sampan.spec.files import PathArchive
+from sampan.spec.host_config import UpdateRequest
 from sampan.spec.ids import new_id
 from sampan.spec.images import ImageInspect
 from sampan.spec.networks import Network
@@ -210,6 +211,11 @@ class Containers:
 
     async def resize(self, name: str, rows: int, columns: int) -> None:
         self.calls.append(("resize", name, rows, columns))
+
+    async def update(self, name: str, request: UpdateRequest) -> c.UpdateResponse:
+        self.find(name)
+        self.calls.append(("update", request))
+        return c.UpdateResponse()
 
     async def rename(self, name: str, new_name: str) -> None:
         self.find(name).name = new_name

@@ -19,6 +19,7 @@ from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
 from sampan.spec.files import PathArchive
+from sampan.spec.host_config import UpdateRequest
 from sampan.spec.networks import Network
 
 LogRecord = tuple[int, bytes]
@@ -127,6 +128,10 @@ class Containers(Protocol):
 
     async def resize(self, name: str, rows: int, columns: int) -> None:
         """Set the size of the terminal."""
+        ...
+
+    async def update(self, name: str, request: UpdateRequest) -> c.UpdateResponse:
+        """Change limits and restart policy, at once where it runs."""
         ...
 
     async def rename(self, name: str, new_name: str) -> None:

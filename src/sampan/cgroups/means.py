@@ -23,6 +23,7 @@ class Means:
     cpu_quota: bool
     cpu_realtime: bool
     cpuset: bool
+    blkio_weight: bool
     cpu_count: int
     cpus: str
     mems: str
@@ -55,6 +56,7 @@ def probe(hierarchy: Hierarchy, instance: str) -> Means:
         cpu_quota=there("cpu", "cpu.cfs_quota_us", "cpu.max"),
         cpu_realtime=there("cpu", "cpu.rt_period_us", ""),
         cpuset=cpuset,
+        blkio_weight=there("blkio", "blkio.bfq.weight", "io.bfq.weight"),
         cpu_count=len(os.sched_getaffinity(0)),
         cpus=_list(hierarchy, groups, "cpus") if cpuset else "",
         mems=_list(hierarchy, groups, "mems") if cpuset else "",

@@ -44,6 +44,7 @@ def plan(hierarchy: Hierarchy, instance: str, container_id: str, parent: str, re
     groups = place(hierarchy, instance, container_id, parent)
     writes = [*_memory(hierarchy, resources.memory), *_cpu(hierarchy, resources.cpu)]
     writes += [*_cpuset(hierarchy, resources.cpu), *_pids(hierarchy, resources.pids_limit)]
+    writes += _weight_of_io(hierarchy, resources.blkio_weight)
     program = b""
     if not devices.allows_everything(resources.devices):
         if _version(hierarchy, "devices", "device rules") == 1:
@@ -185,8 +186,18 @@ def _cpuset(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
 
 
 def _pids(hierarchy: Hierarchy, limit: int | None) -> Iterator[Write]:
-    if limit is not None and limit > 0:
-        yield "pids" if _version(hierarchy, "pids", "the limit of processes") == 1 else UNIFIED, "pids.max", str(limit)
+    if limit is not None:
+        text = str(limit) if limit > 0 else "max"
+        yield "pids" if _version(hierarchy, "pids", "the limit of processes") == 1 else UNIFIED, "pids.max", text
+
+
+def _weight_of_io(hierarchy: Hierarchy, weight: int | None) -> Iterator[Write]:
+    """Weights are the BFQ scheduler's since Linux 5.0, on both versions, in the same scale."""
+    if weight:
+        if _version(hierarchy, "blkio", "the weight of block I/O") == 1:
+            yield "blkio", "blkio.bfq.weight", str(weight)
+        else:
+            yield UNIFIED, "io.bfq.weight", str(weight)
 
 
 def _maximum(value: int) -> str:

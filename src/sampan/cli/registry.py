@@ -38,6 +38,7 @@ COMMANDS: tuple[Row, ...] = (
     ("tag|image tag", "removal", "TAG", "Give an image another name"),
     ("top|container top", "top", "TOP", "Show the processes of a container"),
     ("unpause|container unpause", "lifecycle", "UNPAUSE", "Let paused containers go on"),
+    ("update|container update", "update", "UPDATE", "Change limits and restart policy of containers"),
     ("wait|container wait", "lifecycle", "WAIT", "Wait until containers end and print their exit codes"),
     ("container inspect", "inspect", "INSPECT_CONTAINER", "Show everything about containers"),
     ("container prune", "prune", "PRUNE_CONTAINERS", "Remove all stopped containers"),
@@ -65,9 +66,9 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "build,pull,push,login,logout,search,commit,cp,diff,export,port,stats,update,builder,checkpoint,context,"
+     "build,pull,push,login,logout,search,commit,cp,diff,export,port,stats,builder,checkpoint,context,"
      "manifest,plugin,trust,config,node,secret,service,stack,swarm,compose,buildx,container commit,container cp,container diff,"
-     "container export,container port,container stats,container update,"
+     "container export,container port,container stats,"
      "image build,image pull,image push,network connect,network create,network disconnect,network prune,network rm,"
      "network remove,system df,system prune,volume update").split(",")
 )  # fmt: skip

@@ -18,6 +18,7 @@ from sampan.daemon import (
     start,
     stop,
     top,
+    update,
 )
 from sampan.daemon.attach import AttachableContainer
 from sampan.daemon.engine import Engine
@@ -30,6 +31,7 @@ from sampan.spec import requests as r
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest, ProcessConfig
 from sampan.spec.explain import ExplainedStep
+from sampan.spec.host_config import UpdateRequest
 
 T = TypeVar("T")
 
@@ -118,6 +120,10 @@ class ContainersApi:
             raise Conflict(f"Container {container.id} is not running")
         await _resize(self._engine, container.id, rows, columns)
         self._engine.event(container, "resize", {"height": str(rows), "width": str(columns)})
+
+    async def update(self, name: str, request: UpdateRequest) -> c.UpdateResponse:
+        """Change its limits."""
+        return await _through(update.update(self._engine, name, request))
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give it another name."""

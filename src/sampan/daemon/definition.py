@@ -1,4 +1,4 @@
-"""What a container was created as: its record in the state, written at create and at rename, never in between."""
+"""What a container was created as: its record in the state, written at create, rename and update, never in between."""
 
 import msgspec
 

@@ -77,7 +77,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
             namespaces=namespaces,
             devices=devices,
             cgroups_path=f"{cgroup_parent(host, around)}/{definition.id}".lstrip("/"),
-            resources=_resources(host, rules),
+            resources=resources(host, rules),
             sysctl=profile_sysctl.requested(
                 host.sysctls or {}, own_network="network" in own, own_ipc="ipc" in own, own_uts="uts" in own
             ),
@@ -187,7 +187,7 @@ def _devices(host: HostConfig) -> tuple[tuple[oci.Device, ...], tuple[oci.Device
     return tuple(devices), profile_devices.rules(host.privileged, rules)
 
 
-def _resources(host: Resources, rules: tuple[oci.DeviceRule, ...]) -> oci.Resources:
+def resources(host: Resources, rules: tuple[oci.DeviceRule, ...] = ()) -> oci.Resources:
     """Docker's units to the specification's; a memory limit alone allows as much swap again."""
     return oci.Resources(
         devices=rules,
@@ -200,6 +200,7 @@ def _resources(host: Resources, rules: tuple[oci.DeviceRule, ...]) -> oci.Resour
         ),
         cpu=_cpu(host),
         pids_limit=host.pids_limit,
+        blkio_weight=host.blkio_weight or None,
     )
 
 

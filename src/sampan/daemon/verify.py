@@ -12,7 +12,7 @@ from sampan.daemon.signals import parse_signal
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.runtime import profile_capabilities, profile_devices, profile_options
 from sampan.spec.containers import ContainerConfig
-from sampan.spec.host_config import HostConfig
+from sampan.spec.host_config import HostConfig, RestartPolicy
 
 CONTAINER_PREFIX = "container:"
 _LEAST_INTERVAL = 1_000_000
@@ -45,7 +45,7 @@ def check_host(host: HostConfig, config: ContainerConfig, available: tuple[str, 
     _check_modes(host, config)
     if host.auto_remove and host.restart_policy.name not in ("", "no"):
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
-    _check_restart_policy(host)
+    check_restart_policy(host.restart_policy)
     for entry in host.extra_hosts or ():
         _check_extra_host(entry)
     profile_capabilities.validate(host.cap_add or (), host.cap_drop or (), available)
@@ -125,8 +125,8 @@ def _check_joined_network(host: HostConfig, config: ContainerConfig) -> None:
             raise InvalidParameter(f"conflicting options: {text}")
 
 
-def _check_restart_policy(host: HostConfig) -> None:
-    policy = host.restart_policy
+def check_restart_policy(policy: RestartPolicy) -> None:
+    """Raises InvalidParameter."""
     match policy.name:
         case "always" | "unless-stopped" | "no":
             if policy.maximum_retry_count:

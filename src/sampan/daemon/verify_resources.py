@@ -13,19 +13,22 @@ _LEAST_MEMORY = 6 << 20
 _NO_KERNEL = "Your kernel does not support {} or the cgroup is not mounted. {}"
 
 
-def check_resources(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
-    """The request as it can be kept here, and the warnings. Raises InvalidParameter, NotImplementedHere."""
+def check_resources(host: HostConfig, means: Means, *, is_update: bool = False) -> tuple[HostConfig, list[str]]:
+    """The request as it can be kept here, and the warnings. Raises InvalidParameter, NotImplementedHere.
+
+    An update may name memory plus swap alone: memory has its limit already.
+    """
     _refuse_missing(host)
-    changed, warnings = _memory(host, means)
+    changed, warnings = _memory(host, means, is_update=is_update)
     changed, more = _cpu(changed, means)
     _cpuset(changed, means)
-    return changed, warnings + more
+    changed, weight = _weight_of_io(changed, means)
+    return changed, [*warnings, *more, *weight]
 
 
 def _refuse_missing(host: HostConfig) -> None:
     """Limits that Docker has and this engine does not yet: by name, never in silence."""
     absent = {
-        "BlkioWeight": host.blkio_weight,
         "BlkioWeightDevice": host.blkio_weight_device,
         "BlkioDeviceReadBps": host.blkio_device_read_bps,
         "BlkioDeviceWriteBps": host.blkio_device_write_bps,
@@ -56,7 +59,7 @@ class _Judgement:
         self.warnings.append(text)
 
 
-def _memory(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
+def _memory(host: HostConfig, means: Means, *, is_update: bool) -> tuple[HostConfig, list[str]]:
     verdict = _Judgement()
     memory, swap = host.memory, host.memory_swap
     if memory and memory < _LEAST_MEMORY:
@@ -71,7 +74,7 @@ def _memory(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
         verdict.drop("memory_swap", -1, text)
     if memory and 0 < swap < memory:
         raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if not memory and swap > 0:
+    if not memory and swap > 0 and not is_update:
         raise InvalidParameter("You should always set the Memory limit when using Memoryswap limit, see usage")
     _swappiness(host, means, verdict)
     _reservation(host, means, memory, verdict)
@@ -174,6 +177,17 @@ def _cpuset(host: HostConfig, means: Means) -> None:
             raise InvalidParameter(f"Invalid value {asked} for cpuset {kind}: {error}") from error
         if not wanted <= parse_list(there):
             raise InvalidParameter(f"Requested {what} are not available - requested {asked}, available: {there}")
+
+
+def _weight_of_io(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
+    if not host.blkio_weight:
+        return host, []
+    if not means.blkio_weight:
+        warning = _NO_KERNEL.format("Block I/O weight", "Weight discarded.")
+        return msgspec.structs.replace(host, blkio_weight=0), [warning]
+    if not 10 <= host.blkio_weight <= 1000:
+        raise InvalidParameter("Range of blkio weight is from 10 to 1000")
+    return host, []
 
 
 _MOST_CPUS = 8192

@@ -203,7 +203,7 @@ class WaitResponse(Document, frozen=True):
 class UpdateResponse(Document, frozen=True):
     """What the daemon had to say about new limits."""
 
-    warnings: Names | None = sent(())
+    warnings: Names | None = sent(None)
 
 
 class TopResponse(Document, frozen=True):

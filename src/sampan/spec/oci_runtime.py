@@ -128,12 +128,13 @@ class Cpu(Struct, frozen=True):
 
 
 class Resources(Struct, frozen=True):
-    """What the control groups enforce. `pids_limit` of None or 0 or less is unlimited."""
+    """What the control groups enforce. `pids_limit` of None, 0 or less is unlimited; `blkio_weight` is 10 to 1000."""
 
     devices: tuple[DeviceRule, ...] = ()
     memory: Memory = Memory()
     cpu: Cpu = Cpu()
     pids_limit: int | None = None
+    blkio_weight: int | None = None
 
 
 class SeccompArg(Struct, frozen=True):

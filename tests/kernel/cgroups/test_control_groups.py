@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sampan.cgroups import apply, leftovers
+from sampan.cgroups import apply, change, leftovers
 from sampan.cgroups.hierarchy import Hierarchy, detect
 from sampan.cgroups.means import instance_groups, probe
 from sampan.cgroups.plan import CgroupPlan, plan
@@ -42,6 +42,9 @@ HOSTS: dict[str, Callable[[Hierarchy], Hierarchy]] = {
 on_each_host = pytest.mark.parametrize(
     "host", ["as-it-is", pytest.param("v1", marks=only_v1), pytest.param("v2", marks=requires("cgroup_v2"))]
 )
+
+on_hosts_with_controllers = pytest.mark.parametrize("host", ["as-it-is", pytest.param("v1", marks=only_v1)])
+"""The v2 tree of a hybrid host has none; what is v2 alone runs these as it is (`on_v2`)."""
 
 
 class Container:
@@ -112,7 +115,7 @@ def make() -> Iterator[Make]:
     assert not any(os.path.exists(path) for path in instance_groups(real, INSTANCE).values())
 
 
-def until(ready: Callable[[], bool], seconds: float = 5) -> None:
+def until(ready: Callable[[], bool], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline
@@ -397,3 +400,43 @@ def test_what_this_host_can_limit(make: Make) -> None:
         return
     nothing = probe(Hierarchy({}, container.hierarchy.v2), INSTANCE)
     assert not any((nothing.memory, nothing.swap, nothing.pids, nothing.cpu_shares, nothing.cpuset))
+
+
+@on_hosts_with_controllers
+def test_limits_of_what_runs_are_changed(make: Make, host: str) -> None:
+    container = make(oci.Resources(pids_limit=50, cpu=oci.Cpu(shares=512)), host)
+    container.start(sleep)
+    after = plan(container.hierarchy, INSTANCE, "c" * 64, "", oci.Resources(pids_limit=0, cpu=oci.Cpu(shares=2)))
+    change.change(container.groups, change.difference(container.plan.writes, after.writes))
+    assert container.file("pids", "pids.max").read_text() == "max\n"
+    v1 = container.hierarchy.version("cpu") == 1
+    assert container.file("cpu", "cpu.shares" if v1 else "cpu.weight").read_text() == ("2\n" if v1 else "1\n")
+
+
+@on_hosts_with_controllers
+def test_all_limits_are_changed_or_none(make: Make, host: str) -> None:
+    container = make(oci.Resources(pids_limit=50), host)
+    v1 = container.hierarchy.version("cpuset") == 1
+    files = {name: container.file(name.partition(".")[0], name) for name in ("pids.max", "cpuset.cpus")}
+    before = {name: file.read_text() for name, file in files.items()}
+    writes = [("pids" if v1 else "unified", "pids.max", "7"), ("cpuset" if v1 else "unified", "cpuset.cpus", "4000")]
+    with pytest.raises(OSError, match="write '4000'") as refused:
+        change.change(container.groups, writes)
+    assert {name: file.read_text() for name, file in files.items()} == before
+    assert not getattr(refused.value, "__notes__", [])
+
+
+@on_hosts_with_controllers
+def test_memory_and_swap_go_up_and_down_together(make: Make, host: str) -> None:
+    def memory(limit: int) -> oci.Resources:
+        return oci.Resources(memory=oci.Memory(limit=limit * MB, swap=2 * limit * MB))
+
+    container = make(memory(32), host)
+    v1 = container.hierarchy.version("memory") == 1
+    writes = container.plan.writes
+    for size in (64, 16):
+        after = plan(container.hierarchy, INSTANCE, "c" * 64, "", memory(size)).writes
+        change.change(container.groups, change.difference(writes, after))
+        writes = after
+        file = container.file("memory", "memory.limit_in_bytes" if v1 else "memory.max")
+        assert int(file.read_text()) == size * MB

@@ -2,12 +2,13 @@
 
 import pytest
 
+from sampan.cgroups.change import difference
 from sampan.cgroups.hierarchy import Hierarchy
 from sampan.cgroups.plan import parse_parent, place, plan, swap_alone, weight
 from sampan.errors import InvalidParameter, System
 from sampan.spec import oci_runtime as oci
 
-NAMES = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids")
+NAMES = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids", "blkio")
 V1 = Hierarchy({name: f"/cg/{name}" for name in NAMES})
 HYBRID = Hierarchy(V1.v1, "/cg/unified", frozenset({"hugetlb"}))
 V2 = Hierarchy({}, "/cg", frozenset({"cpu", "cpuset", "io", "memory", "pids"}))
@@ -59,8 +60,9 @@ def writes(hierarchy: Hierarchy, resources: oci.Resources) -> list[str]:
             ["cpuset.cpus=0-1", "cpuset.mems=0"],
         ),
         (oci.Resources(pids_limit=100), ["pids.max=100"], ["pids.max=100"]),
-        (oci.Resources(pids_limit=0), [], []),
-        (oci.Resources(pids_limit=-1), [], []),
+        (oci.Resources(pids_limit=0), ["pids.max=max"], ["pids.max=max"]),
+        (oci.Resources(pids_limit=-1), ["pids.max=max"], ["pids.max=max"]),
+        (oci.Resources(blkio_weight=300), ["blkio.bfq.weight=300"], ["io.bfq.weight=300"]),
     ],
 )
 def test_limits(resources: oci.Resources, v1: list[str], v2: list[str]) -> None:
@@ -86,6 +88,7 @@ def test_limits_that_only_v1_has() -> None:
         (oci.Resources(cpu=oci.Cpu(shares=2)), "cpu"),
         (oci.Resources(cpu=oci.Cpu(cpus="0")), "cpuset"),
         (oci.Resources(pids_limit=5), "pids"),
+        (oci.Resources(blkio_weight=500), "blkio"),
         (oci.Resources(devices=(oci.DeviceRule(allow=False),)), "devices"),
     ],
 )
@@ -146,3 +149,15 @@ def test_swap_that_makes_no_sense(memory: int, both: int) -> None:
 def test_weight(shares: int, expected: int) -> None:
     """2000 → 170 is what runc's own change tells (runc issue 4896)."""
     assert weight(shares) == expected
+
+
+def test_difference_is_what_the_later_plan_has_and_the_earlier_has_not() -> None:
+    before = plan(V1, "i1", ID, "", oci.Resources(memory=oci.Memory(limit=64 * MB, swap=128 * MB), pids_limit=9))
+    after = plan(
+        V1, "i1", ID, "", oci.Resources(memory=oci.Memory(limit=32 * MB, swap=128 * MB), cpu=oci.Cpu(shares=5))
+    )
+    assert difference(before.writes, after.writes) == (
+        ("memory", "memory.limit_in_bytes", str(32 * MB)),
+        ("cpu", "cpu.shares", "5"),
+    )
+    assert difference(after.writes, after.writes) == ()

@@ -15,8 +15,8 @@ from sampan.spec.health import HealthConfig
 from sampan.spec.host_config import HostConfig, LogConfig, RestartPolicy, ThrottleDevice
 from sampan.spec.ports import PortBinding
 
-ALL = Means(True, True, True, True, True, True, True, True, True, True, 2, "0-1", "0")
-NOTHING = Means(False, False, False, False, False, False, False, False, False, False, 2, "", "")
+ALL = Means(True, True, True, True, True, True, True, True, True, True, True, 2, "0-1", "0")
+NOTHING = Means(False, False, False, False, False, False, False, False, False, False, False, 2, "", "")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_is_taken() -> None:
         ({"cpuset_mems": "x"}, "Invalid value x for cpuset mems"),
         ({"cpu_realtime_period": 1, "cpu_realtime_runtime": 2}, "cannot be higher than cpu real-time period"),
         ({"io_maximum_iops": 1}, "QoS maximum IOPs configuration is not supported on linux"),
-        ({"blkio_weight": 10}, "HostConfig.BlkioWeight is not implemented yet"),
+        ({"blkio_weight": 5}, "Range of blkio weight is from 10 to 1000"),
         ({"blkio_device_read_bps": (ThrottleDevice(path="/dev/x", rate=1),)}, "BlkioDeviceReadBps"),
     ],
 )
@@ -119,6 +119,7 @@ def test_limits_that_are_refused(host: dict[str, Any], text: str) -> None:
         ({"oom_kill_disable": True}, "oom_kill_disable", None, "OomKillDisable discarded"),
         ({"memory_swappiness": 5}, "memory_swappiness", None, "memory swappiness"),
         ({"cpu_percent": 5}, "cpu_percent", 0, "CPU percent"),
+        ({"blkio_weight": 5}, "blkio_weight", 0, "Block I/O weight or the cgroup is not mounted. Weight discarded."),
     ],
 )
 def test_limits_that_the_host_cannot_keep(host: dict[str, Any], field: str, left: object, text: str) -> None:

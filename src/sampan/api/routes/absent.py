@@ -55,7 +55,6 @@ _TO_COME = (
     ("GET", "/distribution/{name}/json", "asking a registry about an image"),
     ("GET", "/containers/{name}/changes", "listing a container's changed files"),
     ("GET", "/containers/{name}/stats", "container statistics"),
-    ("POST", "/containers/{name}/update", "changing a container's limits"),
     ("GET", "/containers/{name}/attach/ws", "attaching by websocket"),
     ("POST", "/networks/create", "creating networks"),
     ("POST", "/networks/prune", "pruning networks"),

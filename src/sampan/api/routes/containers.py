@@ -11,8 +11,11 @@ from sampan.api.routing import Route, Support
 from sampan.api.versions import Version
 from sampan.errors import Conflict, InvalidParameter, NotFound, SampanError
 from sampan.spec.containers import ContainerInspect, ContainerSummary
+from sampan.spec.decoding import Reader
+from sampan.spec.host_config import UpdateRequest
 from sampan.spec.requests import ContainerListOptions, RemoveOptions
 
+_UPDATE = Reader(UpdateRequest)
 _PREDEFINED_NETWORKS = frozenset(("bridge", "host", "none", "default"))
 
 
@@ -136,6 +139,20 @@ async def resize(request: Request, backend: Backend) -> Answer:
     return EMPTY
 
 
+async def update(request: Request, backend: Backend) -> Answer:
+    """Change its limits."""
+    body = await request.json(_UPDATE, required=True)
+    changes: dict[str, object] = {}
+    if request.version < (1, 40):
+        changes["pids_limit"] = None
+    elif body.pids_limit is not None and body.pids_limit <= 0:
+        # Any of these means "without limit", in contrast to null.
+        changes["pids_limit"] = 0
+    if request.version >= (1, 42):
+        changes["kernel_memory"] = 0
+    return json_response(await backend.containers.update(request.name, msgspec.structs.replace(body, **changes)))
+
+
 async def rename(request: Request, backend: Backend) -> Answer:
     """Give it another name."""
     await backend.containers.rename(request.name, request.form.text("name"))
@@ -171,6 +188,7 @@ ROUTES = (
         "`ps_args`: -e -A -f -F -o --format, aux, with a closed set of columns; no `ps` binary takes part",
     ),
     Route("POST", "/containers/{name}/resize", resize),
+    Route("POST", "/containers/{name}/update", update),
     Route("POST", "/containers/{name}/rename", rename),
     Route("DELETE", "/containers/{name}", remove),
     Route("POST", "/containers/prune", prune),

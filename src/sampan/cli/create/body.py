@@ -208,17 +208,23 @@ def _check_modes(parsed: Parsed) -> None:
         raise ValueError("--cgroupns: invalid CGROUP mode")
 
 
-def _restart_policy(parsed: Parsed) -> Document:
-    name, colon, count = parsed.text("restart").partition(":")
+def restart_policy(text: str) -> Document:
+    """`on-failure:3` as the API's RestartPolicy. ValueError, in Docker's words."""
+    name, colon, count = text.partition(":")
     if colon and not name:
         raise ValueError("invalid restart policy format: no policy provided before colon")
     try:
         retries = int(count) if count else 0
     except ValueError:
         raise ValueError("invalid restart policy format: maximum retry count must be an integer") from None
-    if parsed.flag("rm") and name not in ("", "no"):
-        raise ValueError("conflicting options: cannot specify both --restart and --rm")
     return {"Name": name, "MaximumRetryCount": retries}
+
+
+def _restart_policy(parsed: Parsed) -> Document:
+    policy = restart_policy(parsed.text("restart"))
+    if parsed.flag("rm") and policy["Name"] not in ("", "no"):
+        raise ValueError("conflicting options: cannot specify both --restart and --rm")
+    return policy
 
 
 def _log_config(parsed: Parsed) -> Document:
