@@ -48,6 +48,7 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil("GET /volumes", ARRAY, ".Warnings"),
     *_nil("* /volumes*", OBJECT, "*.Labels", "*.Options"),
     *_nil("POST /*/prune", ARRAY, ".*Deleted"),
+    *_nil("POST /containers/{name}/update", ARRAY, ".Warnings"),
     Departure(
         "GET /events",
         ".: Additional properties are not allowed ('from', 'id', 'status' were unexpected)",
