@@ -205,6 +205,17 @@ def test_a_daemon_that_was_killed_is_followed_by_one_that_goes_on(engine: Sampan
     box.remove()
 
 
+def test_a_paused_container_is_not_checked(engine: Sampan) -> None:
+    box = checked(engine, "CMD", "true")
+    becomes(box, "healthy")
+    assert engine.api("POST", f"/containers/{box.id}/pause").status == 204
+    assert health(box)["Status"] == "unhealthy", "as Docker shows what is not checked"
+    assert engine.docker("ps", "--filter", "status=paused", "--format", "{{.Status}}").text.endswith("(Paused)")
+    assert engine.api("POST", f"/containers/{box.id}/unpause").status == 204
+    becomes(box, "healthy")
+    box.remove()
+
+
 @pytest.mark.parametrize(
     ("check", "message"),
     [

@@ -8,7 +8,7 @@ from sampan.daemon.container import Container
 from sampan.daemon.create import remove_directory
 from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, decode_definition, decode_state
 from sampan.daemon.engine import Engine
-from sampan.daemon.exits import adopt_exit
+from sampan.daemon.exits import adopt_exit, wait_for_restart
 from sampan.daemon.remove import remove_locked
 from sampan.daemon.start import start_locked
 from sampan.daemon.states import State, Status
@@ -42,12 +42,12 @@ async def adopt(engine: Engine, found: tuple[Adopted, ...]) -> None:
             await _drop(engine, adopted)
         elif adopted.exit is None:
             await _take_over(engine, container, adopted)
-        elif not container.state.running:
+        elif not container.state.alive:
             # Its exit was committed; only the monitor's record of it was not removed yet.
             engine.runtime.forget(adopted.id)
     engine.shm.sweep({container.id for container in engine.containers if container.state.alive})
     for container in engine.containers:
-        if not container.state.running:
+        if not container.state.alive:
             continue
         adopted_one = known.get(container.id)
         if adopted_one is None:
@@ -69,8 +69,9 @@ async def _drop(engine: Engine, adopted: Adopted) -> None:
 async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> None:
     definition = container.definition
     kept = engine.store.table(ENDPOINTS).get(container.id)
-    if not container.state.running or (kept is None and definition.host.network_mode == "bridge"):
-        # Its start was never acknowledged: the record that it runs, and where, had not reached the disk.
+    if not container.state.alive or (kept is None and definition.host.network_mode == "bridge"):
+        # Its start was never acknowledged: the record that it runs, and where, had not reached the disk. A restart that
+        # was under way is made again.
         _log.warning("container %s runs without a record of its start: killed", container.id[:12])
         await engine.runtime.kill_all(container.id)
         engine.runtime.forget(container.id)
@@ -119,6 +120,10 @@ def sweep(engine: Engine) -> None:
 
 async def start_wanted(engine: Engine) -> None:
     """Start what its restart policy wants up, and remove what goes with its run; a few at a time."""
+    engine.ready.set()
+    for container in engine.containers:
+        if container.state.status is Status.RESTARTING and container.restart_task is None:
+            wait_for_restart(engine, container)
     limit = asyncio.Semaphore(4)
 
     async def one(container: Container) -> None:
@@ -129,7 +134,7 @@ async def start_wanted(engine: Engine) -> None:
             if host.auto_remove and container.state.started_ns:
                 await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
                 return
-            await start_locked(engine, container, explain=False, restarts=container.state.restarts)
+            await start_locked(engine, container, explain=False, restarts=0)
 
     async def guarded(container: Container) -> None:
         try:

@@ -1,6 +1,7 @@
 """A container in the daemon's memory: its records, who waits for it, and what is under way for it."""
 
 import asyncio
+from concurrent.futures import Future
 
 from sampan.daemon.definition import Definition
 from sampan.daemon.states import State
@@ -22,7 +23,6 @@ class Container:
         "health",
         "health_task",
         "held_clients",
-        "last_delay",
         "lock",
         "log_readers",
         "pausing",
@@ -33,6 +33,7 @@ class Container:
         "state",
         "steps",
         "stop_requested",
+        "wish",
     )
 
     def __init__(self, definition: Definition, state: State) -> None:
@@ -49,7 +50,6 @@ class Container:
         self.early_exit: Exit | None = None
         """an end that was heard before the start's own answer"""
         self.steps: tuple[Step, ...] = ()
-        self.last_delay = 0.0
         self.health: Health | None = None
         """what its checks found; None where it has none, or never ran"""
         self.health_task: asyncio.Task[None] | None = None
@@ -59,6 +59,8 @@ class Container:
         """between the stop and the start of a restart: the exit in between neither restarts nor removes"""
         self.stop_requested = False
         """a stop or kill is under way: the exit that follows is not restarted"""
+        self.wish: Future[None] | None = None
+        """the record that somebody asked it to stop, on its way to the disk"""
         self._exit_waiters: set[asyncio.Future[WaitResponse]] = set()
         self._removal_waiters: set[asyncio.Future[WaitResponse]] = set()
 

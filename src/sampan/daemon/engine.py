@@ -63,6 +63,8 @@ class Engine:
     """where the directories of removed containers go"""
     ended: Callable[[ContainerId, Exit], None]
     """what follows an exit: `exits.on_exit`, bound to this engine"""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """set once everything that an earlier daemon left is adopted: no restart comes before"""
     shutting_down: bool = False
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

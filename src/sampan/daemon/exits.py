@@ -48,8 +48,8 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
         oom_killed=ended.oom_killed,
         finished_ns=ended.ended_ns,
         restarts=state.restarts + (decision.delay is not None),
+        delay=decision.delay or 0.0,
     )
-    container.last_delay = decision.delay or 0.0
     goes = decision.delay is None and container.definition.host.auto_remove and not container.restarting_by_hand
     if ended.oom_killed:
         engine.event(container, "oom")
@@ -64,8 +64,7 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
         return
     _record(engine, container)
     if decision.delay is not None:
-        work = _restart(engine, container, decision.delay)
-        container.restart_task = engine.spawn(work, f"restart of container {container.id[:12]}")
+        wait_for_restart(engine, container)
 
 
 def _decide(engine: Engine, container: Container, ended: Exit) -> restart_policy.Decision:
@@ -75,9 +74,10 @@ def _decide(engine: Engine, container: Container, ended: Exit) -> restart_policy
         policy.maximum_retry_count,
         exit_code=ended.code,
         restarts=container.state.restarts,
-        ran=(time.time_ns() - container.state.started_ns) / 1e9,
-        last_delay=container.last_delay,
-        asked_to_stop=engine.shutting_down or container.stop_requested or container.restarting_by_hand,
+        ran=(ended.ended_ns - container.state.started_ns) / 1e9,
+        last_delay=container.state.delay,
+        called_off=engine.shutting_down or container.stop_requested or container.restarting_by_hand,
+        asked_to_stop=container.state.asked_to_stop,
     )
 
 
@@ -105,8 +105,16 @@ async def _remove(engine: Engine, container: Container) -> None:
             await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
 
 
+def wait_for_restart(engine: Engine, container: Container) -> None:
+    """Start a container that is `restarting` when its delay is over; what of that has passed already counts."""
+    over = container.state.finished_ns / 1e9 + container.state.delay
+    work = _restart(engine, container, min(over - time.time(), container.state.delay))
+    container.restart_task = engine.spawn(work, f"restart of container {container.id[:12]}")
+
+
 async def _restart(engine: Engine, container: Container, delay: float) -> None:
-    await asyncio.sleep(delay)
+    await asyncio.sleep(max(delay, 0.0))
+    await engine.ready.wait()
     async with container.lock:
         if container.state.status is not Status.RESTARTING or engine.shutting_down:
             return
@@ -124,6 +132,4 @@ async def _restart(engine: Engine, container: Container, delay: float) -> None:
 
 def adopt_exit(engine: Engine, container: Container, ended: Exit) -> None:
     """A program that ran under an earlier daemon has ended: what fell due since is made up for."""
-    if container.state.status is Status.RESTARTING:
-        container.state = container.state.to(Status.RUNNING)
     _settle(engine, container, ended)

@@ -19,26 +19,28 @@ async def kill(engine: Engine, reference: str, name: str) -> None:
     """Send a signal by name or number; "" is SIGKILL. Raises InvalidParameter, Conflict where nothing runs."""
     number = parse_signal(name) if name else signal.SIGKILL
     container = engine.find(reference)
+    await restarted(container)
     if not container.state.running:
         raise Conflict(f"container {container.id} is not running")
     if number == signal.SIGKILL:
         await kill_and_wait(engine, container)
     else:
         send(engine, container, number)
+    await wish_is_durable(container)
 
 
 def send(engine: Engine, container: Container, number: int) -> None:
     """One signal, and its event. The program's own stop signal and SIGKILL count as a wish that it stays down.
 
-    Where a container names no stop signal, any one does. Such a signal ends a pause, too: else it would not be heard.
+    So does any signal where the container names none. Such a signal ends a pause, else it would not be heard; between two
+    runs it calls the restart off, and no other signal has an effect.
     """
     asked = container.definition.config.stop_signal
-    is_wish = not asked or number == signal.SIGKILL or parse_signal(asked) == number
-    if is_wish:
-        mark_stopped(engine, container)
+    stays_down = not asked or number == signal.SIGKILL or parse_signal(asked) == number
+    mark_asked(engine, container, stays_down=stays_down)
     if container.state.status is Status.RESTARTING:
-        # Nothing runs between two runs: the restart that waits is called off.
-        _call_off(engine, container)
+        if container.stop_requested:
+            _call_off(engine, container)
         return
     try:
         engine.runtime.signal(container.id, int(number))
@@ -46,17 +48,31 @@ def send(engine: Engine, container: Container, number: int) -> None:
         # It has ended, and its exit is on the way.
         return
     engine.event(container, "kill", {"signal": str(int(number))})
-    if is_wish:
+    if stays_down:
         wake(engine, container)
 
 
-def mark_stopped(engine: Engine, container: Container) -> None:
-    """Note that somebody wants the container to stay down, unless that is only the daemon's own end."""
-    container.stop_requested = True
+async def restarted(container: Container) -> None:
+    """Let a restart that is under way come to its end: then there is a program to signal, or none."""
+    if container.starting and container.state.status is Status.RESTARTING:
+        async with container.lock:
+            pass
+
+
+def mark_asked(engine: Engine, container: Container, *, stays_down: bool) -> None:
+    """Note that somebody sent a signal, and whether no policy may follow; not where that is only the daemon's own end."""
+    container.stop_requested = container.stop_requested or stays_down
     if not engine.shutting_down and not container.state.asked_to_stop:
         container.state = container.state.marked(asked_to_stop=True)
         if container.definition.host.restart_policy.name not in ("", "no"):
-            engine.record(container)
+            container.wish = engine.record(container)
+
+
+async def wish_is_durable(container: Container) -> None:
+    """Whoever was told that a container is stopped finds it so after a crash, too. Raises System on a full disk."""
+    wish, container.wish = container.wish, None
+    if wish is not None:
+        await asyncio.wrap_future(wish)
 
 
 def _call_off(engine: Engine, container: Container) -> None:
@@ -70,6 +86,7 @@ def _call_off(engine: Engine, container: Container) -> None:
 
 async def kill_and_wait(engine: Engine, container: Container) -> None:
     """SIGKILL, and everything else in the container's control groups too if the program's end is not the container's."""
+    await restarted(container)
     ended = container.wait(WaitCondition.NOT_RUNNING)
     send(engine, container, signal.SIGKILL)
     try:

@@ -2,6 +2,7 @@
 
 import logging
 
+from sampan.daemon import health
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
@@ -76,6 +77,10 @@ def wake(engine: Engine, container: Container) -> None:
 
 def _now(engine: Engine, container: Container, status: Status, action: str) -> None:
     container.state = container.state.to(status)
+    if status is Status.PAUSED:
+        health.halt(engine, container)
+    else:
+        health.go_on(engine, container)
     # Not waited for: what a later daemon goes by is whether the kernel holds the processes.
     _ = engine.record(container)
     engine.event(container, action)

@@ -15,11 +15,24 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decide(
-    policy: str, maximum: int, *, exit_code: int, restarts: int, ran: float, last_delay: float, asked_to_stop: bool
+    policy: str,
+    maximum: int,
+    *,
+    exit_code: int,
+    restarts: int,
+    ran: float,
+    last_delay: float,
+    called_off: bool,
+    asked_to_stop: bool,
 ) -> Decision:
-    """What follows an exit. `restarts` were made before it, `ran` is how long the program lived, in seconds."""
-    wanted = not asked_to_stop and (
-        policy in ("always", "unless-stopped")
+    """What follows an exit. `restarts` were made before it, `ran` is how long the program lived, in seconds.
+
+    `called_off`: it was stopped or killed, so that no policy brings it back now. `asked_to_stop`: somebody sent it a signal,
+    whichever; with that alone `unless-stopped` takes it for stopped, as in Docker.
+    """
+    wanted = not called_off and (
+        policy == "always"
+        or (policy == "unless-stopped" and not asked_to_stop)
         or (policy == "on-failure" and exit_code != 0 and (maximum == 0 or restarts < maximum))
     )
     if not wanted:

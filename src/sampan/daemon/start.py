@@ -29,7 +29,6 @@ async def start(engine: Engine, reference: str, *, explain: bool) -> None:
     container = engine.find(reference)
     async with container.lock:
         _check(container)
-        container.last_delay = 0.0
         await start_locked(engine, container, explain=explain, restarts=0)
 
 
@@ -90,6 +89,7 @@ def _running(state: State, restarts: int) -> State:
         error="",
         started_ns=time.time_ns(),
         restarts=restarts,
+        delay=state.delay if restarts else 0.0,
         asked_to_stop=False,
     )
 

@@ -49,8 +49,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_ns: int = 0
     finished_ns: int = 0
     restarts: int = 0
+    delay: float = 0.0
+    """seconds between the last exit that was followed by a restart and that restart"""
     asked_to_stop: bool = False
-    """Somebody stopped it: policies `unless-stopped` and `always` read this."""
+    """Somebody sent it a signal in this run: the policy `unless-stopped` reads this."""
 
     @property
     def running(self) -> bool:
@@ -62,12 +64,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """There is a process."""
         return self.status in (Status.RUNNING, Status.PAUSED)
 
-    def to(self, status: Status, **changes: int | str | bool) -> "State":
+    def to(self, status: Status, **changes: float | str | bool) -> "State":
         """The state after a transition. Raises Conflict where none leads there; callers check first, in Docker's words."""
         if status not in _NEXT[self.status]:
             raise Conflict(f"a container that is {self.status} cannot become {status}")
         return msgspec.structs.replace(self, status=status, **changes)
 
-    def marked(self, **changes: int | str | bool) -> "State":
+    def marked(self, **changes: float | str | bool) -> "State":
         """The same status with other facts."""
         return msgspec.structs.replace(self, **changes)

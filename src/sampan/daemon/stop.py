@@ -4,7 +4,7 @@ import asyncio
 
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
-from sampan.daemon.kill import kill_and_wait, mark_stopped, send
+from sampan.daemon.kill import kill_and_wait, mark_asked, restarted, send, wish_is_durable
 from sampan.daemon.signals import parse_signal
 from sampan.daemon.start import start_locked
 from sampan.errors import Conflict, NotModified, System
@@ -19,12 +19,14 @@ async def stop(engine: Engine, reference: str, signal_name: str, timeout: int | 
     if not container.state.running:
         raise NotModified("container is already stopped")
     await stop_container(engine, container, signal_name, timeout)
+    await wish_is_durable(container)
 
 
 async def stop_container(
     engine: Engine, container: Container, signal_name: str = "", timeout: int | None = None
 ) -> None:
     """The same for a container at hand. `timeout` in seconds, negative for no end of patience."""
+    await restarted(container)
     if not container.state.running:
         return
     config = container.definition.config
@@ -34,7 +36,7 @@ async def stop_container(
         patience = engine.config.stop_timeout
     ended = container.wait(WaitCondition.NOT_RUNNING)
     # Whatever signal is used, a stop is a wish that it stays down.
-    mark_stopped(engine, container)
+    mark_asked(engine, container, stays_down=True)
     send(engine, container, number)
     try:
         await asyncio.wait_for(asyncio.shield(ended), None if patience < 0 else patience)

@@ -24,7 +24,7 @@ def test_no_signals(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "maximum", "code", "restarts", "asked", "delay"),
+    ("policy", "maximum", "code", "restarts", "stopped", "delay"),
     [
         ("no", 0, 1, 0, False, None),
         ("", 0, 1, 0, False, None),
@@ -37,14 +37,38 @@ def test_no_signals(text: str) -> None:
         ("on-failure", 3, 1, 3, False, None),
     ],
 )
-def test_restart(policy: str, maximum: int, code: int, restarts: int, asked: bool, delay: float | None) -> None:
-    made = decide(policy, maximum, exit_code=code, restarts=restarts, ran=0.01, last_delay=0, asked_to_stop=asked)
+def test_restart(policy: str, maximum: int, code: int, restarts: int, stopped: bool, delay: float | None) -> None:
+    made = decide(
+        policy,
+        maximum,
+        exit_code=code,
+        restarts=restarts,
+        ran=0.01,
+        last_delay=0,
+        called_off=stopped,
+        asked_to_stop=stopped,
+    )
+    assert made.delay == delay
+
+
+@pytest.mark.parametrize(("policy", "delay"), [("always", 0.1), ("unless-stopped", None), ("on-failure", 0.1)])
+def test_a_signal_that_ends_nothing_is_a_stop_to_unless_stopped_alone(policy: str, delay: float | None) -> None:
+    made = decide(policy, 0, exit_code=1, restarts=0, ran=0.01, last_delay=0, called_off=False, asked_to_stop=True)
     assert made.delay == delay
 
 
 def test_the_delay_doubles_to_a_minute_and_begins_again() -> None:
     def after(last: float, ran: float) -> float | None:
-        return decide("always", 0, exit_code=1, restarts=1, ran=ran, last_delay=last, asked_to_stop=False).delay
+        return decide(
+            "always",
+            0,
+            exit_code=1,
+            restarts=1,
+            ran=ran,
+            last_delay=last,
+            called_off=False,
+            asked_to_stop=False,
+        ).delay
 
     assert [after(0.1, 1), after(0.2, 1), after(51.2, 1), after(60, 9.9)] == [0.2, 0.4, 60, 60]
     assert after(60, 10) == 0.1
