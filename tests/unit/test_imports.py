@@ -94,3 +94,8 @@ def test_rooms_themselves_load_nothing() -> None:
 
 def test_fast_path_of_the_command() -> None:
     assert loaded("import sampan.cli_main", "-I") & NOT_IN_A_COMMAND == set()
+
+
+def test_an_idle_daemon_has_neither_decompressors_nor_the_launchers_side() -> None:
+    found = loaded("import sampan.daemon_main")
+    assert found & {"zstandard", "isal", "lzma", "bz2", "sampan.runtime.launcher", "sampan.runtime.monitor"} == set()

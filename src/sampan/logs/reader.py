@@ -1,9 +1,6 @@
 """The log of a container for the daemon: the end of it, all of it, and on as it grows; compressed files too."""
 
 import asyncio
-import gzip
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from io import FileIO
@@ -65,6 +62,11 @@ def open_at(path: str, query: Query) -> list[FileIO]:
 
 def unpack(path: str) -> FileIO:
     """A compressed file as a plain one, since seeking is needed to find the end: it lies where temporary files go."""
+    # Loaded by the few who compress their logs.
+    import gzip
+    import shutil
+    import tempfile
+
     with gzip.open(path, "rb") as packed:
         unpacked = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
         assert isinstance(unpacked, FileIO)

@@ -23,15 +23,22 @@ from sampan.crashpoints import check as check_crash_points
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
 from sampan.runtime import birth, follower, launcher_root, monitor, record
-from sampan.runtime.messages import PROTOCOL, Kind, Message, ProtocolError, receive, send
+from sampan.runtime.messages import (
+    DAEMON_DESCRIPTOR,
+    HOST_LAYER_DESCRIPTOR,
+    LAUNCHER_SOCKET,
+    PROTOCOL,
+    Kind,
+    Message,
+    ProtocolError,
+    receive,
+    send,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-DAEMON_DESCRIPTOR = 3
-HOST_LAYER_DESCRIPTOR = 4
-SOCKET = "launcher.sock"
 _CREDENTIALS = struct.Struct("3i")
 _LOOK_SECONDS = 1.0
 _FORKED = {
@@ -185,7 +192,7 @@ def main() -> NoReturn:
 
 def _listen(exec_root: str) -> socket.socket:
     opened = os.open(exec_root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    path = f"/proc/self/fd/{opened}/{SOCKET}"
+    path = f"/proc/self/fd/{opened}/{LAUNCHER_SOCKET}"
     try:
         os.unlink(path)
     except FileNotFoundError:

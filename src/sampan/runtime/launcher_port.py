@@ -7,8 +7,7 @@ import socket
 from collections.abc import Callable
 
 from sampan.runtime.channel import Channel, ChannelClosed
-from sampan.runtime.launcher import SOCKET
-from sampan.runtime.messages import PROTOCOL, Kind, Message, ProtocolError, receive
+from sampan.runtime.messages import LAUNCHER_SOCKET, PROTOCOL, Kind, Message, ProtocolError, receive
 from sampan.runtime.request import StartFailed, StartFault
 from sampan.runtime.spawn import spawn_launcher
 
@@ -39,7 +38,7 @@ class LauncherPort:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as caller:
                 caller.settimeout(_INHERIT_SECONDS)
-                caller.connect(f"/proc/self/fd/{opened}/{SOCKET}")
+                caller.connect(f"/proc/self/fd/{opened}/{LAUNCHER_SOCKET}")
                 message = receive(caller)
         except (OSError, ProtocolError):
             # There is no such launcher, or none that can be talked to.

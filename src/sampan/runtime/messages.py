@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROTOCOL = 1
+LAUNCHER_SOCKET = "launcher.sock"
+"""In the exec-root: where a launcher without a daemon is found by the next one."""
+DAEMON_DESCRIPTOR = 3
+HOST_LAYER_DESCRIPTOR = 4
+"""Of the launcher, as it is executed."""
 INLINE_LIMIT = 64 * 1024
 BODY_LIMIT = 16 * 1024 * 1024
 DESCRIPTOR_LIMIT = 240

@@ -11,7 +11,7 @@ import sys
 
 import sampan
 from sampan.kernel.files import ALL_SEALS, add_seals
-from sampan.runtime.launcher import DAEMON_DESCRIPTOR, HOST_LAYER_DESCRIPTOR
+from sampan.runtime.messages import DAEMON_DESCRIPTOR, HOST_LAYER_DESCRIPTOR
 
 _PADDING = " " * 64
 """Room for a title: a process can show at most as many bytes as its command line had."""
