@@ -27,6 +27,8 @@ _REFILL_DELAY = 0.012
 _RETRY_DELAY = 5.0
 _LEAVE_SECONDS = 5.0
 _CLOSE_SECONDS = 0.6
+_BUSY_SECONDS = 0.5
+_NEVER = (-2.0, -1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,10 @@ Fork = Callable[[Kind, object, list[int]], Awaitable[int]]
 
 
 class Pool:
-    """Keeps `size` slots of each kind that `make` can plan, and refills when nothing is being started."""
+    """Keeps slots of each kind that `make` can plan, and refills when nothing is being started.
+
+    One of a kind is kept ready (a slot is three processes, 7 MB), and `size` while starts follow one another closely.
+    """
 
     def __init__(self, fork: Fork, directory: str, size: int) -> None:
         self._fork = fork
@@ -91,6 +96,9 @@ class Pool:
         self._making: set[asyncio.Task[None]] = set()
         self._starting = 0
         self._refill_due: asyncio.TimerHandle | None = None
+        self._shrink_due: asyncio.TimerHandle | None = None
+        self._asked: dict[bool, tuple[float, float]] = {False: _NEVER, True: _NEVER}
+        """when slots of each kind were asked for: the last time but one, and the last"""
         self._closed = False
 
     def open(self, make: Callable[[ContainerId, bool], SlotPlan]) -> None:
@@ -101,8 +109,9 @@ class Pool:
     async def close(self) -> None:
         """Give up every slot and wait a moment for their ends; each ends by itself when its channel closes."""
         self._closed = True
-        if self._refill_due is not None:
-            self._refill_due.cancel()
+        for timer in (self._refill_due, self._shrink_due):
+            if timer is not None:
+                timer.cancel()
         if self._making:
             # One that is cut off now would take back its groups after everybody has gone.
             await asyncio.wait(self._making, timeout=_CLOSE_SECONDS)
@@ -123,10 +132,11 @@ class Pool:
 
     def reserve(self, bridge: bool) -> ContainerId | None:
         """The id of a slot that is now held for two seconds; None where none is ready."""
+        loop = asyncio.get_running_loop()
+        self._asked[bridge] = (self._asked[bridge][1], loop.time())
         if not self._ready[bridge]:
             return None
         slot = self._ready[bridge].pop(0)
-        loop = asyncio.get_running_loop()
         slot.giving_up = loop.call_later(_RESERVED_SECONDS, self._give_up, slot)
         self._reserved[slot.id] = slot
         return slot.id
@@ -173,11 +183,26 @@ class Pool:
         if self._starting or self._closed:
             return
         for bridge in (False, True):
-            if len(self._ready[bridge]) < self._size and not self._making:
+            if len(self._ready[bridge]) < self._wanted(bridge) and not self._making:
                 task = asyncio.get_running_loop().create_task(self._park(bridge))
                 self._making.add(task)
                 task.add_done_callback(self._making.discard)
                 return
+
+    def _wanted(self, bridge: bool) -> int:
+        """How many of a kind are to be ready now."""
+        before, last = self._asked[bridge]
+        busy = last - before < _BUSY_SECONDS and asyncio.get_running_loop().time() - last < _BUSY_SECONDS
+        if busy and self._shrink_due is None:
+            self._shrink_due = asyncio.get_running_loop().call_later(_BUSY_SECONDS, self._shrink)
+        return self._size if busy else min(1, self._size)
+
+    def _shrink(self) -> None:
+        """Give up what is more than wanted; looked at again while starts go on."""
+        self._shrink_due = None
+        for bridge, slots in self._ready.items():
+            while len(slots) > self._wanted(bridge):
+                self._give_up(slots.pop())
 
     async def _park(self, bridge: bool) -> None:
         assert self._make is not None
