@@ -262,7 +262,8 @@ COMMANDS = (
     Command(
         "stop signal",
         (
-            "run -d --name stops --stop-signal USR1 busybox sh -c 'trap \"exit 42\" USR1; while :; do sleep 0.1; done'",
+            "run -d --name stops --stop-signal USR1 busybox sh -c 'trap \"exit 42\" USR1; touch /ready; while :; do sleep 1; done'",
+            "exec stops sh -c 'until [ -e /ready ]; do sleep 0.1; done'",
             "stop stops",
             "inspect --format '{{.State.ExitCode}}' stops",
             "rm stops",
@@ -273,6 +274,14 @@ COMMANDS = (
         (
             "run --rm --device /dev/zero:/dev/nought:r busybox sh -c 'ls /dev/nought; head -c 1 /dev/nought | wc -c'",
             "run --rm --device /dev/nosuch busybox true",
+        ),
+    ),
+    Command(
+        "own control groups",
+        (
+            "run --rm --cgroupns private -m 64m busybox sh -c 'cat /proc/self/cgroup; ls /sys/fs/cgroup'",
+            "run --rm --cgroupns private -m 64m busybox cat /sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "run --rm --cgroupns private busybox mkdir /sys/fs/cgroup/pids/below",
         ),
     ),
     Command("forbidden device", ("run --rm busybox sh -c 'mknod /tmp/d b 8 0 && cat /tmp/d'",)),
@@ -309,6 +318,7 @@ INSIDE = (
     Inside("shared memory", "--ipc shareable"),
     Inside("no shared memory", "--ipc none"),
     Inside("low priority", "--oom-score-adj 500"),
+    Inside("own control groups", "--cgroupns private -m 64m"),
 )
 
 INSPECTED = (

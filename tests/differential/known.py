@@ -109,12 +109,15 @@ KNOWN: tuple[Known, ...] = (
         "inside: *", "? mountinfo: / /sys ro,*", "the mount is read-only in both; runc makes the file system so, too"
     ),
     Known("inside: *", "? mountinfo: / /sys/fs/cgroup ?*", SAFER),
+    Known(
+        "inside: own control groups", "? mountinfo: / /sys/fs/cgroup/systemd *", "the source is called as on the host"
+    ),
     Known("inside: *", "+ mountinfo: /null /proc/interrupts *", LATER),
     Known("inside: *", "+ network: N: lo    inet6 ::1/N *", LATER),
     Known("inside: mounts", "? mountinfo: <data>/volumes/vol/_data *", SAFER + ": a volume propagates nothing"),
     Known(
         "inside: init",
-        "? mountinfo: /usr/bin/tini-static *",
+        "? mountinfo: *usr/bin/tini-static *",
         "the reaper is the engine's own process: no program is put into the container",
     ),
     Known("inside: init", "? root: *", "the reaper is the engine's own process: no program is put into the container"),
@@ -123,11 +126,6 @@ KNOWN: tuple[Known, ...] = (
     Known(
         "inside: no shared memory",
         "? dev: *",
-        "/dev/shm is there and is an empty directory of the container's own /dev",
-    ),
-    Known(
-        "inside: no shared memory",
-        "? root: * dev",
         "/dev/shm is there and is an empty directory of the container's own /dev",
     ),
 )

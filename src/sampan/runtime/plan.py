@@ -83,7 +83,7 @@ def world(config: oci.Config, container: str, groups: dict[str, str], linked: bo
             steps.append([own, options])
         elif mount.destination == "/dev/shm" and mount.type == "tmpfs":
             steps.append(["shm", options])
-        elif mount.type == "cgroup" and not _is_v2(groups) and not has_new(config, "cgroup"):
+        elif mount.type == "cgroup" and not _is_v2(groups):
             steps.append(["cgroup_v1", options, sorted([name, path] for name, path in _visible(groups).items())])
     if has_new(config, "network"):
         steps.append(["sysctl", NETWORK_SYSCTLS])
@@ -153,7 +153,7 @@ def _mounts(config: oci.Config, groups: dict[str, str]) -> list[Step]:
             steps.append(["bind", binds, destination])
             binds += 1
         elif mount.type == "cgroup":
-            if not _is_v2(groups) and not has_new(config, "cgroup"):
+            if not _is_v2(groups):
                 steps += _show_cgroup_v1(destination, options, groups)
         elif destination in _OWN_INSTANCES or destination == "/dev/shm":
             steps.append(["show", destination, options])

@@ -54,10 +54,10 @@ MOUNTS = (
 )
 
 
-def config(*args: str, tty: bool = False, user: str = "", **more: object) -> oci.Config:
-    """A container as Docker makes one, without a seccomp filter."""
+def config(*args: str, tty: bool = False, user: str = "", also: tuple[str, ...] = (), **more: object) -> oci.Config:
+    """A container as Docker makes one, without a seccomp filter. `also` are namespaces beyond those that it always has."""
     linux = oci.Linux(
-        namespaces=tuple(oci.Namespace(type=kind) for kind in ("mount", "network", "uts", "pid", "ipc")),
+        namespaces=tuple(oci.Namespace(type=kind) for kind in ("mount", "network", "uts", "pid", "ipc", *also)),
         masked_paths=("/proc/acpi", "/proc/kcore", "/proc/keys", "/sys/firmware"),
         readonly_paths=("/proc/bus", "/proc/sys"),
     )
