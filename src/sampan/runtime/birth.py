@@ -11,23 +11,11 @@ import signal
 import socket
 
 from sampan.cgroups import apply as cgroups
-from sampan.kernel.mount import (
-    AT_FDCWD,
-    OpenTree,
-    fsconfig_create,
-    fsconfig_flag,
-    fsconfig_string,
-    fsmount,
-    fsopen,
-    open_tree,
-)
 from sampan.kernel.namespaces import Clone, clone3, setns
 from sampan.kernel.process import Title
 from sampan.runtime import init
 from sampan.runtime.messages import Kind, Message, pair, receive, send
 from sampan.runtime.steps import StepFailed
-
-_STRING_LIMIT = 255
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,66 +88,3 @@ def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
         os.close(descriptor)
     del descriptors[first : first + len(joins)]
     return Birth(pid, pidfd, ours)
-
-
-def overlay(root: dict[str, Any]) -> int:
-    """The container's root as a detached mount: layers below, one writable directory on top; or a directory as it is."""
-    if root["plain"]:
-        return open_tree(AT_FDCWD, os.fsencode(root["plain"]), OpenTree.CLONE)
-    context = fsopen(b"overlay")
-    opened: list[int] = []
-    try:
-        fsconfig_string(context, b"source", b"overlay")
-        opened = _lowers(context, [os.fsencode(lower) for lower in root["lowers"]])
-        fsconfig_string(context, b"upperdir", os.fsencode(root["upper"]))
-        fsconfig_string(context, b"workdir", os.fsencode(root["work"]))
-        # Layers are compared and committed by reading the upper directory, which must hold whole files under their own names.
-        for feature in (b"index", b"redirect_dir", b"metacopy"):
-            fsconfig_string(context, feature, b"off")
-        if root["volatile"]:
-            fsconfig_flag(context, b"volatile")
-        fsconfig_create(context)
-        return fsmount(context)
-    finally:
-        for descriptor in (context, *opened):
-            os.close(descriptor)
-
-
-_layer_by_layer = True
-
-
-def learn_overlay() -> None:
-    """Find out, once and before anything is forked, whether this kernel takes overlay's layers one at a time (Linux 6.7).
-
-    Until Linux 6.4 an overlay context takes any word at all and refuses the mount in the end, so a word that does not exist
-    is tried first.
-    """
-    global _layer_by_layer
-    context = fsopen(b"overlay")
-    try:
-        fsconfig_string(context, b"sampan", b"1")
-        _layer_by_layer = False
-    except OSError:
-        try:
-            fsconfig_string(context, b"lowerdir+", b"/")
-        except OSError:
-            _layer_by_layer = False
-    finally:
-        os.close(context)
-
-
-def _lowers(context: int, lowers: list[bytes]) -> list[int]:
-    """One layer at a time where the kernel can, else all in one string, which holds 255 bytes.
-
-    There, names of descriptors are used: short whatever the layers' paths are. Returns them, to be closed after the mount.
-    """
-    if _layer_by_layer:
-        for lower in lowers:
-            fsconfig_string(context, b"lowerdir+", lower)
-        return []
-    opened = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
-    joined = b":".join(b"/proc/self/fd/%d" % descriptor for descriptor in opened)
-    if len(joined) > _STRING_LIMIT:
-        raise StepFailed("other", f"an image of {len(lowers)} layers needs Linux 6.7 or later on this machine")
-    fsconfig_string(context, b"lowerdir", joined)
-    return opened

@@ -22,10 +22,11 @@ from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
 from sampan.network import attach as network
 from sampan.runtime import record, rehearsal
-from sampan.runtime.birth import Birth, beget, failure, overlay
+from sampan.runtime.birth import Birth, beget, failure
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.stdio import Streams, open_streams
 from sampan.runtime.steps import Journal, StepFailed
+from sampan.runtime.union import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

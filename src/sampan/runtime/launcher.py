@@ -34,6 +34,8 @@ from sampan.runtime.messages import (
     receive,
     send,
 )
+from sampan.runtime import follower, launcher_root, monitor, record, union
+from sampan.runtime.messages import PROTOCOL, Kind, Message, ProtocolError, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,7 +177,7 @@ def main() -> NoReturn:
     listener = _listen(exec_root)
     launcher_root.enter(data_root, exec_root, HOST_LAYER_DESCRIPTOR if has_host_layer == "1" else -1)
     try:
-        birth.learn_overlay()
+        union.learn_overlay()
     except OSError as error:
         # A kernel without overlay: the vfs driver needs none of this.
         sys.stderr.write(f"sampan launcher: {error}\n")

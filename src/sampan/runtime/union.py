@@ -1,0 +1,118 @@
+"""The container's root: image layers and a writable directory on top as one overlay, or a directory as it is.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import os
+
+from sampan.kernel.mount import (
+    AT_FDCWD,
+    MNT,
+    MS,
+    OpenTree,
+    fsconfig_create,
+    fsconfig_flag,
+    fsconfig_string,
+    fsmount,
+    fsopen,
+    mount,
+    open_tree,
+    umount2,
+)
+from sampan.kernel.namespaces import Clone, unshare
+from sampan.runtime.rootfs import NEW_ROOT
+from sampan.runtime.steps import StepFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_FEATURES_OFF = (b"index", b"redirect_dir", b"metacopy")
+"""Layers are compared and committed by reading the upper directory, which must hold whole files under their own names."""
+_DATA_LIMIT = 4095
+"""Bytes of mount(2)'s last argument: a page and its NUL."""
+
+_layer_by_layer = True
+
+
+def learn_overlay() -> None:
+    """Find out, once and before anything is forked, whether this kernel takes overlay's layers one at a time (Linux 6.7).
+
+    Until Linux 6.4 an overlay context takes any word at all and refuses the mount in the end, so a word that does not exist
+    is tried first.
+    """
+    global _layer_by_layer
+    context = fsopen(b"overlay")
+    try:
+        fsconfig_string(context, b"sampan", b"1")
+        _layer_by_layer = False
+    except OSError:
+        try:
+            fsconfig_string(context, b"lowerdir+", b"/")
+        except OSError:
+            _layer_by_layer = False
+    finally:
+        os.close(context)
+
+
+def overlay(root: dict[str, Any]) -> int:
+    """The container's root as a detached mount. Only for a process that ends with the start: see `_in_one_string`."""
+    if root["plain"]:
+        return open_tree(AT_FDCWD, os.fsencode(root["plain"]), OpenTree.CLONE)
+    lowers = [os.fsencode(lower) for lower in root["lowers"]]
+    upper, work = os.fsencode(root["upper"]), os.fsencode(root["work"])
+    build = _one_by_one if _layer_by_layer else _in_one_string
+    return build(lowers, upper, work, bool(root["volatile"]))
+
+
+def _one_by_one(lowers: list[bytes], upper: bytes, work: bytes, volatile: bool) -> int:
+    context = fsopen(b"overlay")
+    try:
+        fsconfig_string(context, b"source", b"overlay")
+        for lower in lowers:
+            fsconfig_string(context, b"lowerdir+", lower)
+        fsconfig_string(context, b"upperdir", upper)
+        fsconfig_string(context, b"workdir", work)
+        for feature in _FEATURES_OFF:
+            fsconfig_string(context, feature, b"off")
+        if volatile:
+            fsconfig_flag(context, b"volatile")
+        fsconfig_create(context)
+        return fsmount(context)
+    finally:
+        os.close(context)
+
+
+def _in_one_string(lowers: list[bytes], upper: bytes, work: bytes, volatile: bool) -> int:
+    """Before Linux 6.7, mount(2): a parameter of fsconfig(2) ends at 255 bytes there, which is some fifteen layers.
+
+    The layers are named by descriptors, short whatever their paths are. The mount stands for a moment in a mount namespace
+    of this process alone, which keeps that namespace until it ends.
+    """
+    # First: overlay takes layers only from mounts of the namespace that it is mounted in.
+    unshare(Clone.NEWNS)
+    opened: list[int] = []
+    try:
+        for lower in lowers:
+            opened.append(os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))  # noqa: PERF401 - what is open gets closed
+        names = b":".join(b"/proc/self/fd/%d" % descriptor for descriptor in opened)
+        words = [b"lowerdir=" + names, b"upperdir=" + _escaped(upper), b"workdir=" + _escaped(work)]
+        words += [feature + b"=off" for feature in _FEATURES_OFF]
+        data = b",".join([*words, b"volatile"] if volatile else words)
+        if len(data) > _DATA_LIMIT:
+            raise StepFailed("other", f"an image of {len(lowers)} layers needs Linux 6.7 or later on this machine")
+        mount(b"overlay", NEW_ROOT, b"overlay", MS(0), data)
+        try:
+            return open_tree(AT_FDCWD, NEW_ROOT, OpenTree.CLONE)
+        finally:
+            umount2(NEW_ROOT, MNT.DETACH)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _escaped(path: bytes) -> bytes:
+    """A path among overlay's options, where a comma would end it."""
+    return path.replace(b"\\", b"\\\\").replace(b",", b"\\,")
