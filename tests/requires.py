@@ -7,12 +7,14 @@ The answers are the engine's own probes (`sampan.host`, which tries each feature
 `sampan system check-host` prints. An unknown name raises when the test module is imported. A missing feature is a skip
 with its reason on a developer's machine and a failure in CI (the variable CI is set), because a lane that skips itself
 proves nothing. The one exception is a feature that the host has in its other form: `cgroup_v1:memory` on a machine that
-has `memory` on v2, and the reverse.
+has `memory` on v2, and the reverse; or a `docker` command of another release than the one that is compared with.
 """
 
 import functools
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -103,6 +105,23 @@ def _program(name: str) -> Missing | None:
     return None if found else Missing(f"no program {program!r} (Debian package {PROGRAMS[name]})")
 
 
+def _docker_client(release: int) -> Missing | None:
+    """The `docker` command whose flags and words are taken as the measure. An older one has others, which is no fault."""
+    if (lack := _program("docker-client")) is not None:
+        return lack
+    here = _docker_release()
+    return (
+        None if here >= release else Missing(f"docker {release} is compared with, and {here} is here", other_form=True)
+    )
+
+
+@functools.cache
+def _docker_release() -> int:
+    said = subprocess.run(["docker", "--version"], capture_output=True, text=True, timeout=30).stdout
+    found = re.search(r"version (\d+)\.", said)
+    return int(found[1]) if found else 0
+
+
 def _cgroup_v2(trees: Hierarchies) -> Missing | None:
     return None if trees.v2 else Missing("no cgroup2 file system is mounted")
 
@@ -120,6 +139,7 @@ def _controller(version: int, controller: str) -> Missing | None:
 PROBES: dict[str, Callable[[], Missing | None]] = {
     **{name: functools.partial(_on_host, name) for name in HOST_PROBES},
     **{name: functools.partial(_program, name) for name in PROGRAMS},
+    "docker-client:28": functools.partial(_docker_client, 28),
     "cgroup_v2": lambda: _cgroup_v2(hierarchies()),
     **{f"cgroup:{name}": functools.partial(_controller, 0, name) for name in CONTROLLERS},
     **{f"cgroup_v1:{name}": functools.partial(_controller, 1, name) for name in CONTROLLERS},

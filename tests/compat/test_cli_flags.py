@@ -10,8 +10,6 @@ from sampan.cli.options import Option
 from tests.daemons import entry_point, scrubbed_environment
 from tests.requires import requires
 
-pytestmark = requires("docker-client")
-
 OWN = {"setup", "completion", "system check-host"}
 PATHS = sorted(path for row in registry.COMMANDS for path in registry.spellings(row) if path not in OWN)
 NOT_DOCKERS = {"explain"}
@@ -38,6 +36,7 @@ def own_options(path: str) -> dict[str, Option]:
     return {option.name: option for option in registry.load(path).options}
 
 
+@requires("docker-client:28")
 @pytest.mark.parametrize("path", PATHS)
 def test_has_every_flag_of_docker(path: str) -> None:
     options = own_options(path)
@@ -46,6 +45,7 @@ def test_has_every_flag_of_docker(path: str) -> None:
     assert ours == theirs
 
 
+@requires("docker-client:28")
 @pytest.mark.parametrize("path", PATHS)
 def test_invents_no_flag(path: str) -> None:
     assert own_options(path).keys() - docker_flags(path).keys() - NOT_DOCKERS == set()
@@ -68,6 +68,7 @@ def test_refuses_by_name(path: str, name: str) -> None:
     assert f"--{name} is not implemented: {option.refused}" in done.stderr
 
 
+@requires("docker-client:28")
 def test_every_command_of_docker_is_known() -> None:
     """A command that docker has is either there or answered "not implemented", never "unknown"."""
     unknown = []

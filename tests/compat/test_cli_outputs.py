@@ -10,7 +10,7 @@ import pytest
 from tests.daemons import Docker, Outcome, entry_point, scrubbed_environment
 from tests.requires import requires
 
-pytestmark = requires("root", "docker-client", "dockerd", "busybox")
+pytestmark = requires("root", "docker-client:28", "dockerd", "busybox")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.compat.recording import RecordingDaemon
 from tests.daemons import entry_point, scrubbed_environment
 from tests.requires import requires
 
-pytestmark = requires("docker-client")
+pytestmark = requires("docker-client:28")
 
 LINES = [
     [],

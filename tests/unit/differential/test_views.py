@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.differential.known import KNOWN, Known
-from tests.differential.views import differences, document_lines, normalised, sections
+from tests.differential.views import differences, document_lines, normalised, output_lines, sections
 
 ID = "f" * 64
 
@@ -64,3 +64,13 @@ def test_known_difference_covers_by_pattern() -> None:
 
 def test_every_known_difference_has_a_reason() -> None:
     assert [known for known in KNOWN if len(known.reason) < 15] == []
+
+
+def test_what_only_an_old_client_adds_is_left_out() -> None:
+    said = (
+        b"docker: Error response from daemon: network nosuch not found.\n"
+        b'time="2026-01-01T00:00:00Z" level=error msg="error waiting for container: context canceled"\n'
+        b"See 'docker run --help'.\n"
+    )
+    assert output_lines("err", said) == ["err: docker: Error response from daemon: network nosuch not found"]
+    assert len(output_lines("out", said)) == 3
