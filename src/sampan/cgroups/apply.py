@@ -22,6 +22,7 @@ __all__ = (
     "frozen",
     "guard_devices",
     "kill",
+    "offered_below",
     "oom_kills",
     "open_birthplace",
     "open_tasks",
@@ -211,15 +212,18 @@ def _enable(directory: str, depth: int = _DEEPEST) -> None:
     """
     if not depth or not os.path.exists(f"{directory}/cgroup.subtree_control"):
         return
-    offered = read(f"{directory}/cgroup.controllers").split()
-    if not set(_DELEGATED) <= set(offered):
+    if not set(_DELEGATED) <= set(read(f"{directory}/cgroup.controllers").split()):
         _enable(os.path.dirname(directory), depth - 1)
-        offered = read(f"{directory}/cgroup.controllers").split()
+    for controller in offered_below(directory):
+        try:
+            put(f"{directory}/cgroup.subtree_control", f"+{controller}")
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOENT):
+                raise
+
+
+def offered_below(directory: str) -> list[str]:
+    """The controllers of ours that a v2 group has and that are not yet switched on for the groups below it."""
+    offered = read(f"{directory}/cgroup.controllers").split()
     enabled = read(f"{directory}/cgroup.subtree_control").split()
-    for controller in _DELEGATED:
-        if controller in offered and controller not in enabled:
-            try:
-                put(f"{directory}/cgroup.subtree_control", f"+{controller}")
-            except OSError as error:
-                if error.errno not in (errno.EBUSY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOENT):
-                    raise
+    return [controller for controller in _DELEGATED if controller in offered and controller not in enabled]

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, ip_network
 from sampan import crashpoints
 from sampan.cgroups import means
 from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
+from sampan.cgroups.leaf import make_room
 from sampan.cgroups.leftovers import clear, leftovers, retire
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
@@ -130,6 +131,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     (config.data_root / "containers").mkdir(mode=0o710, exist_ok=True)
     facts = read()
     hierarchy = detect()
+    make_room(hierarchy, instance)
     loop = asyncio.get_running_loop()
     store = Store(config.data_root / "sampan.db")
     events = Events(config.data_root)
