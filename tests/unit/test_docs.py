@@ -17,6 +17,6 @@ def test_links_lead_to_files(document: Path) -> None:
     assert [link for link in local if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("command", ["check", "try", "bench/run", ".ci/run", "tests/fresh/run"])
+@pytest.mark.parametrize("command", ["check", "try", "bench/run", ".ci/run", "tests/fresh/run", "tests/vm/run"])
 def test_commands_are_executable(command: str) -> None:
     assert os.access(PROJECT / command, os.X_OK)

@@ -9,7 +9,7 @@ import msgspec
 from sampan.errors import System
 from sampan.host.finding import Finding
 
-_SECONDS = 15
+_SECONDS = 60
 
 
 def probe_all(data_root: str) -> tuple[Finding, ...]:

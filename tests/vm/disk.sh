@@ -1,0 +1,48 @@
+# Sourced by tests/vm/run: makes the machine's disk, kernel and initial ramdisk in the directory $place.
+#
+# The disk is a Debian root with the tree's virtual environment and a unit that takes the tree from the second disk and runs
+# tests/vm/guest. What it is made of is in `made_from`; when that changes it is made anew.
+# shellcheck shell=bash
+
+suite=bookworm
+packages=apparmor,busybox-static,ca-certificates,dbus,initramfs-tools,iproute2,kmod,linux-image-amd64,nftables,procps
+packages=$packages,python3,python3-venv,systemd-sysv,udev
+
+made_from() { cksum pyproject.toml scripts/setup.sh tests/fresh/debian.sh tests/vm/disk.sh tests/vm/check.service; }
+
+make_disk() {
+    local root="$place/root"
+    rm -rf --one-file-system "$place"
+    mkdir -p "$root"
+    say "making a Debian machine ($suite), kept in $place"
+    # Only the disk's driver and its file system: a whole initial ramdisk takes an emulated machine a minute to unpack.
+    # shellcheck disable=SC2016
+    make_debian "$suite" "$place/root.tar" --include="$packages" \
+        --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" && echo MODULES=list >"$1/etc/initramfs-tools/conf.d/small"' \
+        --essential-hook='printf "virtio_pci\nvirtio_blk\next4\n" >"$1/etc/initramfs-tools/modules"'
+    tar -xf "$place/root.tar" -C "$root" --numeric-owner
+    rm "$place/root.tar"
+    carry_settings "$root" "$suite"
+    mkdir "$root/sampan"
+    tree | tar -xf - -C "$root/sampan"
+    # The lane's own tools: neither mypy nor ruff is run in there.
+    # shellcheck disable=SC2016
+    inside "$root" bash -eu -c '
+        top=/sampan
+        . scripts/setup.sh
+        make_venv ""
+        logged "$venv/bin/python" -m pip install --no-input docker h11 hypothesis pytest
+    '
+    rm -f "$root/etc/resolv.conf"
+    cp tests/vm/check.service "$root/etc/systemd/system/sampan-check.service"
+    ln -s ../sampan-check.service "$root/etc/systemd/system/multi-user.target.wants/"
+    mv "$root"/boot/vmlinuz-* "$place/kernel"
+    mv "$root"/boot/initrd.img-* "$place/initrd"
+    truncate -s 3G "$place/disk"
+    mkfs.ext4 -q -F -d "$root" "$place/disk"
+    rm -rf --one-file-system "$root"
+    made_from >"$place/made-from"
+}
+
+# The working tree as it is, not only what was committed.
+tree() { git ls-files -z --cached --others --exclude-standard | tar -c --null --ignore-failed-read -T - 2>/dev/null; }
