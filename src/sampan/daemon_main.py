@@ -105,7 +105,7 @@ def _backend(parts: Assembly) -> Backend:
     engine = parts.engine
     return Backend(
         containers=ContainersApi(engine),
-        files=FilesApi(engine, parts.workers),
+        files=FilesApi(engine, parts.images, parts.workers),
         execs=ExecsApi(engine),
         images=ImagesApi(parts.images, lambda image: image_users(engine, image), parts.workers),
         volumes=VolumesApi(

@@ -16,7 +16,7 @@ from sampan.spec import volumes as v
 from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
-from sampan.spec.files import PathArchive
+from sampan.spec.files import FilesystemChange, PathArchive
 from sampan.spec.host_config import UpdateRequest
 from sampan.spec.ids import new_id
 from sampan.spec.images import ImageInspect
@@ -468,6 +468,15 @@ class Files:
     async def export(self, name: str) -> AsyncIterator[bytes]:
         self._containers.find(name)
         return self._pieces()
+
+    async def changes(self, name: str) -> Sequence[FilesystemChange]:
+        self._containers.find(name)
+        return [FilesystemChange(path="/etc", kind=0), FilesystemChange(path="/etc/new", kind=1)]
+
+    async def commit(self, options: r.CommitOptions, config: c.ContainerConfig | None) -> c.IdResponse:
+        self._containers.find(options.container)
+        self._containers.calls.append(("commit", options, config))
+        return c.IdResponse(id=IMAGE)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         yield b"tar"

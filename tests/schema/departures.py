@@ -51,7 +51,7 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil("POST /containers/{name}/update", ARRAY, ".Warnings"),
     Departure(
         "GET /events",
-        ".: Additional properties are not allowed ('from', 'id', 'status' were unexpected)",
+        ".: Additional properties are not allowed (*'id', 'status' were unexpected)",
         "Docker sends these older names until 1.51, and clients read them",
     ),
     Departure(

@@ -18,7 +18,7 @@ from sampan.spec import volumes as v
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
-from sampan.spec.files import PathArchive
+from sampan.spec.files import FilesystemChange, PathArchive
 from sampan.spec.host_config import UpdateRequest
 from sampan.spec.networks import Network
 
@@ -164,6 +164,14 @@ class ContainerFiles(Protocol):
 
     async def export(self, name: str) -> AsyncIterator[bytes]:
         """A tar of the whole root, without what is mounted in it."""
+        ...
+
+    async def changes(self, name: str) -> Sequence[FilesystemChange]:
+        """What differs from the container's image, sorted by path."""
+        ...
+
+    async def commit(self, options: r.CommitOptions, config: c.ContainerConfig | None) -> c.IdResponse:
+        """Make an image of the container; `config` says what it is to be like, None nothing."""
         ...
 
 

@@ -152,7 +152,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         instance=instance,
         store=store,
         runtime=runtime,
-        layers=ImageLayers(images, snapshots, workers, host_layer),
+        layers=ImageLayers(images, snapshots, workers),
         volumes=volumes,
         wiring=NetworkWiring(networks, config),
         cgroups=groups,

@@ -1,23 +1,29 @@
 """Files in containers as the API calls them: `files`, its answers as API bodies."""
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Sequence
 
 from sampan.daemon import files
+from sampan.daemon.commit import commit
 from sampan.daemon.engine import Engine
 from sampan.daemon.times import rfc3339
 from sampan.daemon.workers import Workers
-from sampan.spec.files import PathArchive, go_mode
-from sampan.spec.requests import ExtractOptions
+from sampan.images.images import Images
+from sampan.spec.containers import ContainerConfig, IdResponse
+from sampan.spec.files import FilesystemChange, PathArchive, go_mode
+from sampan.spec.requests import CommitOptions, ExtractOptions
 from sampan.transfer.porter import PathStat
 
 
 class FilesApi:
     """Implements `api.backend.ContainerFiles`."""
 
-    def __init__(self, engine: Engine, workers: Workers) -> None:
+    def __init__(self, engine: Engine, images: Images, workers: Workers) -> None:
         self._engine = engine
+        self._images = images
         self._workers = workers
 
     async def stat(self, name: str, path: str) -> str:
@@ -32,6 +38,16 @@ class FilesApi:
     async def write(self, name: str, options: ExtractOptions, content: AsyncIterator[bytes]) -> None:
         """Unpack a tar into it."""
         await files.extract(self._engine, self._workers, name, options, content)
+
+    async def changes(self, name: str) -> Sequence[FilesystemChange]:
+        """What differs from the image."""
+        found = await self._engine.layers.changes(self._engine.find(name).id)
+        return [FilesystemChange(path=_text(os.fsdecode(change.path)), kind=change.kind) for change in found]
+
+    async def commit(self, options: CommitOptions, config: ContainerConfig | None) -> IdResponse:
+        """An image of it."""
+        work = commit(self._engine, self._images, self._workers, options, config)
+        return IdResponse(id=await asyncio.shield(asyncio.get_running_loop().create_task(work)))
 
     async def export(self, name: str) -> AsyncIterator[bytes]:
         """A tar of the whole root."""

@@ -1,28 +1,22 @@
 """Images and writable layers as create and start need them: `needs.Layers` over `images` and `snapshots`."""
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import msgspec
 
 from sampan.daemon.needs import FoundImage
 from sampan.daemon.workers import Workers
-from sampan.images.host_layer import HostLayer
 from sampan.images.images import Images
-from sampan.kernel.mount import AT_FDCWD, OpenTree, open_tree
-from sampan.snapshots.mounting import overlay
-from sampan.snapshots.protocol import LayerNotFound, Snapshotter
+from sampan.snapshots.protocol import Change, LayerNotFound, Snapshotter
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.spec.images import ImageConfig
-from sampan.spec.rootfs import HOST_HIDDEN, HOST_ROOT, PlainRoot, RootMount
+from sampan.spec.rootfs import RootMount
 
 
 class ImageLayers:
     """Implements `needs.Layers`."""
 
-    def __init__(self, images: Images, snapshots: Snapshotter, workers: Workers, host: HostLayer) -> None:
-        self._host = host
+    def __init__(self, images: Images, snapshots: Snapshotter, workers: Workers) -> None:
         self._images = images
         self._snapshots = snapshots
         self._workers = workers
@@ -78,30 +72,15 @@ class ImageLayers:
 
     async def mounted(self, container: ContainerId) -> int:
         """See `needs.Layers`."""
-        return await self._workers.run(self._mount, self._snapshots.mount_of(container))
+        return await self._workers.run(self._snapshots.mounted, container)
 
-    def _mount(self, root: RootMount) -> int:
-        if isinstance(root, PlainRoot):
-            return open_tree(AT_FDCWD, os.fsencode(root.path), OpenTree.CLONE)
-        with self._opened(root.lowers) as lowers:
-            return overlay(lowers, root.upper, root.work)
+    async def changes(self, container: ContainerId) -> tuple[Change, ...]:
+        """See `needs.Layers`."""
+        return await self._workers.run(self._snapshots.changes, container)
 
-    @contextmanager
-    def _opened(self, directories: Sequence[str]) -> Iterator[list[int]]:
-        """Descriptors of layers as this process sees them: the machine's own root lies elsewhere than for the launcher."""
-        opened: list[int] = []
-        try:
-            for directory in directories:
-                opened.append(self._open(directory))  # noqa: PERF401 - what is open when one fails gets closed
-            yield opened
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
-
-    def _open(self, directory: str) -> int:
-        if directory.startswith((HOST_ROOT, HOST_HIDDEN)):
-            return self._host.open(directory)
-        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    def difference(self, container: ContainerId) -> Iterator[bytes]:
+        """See `needs.Layers`."""
+        return self._snapshots.diff(container)
 
     def discard(self, container: ContainerId) -> None:
         """See `needs.Layers`."""

@@ -29,7 +29,14 @@ def with_image(request: CreateRequest, image: ImageConfig | None) -> ContainerCo
     return ContainerConfig(**values)
 
 
-def _add_image(values: dict[str, object], request: CreateRequest, image: ImageConfig) -> None:
+def over(asked: ContainerConfig, below: ContainerConfig) -> ContainerConfig:
+    """`asked` with what `below` says where it is silent: a committed image's configuration over the container's."""
+    values: dict[str, object] = {name: getattr(asked, name) for name in _FIELDS}
+    _add_image(values, asked, below)
+    return ContainerConfig(**values)  # type: ignore[arg-type]  # the members' own values
+
+
+def _add_image(values: dict[str, object], request: ContainerConfig, image: ImageConfig | ContainerConfig) -> None:
     values["user"] = request.user or image.user
     values["working_dir"] = values["working_dir"] or image.working_dir
     values["stop_signal"] = request.stop_signal or image.stop_signal

@@ -4,11 +4,12 @@ They keep the verbs free of how layers lie on disk or packets find their way, an
 """
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sampan.network.plan import VethPlan
+from sampan.snapshots.protocol import Change
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId, ImageId
@@ -62,6 +63,14 @@ class Layers(Protocol):
 
         For a container that does not run and is kept from starting: nobody else may have its writable layer mounted.
         """
+        ...
+
+    async def changes(self, container: ContainerId) -> tuple[Change, ...]:
+        """How the writable layer differs from the image. Raises NotFound."""
+        ...
+
+    def difference(self, container: ContainerId) -> Iterator[bytes]:
+        """The writable layer as a layer's tar, in pieces; stepped through in a worker thread."""
         ...
 
     def discard(self, container: ContainerId) -> None:

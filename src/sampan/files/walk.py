@@ -12,22 +12,28 @@ _ACROSS = Resolve.BENEATH | Resolve.NO_SYMLINKS
 _PLAIN = _ACROSS | Resolve.NO_XDEV
 
 
+def open_plain(directory: int, path: bytes, across: bool = False) -> int:
+    """The directory `path` below `directory`, readable; -1 where it is gone, a link is on the way, or (unless `across`) a mount."""
+    try:
+        return openat2(directory, path or b".", _READABLE, _ACROSS if across else _PLAIN)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
+            return -1
+        raise
+
+
 def walk(directory: int, across: bool = False) -> Iterator[tuple[bytes, int, bytes, os.stat_result]]:
     """Every entry below the descriptor `directory`, sorted, parents first: (path, parent's descriptor, name, lstat).
 
     The descriptor is good until the iteration goes on. Follows no link, enters no other mount (unless `across`), also where
     somebody swaps directories meanwhile; what goes away is left out. Raises OSError.
     """
-    resolve = _ACROSS if across else _PLAIN
     pending: list[bytes] = [b""]
     while pending:
         path = pending.pop()
-        try:
-            current = openat2(directory, path or b".", _READABLE, resolve)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
-                continue
-            raise
+        current = open_plain(directory, path, across)
+        if current < 0:
+            continue
         try:
             below = []
             for name in sorted(os.fsencode(entry) for entry in os.listdir(current)):

@@ -174,11 +174,13 @@ class Catalog:
         """Write, and wait until it is durable. Raises System."""
         self._store.commit(list(changes)).result()
 
-    def add(self, image: ImageId, layers: list[LayerRecord], names: Iterable[Reference]) -> None:
+    def add(
+        self, image: ImageId, layers: list[LayerRecord], names: Iterable[Reference], parent: ImageId | str = ""
+    ) -> None:
         """Record an image with its names in one commit; one that is there already only gets the names. Raises System."""
         now, named = time.time_ns(), list(names)
         with self.lock:
-            record = self.record(image) if self.has(image) else ImageRecord(layers, now)
+            record = self.record(image) if self.has(image) else ImageRecord(layers, now, parent=parent)
             if named:
                 record = msgspec.structs.replace(record, tagged=now)
             changes: list[Change] = [Put(REFERENCES, str(name.stored()), image.encode()) for name in named]

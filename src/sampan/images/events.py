@@ -9,6 +9,7 @@ from sampan.spec.ids import ImageId
 class ImageAction(StrEnum):
     """The actions as Docker's events call them."""
 
+    CREATE = "create"
     LOAD = "load"
     IMPORT = "import"
     SAVE = "save"

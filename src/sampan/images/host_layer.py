@@ -62,12 +62,16 @@ class HostLayer:
             name = self._current()
         return f"{HOST_HIDDEN}/{name}", HOST_ROOT
 
-    def open(self, directory: str) -> int:
-        """One of `directories`, opened in this process, which sees them elsewhere. The caller closes it. Raises OSError."""
+    def opened(self) -> list[int]:
+        """The same directories as descriptors: this process sees them elsewhere. The caller closes them. Raises OSError, too."""
+        upper, _ = self.directories()
         flags = os.O_RDONLY | os.O_DIRECTORY
-        if directory == HOST_ROOT:
-            return os.open(self._root, flags)
-        return os.open(directory.removeprefix(f"{HOST_HIDDEN}/"), flags, dir_fd=self._tmpfs)
+        hidden = os.open(upper.removeprefix(f"{HOST_HIDDEN}/"), flags, dir_fd=self._tmpfs)
+        try:
+            return [hidden, os.open(self._root, flags)]
+        except OSError:
+            os.close(hidden)
+            raise
 
     def hidden(self) -> tuple[Hidden, ...]:
         """What is hidden at the moment, sorted."""

@@ -1,7 +1,7 @@
 """The images of one daemon: the one object that its use-cases speak to. Every method may be called from any thread."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -9,6 +9,7 @@ from sampan.content.store import Content
 from sampan.errors import InvalidParameter, System
 from sampan.images import host
 from sampan.images.catalog import Catalog, NoSuchImage
+from sampan.images.committing import CommitWish, commit_image
 from sampan.images.details import (
     HistoryItem,
     ImageDetails,
@@ -48,7 +49,7 @@ class Images:
         Without `host_layer` the image `host` is listed and no container can be made of it.
         """
         if host_layer is not None:
-            snapshots.borrow(host.CHAIN, host_layer.directories)
+            snapshots.borrow(host.CHAIN, host_layer.directories, host_layer.opened)
         self._catalog = Catalog(store, content, snapshots)
         self._catalog.add_fixed(host.ID, host.CONFIG, host.REFERENCE)
         self._notify = notify
@@ -177,18 +178,29 @@ class Images:
         architecture: str = "",
     ) -> ImageId:
         """Make an image of a root file system's tar; see `importing.import_image`."""
-        reference: Reference | None = None
-        if repository:
-            reference = parse_reference(repository)
-            if reference.digest is not None:
-                raise InvalidParameter("cannot import digest reference")
-            if tag:
-                reference = Reference(reference.domain, reference.path, parse_tag(tag))
-            reference = reference.with_default_tag()
+        reference = _new_name(repository, tag)
         with _host_trouble("import"):
             image = import_image(self._catalog, stream, changes, message, reference, architecture)
         self._notify(ImageAction.IMPORT, image, reference.familiar if reference is not None else image)
         return image
+
+    def commit(
+        self,
+        difference: Iterator[bytes],
+        wish: CommitWish,
+        repository: str = "",
+        tag: str = "",
+        captured: Callable[[], None] = lambda: None,
+    ) -> tuple[ImageId, str]:
+        """Make an image of what a container changed; see `committing.commit_image`. Its id, and its name as users write it."""
+        reference = _new_name(repository, tag)
+        with _host_trouble("commit"):
+            image = commit_image(self._catalog, difference, wish, reference, captured)
+        name = reference.familiar if reference is not None else ""
+        self._notify(ImageAction.CREATE, image, image)
+        if name:
+            self._notify(ImageAction.TAG, image, name)
+        return image, name
 
     def save(self, names: Sequence[str]) -> Iterator[bytes]:
         """An archive of the images, in pieces. What cannot be saved raises now, before the first piece is asked for.
@@ -199,6 +211,18 @@ class Images:
         for entry in chosen:
             self._notify(ImageAction.SAVE, entry.image, entry.image)
         return save(self._catalog, chosen)
+
+
+def _new_name(repository: str, tag: str) -> Reference | None:
+    """The name that a new image is to have; None where none was asked for. Raises InvalidParameter."""
+    if not repository:
+        return None
+    reference = parse_reference(repository)
+    if reference.digest is not None:
+        raise InvalidParameter("cannot import digest reference")
+    if tag:
+        reference = Reference(reference.domain, reference.path, parse_tag(tag))
+    return reference.with_default_tag()
 
 
 @contextmanager

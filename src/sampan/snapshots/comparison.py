@@ -8,7 +8,7 @@ from sampan.files import tar_reader as tar
 from sampan.files.tar_writer import END, header
 from sampan.files.walk import walk
 from sampan.kernel.files import Resolve, openat2
-from sampan.snapshots.difference import tar_entry
+from sampan.snapshots.difference import is_made_by_engine, tar_entry
 from sampan.snapshots.extract import WHITEOUT
 from sampan.snapshots.protocol import Usage
 
@@ -22,13 +22,14 @@ def tree_difference(lower: int, upper: int) -> Iterator[bytes]:
     """
     first_names: dict[tuple[int, int], bytes] = {}
     for path, parent, name, status in walk(upper):
-        if _differs(_lstat(lower, path), status):
+        below = lstat(lower, path)
+        if differs(below, status) and (below is not None or not is_made_by_engine(path, parent, name, status)):
             yield from tar_entry(path, parent, name, status, first_names)
     if lower >= 0:
         for path, _, _, _ in walk(lower):
             above, _, base = path.rpartition(b"/")
             # Only the topmost of what is gone, and not what a file now stands in the place of.
-            if _lstat(upper, path) is None and (not above or _is_directory(upper, above)):
+            if lstat(upper, path) is None and (not above or _is_directory(upper, above)):
                 yield header(tar.Entry((above + b"/" if above else b"") + WHITEOUT + base, tar.FILE))
     yield END
 
@@ -38,7 +39,7 @@ def tree_usage(lower: int, upper: int) -> Usage:
     size = inodes = 0
     seen: set[int] = set()
     for path, _, _, status in walk(upper):
-        if status.st_ino in seen or not _differs(_lstat(lower, path), status):
+        if status.st_ino in seen or not differs(lstat(lower, path), status):
             continue
         seen.add(status.st_ino)
         inodes += 1
@@ -46,7 +47,8 @@ def tree_usage(lower: int, upper: int) -> Usage:
     return Usage(size, inodes)
 
 
-def _differs(below: os.stat_result | None, above: os.stat_result) -> bool:
+def differs(below: os.stat_result | None, above: os.stat_result) -> bool:
+    """Whether an entry changed, as Docker judges: kind, mode, owner, device, and for all but directories size and time."""
     if below is None:
         return True
     same = (
@@ -58,7 +60,8 @@ def _differs(below: os.stat_result | None, above: os.stat_result) -> bool:
     return not same or (not stat.S_ISDIR(above.st_mode) and below.st_mtime_ns != above.st_mtime_ns)
 
 
-def _lstat(root: int, path: bytes) -> os.stat_result | None:
+def lstat(root: int, path: bytes) -> os.stat_result | None:
+    """What is at `path` below the descriptor `root`, following no link; None where nothing is, or `root` is -1."""
     if root < 0:
         return None
     try:
@@ -72,5 +75,5 @@ def _lstat(root: int, path: bytes) -> os.stat_result | None:
 
 
 def _is_directory(root: int, path: bytes) -> bool:
-    status = _lstat(root, path)
+    status = lstat(root, path)
     return status is not None and stat.S_ISDIR(status.st_mode)

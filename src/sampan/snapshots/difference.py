@@ -14,6 +14,8 @@ from sampan.snapshots.marks import OPAQUE_XATTR, is_whiteout
 _CHUNK = 1 << 20
 _CAPABILITY = b"security.capability"
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_MADE_FILES = frozenset((b".dockerenv", b"etc/hostname", b"etc/hosts", b"etc/resolv.conf"))
+_MADE_DIRECTORIES = frozenset((b"dev", b"proc", b"sys"))
 _KINDS = {
     stat.S_IFREG: tar.FILE,
     stat.S_IFDIR: tar.DIRECTORY,
@@ -32,8 +34,10 @@ def overlay_difference(directory: int) -> Iterator[bytes]:
             above, _, base = path.rpartition(b"/")
             yield header(tar.Entry((above + b"/" if above else b"") + WHITEOUT + base, tar.FILE))
             continue
+        if is_made_by_engine(path, parent, name, status):
+            continue
         yield from tar_entry(path, parent, name, status, first_names)
-        if stat.S_ISDIR(status.st_mode) and _is_opaque(parent, name):
+        if stat.S_ISDIR(status.st_mode) and is_opaque(parent, name):
             yield header(tar.Entry(path + b"/" + OPAQUE, tar.FILE))
     yield END
 
@@ -96,7 +100,24 @@ def _file(entry: tar.Entry, parent: int, name: bytes) -> Iterator[bytes]:
         os.close(descriptor)
 
 
-def _is_opaque(parent: int, name: bytes) -> bool:
+def is_made_by_engine(path: bytes, parent: int, name: bytes, status: os.stat_result) -> bool:
+    """Whether the entry is a place for a mount that the engine made at a start, and nothing was put there since.
+
+    Docker keeps these in a layer of its own below the container's, so that they are no change of the container's.
+    """
+    if stat.S_ISREG(status.st_mode):
+        return path in _MADE_FILES and status.st_size == 0
+    if path not in _MADE_DIRECTORIES or not stat.S_ISDIR(status.st_mode):
+        return False
+    directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        return not os.listdir(directory)
+    finally:
+        os.close(directory)
+
+
+def is_opaque(parent: int, name: bytes) -> bool:
+    """Whether nothing of the layers below shows in the directory of an overlay's upper layer."""
     descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
         return _xattr(descriptor, OPAQUE_XATTR.encode()) == b"y"

@@ -8,13 +8,16 @@ from typing import BinaryIO
 
 from sampan.files.measure import measure
 from sampan.snapshots.applying import apply_layer
+from sampan.snapshots.changes import find_changes
 from sampan.snapshots.difference import overlay_difference
 from sampan.snapshots.mounting import READ_ONLY, overlay
-from sampan.snapshots.protocol import Layer, LayerNotFound, Usage
+from sampan.snapshots.protocol import Change, Layer, LayerNotFound, Usage
 from sampan.snapshots.shelf import Shelf
 from sampan.snapshots.spares import Spares, make_pair
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import OverlayRoot, RootMount
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
 class OverlaySnapshotter:
@@ -66,14 +69,8 @@ class OverlaySnapshotter:
         """See the protocol."""
         if self._shelf.stands_on_borrowed(chain):
             raise LayerNotFound(f"layer {chain} stands on what is no layer of this store")
-        opened: list[int] = []
-        try:
-            for lower in self._shelf.stack(chain, short=True):
-                opened.append(os.open(lower, os.O_RDONLY | os.O_DIRECTORY))  # noqa: PERF401 - what is open gets closed
-            return opened.pop() if len(opened) == 1 else _merged(opened)
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
+        with self._shelf.opened(chain) as lowers:
+            return _merged(lowers)
 
     def usage(self, key: str) -> Usage:
         """See the protocol."""
@@ -91,6 +88,28 @@ class OverlaySnapshotter:
         finally:
             os.close(descriptor)
 
+    def changes(self, key: str) -> tuple[Change, ...]:
+        """See the protocol."""
+        parent = self._shelf.writable(key).parent
+        upper = self._open_upper(key)
+        try:
+            with self._shelf.opened(ChainId(parent) if parent else None) as lowers:
+                lower = _merged(lowers) if lowers else -1
+            try:
+                return find_changes(lower, upper, overlaid=True)
+            finally:
+                if lower >= 0:
+                    os.close(lower)
+        finally:
+            os.close(upper)
+
+    def mounted(self, key: str) -> int:
+        """See the protocol."""
+        parent = self._shelf.writable(key).parent
+        directory = self._shelf.writable_directory(key)
+        with self._shelf.opened(ChainId(parent) if parent else None) as lowers:
+            return overlay(lowers, str(directory / "upper"), str(directory / "work"))
+
     def close(self) -> None:
         """See the protocol."""
         self._spares.close()
@@ -99,7 +118,7 @@ class OverlaySnapshotter:
     def _open_upper(self, key: str) -> int:
         self._shelf.writable(key)
         try:
-            return os.open(self._shelf.writable_directory(key) / "upper", os.O_RDONLY | os.O_DIRECTORY)
+            return os.open(self._shelf.writable_directory(key) / "upper", _DIRECTORY)
         except FileNotFoundError as error:
             raise LayerNotFound(f"writable layer {key} does not exist") from error
 
@@ -119,9 +138,11 @@ def _renamed(spare: Path, directory: Path) -> bool:
 
 def _merged(lowers: list[int]) -> int:
     """A descriptor of the union of directories, the topmost first, in a mount that nobody else sees."""
+    if len(lowers) == 1:
+        return os.open(b".", _DIRECTORY, dir_fd=lowers[0])
     mount = overlay(lowers, attributes=READ_ONLY)
     try:
         # The mount's own descriptor is O_PATH; this one can be read, and keeps the mount.
-        return os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mount)
+        return os.open(b".", _DIRECTORY, dir_fd=mount)
     finally:
         os.close(mount)

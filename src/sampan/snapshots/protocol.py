@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import BinaryIO, Protocol
 
 from sampan.errors import Conflict, NotFound
@@ -35,6 +36,22 @@ class Usage:
 
     size: int
     inodes: int
+
+
+class ChangeKind(IntEnum):
+    """Docker's numbers."""
+
+    MODIFIED = 0
+    ADDED = 1
+    DELETED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path, absolute inside the container, and what became of it."""
+
+    path: bytes
+    kind: ChangeKind
 
 
 def chain_id(parent: ChainId | None, diff_id: DiffId) -> ChainId:
@@ -92,10 +109,13 @@ class Snapshotter(Protocol):
         """Where the layers of a stack lie on the host, from the topmost down (`GraphDriver` of inspect). Raises LayerNotFound."""
         ...
 
-    def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
+    def borrow(
+        self, chain: ChainId, directories: Callable[[], tuple[str, ...]], opened: Callable[[], list[int]]
+    ) -> None:
         """Let `chain` stand for directories that are not the driver's own, the topmost first (the image `host`).
 
         They are asked for whenever a container that stands on them starts; what that raises, `prepare` and `mount_of` raise.
+        `opened` gives descriptors of them, for this process, which may see them elsewhere.
         """
         ...
 
@@ -135,6 +155,21 @@ class Snapshotter(Protocol):
 
     def diff(self, key: str) -> Iterator[bytes]:
         """The writable layer's difference as an uncompressed tar, whiteouts included, in pieces. Raises LayerNotFound."""
+        ...
+
+    def changes(self, key: str) -> tuple[Change, ...]:
+        """How the writable layer differs from what it stands on, sorted by path. Raises LayerNotFound, OSError.
+
+        As Docker lists it: what is new with everything in it, the topmost of what is gone, and every directory on the way to
+        a change. What the engine itself makes in a root is left out.
+        """
+        ...
+
+    def mounted(self, key: str) -> int:
+        """The container's root as a detached mount, which the caller closes. Raises LayerNotFound, OSError.
+
+        One owner for each writable layer: it must not be mounted anywhere else.
+        """
         ...
 
     def sync(self) -> None:

@@ -11,6 +11,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -59,6 +60,7 @@ class Shelf:
         self._links: dict[ChainId, str] = {}
         self._writable: dict[str, Writable] = {}
         self._borrowed: dict[ChainId, Callable[[], tuple[str, ...]]] = {}
+        self._borrowed_open: dict[ChainId, Callable[[], list[int]]] = {}
         self._load_layers()
         self._load_writable()
 
@@ -103,9 +105,12 @@ class Shelf:
         except FileExistsError:
             pass  # a link's target follows from its chain; it cannot be another
 
-    def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
+    def borrow(
+        self, chain: ChainId, directories: Callable[[], tuple[str, ...]], opened: Callable[[], list[int]]
+    ) -> None:
         """Let `chain` stand for directories that are not the shelf's own; asked for anew at each start of a container."""
         self._borrowed[chain] = directories
+        self._borrowed_open[chain] = opened
 
     def layer(self, chain: ChainId) -> Layer:
         """What is known of a layer. Raises LayerNotFound."""
@@ -145,6 +150,24 @@ class Shelf:
                 yield from self._borrowed[link]()
             else:
                 yield str(self._links_at / self._links[link] if short else self.directory(link))
+
+    @contextmanager
+    def opened(self, chain: ChainId | None) -> Iterator[list[int]]:
+        """Descriptors of the directories of a stack, from the topmost down, for as long as the block runs.
+
+        Raises LayerNotFound, OSError.
+        """
+        descriptors: list[int] = []
+        try:
+            for link in self.chain_of(chain):
+                if link in self._borrowed_open:
+                    descriptors += self._borrowed_open[link]()
+                else:
+                    descriptors.append(os.open(self.directory(link), os.O_RDONLY | os.O_DIRECTORY))
+            yield descriptors
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def new_layer(self) -> Path:
         """A fresh directory for a layer that is being made."""

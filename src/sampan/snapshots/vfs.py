@@ -11,9 +11,11 @@ from typing import BinaryIO
 from sampan.errors import InvalidParameter
 from sampan.files.atomic import make_directory
 from sampan.files.copying import copy_tree
+from sampan.kernel.mount import AT_FDCWD, OpenTree, open_tree
 from sampan.snapshots.applying import apply_layer
+from sampan.snapshots.changes import find_changes
 from sampan.snapshots.comparison import tree_difference, tree_usage
-from sampan.snapshots.protocol import Layer, LayerNotFound, Usage
+from sampan.snapshots.protocol import Change, Layer, LayerNotFound, Usage
 from sampan.snapshots.shelf import Shelf
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import PlainRoot, RootMount
@@ -51,7 +53,9 @@ class VfsSnapshotter:
         self._shelf.layer(chain)
         return (str(self._shelf.directory(chain)),)
 
-    def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
+    def borrow(
+        self, chain: ChainId, directories: Callable[[], tuple[str, ...]], opened: Callable[[], list[int]]
+    ) -> None:
         """See the protocol. A container would need a copy of all of it: `prepare` refuses."""
 
         def refuse() -> tuple[str, ...]:
@@ -60,7 +64,7 @@ class VfsSnapshotter:
             )
 
         del directories
-        self._shelf.borrow(chain, refuse)
+        self._shelf.borrow(chain, refuse, opened)
 
     def prepare(self, key: str, parent: ChainId | None) -> RootMount:
         """See the protocol."""
@@ -109,6 +113,21 @@ class VfsSnapshotter:
             os.close(upper)
             if lower >= 0:
                 os.close(lower)
+
+    def changes(self, key: str) -> tuple[Change, ...]:
+        """See the protocol."""
+        lower, upper = self._pair(key)
+        try:
+            return find_changes(lower, upper, overlaid=False)
+        finally:
+            os.close(upper)
+            if lower >= 0:
+                os.close(lower)
+
+    def mounted(self, key: str) -> int:
+        """See the protocol. The directory itself."""
+        self._shelf.writable(key)
+        return open_tree(AT_FDCWD, os.fsencode(self._shelf.writable_directory(key) / "root"), OpenTree.CLONE)
 
     def close(self) -> None:
         """See the protocol."""

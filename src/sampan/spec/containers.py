@@ -53,6 +53,12 @@ class CreateResponse(Document, frozen=True):
     warnings: Names = sent(())
 
 
+class IdResponse(Document, frozen=True):
+    """Something new, by its id."""
+
+    id: str
+
+
 class State(Document, frozen=True, rename=wire(oom_killed="OOMKilled")):
     """Where a container stands. `status` is created, running, paused, restarting, removing, exited or dead."""
 

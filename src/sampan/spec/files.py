@@ -4,6 +4,8 @@ import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from sampan.spec.document import Document, sent
+
 _KINDS = {
     stat.S_IFDIR: 1 << 31,
     stat.S_IFLNK: 1 << 27,
@@ -22,6 +24,13 @@ def go_mode(mode: int) -> int:
         if mode & bit:
             number |= meaning
     return number
+
+
+class FilesystemChange(Document, frozen=True):
+    """One path that differs from the image: 0 modified, 1 added, 2 deleted."""
+
+    path: str = sent("")
+    kind: int = sent(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,3 +121,16 @@ class ExtractOptions:
     path: str
     keep_kinds: bool = False
     copy_ids: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommitOptions:
+    """`pause` freezes the container meanwhile; `changes` are Dockerfile instructions; the names may be empty."""
+
+    container: str
+    repository: str = ""
+    tag: str = ""
+    author: str = ""
+    comment: str = ""
+    pause: bool = True
+    changes: tuple[str, ...] = ()

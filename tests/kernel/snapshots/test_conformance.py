@@ -329,7 +329,7 @@ def test_a_stack_has_an_end(driver: Snapshotter, monkeypatch: pytest.MonkeyPatch
 
 def test_a_borrowed_layer(driver: Snapshotter, kind: str, tmp_path: Path) -> None:
     chain = ChainId("sha256:" + "2" * 64)
-    driver.borrow(chain, lambda: ("/top", "/bottom"))
+    driver.borrow(chain, lambda: ("/top", "/bottom"), list)
     assert driver.layers() == ()
     if kind == "vfs":
         with pytest.raises(InvalidParameter, match="vfs"):

@@ -1,10 +1,12 @@
 """The archive and export routes over a backend in memory."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from sampan.spec.requests import ExtractOptions
+from sampan.spec.containers import ContainerConfig
+from sampan.spec.requests import CommitOptions, ExtractOptions
 from tests.api.serving import Served, serving
 from tests.unit.api.test_http import CREATE, Client
 
@@ -61,3 +63,24 @@ def test_export_is_a_stream(client: Client) -> None:
     answer = client.ask("GET", "/containers/box/export")
     assert (answer.status, answer.headers["Content-Type"], answer.body) == (200, "application/octet-stream", b"tar")
     assert client.ask("GET", "/containers/nosuch/export").status == 404
+
+
+def test_changes(client: Client) -> None:
+    answer = client.ask("GET", "/containers/box/changes")
+    assert json.loads(answer.body) == [{"Path": "/etc", "Kind": 0}, {"Path": "/etc/new", "Kind": 1}]
+
+
+def test_commit_passes_what_was_asked(client: Client, served: Served) -> None:
+    target = "/commit?container=box&repo=r&tag=t&author=a&comment=c&pause=0&changes=CMD%20x&changes=USER%20y"
+    answer = client.ask("POST", target, b'{"Env":["A=b"]}')
+    assert (answer.status, json.loads(answer.body)["Id"][:7]) == (201, "sha256:")
+    kind, options, config = served.memory.containers.calls[-1]
+    assert (kind, options) == ("commit", CommitOptions("box", "r", "t", "a", "c", False, ("CMD x", "USER y")))
+    assert isinstance(config, ContainerConfig)
+    assert config.env == ("A=b",)
+
+
+def test_commit_needs_no_body(client: Client, served: Served) -> None:
+    assert client.ask("POST", "/commit?container=box").status == 201
+    assert served.memory.containers.calls[-1] == ("commit", CommitOptions("box"), None)
+    assert client.ask("POST", "/commit?container=nosuch").status == 404

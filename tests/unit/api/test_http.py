@@ -130,7 +130,6 @@ def test_ping(client: Client) -> None:
         ("DELETE", "/images/%20", 400, "image name cannot be blank"),
         ("PUT", "/volumes/x", 503, "volume update only valid for cluster volumes, but swarm is unavailable"),
         ("POST", "/swarm/leave", 503, "This node is not part of a swarm"),
-        ("POST", "/commit", 501, "not implemented by Sampan yet: committing a container to an image"),
         ("POST", "/swarm/init", 501, "not implemented by Sampan yet: swarm mode"),
         ("GET", "/images/x/json?platform=%7B%22os%22:%22linux%22%7D", 400, "both OS and Architecture must be provided"),
     ],

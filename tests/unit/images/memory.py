@@ -10,7 +10,7 @@ from sampan.files.compression import decompressed
 from sampan.files.tar_reader import BadArchive, TarReader
 from sampan.images.events import ImageAction
 from sampan.images.images import Images
-from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound, Usage, chain_id
+from sampan.snapshots.protocol import Change, Layer, LayerInUse, LayerNotFound, Usage, chain_id
 from sampan.spec.ids import ChainId, DiffId, ImageId
 from sampan.spec.rootfs import PlainRoot, RootMount
 from sampan.state.store import Store
@@ -60,7 +60,9 @@ class MemorySnapshotter:
         self.layer(chain)
         return ("/nowhere",)
 
-    def borrow(self, chain: ChainId, directories: Callable[[], tuple[str, ...]]) -> None:
+    def borrow(
+        self, chain: ChainId, directories: Callable[[], tuple[str, ...]], opened: Callable[[], list[int]]
+    ) -> None:
         raise AssertionError("nothing is borrowed here")
 
     def remove_layer(self, chain: ChainId) -> None:
@@ -90,6 +92,12 @@ class MemorySnapshotter:
 
     def diff(self, key: str) -> Iterator[bytes]:
         yield bytes(1024)
+
+    def changes(self, key: str) -> tuple[Change, ...]:
+        return ()
+
+    def mounted(self, key: str) -> int:
+        raise LayerNotFound(key)
 
     def sync(self) -> None:
         return

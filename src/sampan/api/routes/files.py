@@ -1,13 +1,16 @@
-"""Files in containers: copied out, copied in, exported."""
+"""Files in containers: copied out, copied in, compared, exported, and made into images."""
 
 from sampan.api.backend import Backend
 from sampan.api.request import Request
-from sampan.api.responses import EMPTY, Answer, Response, Stream
+from sampan.api.responses import EMPTY, Answer, Response, Stream, json_response
 from sampan.api.routing import Route
 from sampan.errors import InvalidParameter
-from sampan.spec.requests import ExtractOptions
+from sampan.spec.containers import ContainerConfig
+from sampan.spec.decoding import Reader
+from sampan.spec.requests import CommitOptions, ExtractOptions
 
 _TAR = "application/x-tar"
+_CONFIG = Reader(ContainerConfig)
 _STAT = "X-Docker-Container-Path-Stat"
 
 
@@ -44,9 +47,34 @@ async def export(request: Request, backend: Backend) -> Answer:
     return Stream(await backend.files.export(request.name), "application/octet-stream")
 
 
+async def changes(request: Request, backend: Backend) -> Answer:
+    """What differs from the image."""
+    return json_response(await backend.files.changes(request.name))
+
+
+async def commit(request: Request, backend: Backend) -> Answer:
+    """Make an image of a container. A body is not required."""
+    form = request.form
+    request.check_json()
+    body = await request.read()
+    config = _CONFIG.read(body) if body.strip() not in (b"", b"null") else None
+    options = CommitOptions(
+        container=form.text("container"),
+        repository=form.text("repo"),
+        tag=form.text("tag"),
+        author=form.text("author"),
+        comment=form.text("comment"),
+        pause=form.flag("pause", True),
+        changes=form.all("changes"),
+    )
+    return json_response(await backend.files.commit(options, config), 201)
+
+
 ROUTES = (
     Route("HEAD", "/containers/{name}/archive", stat, follows=True),
     Route("GET", "/containers/{name}/archive", read, follows=True),
     Route("PUT", "/containers/{name}/archive", write),
+    Route("GET", "/containers/{name}/changes", changes),
+    Route("POST", "/commit", commit),
     Route("GET", "/containers/{name}/export", export, follows=True),
 )
