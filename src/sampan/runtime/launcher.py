@@ -22,7 +22,7 @@ import sys
 from sampan.crashpoints import check as check_crash_points
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.runtime import birth, follower, launcher_root, monitor, record
+from sampan.runtime import follower, launcher_root, monitor, record, union
 from sampan.runtime.messages import (
     DAEMON_DESCRIPTOR,
     HOST_LAYER_DESCRIPTOR,
@@ -34,8 +34,6 @@ from sampan.runtime.messages import (
     receive,
     send,
 )
-from sampan.runtime import follower, launcher_root, monitor, record, union
-from sampan.runtime.messages import PROTOCOL, Kind, Message, ProtocolError, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
