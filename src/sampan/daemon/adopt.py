@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from sampan.daemon import health, restart_policy
 from sampan.daemon.container import Container
@@ -18,6 +19,9 @@ from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
 
 _log = logging.getLogger("sampan.daemon")
+_AT_ONCE = 4
+_CHILD_SECONDS = 5.0
+"""For what a container is linked to, to run before it."""
 
 
 def load(engine: Engine) -> None:
@@ -31,6 +35,7 @@ def load(engine: Engine) -> None:
             container.health = health.decode(checked[container_id])
         engine.containers.take_name(definition.name, definition.id)
         engine.containers.add(container)
+        engine.linked.add(definition)
 
 
 async def adopt(engine: Engine, found: tuple[Adopted, ...]) -> None:
@@ -119,14 +124,26 @@ def sweep(engine: Engine) -> None:
 
 
 async def start_wanted(engine: Engine) -> None:
-    """Start what its restart policy wants up, and remove what goes with its run; a few at a time."""
+    """Start what its restart policy wants up, and remove what goes with its run; a few at a time, children of links first."""
     engine.ready.set()
     for container in engine.containers:
         if container.state.status is Status.RESTARTING and container.restart_task is None:
             wait_for_restart(engine, container)
-    limit = asyncio.Semaphore(4)
+    limit = asyncio.Semaphore(_AT_ONCE)
+    starts: dict[ContainerId, asyncio.Task[None]] = {}
+    for container in engine.containers:
+        if _is_wanted(container):
+            starts[container.id] = asyncio.create_task(_start_wanted(engine, container, limit, starts))
+    await asyncio.gather(*starts.values())
 
-    async def one(container: Container) -> None:
+
+async def _start_wanted(
+    engine: Engine, container: Container, limit: asyncio.Semaphore, starts: Mapping[ContainerId, "asyncio.Task[None]"]
+) -> None:
+    # Bounded: two containers may be linked to each other.
+    if children := [starts[link.child] for link in container.definition.links if link.child in starts]:
+        await asyncio.wait(children, timeout=_CHILD_SECONDS)
+    try:
         async with limit, container.lock:
             if engine.shutting_down or container.state.running or container.removing:
                 return
@@ -135,14 +152,8 @@ async def start_wanted(engine: Engine) -> None:
                 await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
                 return
             await start_locked(engine, container, explain=False, restarts=0)
-
-    async def guarded(container: Container) -> None:
-        try:
-            await one(container)
-        except SampanError as error:
-            _log.error("container %s: %s", container.id[:12], error)
-
-    await asyncio.gather(*(guarded(container) for container in engine.containers if _is_wanted(container)))
+    except SampanError as error:
+        _log.error("container %s: %s", container.id[:12], error)
 
 
 def _is_wanted(container: Container) -> bool:

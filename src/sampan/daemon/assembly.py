@@ -21,6 +21,7 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.events import Events
 from sampan.daemon.execs import Execs
 from sampan.daemon.layers import ImageLayers
+from sampan.daemon.links import Links
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.shm import SharedMemory
@@ -163,6 +164,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         means=means.probe(hierarchy, instance),
         shm=SharedMemory(config.exec_root / "shm"),
         execs=Execs(),
+        linked=Links(containers),
         transfers=Transfers(),
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),

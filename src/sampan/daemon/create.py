@@ -43,6 +43,7 @@ async def create(engine: Engine, request: CreateRequest, name: str, platform: st
         raise
     container = Container(definition, State())
     engine.containers.add(container)
+    engine.linked.add(definition)
     engine.event(container, "create")
     return CreateResponse(id=container_id, warnings=tuple(warnings))
 
@@ -132,12 +133,13 @@ async def _make(
             image=config.image,
             image_id=image.id if image else None,
             config=config,
-            host=host,
+            host=msgspec.structs.replace(host, links=None) if host.links is not None else host,
             path=path,
             args=arguments,
             mounts=mounts,
             endpoints=endpoints,
             driver=engine.layers.driver,
+            links=engine.linked.resolve(host),
         )
         await engine.layers.prepare(container_id, definition.image_id)
         await _populate(engine, definition)

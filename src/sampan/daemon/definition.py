@@ -21,6 +21,14 @@ ENDPOINTS = "container-endpoints"
 """Table of where running containers stand in their networks, by id: what a new daemon adopts."""
 
 
+class Link(msgspec.Struct, frozen=True):
+    """A legacy link to another container, `name` at the time: see `links`."""
+
+    child: ContainerId
+    name: str
+    alias: str
+
+
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One container as it was asked for, with the image's settings merged in.
 
@@ -40,6 +48,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     endpoints: dict[str, EndpointSettings] = {}
     driver: str = ""
     platform: str = "linux"
+    links: tuple[Link, ...] = ()
 
 
 _encoder = msgspec.json.Encoder()

@@ -14,12 +14,14 @@ from sampan.daemon.container import Container
 from sampan.daemon.definition import STATES, encode
 from sampan.daemon.events import Events
 from sampan.daemon.execs import Execs
+from sampan.daemon.links import Links
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.needs import Layers, VolumeStore, Wiring
 from sampan.daemon.oci import Surroundings
 from sampan.daemon.shm import SharedMemory
 from sampan.daemon.transfers import Transfers
+from sampan.errors import NotFound
 from sampan.files.trash import Trash
 from sampan.runtime.port import Runtime
 from sampan.runtime.request import Exit
@@ -58,6 +60,7 @@ class Engine:
     means: Means
     shm: SharedMemory
     execs: Execs
+    linked: Links
     transfers: Transfers
     trash: Trash
     """where the directories of removed containers go"""
@@ -69,8 +72,13 @@ class Engine:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def find(self, reference: str) -> Container:
-        """A container by id, name or prefix. Raises NotFound, InvalidParameter."""
-        return self.containers.find(reference)
+        """A container by id, name, prefix or the name that a link gives it. Raises NotFound, InvalidParameter."""
+        if "/" not in reference[1:]:
+            return self.containers.find(reference)
+        found = self.containers.get(self.linked.find(reference)[1].child)
+        if found is None:
+            raise NotFound(f"No such container: {reference}")
+        return found
 
     def directory(self, container: ContainerId) -> str:
         """Where a container's log and files of /etc lie. Text: paths as objects cost more than what is done with them."""

@@ -42,9 +42,9 @@ def replaced(base: Sequence[str], overrides: Iterable[str]) -> tuple[str, ...]:
     return tuple(entry for entry in result if entry is not None)
 
 
-def of_program(configured: Sequence[str], hostname: str, *, tty: bool) -> tuple[str, ...]:
-    """At start: PATH and HOSTNAME, TERM on a terminal, then everything that was configured."""
+def of_program(configured: Sequence[str], hostname: str, *, tty: bool, linked: Sequence[str] = ()) -> tuple[str, ...]:
+    """At start: PATH and HOSTNAME, TERM on a terminal, what links tell, then everything that was configured."""
     base = [DEFAULT_PATH, f"HOSTNAME={hostname}"]
     if tty:
         base.append("TERM=xterm")
-    return replaced(base, configured)
+    return replaced([*base, *linked], configured)

@@ -53,7 +53,8 @@ def _process(engine: Engine, container: Container, request: ExecCreateRequest) -
     options = profile_options.parse(host.security_opt or (), no_new_privileges=engine.around.no_new_privileges)
     privileged = host.privileged or request.privileged
     caps = profile_capabilities.granted(host.cap_add or (), host.cap_drop or (), privileged, engine.around.capabilities)
-    base = environment.of_program(config.env or (), config.hostname, tty=request.tty)
+    linked = engine.linked.environment(container, engine.wiring)
+    base = environment.of_program(config.env or (), config.hostname, tty=request.tty, linked=linked)
     size = request.console_size
     return runtime.Process(
         args=request.cmd or (),

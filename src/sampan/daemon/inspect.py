@@ -2,6 +2,8 @@
 
 import os
 
+import msgspec
+
 from sampan.daemon import verify
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -11,6 +13,7 @@ from sampan.daemon.times import rfc3339
 from sampan.errors import NotFound
 from sampan.runtime import profile_options
 from sampan.spec.containers import ContainerInspect, DriverData, NetworkSettings, State
+from sampan.spec.host_config import HostConfig
 from sampan.spec.mounts import MountPoint
 from sampan.spec.networks import EndpointSettings
 from sampan.spec.rootfs import OverlayRoot
@@ -45,7 +48,7 @@ async def inspect(engine: Engine, reference: str, *, size: bool) -> ContainerIns
         platform=definition.platform,
         app_armor_profile=_apparmor(engine, container),
         exec_ids=engine.execs.of(container.id) or None,
-        host_config=definition.host,
+        host_config=_host_config(engine, container),
         graph_driver=_graph_driver(engine, container),
         size_rw=used,
         size_root_fs=total,
@@ -53,6 +56,13 @@ async def inspect(engine: Engine, reference: str, *, size: bool) -> ContainerIns
         config=definition.config,
         network_settings=network_settings(engine, container),
     )
+
+
+def _host_config(engine: Engine, container: Container) -> HostConfig:
+    host = container.definition.host
+    if not container.definition.links:
+        return host
+    return msgspec.structs.replace(host, links=engine.linked.shown(container))
 
 
 def _donors_directory(engine: Engine, container: Container) -> str:

@@ -70,7 +70,7 @@ def _judge(engine: Engine, filters: Filters) -> Callable[[Container], bool]:
         definition, state = container.definition, container.state
         return (
             matching.pattern(filters, "id", container.id)
-            and _name_fits(filters, container.name)
+            and any(_name_fits(filters, name[1:]) for name in engine.linked.names(container))
             and matching.labels(filters, "label", definition.config.labels or {})
             and (not filters.get("status") or state.status in (filters.get("status") or ()))
             and (not exited or (state.exit_code in exited and not state.running and state.started_ns > 0))
@@ -164,7 +164,7 @@ def summary(engine: Engine, container: Container, used: int = 0, total: int = 0)
     status = Status.REMOVING if container.removing and not container.state.running else container.state.status
     return ContainerSummary(
         id=container.id,
-        names=(f"/{container.name}",),
+        names=engine.linked.names(container),
         image=_image(engine, container),
         image_id=definition.image_id or "",
         command=_command(definition.path, definition.args),

@@ -152,8 +152,11 @@ class Wiring(Protocol):
         config: ContainerConfig,
         host: HostConfig,
         endpoints: Mapping[str, EndpointSettings],
+        linked: Sequence[tuple[str, str]] = (),
     ) -> Connected:
         """Give a container that is about to start its address and ports. Raises SampanError; then nothing is kept.
+
+        `linked` are addresses and names for its hosts file.
 
         Its own network namespace, the host's or none at all: modes that join another container never come here.
         """

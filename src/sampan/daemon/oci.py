@@ -53,6 +53,8 @@ class Joined:
     """volumes, binds, tmpfs and the files of /etc, in the order in which they are mounted"""
     pids: Mapping[str, int] = field(default_factory=dict)
     """host pids of the containers whose namespaces are joined, by namespace: pid, ipc, network"""
+    linked: tuple[str, ...] = ()
+    """the variables of its links"""
     shm: str = ""
     """directory on the host that is to be /dev/shm (ipc mode host, shareable, container:…)"""
 
@@ -67,7 +69,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
     devices, rules = _devices(host)
     uts_of_host = host.uts_mode == "host"
     return oci.Config(
-        process=_process(definition, around, options, caps, joined.hostname),
+        process=_process(definition, around, options, caps, joined),
         # Empty names leave what the host has.
         hostname="" if uts_of_host else joined.hostname,
         domainname="" if uts_of_host else joined.domainname,
@@ -115,13 +117,13 @@ def _process(
     around: Surroundings,
     options: profile_options.SecurityOptions,
     caps: tuple[str, ...],
-    hostname: str,
+    joined: Joined,
 ) -> oci.Process:
     config, host = definition.config, definition.host
     size = host.console_size
     return oci.Process(
         args=(definition.path, *definition.args),
-        env=environment.of_program(config.env or (), hostname, tty=config.tty),
+        env=environment.of_program(config.env or (), joined.hostname, tty=config.tty, linked=joined.linked),
         cwd=config.working_dir or "/",
         user=oci.User(name=config.user, additional_groups=tuple(host.group_add or ())),
         terminal=config.tty,

@@ -2,16 +2,19 @@
 
 import asyncio
 
+import msgspec
+
 from sampan.crashpoints import crash_point
+from sampan.daemon import etc
 from sampan.daemon.container import Container
 from sampan.daemon.create import remove_directory
-from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES
+from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, encode
 from sampan.daemon.engine import Engine
 from sampan.daemon.kill import kill_and_wait
 from sampan.daemon.states import Status
-from sampan.errors import Conflict, InvalidParameter, SampanError
+from sampan.errors import Conflict, SampanError, System
 from sampan.spec.requests import RemoveOptions
-from sampan.state.store import Delete
+from sampan.state.store import Delete, Put
 
 _READER_TRIES = 200
 _READER_PAUSE = 0.05
@@ -19,9 +22,10 @@ _READER_PAUSE = 0.05
 
 async def remove(engine: Engine, reference: str, options: RemoveOptions) -> None:
     """Remove a container. Raises Conflict where it runs (without force) or is being removed already."""
-    container = engine.find(reference)
     if options.link:
-        raise InvalidParameter("Conflict, cannot remove the default link name of the container")
+        await _remove_link(engine, reference)
+        return
+    container = engine.find(reference)
     if container.removing:
         raise Conflict(f"removal of container {reference} is already in progress")
     _refuse_running(container, reference, options)
@@ -39,6 +43,22 @@ async def remove(engine: Engine, reference: str, options: RemoveOptions) -> None
     except BaseException:
         container.removing = False
         raise
+
+
+async def _remove_link(engine: Engine, reference: str) -> None:
+    """Take a link from the container that has it. Raises NotFound, System in Docker's words."""
+    if "/" not in reference[1:]:
+        engine.find(reference)
+        raise System("Conflict, cannot remove the default link name of the container")
+    parent, link = engine.linked.find(reference)
+    async with parent.lock:
+        kept = tuple(one for one in parent.definition.links if one != link)
+        changed = msgspec.structs.replace(parent.definition, links=kept)
+        await engine.commit([Put(DEFINITIONS, parent.id, encode(changed))])
+        engine.linked.discard(parent.definition)
+        parent.definition = changed
+        engine.linked.add(changed)
+    etc.forget_link(engine, parent, link.alias)
 
 
 def _refuse_running(container: Container, reference: str, options: RemoveOptions) -> None:
@@ -64,6 +84,7 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
         raise
     crash_point("remove-after-commit")
     engine.containers.remove(container)
+    engine.linked.discard(container.definition)
     engine.runtime.forget(container.id)
     engine.execs.forget_container(container.id)
     engine.layers.discard(container.id)

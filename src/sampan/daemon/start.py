@@ -1,12 +1,11 @@
 """Start: a container's program is executed, or everything that was made for it is gone and its state says why."""
 
 import asyncio
-import os
 import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import health, mounts, oci, verify
+from sampan.daemon import etc, health, mounts, oci, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import ENDPOINTS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
@@ -17,11 +16,8 @@ from sampan.daemon.states import State, Status
 from sampan.errors import Conflict, NotModified, SampanError, System
 from sampan.logs import options
 from sampan.runtime.request import LogSpec, StartRequest, Stdio
-from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
 from sampan.state.store import Change, Put
-
-_FILES = ("hostname", "hosts", "resolv.conf")
 
 
 async def start(engine: Engine, reference: str, *, explain: bool) -> None:
@@ -72,6 +68,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
     container.stop_requested = False
     container.state = started.marked(pid=running.pid, started_ns=running.started_ns)
     health.begin(engine, container)
+    etc.tell_parents(engine, container, ends)
     engine.links(container, "mount")
     engine.event(container, "start")
     container.starting = False
@@ -122,8 +119,9 @@ async def _connect(engine: Engine, container: Container) -> Connected:
     definition = container.definition
     if verify.joins(definition.host.network_mode) or definition.config.network_disabled:
         return Connected()
+    linked = engine.linked.hosts_lines(container, engine.wiring)
     return await engine.wiring.connect(
-        container.id, definition.name, definition.config, definition.host, definition.endpoints
+        container.id, definition.name, definition.config, definition.host, definition.endpoints, linked
     )
 
 
@@ -172,17 +170,18 @@ def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined
         hostname, domainname = config.hostname, config.domainname
     elif name := verify.joins(host.network_mode):
         donor = engine.find(name)
-        files = _files(engine, donor.id)
+        files = etc.files(engine, donor.id)
         hostname, domainname = donor.definition.config.hostname, donor.definition.config.domainname
     else:
-        write_files(engine, container.id, config.hostname, ends)
-        files = _files(engine, container.id)
+        etc.write(engine, container.id, config.hostname, ends)
+        files = etc.files(engine, container.id)
         hostname, domainname = config.hostname, config.domainname
     return oci.Joined(
         hostname=hostname,
         domainname=domainname,
         mounts=mounts.at_start(definition.mounts, engine.volumes, files, readonly=host.readonly_rootfs),
         pids=pids,
+        linked=engine.linked.environment(container, engine.wiring),
         shm=engine.shm.source(container.id, host.ipc_mode, host.shm_size),
     )
 
@@ -218,24 +217,6 @@ def _donor(engine: Engine, container: Container, kind: str, name: str) -> Contai
             f"{prefix}container {name}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
         )
     return donor
-
-
-def _files(engine: Engine, container_id: ContainerId) -> dict[str, str]:
-    directory = engine.directory(container_id)
-    return {f"/etc/{name}": f"{directory}/{name}" for name in _FILES}
-
-
-def write_files(engine: Engine, container_id: ContainerId, hostname: str, ends: Connected) -> None:
-    """The container's own hostname, hosts and resolv.conf, fresh at each start. Not durable: the next start writes them."""
-    directory = engine.directory(container_id)
-    texts = (hostname + "\n", ends.hosts, ends.resolv_conf)
-    for name, text in zip(_FILES, texts, strict=True):
-        # The inode stays: a container that shares the network has it mounted.
-        descriptor = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
 
 
 async def _failed(engine: Engine, container: Container, error: Exception) -> SampanError:

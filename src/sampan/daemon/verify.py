@@ -17,6 +17,8 @@ from sampan.spec.host_config import HostConfig, RestartPolicy
 CONTAINER_PREFIX = "container:"
 _LEAST_INTERVAL = 1_000_000
 """Nanoseconds: Docker's least duration in a health check."""
+_UNDEFINED = "networking can't be used with links. This would result in undefined behavior"
+NO_LINKS_ON_HOST = f"conflicting options: host type {_UNDEFINED}"
 RUNTIMES = ("", "sampan", "runc", "io.containerd.runc.v2")
 """All of these mean Sampan's own runtime; another one cannot be registered."""
 
@@ -70,7 +72,6 @@ def check_host(host: HostConfig, config: ContainerConfig, available: tuple[str, 
 
 def _refuse_missing(host: HostConfig) -> None:
     absent = {
-        "Links": host.links,
         "Cgroup": host.cgroup,
         "StorageOpt": host.storage_opt,
         "Isolation": host.isolation not in ("", "default"),
@@ -106,6 +107,8 @@ def _check_modes(host: HostConfig, config: ContainerConfig) -> None:
         raise InvalidParameter(f"invalid cgroup namespace mode: {host.cgroupns_mode}")
     if host.uts_mode == "host" and config.hostname:
         raise InvalidParameter("conflicting options: hostname and the UTS mode")
+    if host.network_mode == "host" and host.links:
+        raise InvalidParameter(NO_LINKS_ON_HOST)
     if host.network_mode == "container" or host.network_mode.startswith(CONTAINER_PREFIX):
         _check_joined_network(host, config)
 
@@ -113,6 +116,8 @@ def _check_modes(host: HostConfig, config: ContainerConfig) -> None:
 def _check_joined_network(host: HostConfig, config: ContainerConfig) -> None:
     if not joins(host.network_mode):
         raise InvalidParameter("invalid network mode: invalid container format container:<name|id>")
+    if host.links:
+        raise InvalidParameter(f"conflicting options: container type {_UNDEFINED.replace('networking', 'network')}")
     conflicts = (
         (config.hostname, "hostname and the network mode"),
         (host.dns, "dns and the network mode"),

@@ -1,7 +1,7 @@
 """Networks as starts and ends of containers need them: `needs.Wiring` over `network.networks`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -78,6 +78,7 @@ class NetworkWiring:
         config: ContainerConfig,
         host: HostConfig,
         endpoints: Mapping[str, EndpointSettings],
+        linked: Sequence[tuple[str, str]] = (),
     ) -> Connected:
         """See `needs.Wiring`."""
         try:
@@ -91,7 +92,7 @@ class NetworkWiring:
             if mode.kind is ModeKind.BRIDGE:
                 requests = parse_ports(host.port_bindings or {}, self._config.publish_ip, _exposed(host, config))
                 published = self._networks.publish(endpoint, name, requests)
-            connected = self._connected(endpoint, published, config, host, mode, endpoints)
+            connected = self._connected(endpoint, published, config, host, mode, endpoints, linked)
         except BaseException:
             published.close()
             self._networks.release(endpoint, published.forwards)
@@ -139,11 +140,12 @@ class NetworkWiring:
         host: HostConfig,
         mode: Mode,
         endpoints: Mapping[str, EndpointSettings],
+        linked: Sequence[tuple[str, str]],
     ) -> Connected:
         gateways = self._gateways or ((endpoint.gateway,) if endpoint.gateway else ())
         if mode.kind is ModeKind.HOST and not gateways:
             gateways = ("127.0.0.1",)
-        extra = hosts.parse_extra_hosts(host.extra_hosts or (), gateways)
+        extra = (*hosts.parse_extra_hosts(host.extra_hosts or (), gateways), *linked)
         copy = hosts.host_network_file(_read(hosts.HOST_FILE), extra) if mode.kind is ModeKind.HOST else None
         return Connected(
             veth=endpoint.veth,

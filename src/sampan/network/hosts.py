@@ -27,7 +27,7 @@ def parse_extra_hosts(entries: Iterable[str], gateways: Sequence[str]) -> tuple[
     answer: list[tuple[str, str]] = []
     for entry in entries:
         name, colon, address = entry.partition(":")
-        if not colon or not _is_name(name):
+        if not colon or not is_name(name):
             raise InvalidParameter(f"bad format for add-host: {entry!r}")
         if address == HOST_GATEWAY:
             if not gateways:
@@ -63,9 +63,24 @@ def host_network_file(origin: str, extra: Sequence[tuple[str, str]]) -> str | No
 def hostname_of(hostname: str, domain: str = "") -> str:
     """The full name. Raises InvalidParameter for blanks and control characters in it (CVE-2022-4318)."""
     name = f"{hostname}.{domain}" if domain else hostname
-    if name and not _is_name(name):
+    if name and not is_name(name):
         raise InvalidParameter(f"invalid hostname: {name!r}")
     return name
+
+
+def moved(text: bytes, name: bytes, address: bytes) -> bytes:
+    """The file with `address` in each line whose first name is `name`; whatever else the container made of it stays."""
+    lines = text.split(b"\n")
+    for number, line in enumerate(lines):
+        words = line.split(None, 2)
+        if len(words) > 1 and words[1] == name and not words[0].startswith(b"#"):
+            lines[number] = line.replace(words[0], address, 1)
+    return b"\n".join(lines)
+
+
+def without(text: bytes, name: bytes) -> bytes:
+    """The file without the lines whose first name is `name`."""
+    return b"\n".join(line for line in text.split(b"\n") if line.split(None, 2)[1:2] != [name])
 
 
 def hostname_file(hostname: str) -> str:
@@ -73,6 +88,6 @@ def hostname_file(hostname: str) -> str:
     return hostname_of(hostname) + "\n"
 
 
-def _is_name(text: str) -> bool:
-    """No blank, no control character, no comment sign, of a length that resolvers take."""
+def is_name(text: str) -> bool:
+    """Whether it may stand in these files: no blank, no control character, no comment sign, of a length that resolvers take."""
     return 0 < len(text) <= 255 and text.isprintable() and not any(sign in text for sign in " #\u00a0")

@@ -63,7 +63,6 @@ def test_programs_that_are_refused(config: dict[str, Any], text: str) -> None:
         ({"runtime": "kata"}, {}, "unknown or invalid runtime name: kata"),
         ({"userns_mode": "x"}, {}, "invalid userns mode"),
         ({"cgroup_parent": "/../x"}, {}, "invalid cgroup parent"),
-        ({"links": ("a:b",)}, {}, "HostConfig.Links is not implemented yet"),
         ({"storage_opt": {"size": "1g"}}, {}, "HostConfig.StorageOpt is not implemented yet"),
         ({"cgroup": "container:x"}, {}, "HostConfig.Cgroup is not implemented yet"),
     ],
