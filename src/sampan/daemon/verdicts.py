@@ -125,7 +125,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "Isolation": _full("default is all that there is on Linux"),
     "KernelMemory": _full("gone since API 1.42; before, taken off with a warning, as in Docker"),
     "KernelMemoryTCP": _not("a limit of control groups v1", Refused(1 << 24, f"KernelMemoryTCP {_LATER}")),
-    "Links": _not("links to other containers", Refused(["x:y"], f"HostConfig.Links {_LATER}")),
+    "Links": _full("on the default bridge; ignored elsewhere, refused with the host's or another container's network"),
     "LogConfig": _partial(
         "json-file and none, without compression and non-blocking mode",
         Refused({"Type": "syslog"}, "log driver syslog is not implemented yet"),
