@@ -46,6 +46,10 @@ class Echo:
         self.pending, self.upgraded = connection.pending, connection.upgraded
         self._task = asyncio.get_running_loop().create_task(self._talk(connection))
 
+    def stop(self) -> None:
+        """End without a word."""
+        self._task.cancel()
+
     async def _talk(self, connection: r.Hijacked) -> None:
         loop = asyncio.get_running_loop()
         sock = connection.sock
@@ -205,7 +209,7 @@ class Containers:
     async def attach(self, name: str, options: r.AttachOptions) -> b.Attachable:
         self.calls.append(("attach", options))
         box = self.find(name)
-        echo = Echo(box.request.tty, box.started)
+        echo = Echo(box.request.tty or not options.multiplexed, box.started)
         box.echoes.append(echo)
         return echo
 

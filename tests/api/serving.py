@@ -21,6 +21,8 @@ class Served:
     port: int
     memory: Memory
     loop: asyncio.AbstractEventLoop
+    secure: bool = False
+    """Whether the port speaks TLS."""
 
     @property
     def url(self) -> str:
@@ -52,7 +54,9 @@ def serving(directory: Path, tls: ssl.SSLContext | None = None) -> Iterator[Serv
         kept = memory()
         server = Server(Application(kept.backend(), ROUTES, "Sampan/1.0.0 (linux)"))
         await server.listen([Listening(unix), Listening(tcp, tls)])
-        ready.append(Served(directory / "api.sock", tcp.getsockname()[1], kept, asyncio.get_running_loop()))
+        ready.append(
+            Served(directory / "api.sock", tcp.getsockname()[1], kept, asyncio.get_running_loop(), tls is not None)
+        )
         begun.set()
         await end.wait()
         await server.close(0.5)

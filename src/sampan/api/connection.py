@@ -9,7 +9,7 @@ from sampan.api.origin import Origins
 from sampan.api.reader import Head, Malformed, RequestReader
 from sampan.api.request import Request
 from sampan.api.responses import BAD_HEAD, Answer, Carry, Handover, Response, Stream
-from sampan.api.takeover import bare_socket, take_socket
+from sampan.api.takeover import bare_socket, take_socket, take_websocket
 from sampan.errors import InvalidParameter
 from sampan.spec.requests import Hijacked
 
@@ -325,9 +325,14 @@ class Connection(asyncio.Protocol):
         # From here on nothing is read: what the client sends next belongs to whoever takes the socket.
         self._transport.pause_reading()
         pending = self._reader.take_rest()
-        self._write(self._application.heads.upgrade(answer.content_type, upgraded))
+        heads, websocket = self._application.heads, answer.websocket
+        self._write(heads.websocket(websocket) if websocket else heads.upgrade(answer.content_type, upgraded))
         await self._drain()
-        sock = take_socket(self._transport)
+        if websocket:
+            sock = take_websocket(self._transport, self._ended, pending, websocket.opcode)
+            pending = b""
+        else:
+            sock = take_socket(self._transport)
         self._open.discard(self)
         await answer.target.take(Hijacked(sock, pending, upgraded))
 

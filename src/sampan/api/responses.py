@@ -9,6 +9,7 @@ from typing import Any
 
 from sampan.api.backend import Attachable
 from sampan.api.status import REASONS, status_of
+from sampan.api.websocket import Upgrade
 from sampan.spec.document import encode
 
 JSON = "application/json"
@@ -48,10 +49,11 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """The connection is given away: `target` takes it once the head is written."""
+    """The connection is given away: `target` takes it once the head is written. As a websocket it speaks frames from then on."""
 
     target: Attachable
     content_type: str
+    websocket: Upgrade | None = None
 
 
 Answer = Response | Stream | Handover
@@ -111,6 +113,14 @@ class Heads:
         else:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW_STREAM}\r\n\r\n"
         return head.encode()
+
+    def websocket(self, upgrade: Upgrade) -> bytes:
+        """The head before frames."""
+        lines = ["HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"]
+        lines.append(f"Sec-WebSocket-Accept: {upgrade.accept}\r\n")
+        if upgrade.protocol:
+            lines.append(f"Sec-WebSocket-Protocol: {upgrade.protocol}\r\n")
+        return _finish(lines, (), close=False)
 
 
 def _finish(lines: list[str], headers: Headers, close: bool) -> bytes:

@@ -12,6 +12,7 @@ from sampan.api.origin import Origins
 from sampan.api.tls import TlsProtocol
 
 _BACKLOG = 512
+_KEEPALIVE_SECONDS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Server:
             # The event loop closes what it is given; the caller's socket is to stay.
             own = listening.sock.dup()
             own.setblocking(False)
+            if own.family != socket.AF_UNIX:
+                _notice_the_dead(own)
             factory = self._factory(listening)
             if own.family == socket.AF_UNIX:
                 self._servers.append(await loop.create_unix_server(factory, sock=own, backlog=_BACKLOG))
@@ -60,6 +63,13 @@ class Server:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=grace)
+
+
+def _notice_the_dead(listener: socket.socket) -> None:
+    """Connections inherit it: a client whose machine is gone is found out also where nothing is sent to it, as with Go's server."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_SECONDS)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class AttachOptions:
     logs: bool = False
     detach_keys: str | None = None
     """In the client's notation (`ctrl-p,ctrl-q`); None for the default."""
+    multiplexed: bool = True
+    """Output says which stream it is, where there is no terminal. A websocket's does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sampan.spec.requests import LogOptions
 from tests.api.serving import Served, serving
 
 CREATE = b'{"Image":"busybox"}'
@@ -343,6 +344,43 @@ def test_logs_end_with_their_client(client: Client, served: Served) -> None:
     while not served.memory.containers.log_closed.is_set() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert served.memory.containers.log_closed.is_set()
+
+
+@pytest.mark.parametrize(
+    ("query", "changes"),
+    [
+        ("", {}),
+        ("since=0&until=0", {"since": 0}),
+        ("since=1.5&until=2.000000001", {"since": 1_500_000_000, "until": 2_000_000_001}),
+        ("since=-1&until=0.0", {"since": -1_000_000_000, "until": 0}),
+        ("until=", {}),
+        ("tail=all", {}),
+        ("tail=", {}),
+        ("tail=0", {"tail": 0}),
+        ("tail=007", {"tail": 7}),
+        ("tail=%2B5", {"tail": 5}),
+        ("tail=-5", {}),
+        ("tail=1.5", {}),
+        ("tail=0x5", {}),
+        ("tail=1_0", {}),
+        ("tail=99999999999999999999", {}),
+        ("follow=1&timestamps=true&details=yes", {"follow": True, "timestamps": True, "details": True}),
+        ("follow=0&timestamps=false&details=none", {}),
+    ],
+)
+def test_what_logs_are_asked_for(client: Client, served: Served, query: str, changes: dict[str, object]) -> None:
+    calls = served.memory.containers.calls
+    client.ask("POST", "/containers/create?name=asked", CREATE)
+    client.send(f"GET /containers/asked/logs?stdout=1&{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).read_head()
+    assert calls[-1] == ("logs", LogOptions(**{"stdout": True, **changes}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["since", "until"])
+@pytest.mark.parametrize("text", ["abc", "1.", ".5", "1.x", "2026-01-02T03:04:05Z", "1m", "9" * 20, "0x1"])
+def test_times_that_are_none(client: Client, field: str, text: str) -> None:
+    answer = client.ask("GET", f"/containers/x/logs?stdout=1&{field}={text}")
+    assert answer.status == 400
+    assert f'invalid value for "{field}"' in json.loads(answer.body)["message"]
 
 
 @pytest.fixture

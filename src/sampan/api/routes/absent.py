@@ -53,7 +53,6 @@ _TO_COME = (
     ("POST", "/images/{name}/push", "pushing to a registry"),
     ("GET", "/distribution/{name}/json", "asking a registry about an image"),
     ("GET", "/containers/{name}/stats", "container statistics"),
-    ("GET", "/containers/{name}/attach/ws", "attaching by websocket"),
     ("POST", "/networks/create", "creating networks"),
     ("POST", "/networks/prune", "pruning networks"),
     ("DELETE", "/networks/{name}", "removing networks"),

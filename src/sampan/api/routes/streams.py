@@ -1,12 +1,14 @@
 """What a container says and hears: logs, attach, wait."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from sampan.api.backend import Backend, LogStream
 from sampan.api.frames import SYSTEM_ERROR, multiplex, plain
 from sampan.api.request import Request
-from sampan.api.responses import JSON, MULTIPLEXED_STREAM, RAW_STREAM, Answer, Handover, Response, Stream
+from sampan.api.responses import JSON, MULTIPLEXED_STREAM, RAW_STREAM, Answer, Handover, Response, Stream, failure
 from sampan.api.routing import Route
+from sampan.api.websocket import BINARY, TEXT, BadHandshake, handshake
 from sampan.errors import InvalidParameter, SampanError
 from sampan.spec.containers import WaitExitError, WaitResponse
 from sampan.spec.document import encode
@@ -24,7 +26,8 @@ async def logs(request: Request, backend: Backend) -> Answer:
         stderr=stderr,
         follow=form.flag("follow"),
         since=form.timestamp("since"),
-        until=form.timestamp("until"),
+        # A bare 0 is no bound; 0.0 is 1970, as in Docker.
+        until=form.timestamp("until") if form.text("until") != "0" else None,
         timestamps=form.flag("timestamps"),
         details=form.flag("details"),
         tail=_tail(form.text("tail")),
@@ -37,7 +40,8 @@ async def logs(request: Request, backend: Backend) -> Answer:
 
 def _tail(text: str) -> int | None:
     """As Docker reads it: what is no number, and any negative one, means all of them."""
-    return int(text) if text.isdecimal() and text.isascii() and len(text) < 19 else None
+    digits = text.removeprefix("+")
+    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < 19 else None
 
 
 async def _pieces(found: LogStream) -> AsyncIterator[bytes]:
@@ -70,6 +74,27 @@ async def attach(request: Request, backend: Backend) -> Answer:
     return Handover(target, MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
 
 
+async def attach_websocket(request: Request, backend: Backend) -> Answer:
+    """The same with frames in place of a bare connection; output does not say which stream it is, as in Docker."""
+    form = request.form
+    chosen = request.version >= (1, 42)
+    options = AttachOptions(
+        stream=form.flag("stream"),
+        stdin=form.flag("stdin") if chosen else True,
+        stdout=form.flag("stdout") if chosen else True,
+        stderr=form.flag("stderr") if chosen else True,
+        logs=form.flag("logs"),
+        detach_keys=form.text("detachKeys") or None,
+        multiplexed=False,
+    )
+    target = await backend.containers.attach(request.name, options)
+    try:
+        upgrade = handshake(request.headers, BINARY if request.version >= (1, 28) else TEXT)
+    except BadHandshake as error:
+        return replace(failure(error), headers=(("Sec-WebSocket-Version", "13"),))
+    return Handover(target, RAW_STREAM, upgrade)
+
+
 async def wait(request: Request, backend: Backend) -> Answer:
     """Wait for its end. The head is sent at once: clients start the container only when they have seen it."""
     condition = WaitCondition.NOT_RUNNING
@@ -97,5 +122,6 @@ async def wait(request: Request, backend: Backend) -> Answer:
 ROUTES = (
     Route("GET", "/containers/{name}/logs", logs, follows=True),
     Route("POST", "/containers/{name}/attach", attach),
+    Route("GET", "/containers/{name}/attach/ws", attach_websocket),
     Route("POST", "/containers/{name}/wait", wait, follows=True),
 )
