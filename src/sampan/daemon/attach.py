@@ -27,6 +27,10 @@ class AttachableContainer:
         """Whether the stream is raw."""
         return self._container.definition.config.tty
 
+    @property
+    def _raw(self) -> bool:
+        return self.tty or not self._options.multiplexed
+
     async def take(self, connection: Hijacked) -> None:
         """Hand the connection over: now where the container runs, with its start where it does not yet."""
         container, options = self._container, self._options
@@ -43,6 +47,7 @@ class AttachableContainer:
             stdout=options.stdout,
             stderr=options.stderr,
             detach_keys=self._keys,
+            framed=None if options.multiplexed else False,
         )
         self._engine.event(container, "attach")
         if container.starting:
@@ -58,13 +63,13 @@ class AttachableContainer:
         elif container.removing:
             connection.sock.close()
         elif len(container.held_clients) >= _MOST_HELD:
-            refuse(connection, "too many clients wait for this container's start", tty=self.tty)
+            refuse(connection, "too many clients wait for this container's start", raw=self._raw)
         else:
             container.held_clients.append(spec)
 
     async def _replay(self, connection: Hijacked) -> None:
         try:
-            await replay(self._engine, self._container, connection, self._options, tty=self.tty)
+            await replay(self._engine, self._container, connection, self._options, raw=self._raw)
         except (OSError, SampanError):
             # The client has gone, or there is no log to read: what follows of the stream will tell.
             return

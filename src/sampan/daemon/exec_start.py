@@ -54,7 +54,7 @@ class StartableExec:
         try:
             await run(self._engine, self._exec, self._request, (spec,))
         except SampanError as error:
-            refuse(connection, str(error), tty=self.tty)
+            refuse(connection, str(error), raw=self.tty)
         else:
             connection.sock.close()
 
@@ -115,6 +115,8 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
         kind = BadStart if isinstance(translated, BadStart) else System
         raise kind(_EXEC_PREFIX + rest if found else head) from error
     crash_point("exec-after-request")
+    exec_.ran = True
+    exec_.settled.set()
     if exec_.exit_code is None:
         exec_.pid = running.pid
 

@@ -7,10 +7,10 @@ from sampan.spec.requests import Hijacked
 _OUTPUT = 1
 
 
-def refuse(connection: Hijacked, text: str, *, tty: bool) -> None:
+def refuse(connection: Hijacked, text: str, *, raw: bool) -> None:
     """Write `text` where the program's output would be, as Docker does, and close. A client that has gone is no fault."""
     data = text.encode(errors="replace") + b"\r\n"
-    frame = data if tty else struct.pack(">BxxxL", _OUTPUT, len(data)) + data
+    frame = data if raw else struct.pack(">BxxxL", _OUTPUT, len(data)) + data
     try:
         connection.sock.send(frame)
     except OSError:

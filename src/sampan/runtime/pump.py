@@ -38,6 +38,7 @@ _DRAIN_SECONDS = 2.0
 """How long output is still read when the program is gone but something else holds its pipes (`--pid=host`)."""
 _FLUSH_SECONDS = 10.0
 _MOST_CHANNELS = 16
+_MOST_CLIENTS = 256
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -83,7 +84,10 @@ class Pump:
         self._watch(listener.fileno(), select.POLLIN, lambda _: self._accept(listener))
 
     def add_client(self, client: Client) -> None:
-        """Attach a client; input that came with its request goes to the program first."""
+        """Attach a client; input that came with its request goes to the program first. One too many is let go at once."""
+        if len(self._clients) >= _MOST_CLIENTS:
+            client.close()
+            return
         self._clients.append(client)
         if client.stdin and client.pending_input:
             self._typed(client, client.without_keys, client.pending_input)
@@ -143,7 +147,8 @@ class Pump:
                 handler(mask)
 
     def _set_interest(self) -> None:
-        blocked = any(client.full for client in self._clients)
+        # As in Docker everybody waits for the slowest, who has a bound; but not for one that gets nothing more.
+        blocked = any(client.full and not client.closing for client in self._clients)
         for descriptor in self._outputs:
             self._change(descriptor, 0 if blocked else select.POLLIN)
         hungry = self._input is not None and self._input.descriptor >= 0 and not self._input.full
@@ -221,7 +226,7 @@ class Pump:
         os.close(descriptor)
 
     def _client_event(self, client: Client, mask: int) -> None:
-        if mask & select.POLLOUT and not client.flush():
+        if mask & select.POLLOUT and (not client.flush() or (client.closing and not client.unsent)):
             self._drop(client)
             return
         if mask & select.POLLIN:
@@ -240,7 +245,16 @@ class Pump:
         if typed and self._input is not None:
             self._input.give(typed)
         if client.input_ended:
-            self._leave(client, still_listens=True)
+            self._input_ended(client)
+
+    def _input_ended(self, client: Client) -> None:
+        """A client that gave input gives no more. With `stdin_once` that is the end of the program's input, and the client hears
+        the rest; else, and at a terminal, it is the client's own end, as in Docker."""
+        self._leave(client, still_listens=True)
+        if not self._input_once or self._terminal >= 0:
+            client.closing = True
+            if not client.unsent:
+                self._drop(client)
 
     def _leave(self, client: Client, still_listens: bool = False) -> None:
         """A client's input has ended; with `stdin_once` the program's does too."""
