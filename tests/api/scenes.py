@@ -25,21 +25,21 @@ def eventually(what: Callable[[], object], why: str, seconds: float = SECONDS) -
 
 
 class Stream:
-    """A hijacked connection to a container's streams, or a followed log. `seen` is what came, frame headers included."""
+    """A hijacked connection to a container's streams, or an answer that grows. `seen` is what came behind its head."""
 
     opened: ClassVar[list[socket.socket]] = []
     """For the fixture that closes them after each test."""
 
-    def __init__(self, engine: Sampan, path: str, method: str = "POST") -> None:
+    def __init__(self, engine: Sampan, path: str, method: str = "POST", hijack: bool = True) -> None:
         self.seen = b""
         self.sock = socket.socket(socket.AF_UNIX)
         self.opened.append(self.sock)
         self.sock.settimeout(SECONDS)
         self.sock.connect(str(engine.socket))
-        upgrade = "Upgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 0\r\n" if method == "POST" else ""
-        self.sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: d\r\n{upgrade}\r\n".encode())
+        more = "Upgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 0" if hijack else "Connection: close"
+        self.sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: d\r\n{more}\r\n\r\n".encode())
         self.expect(b"\r\n\r\n")
-        assert self.seen.startswith(b"HTTP/1.1 101" if upgrade else b"HTTP/1.1 200"), self.seen
+        assert self.seen.startswith(b"HTTP/1.1 101" if hijack else b"HTTP/1.1 200"), self.seen
         self.seen = self.seen.partition(b"\r\n\r\n")[2]
 
     def say(self, line: bytes) -> None:
@@ -88,7 +88,7 @@ class Box:
 
     def follow(self) -> Stream:
         """Its log, followed."""
-        return Stream(self.engine, f"/containers/{self.id}/logs?stdout=1&stderr=1&follow=1", "GET")
+        return Stream(self.engine, f"/containers/{self.id}/logs?stdout=1&stderr=1&follow=1", "GET", hijack=False)
 
     def inspect(self) -> dict[str, Any]:
         """What inspect says."""

@@ -15,6 +15,7 @@ from sampan.daemon import (
     prune,
     remove,
     rename,
+    resize,
     start,
     stop,
     top,
@@ -25,7 +26,6 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.exec_start import StartableExec
 from sampan.daemon.list import list_containers
 from sampan.daemon.logs import LogLines, open_log
-from sampan.errors import Conflict, InvalidParameter, System
 from sampan.spec import containers as c
 from sampan.spec import requests as r
 from sampan.spec.events import Message
@@ -107,7 +107,7 @@ class ContainersApi:
 
     async def logs(self, name: str, options: r.LogOptions) -> LogLines:
         """Its log."""
-        return open_log(self._engine, name, options)
+        return await open_log(self._engine, name, options)
 
     async def attach(self, name: str, options: r.AttachOptions) -> AttachableContainer:
         """Check that a client can attach."""
@@ -115,11 +115,7 @@ class ContainersApi:
 
     async def resize(self, name: str, rows: int, columns: int) -> None:
         """Set the size of the terminal."""
-        container = self._engine.find(name)
-        if not container.state.alive:
-            raise Conflict(f"Container {container.id} is not running")
-        await _resize(self._engine, container.id, rows, columns)
-        self._engine.event(container, "resize", {"height": str(rows), "width": str(columns)})
+        await resize.container(self._engine, name, rows, columns)
 
     async def update(self, name: str, request: UpdateRequest) -> c.UpdateResponse:
         """Change its limits."""
@@ -183,21 +179,7 @@ class ExecsApi:
 
     async def resize(self, exec_id: str, rows: int, columns: int) -> None:
         """Set the size of its terminal."""
-        exec_ = self._engine.execs.find(exec_id)
-        if not exec_.running:
-            raise Conflict(f"exec {exec_id} is not running")
-        await _resize(self._engine, exec_.id, rows, columns)
-
-
-async def _resize(engine: Engine, target: Any, rows: int, columns: int) -> None:  # noqa: ANN401 - either kind of id
-    if not 0 <= rows < 1 << 16 or not 0 <= columns < 1 << 16:
-        raise InvalidParameter("the size of a terminal is at most 65535 by 65535")
-    try:
-        await engine.runtime.resize(target, rows, columns)
-    except KeyError as error:
-        raise Conflict(f"{target} is not running") from error
-    except OSError as error:
-        raise System(f"cannot resize: {error.strerror}") from error
+        await resize.exec_(self._engine, exec_id, rows, columns)
 
 
 class EventsApi:

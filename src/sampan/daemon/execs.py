@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sampan.errors import Conflict, NotFound
 from sampan.spec import oci_runtime as oci
@@ -30,6 +30,10 @@ class Exec:
     over_since: float = 0.0
     over: "asyncio.Future[int] | None" = None
     """where somebody waits for its end: the exit code"""
+    ran: bool = False
+    """its program was executed"""
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """it runs, or never will"""
 
     @property
     def command(self) -> str:
@@ -73,6 +77,7 @@ class Execs:
             found.over_since = time.monotonic()
             if found.over is not None and not found.over.done():
                 found.over.set_result(code)
+            found.settled.set()
         return found
 
     def container_ended(self, container: ContainerId) -> None:

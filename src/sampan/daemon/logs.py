@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import Conflict, InvalidParameter, NotImplementedHere
 from sampan.logs.files import close_all
 from sampan.logs.reader import follow, open_at
 from sampan.logs.reading import Query
@@ -87,21 +87,27 @@ class LogLines:
         self._uncount()
 
 
-def open_log(engine: Engine, reference: str, options: LogOptions) -> LogLines:
-    """The lines of a container's log. Raises NotFound, InvalidParameter, NotImplementedHere in Docker's wording."""
+async def open_log(engine: Engine, reference: str, options: LogOptions) -> LogLines:
+    """The lines of a container's log. Raises NotFound, InvalidParameter, Conflict, NotImplementedHere in Docker's wording."""
     container = engine.find(reference)
     if not (options.stdout or options.stderr):
         raise InvalidParameter("You must choose at least one stream")
+    if options.follow and container.starting:
+        # Whether there is anything to follow is known in a moment.
+        async with container.lock:
+            pass
+    if container.removing:
+        raise Conflict("can not get logs from container which is dead or marked for removal")
     if container.definition.host.log_config.type == "none":
         raise NotImplementedHere("configured logging driver does not support reading")
     return LogLines(engine, container, options)
 
 
 async def replay(
-    engine: Engine, container: Container, connection: Hijacked, options: AttachOptions, *, tty: bool
+    engine: Engine, container: Container, connection: Hijacked, options: AttachOptions, *, raw: bool
 ) -> None:
     """Write what the container said before to a client that attaches. Raises OSError where the client has gone."""
     wanted = LogOptions(stdout=options.stdout, stderr=options.stderr)
     loop = asyncio.get_running_loop()
     async for batch in LogLines(engine, container, wanted).records():
-        await loop.sock_sendall(connection.sock, frames(batch, tty))
+        await loop.sock_sendall(connection.sock, frames(batch, raw))

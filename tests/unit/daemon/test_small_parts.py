@@ -178,7 +178,7 @@ def test_iterators_step_in_threads() -> None:
 @pytest.mark.parametrize(("tty", "head"), [(True, b""), (False, b"\x01\x00\x00\x00\x00\x00\x00\x05")])
 def test_a_refused_client_is_told_in_the_stream(tty: bool, head: bytes) -> None:
     ours, theirs = socket.socketpair()
-    refuse(Hijacked(ours), "why", tty=tty)
+    refuse(Hijacked(ours), "why", raw=tty)
     assert theirs.recv(100) == head + b"why\r\n"
     assert theirs.recv(1) == b""
     theirs.close()
