@@ -85,9 +85,9 @@ def test_sizes(size: int) -> None:
 
 STREAM = b"".join(
     (
-        masked(TEXT, b"hel", last=False),
+        masked(TEXT, b"hell", last=False),
         masked(PING, b"are you there"),
-        masked(CONTINUATION, b"lo ", last=False, mask=b"abcd"),
+        masked(CONTINUATION, b"o ", last=False, mask=b"abcd"),
         masked(PONG, b"unasked"),
         masked(CONTINUATION, b""),
         masked(BINARY, b"w" * 300),
