@@ -4,6 +4,7 @@ A record from another boot, or whose processes are gone, means "ended with the m
 program lives means that the program's output and end can no longer be heard, so its control group is killed.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from sampan.cgroups import ending
 from sampan.runtime import record
 from sampan.runtime.request import Exit, Running
+
+_log = logging.getLogger("sampan.runtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,19 @@ def lost(groups: dict[str, str], pid: int, start: int, is_exec: bool) -> Exit:
         ending.kill(groups)
         ending.remove(groups)
     return Exit(code=137, ended_ns=time.time_ns(), signal=signal.SIGKILL, cause="monitor-lost")
+
+
+def clear_up(groups: dict[str, str], directory: str) -> None:
+    """What a monitor would have taken back, had it not been killed over a container or slot in the making. Blocks.
+
+    A builder and an init die with their monitor (PDEATHSIG); nobody is left then who knows of the control groups.
+    """
+    try:
+        ending.kill(groups)
+        ending.remove(groups)
+        discard(directory)
+    except OSError as error:
+        _log.warning("of a start that was cut off, %s stays: %s", error.filename, error.strerror)
 
 
 def _kill(pid: int) -> None:

@@ -195,12 +195,16 @@ class RuntimeClient:
             raise
 
     async def _failed(self, monitored: Monitored) -> None:
-        """A start that failed: its monitor takes everything back and ends; then nothing of it is left here either."""
+        """A start that failed: its monitor takes everything back and ends, or was killed; then nothing of it is left."""
         if self._live.get(monitored.id) is monitored and monitored.exit is None:
             del self._live[monitored.id]
         await monitored.wait_gone(_OLD_MONITOR_SECONDS)
         monitored.let_go()
-        adoption.discard(monitored.directory)
+        if monitored.is_exec:
+            adoption.discard(monitored.directory)
+            return
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, adoption.clear_up, monitored.groups, monitored.directory)
 
     async def _launch(self, kind: Kind, monitored: Monitored, body: plan.Json, descriptors: list[int]) -> Running:
         ours, theirs = pair()

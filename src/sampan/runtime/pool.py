@@ -10,7 +10,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sampan.cgroups import ending
 from sampan.cgroups.plan import CgroupPlan
 from sampan.network.plan import VethPlan
 from sampan.runtime import adoption, plan
@@ -120,7 +119,7 @@ class Pool:
         slots = [*self._ready[False], *self._ready[True], *self._reserved.values()]
         self._ready = {False: [], True: []}
         self._reserved.clear()
-        ending = [slot.monitored for slot in slots]
+        ending = [*(slot.monitored for slot in slots), *self._leaving.values()]
         for slot in slots:
             if slot.giving_up is not None:
                 slot.giving_up.cancel()
@@ -242,17 +241,10 @@ class Pool:
             slots[:] = [slot for slot in slots if slot.monitored is not monitored]
         if self._leaving.pop(monitored.container, None) is None and not self._closed:
             # It was killed: nobody has taken back what it stood in.
-            _ = asyncio.get_running_loop().run_in_executor(None, _clear_up, monitored)
+            _ = asyncio.get_running_loop().run_in_executor(
+                None, adoption.clear_up, monitored.groups, monitored.directory
+            )
         self.refill_later(_RETRY_DELAY)
-
-
-def _clear_up(monitored: Monitored) -> None:
-    try:
-        ending.kill(monitored.groups)
-        ending.remove(monitored.groups)
-        adoption.discard(monitored.directory)
-    except OSError as error:
-        _log.warning("of a slot that ended, %s stays: %s", error.filename, error.strerror)
 
 
 def _no_end(_monitored: Monitored, _ended: Exit) -> None:

@@ -1,6 +1,8 @@
 """Starts that fail name their fault and leave nothing; programs that end are told as they ended."""
 
+import asyncio
 import os
+import signal
 
 import pytest
 
@@ -99,5 +101,35 @@ def test_a_terminal_is_the_container_s_own(bench: Bench) -> None:
         assert text.startswith("/dev/pts/0\r\n")
         assert "136,   0" in text
         assert "opened" in text
+
+    bench.run(body)
+
+
+@needs
+@pytest.mark.parametrize("turns", range(0, 60, 6))
+def test_a_monitor_that_is_killed_over_its_work_leaves_nothing(bench: Bench, turns: int) -> None:
+    async def body(bench: Bench) -> None:
+        request = bench.request(config("sleep", "1000"))
+        groups = [*request.cgroup.groups.values()]
+        start = asyncio.create_task(bench.runtime.start(request))
+        for _ in range(10_000):
+            if any(map(os.path.exists, groups)):
+                break
+            await asyncio.sleep(0.001)
+        # A little further, each time another little.
+        await asyncio.sleep(turns * 0.0005)
+        monitor = bench.runtime._live[request.id]._monitor_pidfd
+        signal.pidfd_send_signal(monitor, signal.SIGKILL)
+        try:
+            await start
+        except StartFailed:
+            pass
+        else:
+            assert (await bench.exit_of(request.id)).cause == "monitor-lost"
+        for _ in range(400):
+            if not any(map(os.path.exists, groups)):
+                return
+            await asyncio.sleep(0.025)
+        raise AssertionError(f"left: {[*filter(os.path.exists, groups)]}")
 
     bench.run(body)
