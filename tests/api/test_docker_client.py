@@ -155,8 +155,8 @@ def test_failures(served: Served) -> None:
     assert "pulling from a registry is not implemented yet" in missing.stderr
     swarm = cli(served, "node", "ls")
     assert "This node is not a swarm manager." in swarm.stderr
-    pause = cli(served, "pause", "x")
-    assert "not implemented by Sampan yet: pausing containers" in pause.stderr
+    search = cli(served, "search", "x")
+    assert "not implemented by Sampan yet: searching a registry" in search.stderr
 
 
 @requires("docker-client")

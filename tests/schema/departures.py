@@ -30,6 +30,7 @@ HOST_LISTS = (
     *("Binds", "CapAdd", "CapDrop", "DeviceCgroupRules", "DeviceRequests", "Devices", "Dns", "DnsOptions", "DnsSearch"),
     *("ExtraHosts", "GroupAdd", "Links", "SecurityOpt", "Ulimits", "VolumesFrom", "BlkioWeightDevice"),
     *("BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps"),
+    *("MaskedPaths", "ReadonlyPaths"),  # of privileged containers
 )
 
 DEPARTURES: tuple[Departure, ...] = (
