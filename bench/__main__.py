@@ -121,6 +121,23 @@ def logs(pair: Pair) -> list[Row]:
     ]
 
 
+def statistics(pair: Pair) -> list[Row]:
+    count, seconds = pair.times(100), 15.0
+    ours, theirs = (measures.statistics(engine, count, 1, seconds) for engine in (pair.sampan, pair.docker))
+    many = measures.statistics(pair.sampan, 1, count, seconds)
+    return [
+        _share(f"stats of {count} containers, streamed each second", ours, theirs),
+        _share(
+            f"stats of one container for {count} clients", many, measures.statistics(pair.docker, 1, count, seconds)
+        ),
+    ]
+
+
+def _share(name: str, ours: float, theirs: float) -> Row:
+    shown = [f"{share * 100:.1f} % of a core" for share in (ours, theirs)]
+    return Row(name, shown[0], shown[1], theirs / ours, "≤ 5 % of a core", ours <= 0.05)
+
+
 MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "ready": ready,
     "memory": memory,
@@ -130,6 +147,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "at-once": at_once,
     "flat": flat,
     "logs": logs,
+    "stats": statistics,
 }
 
 

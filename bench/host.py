@@ -73,6 +73,18 @@ def pss(pids: set[int]) -> int:
     return total
 
 
+def processor_time(pids: set[int]) -> float:
+    """Seconds of processor time that the processes have spent so far; those that are gone count nothing."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        except (OSError, IndexError):
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from bench import host
 from bench.samples import Samples, timed
-from bench.wire import Wire, hijacked
+from bench.wire import Reader, Wire, hijacked
 from tests.daemons import Daemon, Sampan, scrubbed_environment
 
 PAUSE = 0.020
@@ -176,3 +176,33 @@ def log_rate(engine: Daemon, lines: int) -> float:
     wire.good("DELETE", f"/containers/{container}")
     wire.close()
     return lines / taken
+
+
+def statistics(engine: Daemon, containers: int, watchers: int, seconds: float) -> float:
+    """The share of one processor that an engine spends while its containers are idle and their statistics are streamed.
+
+    Each container has `watchers` clients. What the engine spends without any is taken off.
+    """
+    assert engine.process is not None
+    with running(engine, containers, "bridge") as identities:
+        time.sleep(1)
+        pids = host.processes_of(engine.process.pid, str(engine.directory))
+        idle = _spent(pids, seconds)
+        reader = Reader(str(engine.socket), [f"/containers/{one}/stats" for one in identities for _ in range(watchers)])
+        try:
+            reader.wait_for_all()
+            before = reader.frames
+            busy = _spent(pids, seconds)
+            wanted = containers * watchers * (seconds - 2)
+            if reader.frames - before < wanted:
+                raise RuntimeError(f"{reader.frames - before} samples in {seconds} s, at least {wanted:.0f} were due")
+        finally:
+            reader.close()
+    return busy - idle
+
+
+def _spent(pids: set[int], seconds: float) -> float:
+    """Processor time of some processes during `seconds`, as a share of that time."""
+    before, began = host.processor_time(pids), time.perf_counter()
+    time.sleep(seconds)
+    return (host.processor_time(pids) - before) / (time.perf_counter() - began)

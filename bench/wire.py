@@ -4,8 +4,11 @@ One request at a time on a kept connection; the answer is read by Content-Length
 """
 
 import json
+import select
 import socket
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Mapping, Sequence
 
 
 class Wire:
@@ -92,6 +95,51 @@ def hijacked(path: str, route: str, body: Mapping[str, object]) -> bytes:
         while piece := sock.recv(65536):
             data += piece
     return data.partition(b"\r\n\r\n")[2]
+
+
+class Reader:
+    """Streams that are read and thrown away by a thread of their own; `frames` counts the lines that have come."""
+
+    def __init__(self, path: str, routes: Sequence[str]) -> None:
+        self.frames = 0
+        self._silent = len(routes)
+        self._ended = threading.Event()
+        self._poll = select.epoll()
+        self._socks: dict[int, socket.socket] = {}
+        for route in routes:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.connect(path)
+            sock.sendall(request("GET", route, None))
+            self._socks[sock.fileno()] = sock
+            self._poll.register(sock.fileno(), select.EPOLLIN)
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        heard = set()
+        while not self._ended.is_set():
+            for descriptor, _ in self._poll.poll(0.2):
+                lines = self._socks[descriptor].recv(1 << 18).count(b"}\n")
+                self.frames += lines
+                if lines:
+                    heard.add(descriptor)
+                    self._silent = len(self._socks) - len(heard)
+
+    def wait_for_all(self) -> None:
+        """Until each stream has brought a line. RuntimeError when that takes more than half a minute."""
+        deadline = time.monotonic() + 30
+        while self._silent:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self._silent} streams are silent")
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """End the thread and the connections."""
+        self._ended.set()
+        self._thread.join()
+        self._poll.close()
+        for sock in self._socks.values():
+            sock.close()
 
 
 def _content_length(head: bytes) -> int:

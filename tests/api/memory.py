@@ -13,6 +13,7 @@ from sampan.spec import images as i
 from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
+from sampan.spec.document import encode
 from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
@@ -21,6 +22,7 @@ from sampan.spec.host_config import UpdateRequest
 from sampan.spec.ids import new_id
 from sampan.spec.images import ImageInspect
 from sampan.spec.networks import Network
+from sampan.spec.stats import StatsResponse
 
 IMAGE = "sha256:" + "ab" * 32
 EPOCH = "2026-11-23T20:00:00.000000001Z"
@@ -190,6 +192,16 @@ class Containers:
     async def top(self, name: str, ps_args: str) -> c.TopResponse:
         self.find(name)
         return c.TopResponse(titles=("PID", "CMD"), processes=(("1", "true"),))
+
+    async def stats(self, name: str, stream: bool, one_shot: bool) -> AsyncIterator[bytes]:
+        box = self.find(name)
+        self.calls.append(("stats", stream, one_shot))
+
+        async def lines() -> AsyncIterator[bytes]:
+            for _ in range(3 if stream else 1):
+                yield encode(StatsResponse(name=f"/{box.name}", id=box.id, read=EPOCH)) + b"\n"
+
+        return lines()
 
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         box = self.find(name)

@@ -114,6 +114,13 @@ class Containers(Protocol):
         """Its processes, as `ps` with these arguments shows them; "" for Docker's default."""
         ...
 
+    async def stats(self, name: str, stream: bool, one_shot: bool) -> AsyncIterator[bytes]:
+        """What it uses, a line of JSON (`spec.stats.StatsResponse`) each second, or one: encoded once for all who watch.
+
+        The iterator is to be closed (`aclose`). `one_shot` gives the one line at once, with nothing to compare it with.
+        """
+        ...
+
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         """Begin to wait. The container is known and watched when this returns; the awaitable ends with the condition."""
         ...

@@ -24,6 +24,7 @@ from sampan.daemon.layers import ImageLayers
 from sampan.daemon.links import Links
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
+from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
 from sampan.daemon.transfers import Transfers
 from sampan.daemon.volumes_api import LocalVolumes
@@ -116,6 +117,7 @@ class Assembly:
             task.cancel()
         await asyncio.gather(*self.engine.tasks, return_exceptions=True)
         await self.engine.transfers.close()
+        self.engine.sampler.close()
         await self.runtime.close()
         await self.groups.retire(self.engine)
         self.engine.events.flush()
@@ -166,6 +168,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         execs=Execs(),
         linked=Links(containers),
         transfers=Transfers(),
+        sampler=Sampler(runtime, containers),
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )

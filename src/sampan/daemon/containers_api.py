@@ -17,6 +17,7 @@ from sampan.daemon import (
     rename,
     resize,
     start,
+    stats,
     stop,
     top,
     update,
@@ -100,6 +101,10 @@ class ContainersApi:
     async def top(self, name: str, ps_args: str) -> c.TopResponse:
         """Its processes."""
         return await top.top(self._engine, name, ps_args)
+
+    async def stats(self, name: str, stream: bool, one_shot: bool) -> AsyncIterator[bytes]:
+        """What it uses."""
+        return stats.stats(self._engine, name, stream=stream, one_shot=one_shot)
 
     async def wait(self, name: str, condition: r.WaitCondition) -> Awaitable[c.WaitResponse]:
         """Begin to wait."""

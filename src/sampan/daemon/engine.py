@@ -19,6 +19,7 @@ from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.needs import Layers, VolumeStore, Wiring
 from sampan.daemon.oci import Surroundings
+from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
 from sampan.daemon.transfers import Transfers
 from sampan.errors import NotFound
@@ -62,6 +63,7 @@ class Engine:
     execs: Execs
     linked: Links
     transfers: Transfers
+    sampler: Sampler
     trash: Trash
     """where the directories of removed containers go"""
     ended: Callable[[ContainerId, Exit], None]

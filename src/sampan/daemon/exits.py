@@ -37,6 +37,7 @@ def on_exit(engine: Engine, container_id: ContainerId, ended: Exit) -> None:
 
 def _settle(engine: Engine, container: Container, ended: Exit) -> None:
     engine.shm.release(container.id)
+    engine.sampler.ended(container.id)
     engine.execs.container_ended(container.id)
     health.halt(engine, container)
     decision = _decide(engine, container, ended)

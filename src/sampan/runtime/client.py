@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sampan.cgroups import apply as cgroups
@@ -297,6 +297,10 @@ class RuntimeClient:
     def forget(self, container: ContainerId) -> None:
         """See `port.Runtime`."""
         self._trash.take(Path(f"{self._exec_root}/containers/{container}"))
+
+    def groups(self, container: ContainerId) -> Mapping[str, str]:
+        """See `port.Runtime`."""
+        return self._live[container].groups
 
     def pids(self, container: ContainerId) -> tuple[int, ...]:
         """See `port.Runtime`."""

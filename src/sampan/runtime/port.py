@@ -1,6 +1,6 @@
 """The daemon's door to the runtime: the Protocol that `client.py` implements and the daemon's use-cases are written for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from sampan.runtime.request import Adopted, AttachSpec, ExecRequest, Exit, FollowRequest, Running, StartRequest
@@ -79,6 +79,10 @@ class Runtime(Protocol):
 
     def forget(self, container: ContainerId) -> None:
         """Remove the exit record: the daemon has committed it. No-op where there is none."""
+        ...
+
+    def groups(self, container: ContainerId) -> Mapping[str, str]:
+        """The control groups of a running container (see `cgroups.apply`). Raises KeyError where none runs."""
         ...
 
     def pids(self, container: ContainerId) -> tuple[int, ...]:

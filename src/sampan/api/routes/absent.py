@@ -52,7 +52,6 @@ _TO_COME = (
     ("GET", "/images/search", "searching a registry"),
     ("POST", "/images/{name}/push", "pushing to a registry"),
     ("GET", "/distribution/{name}/json", "asking a registry about an image"),
-    ("GET", "/containers/{name}/stats", "container statistics"),
     ("POST", "/networks/create", "creating networks"),
     ("POST", "/networks/prune", "pruning networks"),
     ("DELETE", "/networks/{name}", "removing networks"),

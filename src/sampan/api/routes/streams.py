@@ -1,4 +1,4 @@
-"""What a container says and hears: logs, attach, wait."""
+"""What goes on for as long as a client listens: logs, attach, statistics, wait."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -95,6 +95,16 @@ async def attach_websocket(request: Request, backend: Backend) -> Answer:
     return Handover(target, RAW_STREAM, upgrade)
 
 
+async def stats(request: Request, backend: Backend) -> Answer:
+    """What it uses, a line each second, or once."""
+    stream = request.form.flag("stream", True)
+    one_shot = request.version >= (1, 41) and request.form.flag("one-shot")
+    lines = await backend.containers.stats(request.name, stream, one_shot)
+    if stream:
+        return Stream(lines, JSON)
+    return Response(200, b"".join([line async for line in lines]))
+
+
 async def wait(request: Request, backend: Backend) -> Answer:
     """Wait for its end. The head is sent at once: clients start the container only when they have seen it."""
     condition = WaitCondition.NOT_RUNNING
@@ -123,5 +133,6 @@ ROUTES = (
     Route("GET", "/containers/{name}/logs", logs, follows=True),
     Route("POST", "/containers/{name}/attach", attach),
     Route("GET", "/containers/{name}/attach/ws", attach_websocket),
+    Route("GET", "/containers/{name}/stats", stats, follows=True),
     Route("POST", "/containers/{name}/wait", wait, follows=True),
 )
