@@ -50,6 +50,12 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil("* /volumes*", OBJECT, "*.Labels", "*.Options"),
     *_nil("POST /*/prune", ARRAY, ".*Deleted"),
     *_nil("POST /containers/{name}/update", ARRAY, ".Warnings"),
+    *_nil("GET /containers/{name}/stats", ARRAY, ".blkio_stats.io_service_bytes_recursive"),
+    Departure(
+        "GET /containers/{name}/stats",
+        ".: Additional properties are not allowed ('pressure' was unexpected)",
+        "Sampan's own: the kernel's stall information beside Docker's figures",
+    ),
     Departure(
         "GET /events",
         ".: Additional properties are not allowed (*'id', 'status' were unexpected)",

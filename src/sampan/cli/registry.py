@@ -34,6 +34,7 @@ COMMANDS: tuple[Row, ...] = (
     ("rmi|image rm|image remove", "removal", "RMI", "Remove images"),
     ("save|image save", "archives", "SAVE", "Write images to a tar archive"),
     ("start|container start", "start", "START", "Start stopped containers"),
+    ("stats|container stats", "stats", "STATS", "Show what containers use, as it goes on"),
     ("stop|container stop", "lifecycle", "STOP", "Stop running containers"),
     ("tag|image tag", "removal", "TAG", "Give an image another name"),
     ("top|container top", "top", "TOP", "Show the processes of a container"),
@@ -66,9 +67,9 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "build,pull,push,login,logout,search,commit,cp,diff,export,port,stats,builder,checkpoint,context,"
+     "build,pull,push,login,logout,search,commit,cp,diff,export,port,builder,checkpoint,context,"
      "manifest,plugin,trust,config,node,secret,service,stack,swarm,compose,buildx,container commit,container cp,container diff,"
-     "container export,container port,container stats,"
+     "container export,container port,"
      "image build,image pull,image push,network connect,network create,network disconnect,network prune,network rm,"
      "network remove,system df,system prune,volume update").split(",")
 )  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from sampan.cgroups import apply, change, leftovers
+from sampan.cgroups.gauges import MOST_FILES, Gauges
 from sampan.cgroups.hierarchy import Hierarchy, detect
 from sampan.cgroups.means import instance_groups, probe
 from sampan.cgroups.plan import CgroupPlan, plan
@@ -91,8 +92,8 @@ class Container:
 
     def end(self) -> None:
         apply.kill(self.groups)
-        for child in self.children:
-            os.waitpid(child, 0)
+        while self.children:
+            os.waitpid(self.children.pop(), 0)
         apply.remove(self.groups)
 
 
@@ -440,3 +441,32 @@ def test_memory_and_swap_go_up_and_down_together(make: Make, host: str) -> None:
         writes = after
         file = container.file("memory", "memory.limit_in_bytes" if v1 else "memory.max")
         assert int(file.read_text()) == size * MB
+
+
+@on_hosts_with_controllers
+def test_gauges_count_and_end_with_the_groups(make: Make, host: str) -> None:
+    container = make(oci.Resources(pids_limit=50, memory=oci.Memory(limit=64 * MB)), host)
+
+    def program() -> int:
+        kept = bytearray(8 * MB)
+        while kept:
+            pass
+        return 0
+
+    container.start(program)
+    gauges = Gauges(container.groups)
+    try:
+        until(lambda: gauges.read().memory > 8 * MB)
+        before = gauges.read()
+        until(lambda: gauges.read().cpu_total > before.cpu_total > 0)
+        assert (before.processes, before.processes_limit, before.memory_limit) == (1, 50, 64 * MB)
+        assert before.memory_details.keys() & {"cache", "file"}
+        assert len(gauges._files) <= MOST_FILES
+        if "unified" in container.groups and os.path.exists("/proc/pressure/cpu"):
+            assert before.pressure["cpu"]["some"].keys() == {"avg10", "avg60", "avg300", "total"}
+        container.end()
+        with pytest.raises(OSError, match="No such device"):
+            gauges.read()
+    finally:
+        gauges.close()
+        gauges.close()

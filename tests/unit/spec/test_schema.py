@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec import inspect
 
-from sampan.spec import containers, events, execs, host_config, images, mounts, networks, ports, system, volumes
+from sampan.spec import containers, events, execs, host_config, images, mounts, networks, ports, stats, system, volumes
 from sampan.spec import oci_descriptor as oci
 from sampan.spec.document import Document
 from sampan.spec.health import Health, HealthcheckResult, HealthConfig
@@ -21,16 +21,26 @@ BODIES: dict[str, type[Document]] = {
     "Address": containers.Address,
     "Commit": system.Commit,
     "ConfigReference": networks.ConfigReference,
+    "ContainerBlkioStatEntry": stats.BlkioEntry,
+    "ContainerBlkioStats": stats.BlkioStats,
+    "ContainerCPUStats": stats.CpuStats,
+    "ContainerCPUUsage": stats.CpuUsage,
     "ContainerConfig": containers.ContainerConfig,
     "ContainerCreateRequest": containers.CreateRequest,
     "ContainerCreateResponse": containers.CreateResponse,
     "ContainerExecRequest": execs.ExecCreateRequest,
     "ContainerInspectResponse": containers.ContainerInspect,
+    "ContainerMemoryStats": stats.MemoryStats,
+    "ContainerNetworkStats": stats.NetworkStats,
+    "ContainerPidsStats": stats.PidsStats,
     "ContainerPruneAnswer": containers.ContainersPruneReport,
     "ContainerState": containers.State,
+    "ContainerStatsResponse": stats.StatsResponse,
+    "ContainerStorageStats": stats.StorageStats,
     "ContainerSummary": containers.ContainerSummary,
     "ContainerSummary.HostConfig": containers.SummaryHostConfig,
     "ContainerSummary.NetworkSettings": containers.SummaryNetworkSettings,
+    "ContainerThrottlingData": stats.Throttling,
     "ContainerTopResponse": containers.TopResponse,
     "ContainerUpdateRequest": host_config.UpdateRequest,
     "ContainerUpdateResponse": containers.UpdateResponse,

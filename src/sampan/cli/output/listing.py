@@ -17,10 +17,20 @@ HELP = 'How to print it: "table", "table TEMPLATE", "json", or a Go template, e.
 
 
 class Headings:
-    """Heading texts by field. A template's `.Label "a.b-c"` gets the heading "b c", as Docker has it."""
+    """Heading texts by field. A template's `.Label "a.b-c"` gets the heading "b c", as Docker has it.
 
-    def __init__(self, texts: dict[str, str]) -> None:
+    `parsing` and `executing` are what comes before the fault of a template: Docker's `ps` has words of its own.
+    """
+
+    def __init__(
+        self,
+        texts: dict[str, str],
+        parsing: str = "template parsing error",
+        executing: str = "template parsing error",
+    ) -> None:
         self.texts = texts
+        self.parsing = parsing
+        self.executing = executing
 
     def row(self) -> Row:
         """The headings as something a template can be carried out on."""
@@ -40,19 +50,22 @@ _LABEL = {"Label": _label_heading}
 
 def print_rows(session: Session, form: str, columns: tuple[str, ...], headings: Headings, rows: list[Row]) -> None:
     """Write `rows` in the form that --format names; `columns` are those of the plain table."""
+    for line in row_lines(session, form, columns, headings, rows):
+        session.say(line)
+
+
+def row_lines(session: Session, form: str, columns: tuple[str, ...], headings: Headings, rows: list[Row]) -> list[str]:
+    """The lines that `print_rows` writes (a template may put line ends of its own into one)."""
     if form in ("", "table"):
-        _plain_table(session, columns, headings, rows)
-        return
+        return _plain_table(session, columns, headings, rows)
     from sampan.cli.output.go_json import marshal
 
     if form == "json":
-        for row in rows:
-            session.say(marshal(row.document()))
-        return
-    _by_template(session, form, headings, rows)
+        return [marshal(row.document()) for row in rows]
+    return _by_template(form, headings, rows)
 
 
-def _plain_table(session: Session, columns: tuple[str, ...], headings: Headings, rows: list[Row]) -> None:
+def _plain_table(session: Session, columns: tuple[str, ...], headings: Headings, rows: list[Row]) -> list[str]:
     from sampan.cli.output.columns import align
 
     cells = [[headings.texts[name] for name in columns]]
@@ -60,7 +73,7 @@ def _plain_table(session: Session, columns: tuple[str, ...], headings: Headings,
     lines = align(cells)
     if session.colours():
         lines[0] = f"\x1b[1m{lines[0]}\x1b[0m"
-    session.say("\n".join(lines))
+    return lines
 
 
 def _cell(row: Row, name: str) -> str:
@@ -68,7 +81,7 @@ def _cell(row: Row, name: str) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _by_template(session: Session, form: str, headings: Headings, rows: list[Row]) -> None:
+def _by_template(form: str, headings: Headings, rows: list[Row]) -> list[str]:
     from sampan.cli.template.evaluate import Template, TemplateError
     from sampan.cli.template.functions import HEADING_FUNCTIONS
 
@@ -77,17 +90,15 @@ def _by_template(session: Session, form: str, headings: Headings, rows: list[Row
     try:
         template = Template(source)
     except TemplateError as error:
-        raise Exit(1, f"failed to parse template: {error}") from error
+        raise Exit(1, f"{headings.parsing}: {error}") from error
     try:
         lines = [template.render(row) for row in rows]
         if is_table:
             heading = template.render(headings.row(), HEADING_FUNCTIONS)
-            session.say(align_text("\n".join([heading, *lines])))
-            return
+            return [align_text("\n".join([heading, *lines]))]
     except TemplateError as error:
-        raise Exit(1, f"failed to execute template: {error}") from error
-    for line in lines:
-        session.say(line)
+        raise Exit(1, f"{headings.executing}: {error}") from error
+    return lines
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

@@ -1,0 +1,30 @@
+"""/proc/net/dev: the interfaces of the engine, and no others."""
+
+import os
+
+from sampan.network.counters import Counters, Meter, parse
+
+TEXT = """\
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo: 336207042   21705    0    0    0     0          0         0 336207042   21705    0    0    0     0       0          0
+  eth0:     138       3    1    2    0     0          0         0       84       4    5    6    0     0       0          0
+eth1:12345678901 1 0 0 0 0 0 0 98765432109 1 0 0 0 0 0 0
+  tun0:     500       3    0    0    0     0          0         0       84       2    0    0    0     0       0          0
+  eth2: 1 2 3
+"""
+
+
+def test_interfaces_of_the_engine() -> None:
+    found = parse(TEXT)
+    assert found.keys() == {"eth0", "eth1"}
+    assert found["eth0"] == Counters(138, 3, 1, 2, 84, 4, 5, 6)
+    assert (found["eth1"].rx_bytes, found["eth1"].tx_bytes) == (12345678901, 98765432109)
+    assert parse("") == {}
+
+
+def test_a_meter_reads_again_and_closes_twice() -> None:
+    meter = Meter(os.getpid())
+    assert meter.read().keys() == meter.read().keys()
+    meter.close()
+    meter.close()
