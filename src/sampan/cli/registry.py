@@ -19,8 +19,12 @@ COMMANDS: tuple[Row, ...] = (
     ("version", "version", "VERSION", "Show the versions of client and daemon"),
     ("info|system info", "info", "INFO", "Show what the daemon and its host can do"),
     ("attach|container attach", "attach", "ATTACH", "Connect this terminal to a running container"),
+    ("commit|container commit", "commit", "COMMIT", "Make an image of what a container changed"),
+    ("cp|container cp", "cp", "CP", "Copy files between a container and this machine"),
     ("create|container create", "create", "CREATE", "Create a container without starting it"),
+    ("diff|container diff", "diff", "DIFF", "List what a container changed in its file system"),
     ("events|system events", "events", "EVENTS", "Follow what happens in the daemon"),
+    ("export|container export", "archives", "EXPORT", "Write a container's file system to a tar archive"),
     ("history|image history", "history", "HISTORY", "Show the steps that an image was made by"),
     ("import|image import", "archives", "IMPORT", "Make an image from a tar archive of a file system"),
     ("inspect", "inspect", "INSPECT", "Show everything about containers, images, networks or volumes"),
@@ -70,6 +74,9 @@ MISSING = frozenset(
      "build,pull,push,login,logout,search,commit,cp,diff,export,port,builder,checkpoint,context,"
      "manifest,plugin,trust,config,node,secret,service,stack,swarm,compose,buildx,container commit,container cp,container diff,"
      "container export,container port,"
+     "build,pull,push,login,logout,search,port,stats,builder,checkpoint,context,"
+     "manifest,plugin,trust,config,node,secret,service,stack,swarm,compose,buildx,"
+     "container port,container stats,"
      "image build,image pull,image push,network connect,network create,network disconnect,network prune,network rm,"
      "network remove,system df,system prune,volume update").split(",")
 )  # fmt: skip

@@ -132,6 +132,12 @@ class Engine:
         self._give_back(answer)
         return data
 
+    def fetch_head(self, path: str, query: Query | None = None) -> Mapping[str, str]:
+        """The header fields that the daemon answers a HEAD with, by lower-case name."""
+        answer = self.call("HEAD", path, query)
+        self._give_back(answer)
+        return answer.headers
+
     def order(self, method: str, path: str, query: Query | None = None, body: Json = None) -> int:
         """A request whose answer's body does not matter; its status."""
         answer = self.call(method, path, query, body)
@@ -167,12 +173,17 @@ class Engine:
         return Pending(self, wire)
 
     def upload(
-        self, path: str, query: Query | None, pieces: Iterable[bytes], headers: Iterable[tuple[str, str]] = ()
+        self,
+        path: str,
+        query: Query | None,
+        pieces: Iterable[bytes],
+        headers: Iterable[tuple[str, str]] = (),
+        method: str = "POST",
     ) -> Response:
-        """POST a body of unknown length in chunks (`docker load`). The caller closes `response.wire`."""
+        """Send a body of unknown length in chunks (`docker load`). The caller closes `response.wire`."""
         wire = connect(self.address)
         more = [("Content-Type", "application/x-tar"), ("Transfer-Encoding", "chunked"), *headers]
-        wire.send(self._head("POST", path, query, more))
+        wire.send(self._head(method, path, query, more))
         try:
             for piece in pieces:
                 if piece:

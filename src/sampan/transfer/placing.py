@@ -32,13 +32,23 @@ class Placing(Extraction):
     """Unpacks below the directory `base` (relative to `root`). What an error leaves behind stays, as in Docker.
 
     Links on the way are followed inside the root; names that lead out of `base` lexically are refused. `owner` replaces the
-    archive's user and group. `keep_kinds` refuses to put a directory in the place of something else, and the reverse.
+    archive's user and group. `keep_kinds` refuses to put a directory in the place of something else, and the reverse; `called`
+    is what the root is called when that is said.
     """
 
-    __slots__ = ("_base", "_keep_kinds", "_owner")
+    __slots__ = ("_base", "_called", "_keep_kinds", "_owner")
 
-    def __init__(self, root: int, base: bytes, limit: int, owner: tuple[int, int] | None, keep_kinds: bool) -> None:
+    def __init__(
+        self,
+        root: int,
+        base: bytes,
+        limit: int,
+        owner: tuple[int, int] | None,
+        keep_kinds: bool,
+        called: bytes = b"/",
+    ) -> None:
         super().__init__(root, _NoMarks(), limit)
+        self._called = called
         self._base = base
         self._owner = owner
         self._keep_kinds = keep_kinds
@@ -68,11 +78,9 @@ class Placing(Extraction):
         except FileNotFoundError:
             return
         was, comes = stat.S_ISDIR(there.st_mode), entry.kind == tar.DIRECTORY
-        if was and not comes:
+        if was != comes:
+            kinds = ("directory", "non-directory") if was else ("non-directory", "directory")
+            place, inside = os.path.join(self._called, path), os.path.join(self._called, self._base)
             raise BadArchive(
-                f"cannot overwrite directory {shown(b'/' + path)} with non-directory {shown(b'/' + self._base)}"
-            )
-        if comes and not was:
-            raise BadArchive(
-                f"cannot overwrite non-directory {shown(b'/' + path)} with directory {shown(b'/' + self._base)}"
+                f"cannot overwrite {kinds[0]} {shown(place)} with {kinds[1]} {shown(inside.rstrip(b'/') or b'/')}"
             )

@@ -1,4 +1,4 @@
-"""`load`, `save`, `import`: images as tar archives."""
+"""`load`, `save`, `import`, `export`: images and containers as tar archives."""
 
 from __future__ import annotations
 
@@ -75,21 +75,31 @@ def _show(answer: Response) -> None:
 
 
 def _save(session: Session, parsed: Parsed) -> int:
+    query = "&".join(f"names={_quoted(name)}" for name in parsed.words)
+    return _fetch(session, parsed, f"/images/get?{query}", "saving", "failed to save image")
+
+
+def _export(session: Session, parsed: Parsed) -> int:
+    target = f"/containers/{_quoted(parsed.words[0])}/export"
+    return _fetch(session, parsed, target, "exporting", "failed to export container")
+
+
+def _fetch(session: Session, parsed: Parsed, target: str, title: str, failed: str) -> int:
+    """The archive at `target` into the file that --output names, or to stdout."""
     path = parsed.text("output")
     if not path and os.isatty(1):
         raise Exit(1, "cowardly refusing to save to a terminal. Use the -o flag or redirect")
     if path:
-        _check_directory(path)
-    engine = session.engine
-    query = "&".join(f"names={_quoted(name)}" for name in parsed.words)
-    answer = engine.stream("GET", f"/images/get?{query}")
+        _check_directory(path, failed)
+    answer = session.engine.stream("GET", target)
     try:
-        if not path:
-            sys.stdout.flush()
-            for data in Meter("saving", 0)(answer.pieces()):
-                _write(1, data)
+        pieces = Meter(title, 0)(answer.pieces())
+        if path:
+            _write_file(path, pieces)
         else:
-            _write_file(path, answer)
+            sys.stdout.flush()
+            for data in pieces:
+                _write(1, data)
     finally:
         answer.wire.close()
     return 0
@@ -101,20 +111,20 @@ def _quoted(name: str) -> str:
     return quoted(name)
 
 
-def _check_directory(path: str) -> None:
+def _check_directory(path: str, failed: str) -> None:
     directory = os.path.dirname(path) or "."
     if not os.path.isdir(directory):
-        raise Exit(1, f'failed to save image: invalid output path: directory "{directory}" does not exist')
+        raise Exit(1, f'{failed}: invalid output path: directory "{directory}" does not exist')
     if os.path.isdir(path):
-        raise Exit(1, f'failed to save image: invalid output path: "{path}" must be a regular file')
+        raise Exit(1, f'{failed}: invalid output path: "{path}" must be a regular file')
 
 
-def _write_file(path: str, answer: Response) -> None:
+def _write_file(path: str, pieces: Iterator[bytes]) -> None:
     """Into a file beside `path` first: an archive that breaks off never takes the place of a whole one."""
     partial = f"{path}.{os.getpid()}.part"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        for data in Meter("saving", 0)(answer.pieces()):
+        for data in pieces:
             _write(descriptor, data)
         os.rename(partial, path)
     except BaseException:
@@ -180,6 +190,15 @@ SAVE = Command(
     words=(1, None),
     completes="image",
     examples=("save -o web.tar web:1.2", "save web | gzip > web.tar.gz"),
+)
+EXPORT = Command(
+    "[OPTIONS] CONTAINER",
+    "Write a container's file system to a tar archive",
+    _export,
+    (Option("output", "string", "Write this file; stdout without it", "o", completes="file"),),
+    words=(1, 1),
+    completes="container",
+    examples=("export -o rootfs.tar web", "export web | sampan import - web:flat"),
 )
 IMPORT = Command(
     "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
