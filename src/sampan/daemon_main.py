@@ -18,6 +18,7 @@ from sampan.daemon import adopt, config, flags, journal, listeners, presence, sy
 from sampan.daemon.assembly import Assembly, assemble, image_users, take_over, volume_users
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.containers_api import ContainersApi, EventsApi, ExecsApi
+from sampan.daemon.disk import DiskApi
 from sampan.daemon.files_api import FilesApi
 from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.manual import usage
@@ -103,16 +104,19 @@ def _own_socket(settings: DaemonConfig) -> str:
 
 def _backend(parts: Assembly) -> Backend:
     engine = parts.engine
+    images = ImagesApi(parts.images, lambda image: image_users(engine, image), parts.workers)
+    volumes = VolumesApi(
+        parts.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
+    )
     return Backend(
         containers=ContainersApi(engine),
         files=FilesApi(engine, parts.images, parts.workers),
         execs=ExecsApi(engine),
-        images=ImagesApi(parts.images, lambda image: image_users(engine, image), parts.workers),
-        volumes=VolumesApi(
-            parts.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
-        ),
+        images=images,
+        volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
         system=SystemApi(engine, parts.images, parts.facts),
+        disk=DiskApi(engine, images, volumes),
         events=EventsApi(engine),
     )
 

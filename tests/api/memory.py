@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from sampan.api import backend as b
@@ -14,6 +14,7 @@ from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
 from sampan.spec.document import encode
+from sampan.spec.disk import DiskUsage
 from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
@@ -462,6 +463,13 @@ class Events:
             self.listeners.discard(queue)
 
 
+class Disk:
+    """Empty; only what was asked for is there at all."""
+
+    async def usage(self, types: Collection[str]) -> DiskUsage:
+        return DiskUsage(images=() if "image" in types else None, volumes=() if "volume" in types else None)
+
+
 class Files:
     """Every container holds one file, `there`."""
 
@@ -518,6 +526,7 @@ class Memory:
             self.volumes,
             self.networks,
             System(),
+            Disk(),
             self.events,
         )
 

@@ -44,6 +44,15 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil(
         "GET /containers/json", ARRAY, *(f"[].NetworkSettings.Networks.*.{n}" for n in ("Aliases", "DNSNames", "Links"))
     ),
+    *_nil(
+        "GET /system/df",
+        ARRAY,
+        *(f".Containers[].NetworkSettings.Networks.*.{n}" for n in ("Aliases", "DNSNames", "Links")),
+        *(".Images", ".Containers", ".Volumes", ".BuildCache"),
+    ),
+    *_nil(
+        "GET /system/df", OBJECT, ".Volumes[].Labels", ".Volumes[].Options", ".Images[].Labels", ".Containers[].Labels"
+    ),
     *_nil("GET /info", ARRAY, ".GenericResources", ".Plugins.Authorization", ".RegistryConfig.Mirrors"),
     *_nil("GET /networks*", OBJECT, "*.IPAM.Options"),
     *_nil("GET /volumes", ARRAY, ".Warnings"),

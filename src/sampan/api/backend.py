@@ -6,7 +6,7 @@ are those of `sampan.spec.requests`, answers the documents of `sampan.spec`.
 """
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from sampan.spec import images as i
 from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
+from sampan.spec.disk import DiskUsage
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
@@ -298,6 +299,14 @@ class System(Protocol):
         ...
 
 
+class Disk(Protocol):
+    """Room on the disk."""
+
+    async def usage(self, types: Collection[str]) -> DiskUsage:
+        """What takes it, of the types container, image, volume and build-cache."""
+        ...
+
+
 class Events(Protocol):
     """What happens."""
 
@@ -317,4 +326,5 @@ class Backend:
     volumes: Volumes
     networks: Networks
     system: System
+    disk: Disk
     events: Events

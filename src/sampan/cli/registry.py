@@ -56,6 +56,7 @@ COMMANDS: tuple[Row, ...] = (
     ("volume rm|volume remove", "volumes", "REMOVE", "Remove volumes"),
     ("network inspect", "inspect", "INSPECT_NETWORK", "Show everything about networks"),
     ("network ls|network list", "networks", "LIST", "List networks"),
+    ("system df", "disk", "DF", "Show what takes room on the disk"),
     ("system check-host", "check_host", "CHECK_HOST", "Say for each feature whether this host has it, and why not"),
     ("setup", "setup", "SETUP", "Let docker and other clients find Sampan; --undo takes it back"),
     ("completion", "completion", "COMPLETION", "Print the completion script of a shell"),
@@ -78,7 +79,7 @@ MISSING = frozenset(
      "manifest,plugin,trust,config,node,secret,service,stack,swarm,compose,buildx,"
      "container port,container stats,"
      "image build,image pull,image push,network connect,network create,network disconnect,network prune,network rm,"
-     "network remove,system df,system prune,volume update").split(",")
+     "network remove,system prune,volume update").split(",")
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class ImagesApi:
         """Images, newest first."""
         wanted = parse_filters({key: list(values) for key, values in options.filters.items()})
         found = await self._workers.run(self._images.list, wanted, options.all)
+        shared = await self._workers.run(self._images.shared_sizes) if options.shared_size else {}
         return [
             i.ImageSummary(
                 id=summary.id,
@@ -41,6 +42,7 @@ class ImagesApi:
                 repo_tags=summary.repo_tags,
                 repo_digests=summary.repo_digests,
                 size=summary.size,
+                shared_size=shared.get(summary.id, -1),
                 containers=len(self._users(summary.id)) if options.shared_size else -1,
             )
             for summary in found

@@ -98,6 +98,10 @@ class ImageLayers:
         """See `needs.Layers`."""
         return self._images.size(image)
 
+    def total(self) -> int:
+        """See `needs.Layers`."""
+        return sum(layer.size for layer in self._snapshots.layers())
+
 
 def as_api(config: msgspec.Struct | None) -> ImageConfig:
     """An image's run configuration as the API has it: the members have the same names in both."""

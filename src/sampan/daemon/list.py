@@ -29,7 +29,10 @@ async def list_containers(engine: Engine, options: ContainerListOptions) -> tupl
         return tuple(summary(engine, container) for container in chosen)
     found = []
     for container in chosen:
-        used = await engine.layers.usage(container.id)
+        try:
+            used = await engine.layers.usage(container.id)
+        except NotFound:
+            continue  # removed since it was chosen
         image = container.definition.image_id
         total = used + (engine.layers.size(image) if image else 0)
         found.append(summary(engine, container, used, total))

@@ -89,6 +89,10 @@ class Layers(Protocol):
         """Bytes of an image's layers."""
         ...
 
+    def total(self) -> int:
+        """Bytes of all layers, each counted once."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FoundVolume:

@@ -7,7 +7,7 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.matching import Filters
 from sampan.daemon.remove import remove
 from sampan.daemon.times import parse_time
-from sampan.errors import SampanError
+from sampan.errors import InvalidParameter, SampanError
 from sampan.spec.containers import ContainersPruneReport
 from sampan.spec.requests import RemoveOptions
 
@@ -17,7 +17,10 @@ _KEYS = frozenset({"label", "label!", "until"})
 async def prune(engine: Engine, filters: Filters) -> ContainersPruneReport:
     """Remove stopped containers. Raises InvalidParameter for filters."""
     matching.check_keys(filters, _KEYS)
-    until = min((parse_time(text, time.time_ns()) for text in filters.get("until") or ()), default=None)
+    moments = [parse_time(text, time.time_ns()) for text in filters.get("until") or ()]
+    if len(moments) > 1:
+        raise InvalidParameter("more than one until filter specified")
+    until = moments[0] if moments else None
     removed: list[str] = []
     freed = 0
     for container in engine.containers:
@@ -29,8 +32,8 @@ async def prune(engine: Engine, filters: Filters) -> ContainersPruneReport:
             continue
         if filters.get("label!") and matching.labels(filters, "label!", labels):
             continue
-        used = await engine.layers.usage(container.id)
         try:
+            used = await engine.layers.usage(container.id)
             await remove(engine, container.id, RemoveOptions())
         except SampanError:
             # Started or removed a moment ago.

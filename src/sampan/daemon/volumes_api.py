@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from sampan.daemon.events import Events
 from sampan.daemon.needs import FoundVolume
 from sampan.daemon.times import rfc3339
@@ -82,6 +84,18 @@ class VolumesApi:
         """Volumes."""
         plain = {key: list(values) for key, values in filters.items()}
         return v.VolumeList(volumes=tuple(_shown(one) for one in select(self._volumes.list(), plain, self._users)))
+
+    async def measured(self) -> tuple[v.Volume, ...]:
+        """All volumes with their sizes, found by walking them, and how many containers refer to each."""
+        found = []
+        for volume in self._volumes.list():
+            try:
+                size = await self._workers.run(self._volumes.size, volume.name)
+            except (NoSuchVolume, OSError):
+                continue  # removed since it was listed
+            usage = v.UsageData(size=size, ref_count=len(self._users(volume.name)))
+            found.append(msgspec.structs.replace(_shown(volume), usage_data=usage))
+        return tuple(found)
 
     async def create(self, request: v.VolumeCreateRequest) -> v.Volume:
         """Make one, or return the one of that name."""

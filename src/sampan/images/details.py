@@ -1,5 +1,6 @@
 """What `inspect`, `images` and `history` tell of an image."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -159,6 +160,14 @@ def _summary(catalog: Catalog, image: ImageId, named: _Names, created: int, labe
     parent = catalog.record(image).parent
     seconds = created // 1_000_000_000 if created else 0
     return ImageSummary(image, parent, tuple(named.tags), tuple(named.digests), seconds, catalog.size(image), labels)
+
+
+def shared_sizes(catalog: Catalog) -> Mapping[ImageId, int]:
+    """For each image the bytes of those of its layers that more than one image has."""
+    chains = {image: catalog.chains(image) for image in catalog.images()}
+    users = Counter(chain for stack in chains.values() for chain in stack)
+    sizes = {layer.chain: layer.size for layer in catalog.snapshots.layers()}
+    return {image: sum(sizes.get(chain, 0) for chain in stack if users[chain] > 1) for image, stack in chains.items()}
 
 
 def _labels(config: Image) -> Mapping[str, str]:

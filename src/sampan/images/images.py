@@ -19,6 +19,7 @@ from sampan.images.details import (
     inspect_image,
     list_images,
     parse_filters,
+    shared_sizes,
 )
 from sampan.images.events import ImageAction, Notify, silent
 from sampan.images.host_layer import HostLayer
@@ -78,6 +79,10 @@ class Images:
         """Bytes of the image's layers; what is no layer of ours (the machine's root) counts nothing. Raises NoSuchImage."""
         self.document(image)
         return self._catalog.size(image)
+
+    def shared_sizes(self) -> Mapping[ImageId, int]:
+        """For each image the bytes of those of its layers that another image has, too."""
+        return shared_sizes(self._catalog)
 
     def stands_on_host(self, image: ImageId) -> bool:
         """Whether the image is this machine's own root, or was made on top of it: it cannot leave the machine."""

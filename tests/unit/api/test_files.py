@@ -84,3 +84,13 @@ def test_commit_needs_no_body(client: Client, served: Served) -> None:
     assert client.ask("POST", "/commit?container=box").status == 201
     assert served.memory.containers.calls[-1] == ("commit", CommitOptions("box"), None)
     assert client.ask("POST", "/commit?container=nosuch").status == 404
+
+
+def test_disk_usage_by_type(client: Client) -> None:
+    everything = json.loads(client.ask("GET", "/system/df").body)
+    assert (everything["Images"], everything["Volumes"], everything["Containers"]) == ([], [], None)
+    images = json.loads(client.ask("GET", "/system/df?type=image&type=container").body)
+    assert (images["Images"], images["Volumes"]) == ([], None)
+    wrong = client.ask("GET", "/system/df?type=nosuch")
+    assert (wrong.status, wrong.message) == (400, "unknown object type: nosuch")
+    assert client.ask("GET", "/v1.41/system/df?type=nosuch").status == 200

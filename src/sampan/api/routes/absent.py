@@ -48,7 +48,6 @@ _TO_COME = (
     ("POST", "/build/prune", "pruning the build cache"),
     ("POST", "/session", "BuildKit sessions"),
     ("POST", "/grpc", "BuildKit's control API"),
-    ("GET", "/system/df", "counting disk usage"),
     ("GET", "/images/search", "searching a registry"),
     ("POST", "/images/{name}/push", "pushing to a registry"),
     ("GET", "/distribution/{name}/json", "asking a registry about an image"),

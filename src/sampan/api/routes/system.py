@@ -24,6 +24,8 @@ _PING_HEADERS = (
 _PONG = Response(200, b"OK", "text/plain; charset=utf-8", _PING_HEADERS)
 _SILENT_PONG = Response(200, b"", "text/plain; charset=utf-8", _PING_HEADERS)
 
+_DISK_TYPES = ("container", "image", "volume", "build-cache")
+
 
 async def ping(_request: Request, _backend: Backend) -> Answer:
     """The daemon is there, and this is what it speaks."""
@@ -82,6 +84,19 @@ def _for_older(found: Info, version: tuple[int, ...]) -> Info:
     return found
 
 
+async def disk_usage(request: Request, backend: Backend) -> Answer:
+    """What takes room on the disk; everything, unless types are named."""
+    types = request.form.all("type") if request.version >= (1, 42) else ()
+    for kind in types:
+        if kind not in _DISK_TYPES:
+            raise InvalidParameter(f"unknown object type: {kind}")
+    found = await backend.disk.usage(types or _DISK_TYPES)
+    if request.version < (1, 44) and found.images is not None:
+        replace = msgspec.structs.replace
+        found = replace(found, images=tuple(replace(image, virtual_size=image.size) for image in found.images))
+    return json_response(found)
+
+
 async def events(request: Request, backend: Backend) -> Answer:
     """What happens, a line of JSON each, until the client goes or `until` has come."""
     form = request.form
@@ -110,5 +125,6 @@ ROUTES = (
     Route("HEAD", "/_ping", ping_head),
     Route("GET", "/version", version),
     Route("GET", "/info", info),
+    Route("GET", "/system/df", disk_usage),
     Route("GET", "/events", events, follows=True),
 )

@@ -48,7 +48,7 @@ def _rows(item: Document, short: bool, each_digest: bool, want_digest: bool) -> 
     tags = [text for text in texts_of(item, "RepoTags") if text != "<none>:<none>"]
     digests = [text for text in texts_of(item, "RepoDigests") if text != "<none>@<none>"]
     if not tags and not digests:
-        return [_row(item, short, _NONE, _NONE, _NONE)]
+        return [image_row(item, short, _NONE, _NONE, _NONE)]
     by_name: dict[str, list[str]] = {}
     for text in digests:
         name, _, digest = text.partition("@")
@@ -60,10 +60,10 @@ def _rows(item: Document, short: bool, each_digest: bool, want_digest: bool) -> 
         name = _familiar(name)
         tagged.add(name)
         shown = by_name.get(name, []) if want_digest else []
-        rows += [_row(item, short, name, tag, digest) for digest in (shown or [_NONE])]
+        rows += [image_row(item, short, name, tag, digest) for digest in (shown or [_NONE])]
     for name, values in by_name.items():
         if name not in tagged:
-            rows += [_row(item, short, name, _NONE, digest) for digest in (values if each_digest else [""])]
+            rows += [image_row(item, short, name, _NONE, digest) for digest in (values if each_digest else [""])]
     return rows
 
 
@@ -71,7 +71,8 @@ def _familiar(name: str) -> str:
     return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
 
 
-def _row(item: Document, short: bool, repository: str, tag: str, digest: str) -> Row:
+def image_row(item: Document, short: bool, repository: str, tag: str, digest: str) -> Row:
+    """What templates and tables can show of an image under one of its names."""
     size, shared = number_of(item, "Size"), number_of(item, "SharedSize")
     fields = {
         "ID": lambda: truncated(text_of(item, "Id")) if short else text_of(item, "Id"),

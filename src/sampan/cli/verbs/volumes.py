@@ -34,11 +34,12 @@ def _list(session: Session, parsed: Parsed) -> int:
     form = parsed.text("format") or text_of(session.config, "volumesFormat")
     if parsed.flag("quiet"):
         form = "{{.Name}}"
-    print_rows(session, form, ("Driver", "Name"), HEADINGS, [_row(item) for item in found])
+    print_rows(session, form, ("Driver", "Name"), HEADINGS, [volume_row(item) for item in found])
     return 0
 
 
-def _row(item: Document) -> Row:
+def volume_row(item: Document) -> Row:
+    """What templates and tables can show of a volume."""
     labels, usage = object_of(item, "Labels"), object_of(item, "UsageData")
     fields = {
         "Name": lambda: text_of(item, "Name"),
