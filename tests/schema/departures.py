@@ -71,6 +71,11 @@ DEPARTURES: tuple[Departure, ...] = (
         "Docker sends these older names until 1.51, and clients read them",
     ),
     Departure(
+        "GET /events",
+        ".: Additional properties are not allowed ('id', 'status' were unexpected)",
+        "the same for what happens to an image: it comes from none",
+    ),
+    Departure(
         "POST /exec/{name}/start",
         "status 101 is not among *",
         "Docker answers so to a client that asks to upgrade the connection, as with attach",

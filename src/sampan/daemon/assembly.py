@@ -14,7 +14,7 @@ from sampan.cgroups.leaf import make_room
 from sampan.cgroups.leftovers import clear, leftovers, retire
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
-from sampan.daemon import adopt, exec_start, exits, oci, slots
+from sampan.daemon import adopt, attach, exec_start, exits, oci, slots
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -120,7 +120,7 @@ class Assembly:
         self.engine.sampler.close()
         await self.runtime.close()
         await self.groups.retire(self.engine)
-        self.engine.events.flush()
+        self.engine.events.close()
         asyncio.get_running_loop().remove_reader(self.networks.fileno())
         self.networks.close(remove=not any(container.state.alive for container in self.engine.containers))
         self.engine.trash.close()
@@ -174,6 +174,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     )
     runtime.on_exit(partial(exits.on_exit, engine))
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
+    runtime.on_detach(partial(attach.on_detach, engine))
     return Assembly(engine, images, networks, runtime, workers, snapshots, facts, kept_volumes, groups)
 
 

@@ -8,6 +8,7 @@ from sampan.daemon.logs import replay
 from sampan.daemon.states import Status
 from sampan.errors import Conflict, SampanError
 from sampan.runtime.request import AttachSpec
+from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.requests import AttachOptions, Hijacked
 
 _MOST_HELD = 64
@@ -73,6 +74,17 @@ class AttachableContainer:
         except (OSError, SampanError):
             # The client has gone, or there is no log to read: what follows of the stream will tell.
             return
+
+
+def on_detach(engine: Engine, container_id: ContainerId, exec_id: ExecId | None) -> None:
+    """The runtime says that a client has typed its detach keys."""
+    container = engine.containers.get(container_id)
+    if container is None:
+        return
+    if exec_id is None:
+        engine.event(container, "detach")
+    else:
+        engine.event(container, "exec_detach", {"execID": exec_id})
 
 
 def attach(engine: Engine, reference: str, options: AttachOptions) -> AttachableContainer:

@@ -67,6 +67,7 @@ class RuntimeClient:
         self._exec_pool = ExecPool(self._launcher.fork)
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
         self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
+        self._detach_calls: list[Callable[[ContainerId, ExecId | None], None]] = []
 
     def inherited(self) -> list[socket.socket]:
         """Listening sockets that an earlier daemon's launcher kept; it ends now. Called before `open`, at most once."""
@@ -83,6 +84,10 @@ class RuntimeClient:
     def on_exec_exit(self, call: Callable[[ContainerId, ExecId, Exit], None]) -> None:
         """See `port.Runtime`."""
         self._exec_exit_calls.append(call)
+
+    def on_detach(self, call: Callable[[ContainerId, ExecId | None], None]) -> None:
+        """See `port.Runtime`."""
+        self._detach_calls.append(call)
 
     async def open(self) -> tuple[Adopted, ...]:
         """See `port.Runtime`."""
@@ -107,6 +112,7 @@ class RuntimeClient:
     async def _adopt(self, found: adoption.Found, channel: socket.socket) -> Exit | None:
         """Take over a monitor; its first packet says whether the program still runs."""
         monitored = Monitored(found.id, ContainerId(found.container), found.directory, found.groups)
+        monitored.when_detached = self._detached
         monitored.listen(channel, self._ended)
         self._live[found.id] = monitored
         monitored.watch_monitor(os.pidfd_open(found.running.monitor_pid), self._monitor_gone)
@@ -182,6 +188,7 @@ class RuntimeClient:
 
     async def _claim(self, monitored: Monitored, kind: Kind, body: plan.Json, descriptors: list[int]) -> Running:
         """Start from a parked monitor."""
+        monitored.when_detached = self._detached
         monitored.rewatch(self._monitor_gone, self._ended)
         self._live[monitored.id] = monitored
         try:
@@ -208,6 +215,7 @@ class RuntimeClient:
 
     async def _launch(self, kind: Kind, monitored: Monitored, body: plan.Json, descriptors: list[int]) -> Running:
         ours, theirs = pair()
+        monitored.when_detached = self._detached
         monitored.listen(ours, self._ended)
         self._live[monitored.id] = monitored
         try:
@@ -227,6 +235,10 @@ class RuntimeClient:
             raise StartFailed(
                 StartFault.OTHER, f"the previous run of container {container[:12]} has not let go of its file system"
             )
+
+    def _detached(self, monitored: Monitored) -> None:
+        for call in self._detach_calls:
+            call(monitored.container, ExecId(monitored.id) if monitored.is_exec else None)
 
     def _ended(self, monitored: Monitored, ended: Exit) -> None:
         """A monitor has said how its program ended, or is gone without having said it."""

@@ -13,6 +13,7 @@
       │                     │                      │ ◀── end of file ────│ (exec closed the socket)
       │ ◀── STARTED + pidfd ───────────────────────│                     the user's program
       │ ── ATTACH, RESIZE ────────────────────────▶│
+      │ ◀── DETACHED ──────────────────────────────│ a client typed the detach keys
       │ ◀── EXITED ────────────────────────────────│ writes the exit into record.json first
 
 EXEC is shorter: the monitor clones a process that has the whole plan already, hears READY {inside: pid} once a copy of it stands
@@ -82,6 +83,7 @@ class Kind(enum.IntEnum):
     ROOT = 22
     LIVE = 23
     EXITED = 21
+    DETACHED = 24
     ATTACH = 32
     RESIZE = 33
     REPLY = 34

@@ -32,6 +32,8 @@ class Monitored:
         self._monitor_pidfd = -1
         self._gone = asyncio.Event()
         self._ended: Callable[[Monitored, Exit], None] | None = None
+        self.when_detached: Callable[[Monitored], None] = _nobody
+        """called when a client has typed the detach keys"""
         self._when_gone: Callable[[Monitored], None] = _nobody
 
     def claim(self, identifier: str, container: ContainerId, directory: str, groups: dict[str, str]) -> None:
@@ -155,6 +157,8 @@ class Monitored:
                 self.parked.set_exception(failure)
                 # Only a slot's maker waits for this one.
                 self.parked.exception()
+        elif message.kind is Kind.DETACHED:
+            self.when_detached(self)
         elif message.kind is Kind.EXITED:
             if not self.started.done():
                 # A connection made after the end: there was a start, and nobody waits for it.

@@ -26,6 +26,10 @@ class Runtime(Protocol):
         """The same for execs."""
         ...
 
+    def on_detach(self, call: Callable[[ContainerId, ExecId | None], None]) -> None:
+        """`call` hears of each client that typed its detach keys: at a container, or at one of its execs."""
+        ...
+
     def reserve(self, bridge: bool) -> ContainerId:
         """The id for a container about to be created: that of a parked slot where one is ready (for two seconds), else a new one.
 

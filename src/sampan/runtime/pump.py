@@ -131,13 +131,16 @@ class Pump:
     def tell(self, kind: Kind, body: dict[str, Any], descriptors: list[int]) -> None:
         """Tell every daemon that is connected, and those that connect later."""
         self.state = (kind, body, descriptors)
+        self._tell(kind, body, descriptors)
+
+    # The rest is the loop's own.
+
+    def _tell(self, kind: Kind, body: dict[str, Any], descriptors: list[int]) -> None:
         for channel in list(self._channels):
             try:
                 send(channel, kind, body, descriptors)
             except OSError:
                 self._forget_channel(channel)
-
-    # The rest is the loop's own.
 
     def _turn(self, timeout: int | None) -> None:
         self._set_interest()
@@ -241,6 +244,7 @@ class Pump:
             if self._input is not None:
                 self._input.give(detached.rest)
             self._drop(client)
+            self._tell(Kind.DETACHED, {}, [])
             return
         if typed and self._input is not None:
             self._input.give(typed)

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from sampan.daemon import event_files
 from sampan.daemon import events as module
-from sampan.daemon.events import Events, included
+from sampan.daemon.event_filters import included
+from sampan.daemon.events import Events
 from sampan.daemon.matching import Filters
 from sampan.spec.events import Actor, Message
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine, 5))
+    return asyncio.run(asyncio.wait_for(coroutine, 20))
 
 
 async def all_past(events: Events) -> list[str]:
@@ -27,7 +29,7 @@ def test_past_events_survive_a_restart(tmp_path: Path) -> None:
         for number in range(module._KEPT + 10):
             events.publish("container", f"a{number}", "id", {"image": "i"})
         assert len(await all_past(events)) == module._KEPT + 10, "the oldest come from the disk"
-        events.flush()
+        events.close()
 
     async def second() -> None:
         events = Events(tmp_path)
@@ -35,9 +37,52 @@ def test_past_events_survive_a_restart(tmp_path: Path) -> None:
         kept = await all_past(events)
         assert (kept[0], kept[-1]) == ("a0", "create")
         assert len(kept) == module._KEPT + 11
+        events.close()
 
     run(first())
     run(second())
+
+
+def test_an_event_is_written_a_moment_later_without_being_asked(tmp_path: Path) -> None:
+    async def body() -> None:
+        events = Events(tmp_path)
+        events.publish("volume", "create", "v", {})
+        written = tmp_path / "events.jsonl"
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if written.exists() and written.stat().st_size:
+                break
+        assert b'"create"' in written.read_bytes()
+        events.close()
+
+    run(body())
+
+
+def test_a_line_that_a_death_cut_short_spoils_no_other(tmp_path: Path) -> None:
+    async def body() -> None:
+        events = Events(tmp_path)
+        events.publish("volume", "first", "v", {})
+        events.close()
+        with (tmp_path / "events.jsonl").open("ab") as file:
+            file.write(b'{"Type":"volu')
+        events = Events(tmp_path)
+        events.publish("volume", "second", "v", {})
+        assert await all_past(events) == ["first", "second"]
+        events.close()
+
+    run(body())
+
+
+def test_a_disk_that_takes_nothing_loses_what_is_kept_and_no_stream(tmp_path: Path) -> None:
+    async def body() -> None:
+        events = Events(tmp_path / "nosuch")
+        stream = events.stream(None, None, {})
+        events.publish("volume", "create", "v", {})
+        assert (await anext(stream)).action == "create"
+        assert await all_past(events) == []
+        events.close()
+
+    run(body())
 
 
 def test_listeners_hear_what_comes_and_end_at_until(tmp_path: Path) -> None:
@@ -59,6 +104,40 @@ def test_listeners_hear_what_comes_and_end_at_until(tmp_path: Path) -> None:
             events.publish("image", "tag", "x", {})
         await task
         assert heard == ["v0", "v1"]
+        events.close()
+
+    run(body())
+
+
+def test_until_alone_tells_everything_before_it(tmp_path: Path) -> None:
+    async def body() -> None:
+        events = Events(tmp_path)
+        for number in range(3):
+            events.publish("volume", f"a{number}", "v", {})
+        until = events._last_ns
+        events.publish("volume", "later", "v", {})
+        assert [message.action async for message in events.stream(None, until, {})] == ["a0", "a1", "a2"]
+        events.close()
+
+    run(body())
+
+
+def test_past_and_present_neither_repeat_nor_miss_one(tmp_path: Path) -> None:
+    async def body() -> None:
+        events = Events(tmp_path)
+        for number in range(module._KEPT + 5):
+            events.publish("volume", str(number), "v", {})
+        stream = events.stream(0, None, {})
+        heard = []
+        async for message in stream:
+            heard.append(int(message.action))
+            if len(heard) in (1, module._KEPT + 5):
+                # Before the disk was read, and after what it had.
+                events.publish("volume", str(module._KEPT + 5 + (len(heard) > 1)), "v", {})
+            if len(heard) == module._KEPT + 7:
+                break
+        assert heard == list(range(module._KEPT + 7))
+        events.close()
 
     run(body())
 
@@ -73,18 +152,28 @@ def test_a_listener_that_falls_behind_is_let_go(tmp_path: Path, monkeypatch: pyt
             events.publish("volume", f"a{number}", "v", {})
         assert [message.action async for message in stream] == []
         assert events.listeners == 0
+        events.close()
 
     run(body())
 
 
-def test_the_files_stay_within_their_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FILE_LIMIT", 2000)
+def test_the_files_stay_within_their_bound_and_a_stream_outlives_their_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_files, "FILE_LIMIT", 2000)
 
     async def body() -> None:
         events = Events(tmp_path)
-        for _ in range(100):
-            events.publish("volume", "create", "v" * 50, {})
+        stream = events.stream(None, None, {})
+        for number in range(100):
+            events.publish("volume", str(number), "v" * 50, {})
             events.flush()
+        assert [(await anext(stream)).action for _ in range(100)] == [str(number) for number in range(100)]
+        monkeypatch.setattr(events, "_recent", [])
+        kept = [int(action) for action in await all_past(events)]
+        assert kept == list(range(kept[0], 100)), "the oldest have gone, and none between"
+        assert 0 < kept[0] < 99
+        events.close()
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 4000
         assert len(list(tmp_path.iterdir())) == 2
 
@@ -115,6 +204,8 @@ EXEC = Message(
         ({"label": ("x",)}, False),
         ({"scope": ("swarm",)}, False),
         ({"node": ("n",)}, False),
+        ({"service": ("we",)}, True),
+        ({"nosuch": ("n",)}, True),
     ],
 )
 def test_filters(filters: Filters, result: bool) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sampan.cli.options import Parsed
     from sampan.cli.session import Session
-    from sampan.client.documents import Document
+    from sampan.client.documents import Document, Json
 
 
 def _events(session: Session, parsed: Parsed) -> int:
@@ -45,6 +45,29 @@ def _drawing(form: str) -> Callable[[Document], str]:
 
         return compact
     from sampan.cli.template.evaluate import Template, TemplateError
+    from sampan.cli.template.values import Row
+
+    class Event(Row):
+        """An event by the names of Go's fields; `{{json .}}` shows it as it came."""
+
+        def __init__(self, event: Document) -> None:
+            actor: Document = {"ID": "", "Attributes": {}, **object_of(event, "Actor")}
+            fields: dict[str, Json] = {
+                "ID": text_of(event, "id"),
+                "Status": text_of(event, "status"),
+                "From": text_of(event, "from"),
+                "Type": text_of(event, "Type"),
+                "Action": text_of(event, "Action"),
+                "Actor": actor,
+                "Scope": text_of(event, "scope"),
+                "Time": number_of(event, "time"),
+                "TimeNano": number_of(event, "timeNano"),
+            }
+            super().__init__("*events.Message", {name: lambda value=value: value for name, value in fields.items()})  # type: ignore[misc]
+            self._event = event
+
+        def document(self) -> Document:
+            return self._event
 
     try:
         template = Template(form)
@@ -52,9 +75,8 @@ def _drawing(form: str) -> Callable[[Document], str]:
         raise Exit(64, f"Error parsing format: {error}") from error
 
     def by_template(event: Document) -> str:
-        actor = object_of(event, "Actor")
         try:
-            return template.render({**event, "Actor": {"ID": "", "Attributes": {}, **actor}})
+            return template.render(Event(event))
         except TemplateError as error:
             raise Exit(64, f"Error parsing format: {error}") from error
 
