@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 class Row:
     """One line of a listing: fields that are computed when a template asks for them, and methods that take arguments."""
 
-    __slots__ = ("_fields", "_methods", "type_name")
+    __slots__ = ("_document", "_fields", "_methods", "type_name")
 
     def __init__(
         self,
         type_name: str,
         fields: Mapping[str, Callable[[], Json]],
         methods: Mapping[str, Callable[[str], Json]] | None = None,
+        document: dict[str, Json] | None = None,
     ) -> None:
+        """`document` is the row in JSON, where that is not its fields."""
         self.type_name = type_name
         self._fields = fields
         self._methods = methods or {}
+        self._document = document
 
     def field(self, name: str, arguments: list[Thing]) -> Json:
         """The value of a field or method; TemplateError for one that is not there."""
@@ -41,6 +44,8 @@ class Row:
 
     def document(self) -> dict[str, Json]:
         """All fields, by name in order, as `--format json` prints them."""
+        if self._document is not None:
+            return self._document
         return {name: self._fields[name]() for name in sorted(self._fields)}
 
 

@@ -47,28 +47,6 @@ def _drawing(form: str) -> Callable[[Document], str]:
     from sampan.cli.template.evaluate import Template, TemplateError
     from sampan.cli.template.values import Row
 
-    class Event(Row):
-        """An event by the names of Go's fields; `{{json .}}` shows it as it came."""
-
-        def __init__(self, event: Document) -> None:
-            actor: Document = {"ID": "", "Attributes": {}, **object_of(event, "Actor")}
-            fields: dict[str, Json] = {
-                "ID": text_of(event, "id"),
-                "Status": text_of(event, "status"),
-                "From": text_of(event, "from"),
-                "Type": text_of(event, "Type"),
-                "Action": text_of(event, "Action"),
-                "Actor": actor,
-                "Scope": text_of(event, "scope"),
-                "Time": number_of(event, "time"),
-                "TimeNano": number_of(event, "timeNano"),
-            }
-            super().__init__("*events.Message", {name: lambda value=value: value for name, value in fields.items()})  # type: ignore[misc]
-            self._event = event
-
-        def document(self) -> Document:
-            return self._event
-
     try:
         template = Template(form)
     except TemplateError as error:
@@ -76,11 +54,27 @@ def _drawing(form: str) -> Callable[[Document], str]:
 
     def by_template(event: Document) -> str:
         try:
-            return template.render(Event(event))
+            return template.render(Row("*events.Message", _fields(event), document=event))
         except TemplateError as error:
             raise Exit(64, f"Error parsing format: {error}") from error
 
     return by_template
+
+
+def _fields(event: Document) -> dict[str, Callable[[], Json]]:
+    """An event by the names of Go's fields: its older members have others in JSON."""
+    actor: Document = {"ID": "", "Attributes": {}, **object_of(event, "Actor")}
+    return {
+        "ID": lambda: text_of(event, "id"),
+        "Status": lambda: text_of(event, "status"),
+        "From": lambda: text_of(event, "from"),
+        "Type": lambda: text_of(event, "Type"),
+        "Action": lambda: text_of(event, "Action"),
+        "Actor": lambda: actor,
+        "Scope": lambda: text_of(event, "scope"),
+        "Time": lambda: number_of(event, "time"),
+        "TimeNano": lambda: number_of(event, "timeNano"),
+    }
 
 
 def plain_line(event: Document) -> str:
