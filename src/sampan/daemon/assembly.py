@@ -67,9 +67,12 @@ class GroupPlanner:
     def __init__(self, hierarchy: Hierarchy, instance: InstanceId) -> None:
         self._hierarchy = hierarchy
         self._instance = instance
+        self._parents: set[str] = set()
+        """those that this daemon's containers had; some of them may be gone"""
 
     def plan(self, container: ContainerId, parent: str, resources: oci_runtime.Resources) -> CgroupPlan:
         """See the Protocol."""
+        self._parents.add(parent)
         return plan(self._hierarchy, self._instance, container, parent, resources)
 
     def sweep(self, engine: Engine) -> None:
@@ -87,7 +90,7 @@ class GroupPlanner:
         if any(container.state.alive for container in engine.containers):
             return
         for _ in range(_RETIRE_TRIES):
-            if retire(self._hierarchy, self._instance, _parents(engine)):
+            if retire(self._hierarchy, self._instance, _parents(engine) | self._parents - {""}):
                 return
             await asyncio.sleep(_RETIRE_PAUSE)
 

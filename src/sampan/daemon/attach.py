@@ -3,7 +3,7 @@
 from sampan.daemon import detach_keys
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
-from sampan.daemon.hijack import refuse
+from sampan.daemon.hijack import head_read, refuse
 from sampan.daemon.logs import replay
 from sampan.daemon.states import Status
 from sampan.errors import Conflict, SampanError
@@ -70,6 +70,7 @@ class AttachableContainer:
 
     async def _replay(self, connection: Hijacked) -> None:
         try:
+            await head_read(connection)
             await replay(self._engine, self._container, connection, self._options, raw=self._raw)
         except (OSError, SampanError):
             # The client has gone, or there is no log to read: what follows of the stream will tell.

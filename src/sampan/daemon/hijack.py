@@ -1,10 +1,26 @@
 """Telling a client whose connection is no longer HTTP what went wrong, in the stream's own form."""
 
+import asyncio
 import struct
 
+from sampan.kernel.sockets import unread
 from sampan.spec.requests import Hijacked
 
 _OUTPUT = 1
+_HEAD_SECONDS = 0.25
+_HEAD_PAUSE = 0.0005
+
+
+async def head_read(connection: Hijacked) -> None:
+    """Wait until the client has read the head of the answer, a quarter of a second at most.
+
+    docker-py reads the head through a buffer and goes on with the bare socket: what arrives together with it is lost.
+    Docker takes long enough that it never does. Raises OSError where the connection is gone.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _HEAD_SECONDS
+    while unread(connection.sock) and loop.time() < until:
+        await asyncio.sleep(_HEAD_PAUSE)
 
 
 def refuse(connection: Hijacked, text: str, *, raw: bool) -> None:

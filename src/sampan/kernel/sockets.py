@@ -1,12 +1,14 @@
-"""Socket options that Python's `socket` has no function for (socket(7)). Standard library only."""
+"""Socket options and requests that Python's `socket` has no function for (socket(7), unix(7)). Standard library only."""
 
 from __future__ import annotations
 
 import array
+import fcntl
 import socket
 import struct
 
 _SO_ATTACH_FILTER = 26
+_SIOCOUTQ = 0x5411
 # One instruction of classic BPF: code RET|K with k = 0, "keep no byte of the packet".
 _DROP_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0)
 
@@ -16,3 +18,10 @@ def drop_all(sock: socket.socket) -> None:
     program = array.array("B", _DROP_ALL)
     address, _ = program.buffer_info()
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", 1, address))
+
+
+def unread(sock: socket.socket) -> int:
+    """ioctl(SIOCOUTQ): 0 when the peer of a unix socket has read all that was sent (TCP: its kernel has)."""
+    waiting = array.array("i", (0,))
+    fcntl.ioctl(sock, _SIOCOUTQ, waiting)
+    return waiting[0]
