@@ -21,11 +21,13 @@ def create(engine: Sampan, body: Body) -> Answer:
 
 def check(engine: Sampan, body: Body, refused: Refused) -> None:
     answer = create(engine, body)
+    made = engine.api("GET", "/containers/json?all=1").json()
+    engine.remove_containers()
     assert answer.status in (400, 404, 501), answer
     told = answer.json()
     assert isinstance(told, dict)
     assert refused.words in told["message"]
-    assert engine.api("GET", "/containers/json?all=1").json() == []
+    assert made == []
 
 
 @pytest.mark.parametrize(("name", "refused"), examples(CONFIG))

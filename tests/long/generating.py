@@ -76,8 +76,8 @@ class Generator:
     def __init__(self, document: Json, pools: Pools) -> None:
         self._definitions: Json = document["definitions"]
         self._pools = pools
-        inside = f"{pools.directory}/shared"
-        sources = st.sampled_from((inside, f"{inside}/made", f"{inside}/../shared", "vol", "other", "", "bad%name"))
+        inside = f"{pools.directory}/inside"
+        sources = st.sampled_from((inside, f"{inside}/made", f"{inside}/../inside", "vol", "other", "", "bad%name"))
         targets = st.sampled_from(("/x", "/x/y", "/", "", "rel", "/proc", "/etc/passwd", "/dev/shm"))
         modes = st.sampled_from(("", ":ro", ":rw,z", ":nosuch", ":rshared"))
         binds = st.builds(lambda a, b, c: f"{a}:{b}{c}", sources, targets, modes)

@@ -48,7 +48,7 @@ def fuzzed() -> Iterator[tuple[Sampan, Generator]]:
         pytest.skip(f"no {published.FILE.name} beside the project: there is nothing to make requests of")
     with running_sampan() as engine:
         engine.load_busybox()
-        (engine.directory / "shared").mkdir()
+        (engine.directory / "inside").mkdir()
         assert engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100000").code == 0
         assert engine.docker("create", "--name", "made", "busybox").code == 0
         assert engine.docker("volume", "create", "vol").code == 0

@@ -31,7 +31,10 @@ def for_version(request: CreateRequest, version: Version) -> tuple[CreateRequest
     warnings: list[str] = []
     host = request.host_config or HostConfig()
     given = (request.networking_config or NetworkingConfig()).endpoints_config or {}
-    endpoints = {name: end or EndpointSettings() for name, end in given.items()}
+    for name, end in given.items():
+        if end is None:
+            raise InvalidParameter(f"invalid config for network {name}: EndpointsConfig is nil")
+    endpoints = {name: end for name, end in given.items() if end is not None}
     if host.network_mode in ("", "default"):
         host = _replace(host, network_mode="bridge")
         if "default" in endpoints:

@@ -1,5 +1,7 @@
 """Attach: a client's connection goes to the monitor of a container that runs, or waits unread for its start."""
 
+import asyncio
+
 from sampan.daemon import detach_keys
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -35,6 +37,15 @@ class AttachableContainer:
     async def take(self, connection: Hijacked) -> None:
         """Hand the connection over: now where the container runs, with its start where it does not yet."""
         container, options = self._container, self._options
+        on_the_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        container.attaching.add(on_the_way)
+        try:
+            await self._attach(container, options, connection)
+        finally:
+            container.attaching.discard(on_the_way)
+            on_the_way.set_result(None)
+
+    async def _attach(self, container: Container, options: AttachOptions, connection: Hijacked) -> None:
         if options.logs:
             await self._replay(connection)
         if not options.stream:

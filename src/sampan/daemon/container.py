@@ -11,6 +11,9 @@ from sampan.spec.health import Health
 from sampan.spec.ids import ContainerId
 from sampan.spec.requests import WaitCondition
 
+_ATTACHING_SECONDS = 1.0
+"""How long a start waits for clients that are told what was said before; one that does not read is not waited for."""
+
 
 class Container:
     """One container. Its verbs run one after the other under `lock`; exits are told on the event loop without it."""
@@ -18,6 +21,7 @@ class Container:
     __slots__ = (
         "_exit_waiters",
         "_removal_waiters",
+        "attaching",
         "definition",
         "early_exit",
         "health",
@@ -42,6 +46,8 @@ class Container:
         self.lock = asyncio.Lock()
         self.held_clients: list[AttachSpec] = []
         """clients that attached before the start, unread until then"""
+        self.attaching: set[asyncio.Future[None]] = set()
+        """clients that attached and are still being told what was said before: a start waits a moment for them"""
         self.log_readers = 0
         """clients that read the log: its files stay until they are through"""
         self.pausing = False
@@ -99,6 +105,10 @@ class Container:
 
     def _result(self, error: str) -> WaitResponse:
         return WaitResponse(status_code=self.state.exit_code, error=WaitExitError(message=error) if error else None)
+
+    async def attached(self) -> None:
+        """Wait, a moment at most, until clients that are on their way stand with those that are held for the start."""
+        await asyncio.wait(self.attaching, timeout=_ATTACHING_SECONDS)
 
     def drop_clients(self) -> None:
         """Close the connections of clients who waited for a start that does not come."""

@@ -86,16 +86,19 @@ def _check_platform(reference: str, image: FoundImage, wanted: str) -> list[str]
 
 
 def _with_ids(engine: Engine, host: HostConfig) -> HostConfig:
-    """Modes that name a container keep its id: a rename of it must not break them. One that is not there is left as it is."""
+    """Modes that name a container keep its id: a rename of it must not break them.
+
+    One that is not there is refused, but for the network's: as in Docker, its start will say what is missing.
+    """
     changes = {}
     for field in ("pid_mode", "ipc_mode", "network_mode"):
         name = verify.joins(getattr(host, field))
         if name:
             try:
                 changes[field] = verify.CONTAINER_PREFIX + engine.find(name).id
-            except SampanError:
-                # As in Docker, create takes it: the start will say what is missing.
-                continue
+            except SampanError as error:
+                if field != "network_mode":
+                    raise InvalidParameter(str(error)) from error
     return msgspec.structs.replace(host, **changes) if changes else host
 
 

@@ -26,12 +26,19 @@ def create(engine: Engine, reference: str, request: ExecCreateRequest) -> Exec:
         id=ExecId(new_id()),
         container=container.id,
         request=request,
-        detach_keys=detach_keys.parse(request.detach_keys),
+        detach_keys=_detach_keys(request.detach_keys),
         process=_process(engine, container, request),
     )
     engine.execs.add(made)
     engine.event(container, f"exec_create: {made.command}", {"execID": made.id})
     return made
+
+
+def _detach_keys(text: str) -> bytes:
+    try:
+        return detach_keys.parse(text)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"Invalid escape keys ({text}) provided") from error
 
 
 def active(engine: Engine, reference: str) -> Container:

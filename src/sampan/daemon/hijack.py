@@ -19,7 +19,7 @@ async def head_read(connection: Hijacked) -> None:
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + _HEAD_SECONDS
-    while unread(connection.sock) and loop.time() < until:
+    while unread(connection.sock) and loop.time() < until:  # noqa: ASYNC110 - the kernel tells nobody when a peer has read
         await asyncio.sleep(_HEAD_PAUSE)
 
 

@@ -68,5 +68,5 @@ def boolean(filters: Filters, key: str, *, default: bool) -> bool:
     yes = any(value in ("1", "true", "True", "TRUE", "t", "T") for value in asked)
     no = any(value in ("0", "false", "False", "FALSE", "f", "F") for value in asked)
     if yes == no:
-        raise InvalidParameter(f"invalid filter '{key}={list(asked)}'".replace("'", '"').replace('"', "'", 1))
+        raise InvalidParameter(f"invalid filter '{key}=[{' '.join(asked)}]'")
     return yes

@@ -196,7 +196,7 @@ def resources(host: Resources, rules: tuple[oci.DeviceRule, ...] = ()) -> oci.Re
         memory=oci.Memory(
             limit=host.memory or None,
             reservation=host.memory_reservation or None,
-            swap=host.memory_swap or None,
+            swap=max(host.memory_swap, -1) or None,
             swappiness=host.memory_swappiness,
             disable_oom_killer=bool(host.oom_kill_disable),
         ),

@@ -11,9 +11,9 @@ from sampan.daemon.definition import ENDPOINTS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
 from sampan.daemon.needs import Connected
 from sampan.daemon.remove import remove_locked
-from sampan.daemon.start_faults import translated_failure
+from sampan.daemon.start_faults import specification_failure, translated_failure
 from sampan.daemon.states import State, Status
-from sampan.errors import Conflict, NotModified, SampanError, System
+from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
 from sampan.logs import options
 from sampan.runtime.request import LogSpec, StartRequest, Stdio
 from sampan.spec.requests import RemoveOptions
@@ -43,10 +43,15 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
     ends: Connected | None = None
     if engine.transfers.busy(container.id):
         await engine.transfers.settle(container.id)
+    if container.attaching:
+        await container.attached()
     container.starting = True
     try:
         ends = await _connect(engine, container)
-        request = _request(engine, container, ends, explain=explain)
+        try:
+            request = _request(engine, container, ends, explain=explain)
+        except InvalidParameter as error:
+            raise specification_failure(error) from error
         started = _running(container.state, restarts)
         recorded = _record(engine, container, started, ends)
         crash_point("start-before-request")

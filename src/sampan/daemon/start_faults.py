@@ -3,6 +3,7 @@
 import logging
 
 from sampan.errors import InvalidParameter, SampanError, System
+from sampan.runtime.profile_sysctl import BadSysctl
 from sampan.runtime.request import StartFailed, StartFault
 
 _log = logging.getLogger("sampan.daemon")
@@ -18,6 +19,13 @@ _UNKNOWN_EXIT = 128
 
 class BadStart(InvalidParameter):
     """The program could not be executed because of what was asked for."""
+
+
+def specification_failure(error: InvalidParameter) -> System:
+    """What create let pass and nothing can be started with: the container's fault and not the request's, as Docker sees it."""
+    if isinstance(error, BadSysctl):
+        return System(f"{_CHAIN}runc create failed: {error}: unknown")
+    return System(str(error))
 
 
 def translated_failure(error: Exception) -> tuple[SampanError, int]:

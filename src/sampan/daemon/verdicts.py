@@ -52,7 +52,7 @@ _KEPT = "kept and shown; nothing on Linux reads it, as in Docker"
 _LATER = "is not implemented yet"
 
 CONFIG: dict[str, Verdict] = {
-    "ArgsEscaped": _not("a Windows member", Refused(True, "Config.ArgsEscaped")),
+    "ArgsEscaped": _full(_KEPT),
     "AttachStderr": _full("kept and shown; the attach itself is a request of its own"),
     "AttachStdin": _full("as AttachStderr"),
     "AttachStdout": _full("as AttachStderr"),
@@ -88,6 +88,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "BlkioDeviceWriteBps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceWriteBps {_LATER}")),
     "BlkioDeviceWriteIOps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceWriteIOps {_LATER}")),
     "BlkioWeight": _full("where the kernel has BFQ's weights; else taken off with a warning, as in Docker"),
+    "BlkioWeight": _full("where the kernel has it; else taken off with a warning, as in Docker"),
     "BlkioWeightDevice": _not(
         "block I/O is not limited yet", Refused([{"Path": "/dev/null", "Weight": 500}], f"BlkioWeightDevice {_LATER}")
     ),

@@ -14,6 +14,8 @@ from sampan.runtime import profile_capabilities, profile_devices, profile_option
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig, RestartPolicy
 
+_LONGEST_HOSTNAME = 64
+"""The kernel's, uname(2)."""
 CONTAINER_PREFIX = "container:"
 _LEAST_INTERVAL = 1_000_000
 """Nanoseconds: Docker's least duration in a health check."""
@@ -35,10 +37,8 @@ def check_config(config: ContainerConfig) -> None:
     for text in (config.hostname, config.domainname, config.working_dir, config.user):
         if "\0" in text:
             raise InvalidParameter("a NUL byte in a name")
-    if len(config.hostname) > 63:
-        raise InvalidParameter(f"invalid hostname: {config.hostname}: longer than 63 bytes")
-    if config.args_escaped:
-        raise InvalidParameter("Config.ArgsEscaped is for Windows only")
+    if len(config.hostname.encode(errors="surrogateescape")) > _LONGEST_HOSTNAME:
+        raise InvalidParameter(f"invalid hostname: {config.hostname}: longer than {_LONGEST_HOSTNAME} bytes")
 
 
 def check_host(host: HostConfig, config: ContainerConfig, available: tuple[str, ...]) -> list[str]:

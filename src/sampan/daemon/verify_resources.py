@@ -196,12 +196,12 @@ _MOST_CPUS = 8192
 def parse_list(text: str) -> set[int]:
     """A list as the kernel writes them, `0-3,6`. Raises ValueError."""
     found: set[int] = set()
-    for part in filter(None, text.strip().split(",")):
+    for part in text.strip().split(",") if text.strip() else ():
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"invalid format: {part}")
+            raise ValueError(f"invalid format: {text}")
         low, high = int(first), int(last or first)
         if high < low or high >= _MOST_CPUS:
-            raise ValueError(f"invalid range: {part}")
+            raise ValueError(f"invalid format: {text}")
         found.update(range(low, high + 1))
     return found

@@ -64,18 +64,18 @@ def _request(container: str, binding: PortBinding, default_ip: str) -> PortReque
         raise NotImplementedHere("publishing SCTP ports is not there yet")
     if protocol not in PROTOCOLS:
         raise InvalidParameter(f"invalid proto: {protocol}")
-    port = _number(number, container)
+    port = _number(number, number)
     first, dash, last = binding.host_port.partition("-")
     low = _number(first, binding.host_port) if binding.host_port else 0
     high = _number(last, binding.host_port) if dash else low
     if high < low or (dash and low == 0):
-        raise InvalidParameter(f"invalid range specified for the port: {binding.host_port}")
+        raise InvalidParameter(f'invalid port specification: "{binding.host_port}"')
     return PortRequest(protocol, port, _host_ip(binding.host_ip or default_ip), low, high)
 
 
 def _number(text: str, shown: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not 0 <= int(text[:6]) < _PORT_LIMIT:
-        raise InvalidParameter(f"invalid port specification: {shown!r}")
+        raise InvalidParameter(f'invalid port specification: "{shown}"')
     return int(text)
 
 

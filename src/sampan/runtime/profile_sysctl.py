@@ -25,10 +25,14 @@ _OTHER_SEPARATOR = str.maketrans("./", "/.")
 _LONGEST_VALUE = 4096
 
 
+class BadSysctl(InvalidParameter):
+    """A sysctl that no container may set, or this one may not."""
+
+
 def requested(asked: Mapping[str, str], *, own_network: bool, own_ipc: bool, own_uts: bool) -> dict[str, str]:
     """The request's sysctls with dots between the parts of a key; a slash then stands for a dot in a name (sysctl(8)).
 
-    Raises InvalidParameter, in runc's words, for a key that is not in a namespace of the container's own, and for keys
+    Raises BadSysctl, in runc's words, for a key that is not in a namespace of the container's own, and for keys
     and values that are not plain text.
     """
     return {_allowed(key, value, own_network, own_ipc, own_uts): value for key, value in asked.items()}
@@ -42,19 +46,19 @@ def path(key: str) -> str:
 def _allowed(given: str, value: str, own_network: bool, own_ipc: bool, own_uts: bool) -> str:
     key = _dotted(given)
     if not all(_PART.fullmatch(part) for part in key.split(".")):
-        raise InvalidParameter(f'invalid sysctl "{given}"')
+        raise BadSysctl(f'invalid sysctl "{given}"')
     if len(value) > _LONGEST_VALUE or not all(character == "\t" or character.isprintable() for character in value):
-        raise InvalidParameter(f'invalid value of sysctl "{given}"')
+        raise BadSysctl(f'invalid value of sysctl "{given}"')
     if key in _IPC or key.startswith(_IPC_PREFIX):
         if not own_ipc:
-            raise InvalidParameter(f'sysctl "{key}" is not allowed in the hosts ipc namespace')
+            raise BadSysctl(f'sysctl "{key}" is not allowed in the hosts ipc namespace')
     elif key.startswith(_NETWORK_PREFIX):
         if not own_network:
-            raise InvalidParameter(f'sysctl "{key}" not allowed in host network namespace')
+            raise BadSysctl(f'sysctl "{key}" not allowed in host network namespace')
     elif key == "kernel.hostname" and own_uts:
-        raise InvalidParameter(f'sysctl "{key}" is not allowed as it conflicts with the OCI "hostname" field')
+        raise BadSysctl(f'sysctl "{key}" is not allowed as it conflicts with the OCI "hostname" field')
     elif key != "kernel.domainname" or not own_uts:
-        raise InvalidParameter(f'sysctl "{key}" is not in a separate kernel namespace')
+        raise BadSysctl(f'sysctl "{key}" is not in a separate kernel namespace')
     return key
 
 

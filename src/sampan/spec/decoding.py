@@ -90,9 +90,14 @@ def _inner(kind: inspect.Type) -> Fill | None:
         of_value = _filler(kind.value_type)
         return lambda value: {key: of_value(item) for key, item in value.items()} if isinstance(value, dict) else value
     if isinstance(kind, inspect.VarTupleType):
-        of_item = _filler(kind.item_type)
-        return lambda value: [of_item(item) for item in value] if isinstance(value, list) else value
+        of_item, length = _filler(kind.item_type), kind.max_length
+        return lambda value: _of_length([of_item(item) for item in value], length) if isinstance(value, list) else value
     return None
+
+
+def _of_length(items: list[object], length: int | None) -> list[object]:
+    """Into Go's array of numbers: what is missing is zero, what is too much is left out."""
+    return items if length is None else [*items, *(0,) * length][:length]
 
 
 _Fields = dict[str, tuple[str, Fill, bool]]

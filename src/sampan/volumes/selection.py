@@ -70,5 +70,5 @@ def _truth(filters: Mapping[str, Sequence[str]], name: str) -> bool | None:
     if not values:
         return None
     if len(set(values)) != 1 or values[0] not in _TRUTHS:
-        raise InvalidParameter(f"invalid filter '{name}={list(values)}'")
+        raise InvalidParameter(f"invalid filter '{name}=[{' '.join(values)}]'")
     return _TRUTHS[values[0]]

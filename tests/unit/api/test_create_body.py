@@ -102,10 +102,15 @@ def test_stray_mount_options_were_ignored() -> None:
 
 
 def test_several_networks_need_1_44() -> None:
-    raw = '{"NetworkingConfig":{"EndpointsConfig":{"a":{},"b":null}}}'
+    raw = '{"NetworkingConfig":{"EndpointsConfig":{"a":{},"b":{}}}}'
     with pytest.raises(InvalidParameter, match=r"^Container cannot be created with multiple network endpoints: a, b$"):
         made(raw, (1, 43))
     assert set(endpoints(made(raw, (1, 44))[0])) == {"a", "b"}
+
+
+def test_an_end_point_that_is_null_is_refused() -> None:
+    with pytest.raises(InvalidParameter, match=r"^invalid config for network a: EndpointsConfig is nil$"):
+        made('{"NetworkingConfig":{"EndpointsConfig":{"a":null}}}', (1, 51))
 
 
 MAC = "02:42:ac:11:00:09"

@@ -25,7 +25,7 @@ NOTHING = Means(False, False, False, False, False, False, False, False, False, F
         ({"working_dir": "a/b"}, "the working directory 'a/b' is invalid, it needs to be an absolute path"),
         ({"stop_signal": "NOPE"}, "invalid signal: NOPE"),
         ({"env": ("=x",)}, "invalid environment variable: =x"),
-        ({"hostname": "x" * 64}, "invalid hostname"),
+        ({"hostname": "x" * 65}, "invalid hostname"),
         ({"user": "a\0b"}, "NUL"),
     ],
 )

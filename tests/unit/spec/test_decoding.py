@@ -42,6 +42,8 @@ def read_host(fields: bytes) -> HostConfig:
         (b'{"image":"a"}', "image", "a"),
         (b'{"IMAGE":"a","LABELS":{"Image":"b","image":"c"}}', "labels", {"Image": "b", "image": "c"}),
         (b'{"Image":"a","image":"b"}', "image", "b"),
+        (b'{"HostConfig":{"ConsoleSize":[5]}}', "host_config", HostConfig(console_size=(5, 0))),
+        (b'{"HostConfig":{"ConsoleSize":[5,6,7]}}', "host_config", HostConfig(console_size=(5, 6))),
         (b'{"hostConfig":{"memory":7}}', "host_config", HostConfig(memory=7)),
     ],
 )
@@ -74,7 +76,7 @@ def test_a_null_does_not_take_its_neighbours_along() -> None:
         b'{"HostConfig":{"Memory":"1g"}}',
         b'{"HostConfig":{"Memory":9223372036854775808}}',
         b'{"HostConfig":{"BlkioWeight":-1}}',
-        b'{"HostConfig":{"ConsoleSize":[1]}}',
+        b'{"HostConfig":{"ConsoleSize":[-1,2]}}',
         b'{"HostConfig":{"Mounts":[{"Target":7}]}}',
         b"[" * 100_000,
         b'{"a":' * 100_000,

@@ -1,5 +1,7 @@
 """Create: what Docker does to the body before the daemon sees it, by the client's version."""
 
+import msgspec
+
 from sampan.api.backend import Backend
 from sampan.api.create_body import for_version
 from sampan.api.platforms import platform_of_text
@@ -19,12 +21,19 @@ async def create(request: Request, backend: Backend) -> Answer:
     raw = (await request.read()).strip()
     if not raw:
         raise InvalidParameter("invalid JSON: got EOF while reading request body")
-    if raw in (b"null", b"{}"):
+    asked = _CREATE.read(raw)
+    if not asked.image and not asked.cmd and _is_empty(raw):
         raise InvalidParameter("config cannot be empty in order to create a container")
-    body, warnings = for_version(_CREATE.read(raw), request.version)
+    body, warnings = for_version(asked, request.version)
     platform = platform_of_text(request.form.text("platform")) if request.version >= (1, 41) else ""
     made = await backend.containers.create(body, request.form.text("name"), platform)
     return json_response(CreateResponse(id=made.id, warnings=(*made.warnings, *warnings)), 201)
+
+
+def _is_empty(raw: bytes) -> bool:
+    """Whether there is no member of Config in it; the two others do not count, as in Docker."""
+    members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | None) or {}
+    return members.keys() <= {"HostConfig", "NetworkingConfig"}
 
 
 ROUTES = (
