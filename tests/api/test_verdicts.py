@@ -30,14 +30,10 @@ def check(engine: Sampan, body: Body, refused: Refused) -> None:
     assert made == []
 
 
-@pytest.mark.parametrize(("name", "refused"), examples(CONFIG))
-def test_config(engine: Sampan, name: str, refused: Refused) -> None:
-    check(engine, {name: refused.value}, refused)
-
-
-@pytest.mark.parametrize(("name", "refused"), examples(HOST_CONFIG))
-def test_host_config(engine: Sampan, name: str, refused: Refused) -> None:
-    check(engine, {"HostConfig": {name: refused.value, **dict(refused.beside)}}, refused)
+@pytest.mark.parametrize(("name", "refused"), examples(CONFIG) + examples(HOST_CONFIG))
+def test_config_and_host_config(engine: Sampan, name: str, refused: Refused) -> None:
+    members = {name: refused.value, **dict(refused.beside)}
+    check(engine, {"HostConfig": members} if name in HOST_CONFIG else members, refused)
 
 
 @pytest.mark.parametrize(("name", "refused"), examples(ENDPOINT))
