@@ -21,6 +21,7 @@ from sampan.daemon.containers_api import ContainersApi, EventsApi, ExecsApi
 from sampan.daemon.disk import DiskApi
 from sampan.daemon.files_api import FilesApi
 from sampan.daemon.images_api import ImagesApi
+from sampan.daemon.log_packing import keep_packed
 from sampan.daemon.manual import usage
 from sampan.daemon.shutdown import stop_all
 from sampan.daemon.system import NetworksApi, SystemApi
@@ -93,6 +94,7 @@ async def _serve(settings: DaemonConfig, began: float) -> None:
     _log.info("API listen on %s", ", ".join(listener.host for listener in opened))
     _log.info("ready after %d ms", (time.monotonic() - began) * 1000)
     _ = parts.engine.spawn(adopt.start_wanted(parts.engine), "start of containers")
+    _ = parts.engine.spawn(keep_packed(parts.engine), "packing of logs")
     await stopping.wait()
     systemd.notify(os.environ, "STOPPING=1")
     await _end(settings, parts, server)

@@ -214,6 +214,9 @@ class Containers:
 
         return ending()
 
+    async def clear_log(self, name: str) -> None:
+        self.calls.append(("clear_log", name))
+
     async def logs(self, name: str, options: r.LogOptions) -> b.LogStream:
         self.calls.append(("logs", options))
         outlives = self.log_outlives and options.follow

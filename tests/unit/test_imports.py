@@ -17,7 +17,7 @@ LAUNCHER_STANDARD = set(
     encodings encodings.aliases encodings.utf_8 enum errno functools gc genericpath io itertools json
     json.decoder json.encoder json.scanner keyword marshal math operator os os.path posix posixpath re
     re._casefix re._compiler re._constants re._parser reprlib select selectors signal socket stat struct sys
-    time types zipimport
+    time types zipimport zlib
     """.split()
 )
 """What os, sys, ctypes, struct, socket, select, signal, errno, enum, time, json and gc are on CPython 3.11, and nothing else."""

@@ -130,6 +130,10 @@ class Containers(Protocol):
         """The container's log."""
         ...
 
+    async def clear_log(self, name: str) -> None:
+        """Forget what it has written. Raises NotImplementedHere where it keeps no log."""
+        ...
+
     async def attach(self, name: str, options: r.AttachOptions) -> Attachable:
         """Check that a client can attach (it may come before the start, and is then held until it)."""
         ...

@@ -8,7 +8,8 @@ import msgspec
 from sampan.daemon import config_file
 from sampan.daemon.config_values import Ulimit, address, decimal, listing, mapping, pools, size, switch, ulimits
 from sampan.daemon.flags import CommandLine
-from sampan.errors import InvalidParameter
+from sampan.errors import InvalidParameter, SampanError
+from sampan.logs import options
 
 DEFAULT_CONFIG = Path("/etc/sampan/daemon.json")
 _TLS_HOME = "/etc/sampan"
@@ -114,7 +115,7 @@ def _typed(values: dict[str, object], warnings: list[str], *, insecure_tcp: bool
         no_new_privileges=switch(values, "no-new-privileges"),
         seccomp_profile=text("seccomp-profile", "builtin") or "builtin",
         init=switch(values, "init"),
-        log_driver=_one_of(values, "log-driver", "json-file", ("json-file", "none")),
+        log_driver=text("log-driver") or "json-file",
         log_opts=mapping(values, "log-opts"),
         labels=_labels(listing(values, "labels")),
         cgroup_parent=text("cgroup-parent"),
@@ -135,7 +136,15 @@ def _typed(values: dict[str, object], warnings: list[str], *, insecure_tcp: bool
         warnings=tuple(warnings),
     )
     _check_bip(config)
+    _check_log(config)
     return config
+
+
+def _check_log(config: DaemonConfig) -> None:
+    try:
+        options.parse(config.log_driver, config.log_opts)
+    except SampanError as error:
+        raise InvalidParameter(f"failed to set log opts: {error}") from error
 
 
 def _absolute(text: str) -> Path:

@@ -26,6 +26,7 @@ from sampan.daemon.attach import AttachableContainer
 from sampan.daemon.engine import Engine
 from sampan.daemon.exec_start import StartableExec
 from sampan.daemon.list import list_containers
+from sampan.daemon.log_clearing import clear_log
 from sampan.daemon.logs import LogLines, open_log
 from sampan.spec import containers as c
 from sampan.spec import requests as r
@@ -113,6 +114,10 @@ class ContainersApi:
     async def logs(self, name: str, options: r.LogOptions) -> LogLines:
         """Its log."""
         return await open_log(self._engine, name, options)
+
+    async def clear_log(self, name: str) -> None:
+        """Begin its log anew."""
+        await _through(clear_log(self._engine, name))
 
     async def attach(self, name: str, options: r.AttachOptions) -> AttachableContainer:
         """Check that a client can attach."""

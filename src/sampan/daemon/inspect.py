@@ -41,7 +41,7 @@ async def inspect(engine: Engine, reference: str, *, size: bool) -> ContainerIns
         resolv_conf_path=f"{owner}/resolv.conf" if started else "",
         hostname_path=f"{owner}/hostname" if started else "",
         hosts_path=f"{owner}/hosts" if started else "",
-        log_path=f"{directory}/{container.id}-json.log" if started and _writes_log(container) else "",
+        log_path=f"{directory}/{container.id}-json.log" if started and _is_json_file(container) else "",
         name=f"/{container.name}",
         restart_count=container.state.restarts,
         driver=definition.driver,
@@ -73,7 +73,8 @@ def _donors_directory(engine: Engine, container: Container) -> str:
     return engine.directory(donor.id)
 
 
-def _writes_log(container: Container) -> bool:
+def _is_json_file(container: Container) -> bool:
+    """Docker names the place of no other log."""
     return container.definition.host.log_config.type == "json-file"
 
 

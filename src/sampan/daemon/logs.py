@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 
+from sampan.daemon import log_settings
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.errors import Conflict, InvalidParameter, NotImplementedHere
@@ -30,7 +31,7 @@ class LogLines:
         self._query = Query(options.stdout, options.stderr, options.since, options.until, options.tail)
         self._counted = True
         container.log_readers += 1
-        self._path = f"{engine.directory(container.id)}/{container.id}-json.log"
+        self._path = log_settings.path(engine, container.definition)
         # As in Docker: nothing is followed where nothing runs, not even between two runs of a restart policy.
         self._follow = options.follow and container.state.alive
 
@@ -98,7 +99,7 @@ async def open_log(engine: Engine, reference: str, options: LogOptions) -> LogLi
             pass
     if container.removing:
         raise Conflict("can not get logs from container which is dead or marked for removal")
-    if container.definition.host.log_config.type == "none":
+    if not log_settings.settings(container.definition).readable:
         raise NotImplementedHere("configured logging driver does not support reading")
     return LogLines(engine, container, options)
 

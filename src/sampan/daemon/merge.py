@@ -5,6 +5,7 @@ import msgspec
 from sampan.daemon import environment
 from sampan.daemon.config import DaemonConfig
 from sampan.errors import InvalidParameter
+from sampan.logs.options import SHIPPED
 from sampan.runtime import profile_files
 from sampan.spec.containers import ContainerConfig, CreateRequest
 from sampan.spec.health import HealthConfig
@@ -91,12 +92,7 @@ def with_defaults(host: HostConfig, defaults: DaemonConfig, *, cgroup_v2: bool, 
         changes["restart_policy"] = RestartPolicy(
             name="no", maximum_retry_count=host.restart_policy.maximum_retry_count
         )
-    if not host.log_config.type:
-        changes["log_config"] = LogConfig(
-            type=defaults.log_driver, config={**defaults.log_opts, **(host.log_config.config or {})}
-        )
-    elif host.log_config.config is None:
-        changes["log_config"] = LogConfig(type=host.log_config.type, config={})
+    changes["log_config"] = _log_config(host.log_config, defaults)
     if not host.runtime:
         changes["runtime"] = "runc"
     if host.oom_kill_disable is None:
@@ -111,6 +107,18 @@ def with_defaults(host: HostConfig, defaults: DaemonConfig, *, cgroup_v2: bool, 
     changes["masked_paths"] = profile_files.shown_masked_paths(host.masked_paths, host.privileged, thermal)
     changes["readonly_paths"] = profile_files.shown_read_only_paths(host.readonly_paths, host.privileged)
     return msgspec.structs.replace(host, **changes)
+
+
+def _log_config(asked: LogConfig, defaults: DaemonConfig) -> LogConfig:
+    """The daemon's options fill in for its own driver, those of a shipped log's local copy for every one, as in Docker."""
+    driver = asked.type or defaults.log_driver
+    same = driver == defaults.log_driver
+    inherited = {
+        name: value
+        for name, value in defaults.log_opts.items()
+        if same or (driver in SHIPPED and name.startswith("cache-"))
+    }
+    return LogConfig(type=driver, config={**inherited, **(asked.config or {})})
 
 
 def _cgroup_namespace(host: HostConfig, defaults: DaemonConfig, cgroup_v2: bool) -> str:

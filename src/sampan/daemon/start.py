@@ -5,9 +5,9 @@ import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import etc, health, mounts, oci, verify
+from sampan.daemon import etc, health, log_settings, mounts, oci, verify
 from sampan.daemon.container import Container
-from sampan.daemon.definition import ENDPOINTS, STATES, Definition, encode
+from sampan.daemon.definition import ENDPOINTS, STATES, encode
 from sampan.daemon.engine import Engine
 from sampan.daemon.needs import Connected
 from sampan.daemon.remove import remove_locked
@@ -16,6 +16,8 @@ from sampan.daemon.states import State, Status
 from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
 from sampan.logs import options
 from sampan.runtime.request import LogSpec, StartRequest, Stdio
+from sampan.errors import Conflict, NotModified, SampanError, System
+from sampan.runtime.request import StartRequest, Stdio
 from sampan.spec.requests import RemoveOptions
 from sampan.state.store import Change, Put
 
@@ -135,15 +137,13 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
     host, config = definition.host, definition.config
     joined = _joined(engine, container, ends)
     configuration = oci.configuration(definition, engine.around, joined)
-    log = options.parse(host.log_config.type, host.log_config.config or {})
-    path = f"{engine.directory(container.id)}/{container.id}-json.log" if log.driver != "none" else None
     attach, container.held_clients = tuple(container.held_clients), []
     return StartRequest(
         id=container.id,
         config=configuration,
         root=engine.layers.mount_of(container.id),
         stdio=Stdio(config.tty, config.open_stdin, config.stdin_once),
-        log=LogSpec(path, log.max_size, log.max_files, _log_attributes(definition)),
+        log=log_settings.spec(engine, definition),
         cgroup=engine.cgroups.plan(container.id, oci.cgroup_parent(host, engine.around), configuration.linux.resources),
         veth=ends.veth,
         held=ends.held,
@@ -151,16 +151,6 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
         explain=explain,
         volatile=host.auto_remove,
     )
-
-
-def _log_attributes(definition: Definition) -> str:
-    """What each record of the log carries beside the line, for the options labels, env and tag."""
-    asked = definition.host.log_config.config or {}
-    if not asked:
-        return ""
-    subject = options.Subject(definition.id, definition.name, definition.image_id or "", definition.image)
-    config = definition.config
-    return options.attributes(asked, config.labels or {}, config.env or (), subject).decode()
 
 
 def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined:

@@ -13,6 +13,7 @@ from sampan.daemon.times import rfc3339
 from sampan.errors import NotFound
 from sampan.host.facts import Facts, security_options, warnings
 from sampan.images.images import Images
+from sampan.logs.options import DRIVERS
 from sampan.network.driver import NetworkFacts
 from sampan.network.networks import Networks
 from sampan.spec import requests as r
@@ -61,7 +62,7 @@ class SystemApi:
             driver=engine.layers.driver,
             driver_status=(("Backing Filesystem", _file_system(str(config.data_root))),),
             docker_root_dir=str(config.data_root),
-            plugins=s.PluginsInfo(volume=("local",), network=("bridge", "host", "null"), log=("json-file", "none")),
+            plugins=s.PluginsInfo(volume=("local",), network=("bridge", "host", "null"), log=DRIVERS),
             memory_limit=means.memory,
             swap_limit=means.swap,
             cpu_cfs_period=means.cpu_quota,

@@ -1,5 +1,5 @@
-"""Logs of containers: the json-file writer that the monitor feeds, the reader that the daemon answers from, options.
+"""Logs of containers: writers that the monitor feeds, the reader that answers are made from, options, packing.
 
-Drivers that ship logs elsewhere read what is written here; they do not belong here. May import `errors` and `spec`;
-`jsonfile_writer` is loaded by the launcher and imports the standard library only.
+Drivers that ship logs elsewhere read what is written here (`shipping`). May import `errors`, `spec`, `kernel` and `files`.
+What `writers` imports is loaded by the launcher: the standard library only. `reader` and what it imports work in any process.
 """

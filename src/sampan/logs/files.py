@@ -1,4 +1,7 @@
-"""The files of one log: the current one, those that rotation has renamed, and where in them the last lines begin.
+"""The files of one log: the current one, those that rotation has renamed, packed or not, and where in them the last lines begin.
+
+They may be renamed and packed by others meanwhile. A packed file says which one it was made of, so that a reader who holds
+that one open knows where to go on.
 
 Loaded by the launcher.
 """
@@ -6,76 +9,210 @@ Loaded by the launcher.
 from __future__ import annotations
 
 import os
+import struct
+import zlib
+from collections import namedtuple
 from io import FileIO
+
+from sampan.logs.log_file import HEADER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator
+    from typing import NamedTuple
 
-    Unpack = Callable[[str], FileIO]
-    """Opens a compressed file as a plain one. Raises FileNotFoundError."""
+    class Mark(NamedTuple):
+        """One file, whatever its name. The inode alone would not do: it is given again when a file has been packed."""
+
+        inode: int
+        changed_ns: int
+        size: int
+
+else:
+    # `typing` is no module of the launcher's.
+    Mark = namedtuple("Mark", "inode changed_ns size")  # noqa: PYI024
 
 CHUNK = 1 << 17
 _MOST_FILES = 1000
-_TRIES = 8
+_PAST_THE_END = 2
+"""Numbers that are looked at behind the last one: the files may have moved on."""
+# RFC 1952: magic, deflate, FEXTRA, no time, no flags, unknown system; one extra field "Sn".
+_GZIP = struct.Struct("<4sIBBHccHQQQ")
+_GZIP_START = (b"\x1f\x8b\x08\x04", 0, 0, 255, 28, b"S", b"n", 24)
 
 
-def open_all(path: str, unpack: Unpack | None = None) -> list[FileIO]:
-    """The files of a log, oldest first, the current one last. None is missed or taken twice when they are renamed meanwhile.
+def mark(file: FileIO) -> Mark:
+    """Which file this is. Size and time are final once it was renamed away."""
+    status = os.fstat(file.fileno())
+    return Mark(status.st_ino, status.st_mtime_ns, status.st_size)
 
-    Compressed ones are left out without `unpack`.
+
+def gzip_header(source: Mark) -> bytes:
+    """How a packed file begins that is made of `source`."""
+    return _GZIP.pack(*_GZIP_START, *source)
+
+
+class Packed:
+    """A packed file, read from its beginning to its end with bounded memory. Its end may be cut off by a crash."""
+
+    __slots__ = ("_file", "_inner", "_skipped", "_unused", "source")
+
+    def __init__(self, file: FileIO) -> None:
+        """Own `file`."""
+        self._file = file
+        start = os.pread(file.fileno(), _GZIP.size, 0)
+        self.source = mark(file)
+        """of the file it was made of, where it says so"""
+        if len(start) == _GZIP.size and (fields := _GZIP.unpack(start))[:8] == _GZIP_START:
+            self.source = Mark(*fields[8:])
+        self._begin()
+
+    def _begin(self) -> None:
+        self._file.seek(0)
+        self._inner = zlib.decompressobj(31)
+        self._unused = b""
+        self._skipped = b""
+
+    def read(self, most: int) -> bytes:
+        """Up to `most` bytes of what was packed; none at the end."""
+        if self._skipped:
+            data, self._skipped = self._skipped[:most], self._skipped[most:]
+            return data
+        while not self._inner.eof:
+            given = self._unused or self._file.read(CHUNK)
+            try:
+                data = self._inner.decompress(given, most)
+            except zlib.error:
+                return b""
+            self._unused = self._inner.unconsumed_tail
+            if data or not given:
+                return data
+        return b""
+
+    def seek_tail(self, lines: int) -> int:
+        """As `seek_tail`, for which it is unpacked twice."""
+        self._begin()
+        block = self.read(CHUNK)
+        numbered = block.startswith(HEADER)
+        ends = 0
+        while block:
+            ends += block.count(b"\n")
+            block = self.read(CHUNK)
+        self._begin()
+        found = min(lines, ends - numbered)
+        skip = ends - found if found < ends - numbered else 0
+        while skip and (block := self.read(CHUNK)):
+            here = block.count(b"\n")
+            if here < skip:
+                skip -= here
+                continue
+            at = 0
+            for _ in range(skip):
+                at = block.index(b"\n", at) + 1
+            self._skipped = block[at:]
+            break
+        return found
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+if TYPE_CHECKING:
+    Part = FileIO | Packed
+    """A file of a log as it is read: from somewhere to its end."""
+
+
+def newest_first(path: str) -> Iterator[Part]:
+    """The files of a log, each opened when it is asked for; the caller closes them. None is missed; one may come twice.
+
+    They move on to higher numbers, ahead of whoever goes through them. A number that is missing for the moment of a rename
+    is no loss: what it had stands under the next.
     """
-    files: list[FileIO] = []
-    for _ in range(_TRIES):
+    try:
+        yield _open(path)
+    except FileNotFoundError:
+        # Between two renames of a rotation, or there is no log.
+        pass
+    end = min(_highest(path) + _PAST_THE_END, _MOST_FILES)
+    number = 0
+    while number < end:
+        number += 1
         try:
-            # The current file first: what is renamed while the others are opened is then found again under its next name.
-            files = [_open(path)]
+            part = _open_renamed(f"{path}.{number}")
         except FileNotFoundError:
             continue
-        missed = 0
-        for number in range(1, _MOST_FILES):
-            try:
-                files.append(_open_old(f"{path}.{number}", unpack))
-            except FileNotFoundError:
-                # One number is missing for a moment while a rotation shifts the others.
-                missed += 1
-                if missed == 2:
-                    break
+        end = min(max(end, number + _PAST_THE_END), _MOST_FILES)
+        yield part
+
+
+def open_all(path: str) -> list[Part]:
+    """The files of a log, oldest first, the current one last. None is missed or taken twice when they are renamed meanwhile."""
+    return open_newer(path, None)
+
+
+def open_newer(path: str, held: Part | None) -> list[Part]:
+    """Those files of a log that were begun after the one we hold, oldest first. All, where that was the oldest and is gone."""
+    parts: list[Part] = []
+    sources: set[Mark] = set()
+    inodes: set[int] = set()
+    for part in newest_first(path):
+        source = _source(part)
+        if held is not None and _is_same(part, held):
+            part.close()
+            break
+        # One that was met under two names, or before and after it was packed.
+        if source in sources or (isinstance(part, FileIO) and mark(part).inode in inodes):
+            part.close()
+            continue
+        parts.append(part)
+        sources.add(source)
+        if isinstance(part, FileIO):
+            inodes.add(mark(part).inode)
+    return parts[::-1]
+
+
+def _is_same(part: Part, other: Part) -> bool:
+    """Whether two open files are one, or one is made of the other."""
+    if isinstance(part, FileIO) and isinstance(other, FileIO):
+        # Files that are held open keep their inodes for themselves.
+        return mark(part).inode == mark(other).inode
+    return _source(part) == _source(other)
+
+
+def _source(part: Part) -> Mark:
+    return mark(part) if isinstance(part, FileIO) else part.source
+
+
+def _highest(path: str) -> int:
+    directory, name = os.path.split(path)
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return 0
+    numbers = [other[len(name) + 1 :].removesuffix(".gz") for other in names if other.startswith(name + ".")]
+    return max([int(number) for number in numbers if number.isdecimal()], default=0)
+
+
+def _open_renamed(path: str) -> Part:
+    # The packed file appears before the other one goes: asked in this order one of them is there, unless both move on.
+    try:
+        return _open(path)
+    except FileNotFoundError:
         try:
-            now = os.stat(path)
-            if (now.st_dev, now.st_ino) == mark(files[0]):
-                break
+            return Packed(_open(f"{path}.gz"))
         except FileNotFoundError:
-            # Between two renames: look again.
-            pass
-        close_all(files)
-        files = []
-    return files[::-1]
+            return _open(path)
 
 
 def _open(path: str) -> FileIO:
     return FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "r")
 
 
-def _open_old(path: str, unpack: Unpack | None) -> FileIO:
-    try:
-        return _open(path)
-    except FileNotFoundError:
-        if unpack is None:
-            raise
-        return unpack(f"{path}.gz")
-
-
-def close_all(files: list[FileIO]) -> None:
+def close_all(files: Iterable[Part]) -> None:
     """Let go of them."""
     for file in files:
         file.close()
-
-
-def mark(file: FileIO) -> tuple[int, int]:
-    """What tells a file from others, whatever it is called now."""
-    status = os.fstat(file.fileno())
-    return status.st_dev, status.st_ino
 
 
 def size(file: FileIO) -> int:
@@ -83,8 +220,10 @@ def size(file: FileIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def seek_tail(file: FileIO, lines: int) -> int:
+def seek_tail(file: Part, lines: int) -> int:
     """Put `file` before its last `lines` whole lines, or before all of them; returns how many are there."""
+    if isinstance(file, Packed):
+        return file.seek_tail(lines)
     position, found = size(file), 0
     while position > 0:
         start = max(0, position - CHUNK)
@@ -98,4 +237,5 @@ def seek_tail(file: FileIO, lines: int) -> int:
             found += 1
         position = start
     file.seek(0)
-    return found
+    # The first line of a numbered file is no record.
+    return found - (os.pread(file.fileno(), len(HEADER), 0) == HEADER)

@@ -4,95 +4,118 @@ Unlike Docker's, a log without options is bounded: a container that talks for mo
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.logs.attributes import TEXT_OPTIONS, check_tag, patterns
+from sampan.logs.shipped_options import check_shipped
 
 DEFAULT_BYTES = 100_000_000
 """all files of a log together, where neither max-size nor max-file is given"""
 DEFAULT_FILES = 5
+DEFAULT_BUFFER = 1_000_000
+"""Docker's max-buffer-size"""
 
-_ELSEWHERE = ("awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "journald", "local", "splunk", "syslog")
-_ATTRIBUTES = ("labels", "labels-regex", "env", "env-regex", "tag")
-_KNOWN = {"max-size", "max-file", "compress", "mode", "max-buffer-size", *_ATTRIBUTES}
-_MISSING = ("labels-regex", "env-regex")
+SHIPPED = ("fluentd", "gelf", "journald", "syslog")
+"""drivers whose log is written here as `local` writes it, and sent on from there"""
+DRIVERS = ("json-file", "local", "none")
+"""every log driver there is"""
+
+_BOUNDS = frozenset(("max-size", "max-file", "compress"))
+_EVERYWHERE = frozenset(("mode", "max-buffer-size"))
+_COPY = "cache-"
+"""Docker's prefix for the bounds of the local copy of what is shipped."""
+_COPY_OPTIONS = frozenset(_COPY + name for name in ("disabled", *_BOUNDS))
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _TRUTHS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
-_FIELD = re.compile(r"\{\{-?\s*\.(\w+)\s*-?\}\}")
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`driver` is json-file or none. `max_size` in bytes for each of `max_files` files; -1 is without bound."""
+    """`max_size` in bytes for each of `max_files` files; -1 is without bound.
+
+    `compress` packs files that were renamed away; `buffer` is the bytes between program and log in non-blocking mode, -1 for
+    none; `readable` is false where clients are not to read the log.
+    """
 
     driver: str
     max_size: int = -1
     max_files: int = 1
+    compress: bool = False
+    buffer: int = -1
+    readable: bool = True
 
+    @property
+    def writes(self) -> bool:
+        """Whether anything is written at all."""
+        return self.driver != "none"
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a tag may speak of: the container and its image. Ids are whole, `image_id` with its algorithm."""
+    @property
+    def ships(self) -> bool:
+        """Whether what is written is sent on."""
+        return self.driver in SHIPPED
 
-    id: str
-    name: str
-    image_id: str
-    image_name: str
+    def path(self, directory: str, container: str) -> str:
+        """Where the log of a container lies, below its directory: Docker's names. The name tells a reader the format."""
+        if self.driver == "json-file":
+            return f"{directory}/{container}-json.log"
+        return (
+            f"{directory}/local-logs/container.log" if self.driver == "local" else f"{directory}/container-cached.log"
+        )
 
 
 def parse(driver: str, options: Mapping[str, str]) -> LogSettings:
     """The settings of a container. Raises InvalidParameter in Docker's wording, NotImplementedHere by name."""
     if driver == "none":
-        return LogSettings(driver)
-    if driver in _ELSEWHERE:
-        raise NotImplementedHere(f"the log driver {driver} is not implemented yet (json-file and none are)")
-    _check_mode(options)
-    if driver != "json-file":
+        return LogSettings(driver, readable=False)
+    if driver in SHIPPED:
+        raise NotImplementedHere(f"the log driver {driver} is not implemented yet ({', '.join(DRIVERS)} are)")
+    buffer = _buffer(options)
+    if driver not in DRIVERS:
         raise InvalidParameter(f"logger: no log driver named '{driver}' is registered")
+    own = {name: value for name, value in options.items() if name not in _EVERYWHERE}
+    check_tag(options.get("tag", ""))
+    patterns(options)
+    if driver == "json-file":
+        _check_known(own, _BOUNDS | TEXT_OPTIONS, f"unknown log opt '%s' for {driver} log driver")
+        size, files = _bounds(options)
+        return LogSettings(driver, size, files, _compress(options, size, files), buffer)
+    if driver == "local":
+        _check_known(own, _BOUNDS | TEXT_OPTIONS, f"unknown log opt '%s' for log driver {driver}")
+        return LogSettings(driver, *_local_bounds(options), buffer)
+    check_shipped(driver, {name: value for name, value in own.items() if name not in _COPY_OPTIONS})
+    copy = {name.removeprefix(_COPY): value for name, value in options.items() if name in _COPY_OPTIONS}
+    hidden = copy.get("disabled", "") or "false"
+    if hidden not in _TRUTHS:
+        raise InvalidParameter(f"invalid value for option cache-disabled: {hidden}")
+    return LogSettings(driver, *_local_bounds(copy), buffer, not _TRUTHS[hidden])
+
+
+def _check_known(options: Mapping[str, str], known: frozenset[str], words: str) -> None:
     for name in options:
-        if name not in _KNOWN:
-            raise InvalidParameter(f"unknown log opt '{name}' for {driver} log driver")
-        if name in _MISSING and options[name]:
-            raise NotImplementedHere(f"the log option {name} is not implemented yet")
-    _check_tag(options.get("tag", ""))
-    settings = LogSettings(driver, *_bounds(options))
-    _check_compress(options, settings)
-    return settings
+        if name not in known:
+            raise InvalidParameter(words % name)
 
 
-def attributes(options: Mapping[str, str], labels: Mapping[str, str], env: Iterable[str], subject: Subject) -> bytes:
-    """The JSON object that each record carries for the options labels, env and tag; b"" where there is nothing to carry.
-
-    Encoded as Go does it: names in order, `<`, `>`, `&` and the two line separators escaped.
-    """
-    variables = dict(entry.split("=", 1) for entry in env if "=" in entry)
-    found = {name: labels[name] for name in options.get("labels", "").split(",") if name in labels}
-    found |= {name: variables[name] for name in options.get("env", "").split(",") if name in variables}
-    if tag := _tag(options.get("tag", ""), subject):
-        found["tag"] = tag
-    if not found:
-        return b""
-    encoded = msgspec.json.encode(dict(sorted(found.items())))
-    for plain, escaped in ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026")):
-        encoded = encoded.replace(plain, escaped)
-    return encoded.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
-
-
-def _check_mode(options: Mapping[str, str]) -> None:
+def _buffer(options: Mapping[str, str]) -> int:
     mode = options.get("mode", "")
     if mode not in ("", "blocking", "non-blocking"):
         raise InvalidParameter(f"logger: logging mode not supported: {mode}")
     if "max-buffer-size" in options and mode != "non-blocking":
         raise InvalidParameter("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
-    if mode == "non-blocking":
-        raise NotImplementedHere("the log option mode=non-blocking is not implemented yet")
+    if mode != "non-blocking":
+        return -1
+    if "max-buffer-size" not in options:
+        return DEFAULT_BUFFER
+    try:
+        return _scaled(options["max-buffer-size"], 1024)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"error parsing option max-buffer-size: {error}") from error
 
 
 def _bounds(options: Mapping[str, str]) -> tuple[int, int]:
@@ -106,17 +129,47 @@ def _bounds(options: Mapping[str, str]) -> tuple[int, int]:
     return max(DEFAULT_BYTES // files, 1), files
 
 
+def _local_bounds(options: Mapping[str, str]) -> tuple[int, int, bool]:
+    """Size, files and compression of the driver local: always bounded, packed by default, as in Docker."""
+    size, files = DEFAULT_BYTES // DEFAULT_FILES, DEFAULT_FILES
+    if "max-size" in options:
+        try:
+            size = max(_scaled(options["max-size"], 1000), 1)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"invalid value for max-size: {options['max-size']}: {error}") from error
+    if "max-file" in options:
+        try:
+            files = _number(options["max-file"])
+        except InvalidParameter as error:
+            raise InvalidParameter(f"invalid value for max-file: {options['max-file']}: {error}") from error
+    if files < 0:
+        raise InvalidParameter("max-file must not be negative")
+    text = options.get("compress", "true")
+    if text not in _TRUTHS:
+        raise InvalidParameter(
+            f'invalid boolean value for compress: strconv.ParseBool: parsing "{text}": invalid syntax'
+        )
+    if _TRUTHS[text] and files <= 1:
+        raise InvalidParameter("compression cannot be enabled when max file count is 1")
+    return size, max(files, 1), _TRUTHS[text]
+
+
 def _size(text: str) -> int:
-    """Bytes, units in powers of 1000 (go-units' FromHumanSize); -1, Docker's documented default, is without bound."""
+    """Bytes of json-file's max-size; -1, Docker's documented default, is without bound."""
     if text == "-1":
         return -1
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise InvalidParameter(f"invalid size: '{text}'")
-    size = int(float(match[1]) * 1000 ** _POWERS[match[2].lower()])
+    size = _scaled(text, 1000)
     if not 0 < size < 1 << 63:
         raise InvalidParameter("max-size must be a positive number")
     return size
+
+
+def _scaled(text: str, base: int) -> int:
+    """Bytes, units in powers of `base` (go-units' FromHumanSize has 1000, RAMInBytes 1024)."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise InvalidParameter(f"invalid size: '{text}'")
+    return int(float(match[1]) * base ** _POWERS[match[2].lower()])
 
 
 def _number(text: str) -> int:
@@ -125,37 +178,10 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _check_compress(options: Mapping[str, str], settings: LogSettings) -> None:
+def _compress(options: Mapping[str, str], size: int, files: int) -> bool:
     text = options.get("compress", "false")
     if text not in _TRUTHS:
         raise InvalidParameter(f'strconv.ParseBool: parsing "{text}": invalid syntax')
-    if not _TRUTHS[text]:
-        return
-    if settings.max_files < 2 or settings.max_size == -1:
+    if _TRUTHS[text] and (files < 2 or size == -1):
         raise InvalidParameter("compress cannot be true when max-file is less than 2 or max-size is not set")
-    raise NotImplementedHere("the log option compress is not implemented yet")
-
-
-def _check_tag(template: str) -> None:
-    _tag(template, Subject("", "", "", ""))
-
-
-def _tag(template: str, subject: Subject) -> str:
-    """The tag for its template, of which only fields are understood, no functions. Raises NotImplementedHere for more."""
-    image = subject.image_id.removeprefix("sha256:")
-    fields = {
-        "ID": subject.id[:12],
-        "FullID": subject.id,
-        "Name": subject.name.removeprefix("/"),
-        "ImageID": image[:12],
-        "ImageFullID": subject.image_id,
-        "ImageName": subject.image_name,
-        "DaemonName": "docker",
-    }
-    rest = _FIELD.sub("", template)
-    unknown = [name for name in _FIELD.findall(template) if name not in fields]
-    if "{{" in rest or unknown:
-        raise NotImplementedHere(
-            f"the log option tag={template} is not implemented yet (fields such as {{{{.Name}}}} are)"
-        )
-    return _FIELD.sub(lambda match: fields[match[1]], template)
+    return _TRUTHS[text]

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from io import FileIO
+from typing import TYPE_CHECKING
 
+from sampan.files.atomic import write_all
 from sampan.logs.files import CHUNK
 from sampan.logs.reading import Query, Reading
 from sampan.logs.records import Entry
+
+if TYPE_CHECKING:
+    from sampan.logs.files import Part
 
 _SHORTEST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.05
@@ -15,7 +19,7 @@ _LONGEST_PAUSE = 0.05
 
 def past(path: str, query: Query) -> Iterator[list[Entry]]:
     """The entries that are there now, in batches, oldest first. Nothing where there is no log. Blocks on the disk."""
-    reading = Reading(path, query, unpack)
+    reading = Reading(path, query)
     reading.open()
     try:
         yield from filter(None, reading.past())
@@ -33,7 +37,7 @@ async def follow(path: str, query: Query, ended: asyncio.Event) -> AsyncIterator
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
             yield batch
         return
-    reading = Reading(path, query, unpack)
+    reading = Reading(path, query)
     await asyncio.to_thread(reading.open)
     over = False
     try:
@@ -55,23 +59,24 @@ async def follow(path: str, query: Query, ended: asyncio.Event) -> AsyncIterator
 
 def open_at(path: str, query: Query) -> list[FileIO]:
     """The files of a log from where `query` begins, for somebody else to read (`Reading.take_up`). The caller closes them."""
-    reading = Reading(path, query, unpack)
+    reading = Reading(path, query)
     reading.open()
-    return reading.release()
+    return [_plain(part) for part in reading.release()]
 
 
-def unpack(path: str) -> FileIO:
-    """A compressed file as a plain one, since seeking is needed to find the end: it lies where temporary files go."""
+def _plain(part: "Part") -> FileIO:
+    """A descriptor says where in a plain file one is, but not where in a packed one: that is unpacked from there on."""
+    if isinstance(part, FileIO):
+        return part
     # Loaded by the few who compress their logs.
-    import gzip
-    import shutil
     import tempfile
 
-    with gzip.open(path, "rb") as packed:
-        unpacked = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
-        assert isinstance(unpacked, FileIO)
-        with suppress(EOFError):
-            # Cut short by a crash: what could be unpacked is taken.
-            shutil.copyfileobj(packed, unpacked, CHUNK)
-        unpacked.seek(0)
+    unpacked = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
+    assert isinstance(unpacked, FileIO)
+    try:
+        while piece := part.read(CHUNK):
+            write_all(unpacked.fileno(), piece)
+    finally:
+        part.close()
+    unpacked.seek(0)
     return unpacked

@@ -1,7 +1,7 @@
 """One reader of a log: which entries it wants, the file it is in, and how it goes on as the log grows and is rotated.
 
 The writer is another process. It appends whole records and renames the file away when it is full, so a reader that holds
-the file open loses nothing; it takes what is complete up to the last newline.
+the file open loses nothing; it takes what is complete up to the last newline. The log's name tells what its records are.
 
 Loaded by the launcher: the daemon reads with it, and so do followers, which go on without the daemon.
 """
@@ -9,16 +9,17 @@ Loaded by the launcher: the daemon reads with it, and so do followers, which go 
 from __future__ import annotations
 
 import os
+from io import FileIO
 
-from sampan.logs.files import CHUNK, close_all, mark, open_all, seek_tail, size
+from sampan.logs.files import CHUNK, close_all, mark, open_all, open_newer, seek_tail, size
+from sampan.logs.local_records import LocalDecoder
 from sampan.logs.records import Entry, decode, fixed, moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from io import FileIO
+    from collections.abc import Iterator, Sequence
 
-    from sampan.logs.files import Unpack
+    from sampan.logs.files import Part
 
 _LONGEST_RECORD = 1 << 20
 
@@ -50,30 +51,30 @@ class Query:
 class Reading:
     """`open` (or `take_up`) first, then `past` to stop at what is there now, or `grown` and `more` to go on. Blocks on the disk."""
 
-    def __init__(self, path: str, query: Query, unpack: Unpack | None = None) -> None:
+    def __init__(self, path: str, query: Query) -> None:
         self._path = path
+        self._decode = decode if path.endswith("-json.log") else LocalDecoder(path).decode
         self._tail = query.tail
         self._wanted = tuple(number for number, wants in ((1, query.stdout), (2, query.stderr)) if wants)
         self._since = None if query.since is None else moment(query.since)
         self._until = None if query.until is None else moment(query.until)
-        self._unpack = unpack
-        self._file: FileIO | None = None
-        self._next: list[FileIO] = []
-        """older than the current one of the log, and still to be read after `_file`"""
+        self._file: Part | None = None
+        self._next: list[Part] = []
+        """still to be read after `_file`; the last of them, or else `_file`, was the current one when it was opened"""
         self._carry = b""
         self.done = False
         """an entry beyond `until` was seen: nothing more is wanted"""
 
     def open(self) -> None:
         """Open the log where the query begins. A log that is not there yet is found by `grown`."""
-        self.take_up(_from_tail(open_all(self._path, self._unpack), self._tail))
+        self.take_up(_from_tail(open_all(self._path), self._tail))
 
-    def take_up(self, files: list[FileIO]) -> None:
+    def take_up(self, files: Sequence[Part]) -> None:
         """Read these from where they stand, and go on behind the last of them."""
-        self._next = files
+        self._next = list(files)
         self._step()
 
-    def release(self) -> list[FileIO]:
+    def release(self) -> list[Part]:
         """What `open` has opened: another reader can take it up. The caller's to close."""
         files = [self._file, *self._next] if self._file is not None else []
         self._file, self._next = None, []
@@ -82,10 +83,12 @@ class Reading:
     def past(self) -> Iterator[list[Entry]]:
         """The entries that are there, in batches, oldest first; no further than the log reaches now."""
         files = [self._file, *self._next] if self._file is not None else []
-        end = size(files[-1]) if files else 0
+        newest = files[-1] if files else None
+        end = size(newest) if isinstance(newest, FileIO) else 0
         while (file := self._file) is not None and not self.done:
             # A program that writes without a pause would keep us in the last one.
-            room = CHUNK if self._next else max(0, min(CHUNK, end - file.tell()))
+            last = isinstance(file, FileIO) and not self._next
+            room = max(0, min(CHUNK, end - file.tell())) if last and isinstance(file, FileIO) else CHUNK
             if chunk := file.read(room):
                 yield self._take(chunk)
             elif self._next:
@@ -99,14 +102,15 @@ class Reading:
             return False
         if self._file is None:
             return os.path.exists(self._path)
-        if self._next or size(self._file) > self._file.tell():
+        if self._next or (isinstance(self._file, FileIO) and size(self._file) > self._file.tell()):
             return True
         try:
             now = os.stat(self._path)
         except FileNotFoundError:
             # Between two renames of a rotation; or the container is being removed, and its end comes.
             return False
-        return (now.st_dev, now.st_ino) != mark(self._file)
+        # A packed file is never the current one.
+        return not isinstance(self._file, FileIO) or now.st_ino != mark(self._file).inode
 
     def more(self) -> list[Entry]:
         """What has come, a chunk of it; goes over to the next file at the end of this one. Only after `grown`.
@@ -117,7 +121,7 @@ class Reading:
         if file is None:
             self._advance()
             return []
-        if size(file) < file.tell():
+        if isinstance(file, FileIO) and size(file) < file.tell():
             # The writer took back a record that did not fit on the disk, or somebody truncated the log.
             file.seek(size(file))
             self._carry = b""
@@ -140,15 +144,10 @@ class Reading:
         self._carry = b""
 
     def _advance(self) -> None:
-        """Go over to the file that was begun after ours; several rotations may have passed."""
-        files = open_all(self._path, self._unpack)
-        marks = [mark(file) for file in files]
-        # Where ours is not among them it was the oldest and is gone: everything that is there is newer.
-        after = marks.index(mark(self._file)) + 1 if self._file is not None and mark(self._file) in marks else 0
-        close_all(files[:after])
-        close_all(files[after + 1 :])
-        if after < len(files):
-            self._next = [files[after]]
+        """Go over to the files that were begun after ours; several rotations may have passed."""
+        # All of them, so that none can go while we are slow.
+        if newer := open_newer(self._path, self._file):
+            self._next = newer
             self._step()
 
     def _take(self, chunk: bytes) -> list[Entry]:
@@ -158,7 +157,7 @@ class Reading:
         if len(self._carry) > _LONGEST_RECORD:
             # No writer of ours makes such a record: what is damaged is passed over.
             self._carry = b"\0"
-        return self._filter(decode(data[:cut])) if cut else []
+        return self._filter(self._decode(data[:cut])) if cut else []
 
     def _filter(self, entries: list[Entry]) -> list[Entry]:
         if self._since is not None:
@@ -179,7 +178,7 @@ class Reading:
         return [entry for entry in entries if entry.stream in self._wanted]
 
 
-def _from_tail(files: list[FileIO], tail: int | None) -> list[FileIO]:
+def _from_tail(files: list[Part], tail: int | None) -> list[Part]:
     """Those of `files` that hold the last `tail` lines, the first of them put before these; the others are closed."""
     start = 0 if tail is None else len(files)
     left = tail or 0

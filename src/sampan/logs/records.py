@@ -46,7 +46,7 @@ def decode(chunk: bytes) -> list[Entry]:
         # No record has a newline within, so a chunk becomes one list: half the time of one call for each.
         records = json.loads(b"[%b]" % chunk[:-1].replace(b"\n", b","))
         return [
-            Entry(numbers[r["stream"]], r["log"].encode(), r["time"].encode(), r.get("attrs") and _words(r["attrs"]))
+            Entry(numbers[r["stream"]], r["log"].encode(), r["time"].encode(), r.get("attrs") and words(r["attrs"]))
             for r in records
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -59,12 +59,13 @@ def _decode_line(line: bytes) -> Entry | None:
         # A file system that lost power may leave NUL bytes where a record was begun.
         record = json.loads(line.lstrip(b"\0"))
         text, stream, moment = record.get("log", ""), record.get("stream", "stdout"), record.get("time", "")
-        return Entry(STREAMS[stream], text.encode(), moment.encode(), _words(record.get("attrs")))
+        return Entry(STREAMS[stream], text.encode(), moment.encode(), words(record.get("attrs")))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _words(attributes: object) -> dict[str, str] | None:
+def words(attributes: object) -> dict[str, str] | None:
+    """What a record carries, of what JSON says; None where that is no object."""
     if not isinstance(attributes, dict):
         return None
     return {name: value for name, value in attributes.items() if isinstance(value, str)}

@@ -2,7 +2,7 @@
 
 The connection came from the daemon, which has answered the HTTP head and is out of the path. Output is multiplexed with
 Docker's eight-byte header unless the program has a terminal. A client that does not read makes the monitor stop reading
-from the program (back-pressure); it never makes it remember more than `LIMIT`.
+from the program (back-pressure), or in non-blocking mode is left out; it never makes it remember more than `LIMIT`.
 
 Loaded by the launcher.
 """
@@ -27,6 +27,7 @@ class Client:
         "closing",
         "framed",
         "input_ended",
+        "left_out",
         "pending_input",
         "sock",
         "stdin",
@@ -48,6 +49,8 @@ class Client:
         self.closing = False
         """what is unsent still goes out, then the connection is closed"""
         self.unsent = bytearray()
+        self.left_out = 0
+        """bytes that had no room (in non-blocking mode only) and are not told yet"""
         self._keys = keys
         self._matched = 0
 
@@ -65,6 +68,8 @@ class Client:
         if stream not in self.wants or self.closing:
             return True
         framed = _FRAME.pack(stream, len(data)) + data if self.framed else data
+        if self.left_out:
+            framed = self._apology() + framed
         if self.unsent:
             self.unsent += framed
             return True
@@ -77,6 +82,16 @@ class Client:
         if sent < len(framed):
             self.unsent += memoryview(framed)[sent:]
         return True
+
+    def leave_out(self, stream: int, data: bytes) -> None:
+        """Drop output that there is no room for; the client is told how much once there is."""
+        if stream in self.wants and not self.closing:
+            self.left_out += len(data)
+
+    def _apology(self) -> bytes:
+        missed, self.left_out = self.left_out, 0
+        text = b"\r\nsampan: %d bytes of output were left out: this client reads too slowly\r\n" % missed
+        return _FRAME.pack(2, len(text)) + text if self.framed else text
 
     def flush(self) -> bool:
         """Send what waits. False where the connection is gone."""

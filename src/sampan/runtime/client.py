@@ -284,6 +284,10 @@ class RuntimeClient:
         """See `port.Runtime`."""
         await self._live[target].ask(Kind.RESIZE, {"rows": rows, "columns": columns})
 
+    async def clear_log(self, container: ContainerId) -> None:
+        """See `port.Runtime`."""
+        await self._live[container].ask(Kind.CLEAR_LOG, {})
+
     def signal(self, target: ContainerId | ExecId, number: int) -> None:
         """See `port.Runtime`."""
         monitored = self._live[target]

@@ -14,6 +14,7 @@
       │ ◀── STARTED + pidfd ───────────────────────│                     the user's program
       │ ── ATTACH, RESIZE ────────────────────────▶│
       │ ◀── DETACHED ──────────────────────────────│ a client typed the detach keys
+      │ ── ATTACH, RESIZE, CLEAR_LOG ─────────────▶│
       │ ◀── EXITED ────────────────────────────────│ writes the exit into record.json first
 
 EXEC is shorter: the monitor clones a process that has the whole plan already, hears READY {inside: pid} once a copy of it stands
@@ -87,6 +88,7 @@ class Kind(enum.IntEnum):
     ATTACH = 32
     RESIZE = 33
     REPLY = 34
+    CLEAR_LOG = 35
 
 
 class ProtocolError(Exception):

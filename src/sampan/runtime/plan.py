@@ -229,6 +229,9 @@ def _log(log: LogSpec) -> Json:
         "max_size": log.max_size,
         "max_files": log.max_files,
         "attributes": log.attributes,
+        "format": log.format,
+        "compress": log.compress,
+        "buffer": log.buffer,
     }
 
 

@@ -65,6 +65,10 @@ class Runtime(Protocol):
         """Set the size of the terminal. Raises KeyError where none runs, OSError where it has none."""
         ...
 
+    async def clear_log(self, container: ContainerId) -> None:
+        """Have the monitor forget what it has written. Raises KeyError where none runs, OSError where the log stays."""
+        ...
+
     def signal(self, target: ContainerId | ExecId, number: int) -> None:
         """Send a signal to the program, by pidfd. Raises KeyError where none runs."""
         ...

@@ -22,16 +22,9 @@ from sampan.runtime.messages import Kind, Message, ProtocolError, receive, send
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any
 
-    class Log(Protocol):
-        """What the loop needs of a log driver."""
-
-        def feed(self, stream: int, chunk: bytes) -> None:
-            """Take output of the program: 1 is its output, 2 its errors."""
-
-        def close(self) -> None:
-            """Write what is held back."""
+    from sampan.logs.line_writer import Log
 
 
 _DRAIN_SECONDS = 2.0
@@ -45,12 +38,15 @@ _CREDENTIALS = struct.Struct("3i")
 class Pump:
     """Moves bytes until the program has ended and its output is drained."""
 
-    def __init__(self, log: Log | None, terminal: int, input_once: bool, tied: bool = False) -> None:
-        """`input_once`, `tied`: see `request.Stdio`."""
+    def __init__(
+        self, log: Log | None, terminal: int, input_once: bool, tied: bool = False, patient: bool = True
+    ) -> None:
+        """`input_once`, `tied`: see `request.Stdio`. Without `patient` clients that do not read are left out of what they miss."""
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._masks: dict[int, int] = {}
         self._log = log
+        self._patient = patient
         self._terminal = terminal
         self._outputs: dict[int, int] = {}
         self._clients: list[Client] = []
@@ -151,7 +147,7 @@ class Pump:
 
     def _set_interest(self) -> None:
         # As in Docker everybody waits for the slowest, who has a bound; but not for one that gets nothing more.
-        blocked = any(client.full and not client.closing for client in self._clients)
+        blocked = self._patient and any(client.full and not client.closing for client in self._clients)
         for descriptor in self._outputs:
             self._change(descriptor, 0 if blocked else select.POLLIN)
         hungry = self._input is not None and self._input.descriptor >= 0 and not self._input.full
@@ -216,7 +212,9 @@ class Pump:
         if self._log is not None:
             self._log.feed(stream, data)
         for client in list(self._clients):
-            if not client.output(stream, data):
+            if client.full and not self._patient:
+                client.leave_out(stream, data)
+            elif not client.output(stream, data):
                 self._drop(client)
 
     def _close_output(self, descriptor: int) -> None:
@@ -321,6 +319,10 @@ class Pump:
                 if self._terminal < 0:
                     return "no terminal"
                 set_size(self._terminal, int(message.body["rows"]), int(message.body["columns"]))
+            elif message.kind is Kind.CLEAR_LOG:
+                if self._log is None:
+                    return "no log"
+                self._log.clear()
             else:
                 return f"unknown request {message.kind.name}"
         except (OSError, KeyError, ValueError) as error:

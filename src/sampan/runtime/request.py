@@ -30,13 +30,19 @@ class Stdio:
 
 @dataclass(frozen=True, slots=True)
 class LogSpec:
-    """Where the json-file log goes. `max_size` in bytes, -1 unbounded; `path` None writes no log (driver none)."""
+    """Where the log goes. `max_size` in bytes, -1 unbounded; `path` None writes no log (driver none)."""
 
     path: str | None
     max_size: int = -1
     max_files: int = 1
     attributes: str = ""
     """a JSON object that each record carries, "" for none"""
+    format: str = "json-file"
+    """of the records: json-file or local"""
+    compress: bool = False
+    """something packs the files that are renamed away (`logs.compression`)"""
+    buffer: int = -1
+    """bytes between program and log in non-blocking mode, -1 for none: the program waits for the disk"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import time
 
 from sampan.cgroups import apply as cgroups
 from sampan.crashpoints import crash_point
-from sampan.logs.jsonfile_writer import JsonFileWriter
+from sampan.logs.writers import open_log
 from sampan.runtime import record
 from sampan.runtime.messages import Kind
 from sampan.runtime.pump import Pump, clients
@@ -66,10 +66,8 @@ def supervise(life: Life) -> None:
 
 def _pump(body: dict[str, Any], streams: Streams) -> Pump:
     log, stdio, terminal = body["log"], body["stdio"], streams.terminal
-    writer = None
-    if log:
-        writer = JsonFileWriter(log["path"], log["max_size"], log["max_files"], log["attributes"].encode())
-    pump = Pump(writer, terminal, bool(stdio["stdin_once"]), bool(stdio.get("tied")))
+    patient = not log or log["buffer"] < 0
+    pump = Pump(open_log(log) if log else None, terminal, bool(stdio["stdin_once"]), bool(stdio.get("tied")), patient)
     program_input = streams.input
     if terminal >= 0:
         pump.add_output(terminal, 1)

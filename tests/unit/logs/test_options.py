@@ -2,10 +2,10 @@
 
 import pytest
 
-from sampan.errors import InvalidParameter, NotImplementedHere
-from sampan.logs.options import LogSettings, Subject, attributes, parse
+from sampan.errors import InvalidParameter
+from sampan.logs.options import DRIVERS, LogSettings, parse
 
-SUBJECT = Subject("0123456789ab" + "c" * 52, "/web", "sha256:fedcba987654" + "3" * 52, "nginx:1")
+ABSENT = ("awslogs", "etwlogs", "gcplogs", "splunk")
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,49 @@ def test_bounds(options: dict[str, str], max_size: int, max_files: int) -> None:
 
 
 def test_none_takes_any_option() -> None:
-    assert parse("none", {"what": "ever"}) == LogSettings("none")
+    assert parse("none", {"what": "ever"}) == LogSettings("none", readable=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "max_size", "max_files", "compress"),
+    [
+        ({}, 20_000_000, 5, True),
+        ({"max-size": "1m", "max-file": "3"}, 1_000_000, 3, True),
+        ({"max-file": "1", "compress": "false"}, 20_000_000, 1, False),
+        ({"max-size": "0", "max-file": "0", "compress": "0"}, 1, 1, False),
+        ({"labels": "a", "labels-regex": "^b", "env": "C", "env-regex": "D$", "tag": "{{.ID}}"}, 20_000_000, 5, True),
+    ],
+)
+def test_local_is_bounded_and_packed(options: dict[str, str], max_size: int, max_files: int, compress: bool) -> None:
+    assert parse("local", options) == LogSettings("local", max_size, max_files, compress)
+
+
+@pytest.mark.parametrize("driver", [name for name in DRIVERS if name != "none"])
+@pytest.mark.parametrize(
+    ("options", "buffer"),
+    [
+        ({}, -1),
+        ({"mode": "blocking"}, -1),
+        ({"mode": "non-blocking"}, 1_000_000),
+        ({"mode": "non-blocking", "max-buffer-size": "4m"}, 4 << 20),
+        ({"mode": "non-blocking", "max-buffer-size": "0"}, 0),
+    ],
+)
+def test_modes(driver: str, options: dict[str, str], buffer: int) -> None:
+    assert parse(driver, options).buffer == buffer
+
+
+def test_compression_needs_something_to_compress() -> None:
+    assert parse("json-file", {"compress": "true"}).compress
+    assert parse("json-file", {"compress": "true", "max-size": "1k", "max-file": "2"}).compress
+
+
+@pytest.mark.parametrize(
+    ("driver", "place"),
+    [("json-file", "c-json.log"), ("local", "local-logs/container.log"), ("journald", "container-cached.log")],
+)
+def test_places_are_dockers(driver: str, place: str) -> None:
+    assert LogSettings(driver).path("/d", "c") == f"/d/{place}"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +81,28 @@ def test_none_takes_any_option() -> None:
             "json-file",
             {"max-buffer-size": "1m"},
             "logger: max-buffer-size option is only supported with 'mode=non-blocking'",
+        ),
+        *((driver, {}, f"logger: no log driver named '{driver}' is registered") for driver in ABSENT),
+        (
+            "local",
+            {"mode": "non-blocking", "max-buffer-size": "much"},
+            "error parsing option max-buffer-size: invalid size: 'much'",
+        ),
+        (
+            "json-file",
+            {"labels-regex": "("},
+            "error parsing regexp: missing ), unterminated subpattern at position 0: `(`",
+        ),
+        ("local", {"colour": "red"}, "unknown log opt 'colour' for log driver local"),
+        ("local", {"max-size": "big"}, "invalid value for max-size: big: invalid size: 'big'"),
+        ("local", {"max-size": "-1"}, "invalid value for max-size: -1: invalid size: '-1'"),
+        ("local", {"max-file": "x"}, 'invalid value for max-file: x: strconv.Atoi: parsing "x": invalid syntax'),
+        ("local", {"max-file": "-1"}, "max-file must not be negative"),
+        ("local", {"max-file": "1"}, "compression cannot be enabled when max file count is 1"),
+        (
+            "local",
+            {"compress": "maybe"},
+            'invalid boolean value for compress: strconv.ParseBool: parsing "maybe": invalid syntax',
         ),
         ("json-file", {"max-size": "big"}, "invalid size: 'big'"),
         ("json-file", {"max-size": "-5"}, "invalid size: '-5'"),
@@ -58,35 +122,3 @@ def test_refused(driver: str, options: dict[str, str], words: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         parse(driver, options)
     assert str(caught.value) == words
-
-
-@pytest.mark.parametrize(
-    ("driver", "options", "named"),
-    [
-        ("local", {}, "local"),
-        ("syslog", {"syslog-address": "x"}, "syslog"),
-        ("json-file", {"mode": "non-blocking"}, "non-blocking"),
-        ("json-file", {"max-size": "1m", "max-file": "2", "compress": "true"}, "compress"),
-        ("json-file", {"env-regex": "^A"}, "env-regex"),
-        ("json-file", {"tag": "{{.Name | upper}}"}, "tag="),
-        ("json-file", {"tag": "{{.Nonsense}}"}, "tag="),
-    ],
-)
-def test_missing_by_name(driver: str, options: dict[str, str], named: str) -> None:
-    with pytest.raises(NotImplementedHere, match=named):
-        parse(driver, options)
-
-
-@pytest.mark.parametrize(
-    ("options", "encoded"),
-    [
-        ({}, b""),
-        ({"labels": "absent"}, b""),
-        ({"labels": "b,a,absent", "env": "PATH,EMPTY"}, b'{"EMPTY":"","PATH":"/bin:=x","a":"1","b":"\\u003c2\\u003e"}'),
-        ({"tag": "{{.ImageName}}/{{ .Name }}/{{.ID}}"}, b'{"tag":"nginx:1/web/0123456789ab"}'),
-        ({"tag": "{{.ImageID}} {{.DaemonName}}"}, b'{"tag":"fedcba987654 docker"}'),
-    ],
-)
-def test_attributes(options: dict[str, str], encoded: bytes) -> None:
-    labels = {"a": "1", "b": "<2>", "c": "3"}
-    assert attributes(options, labels, ["PATH=/bin:=x", "EMPTY=", "NONE"], SUBJECT) == encoded

@@ -56,6 +56,18 @@ def test_a_client_that_does_not_read_is_full_and_loses_nothing() -> None:
     other.close()
 
 
+def test_what_a_client_misses_it_is_told() -> None:
+    one, other = client()
+    one.leave_out(1, b"x" * 70)
+    one.leave_out(2, b"y" * 7)
+    assert one.output(1, b"after")
+    text = b"\r\nsampan: 77 bytes of output were left out: this client reads too slowly\r\n"
+    expected = bytes((2, 0, 0, 0, 0, 0, 0, len(text))) + text + b"\1\0\0\0\0\0\0\5after"
+    assert other.recv(1000) == expected
+    one.close()
+    other.close()
+
+
 def test_a_client_that_is_gone_is_noticed() -> None:
     one, other = client()
     other.close()

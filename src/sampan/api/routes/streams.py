@@ -6,8 +6,18 @@ from dataclasses import replace
 from sampan.api.backend import Backend, LogStream
 from sampan.api.frames import SYSTEM_ERROR, multiplex, plain
 from sampan.api.request import Request
-from sampan.api.responses import JSON, MULTIPLEXED_STREAM, RAW_STREAM, Answer, Handover, Response, Stream, failure
-from sampan.api.routing import Route
+from sampan.api.responses import (
+    JSON,
+    MULTIPLEXED_STREAM,
+    NO_CONTENT,
+    RAW_STREAM,
+    Answer,
+    Handover,
+    Response,
+    Stream,
+    failure,
+)
+from sampan.api.routing import Route, Support
 from sampan.api.websocket import BINARY, TEXT, BadHandshake, handshake
 from sampan.errors import InvalidParameter, SampanError
 from sampan.spec.containers import WaitExitError, WaitResponse
@@ -36,6 +46,12 @@ async def logs(request: Request, backend: Backend) -> Answer:
     multiplexed = not found.tty and request.version >= (1, 42)
     content_type = MULTIPLEXED_STREAM if multiplexed else RAW_STREAM
     return Stream(_pieces(found), content_type, carry=found.carry if found.outlives else None)
+
+
+async def clear_log(request: Request, backend: Backend) -> Answer:
+    """Begin its log anew."""
+    await backend.containers.clear_log(request.name)
+    return NO_CONTENT
 
 
 def _tail(text: str) -> int | None:
@@ -131,6 +147,7 @@ async def wait(request: Request, backend: Backend) -> Answer:
 
 ROUTES = (
     Route("GET", "/containers/{name}/logs", logs, follows=True),
+    Route("DELETE", "/containers/{name}/sampan/logs", clear_log, Support.OWN, "`sampan logs --clear`"),
     Route("POST", "/containers/{name}/attach", attach),
     Route("GET", "/containers/{name}/attach/ws", attach_websocket),
     Route("GET", "/containers/{name}/stats", stats, follows=True),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from sampan.cli.failures import PROGRAM, UsageError
 from sampan.cli.options import Command, Option
+from sampan.cli.verbs.each import for_each
 from sampan.client.documents import flag_of, object_of, text_of
 from sampan.client.engine import quoted
 from sampan.client.failures import BrokenConversation
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 
 def _logs(session: Session, parsed: Parsed) -> int:
+    clearing = parsed.flag("clear")
+    if not parsed.words or (len(parsed.words) > 1 and not clearing):
+        wrong = f"'{PROGRAM} {parsed.path}' requires {'at least ' if clearing else ''}1 argument"
+        raise UsageError(f"{PROGRAM}: {wrong}", parsed.path, parsed.command.usage, code=1, see="Run")
+    if clearing:
+        return _clear(session, parsed.words)
     from sampan.cli.verbs.moments import moment
 
     container = session.engine.fetch_document(f"/containers/{quoted(parsed.words[0])}/json")
@@ -38,6 +46,14 @@ def _logs(session: Session, parsed: Parsed) -> int:
     finally:
         answer.wire.close()
     return 0
+
+
+def _clear(session: Session, names: list[str]) -> int:
+    def act(name: str) -> str:
+        session.engine.order("DELETE", f"/containers/{quoted(name)}/sampan/logs")
+        return name
+
+    return for_each(session, names, act)
 
 
 def copy_log(answer: Response, tty: bool) -> None:
@@ -62,9 +78,10 @@ def _write(descriptor: int, data: bytes) -> None:
 
 LOGS = Command(
     "[OPTIONS] CONTAINER",
-    "Show what a container has written",
+    "Show what a container has written, or have it forgotten",
     _logs,
     (
+        Option("clear", "bool", "Forget what the containers have written, also while they write and are followed"),
         Option("details", "bool", "Show what the log driver knows besides"),
         Option("follow", "bool", "Go on until the container ends", "f"),
         Option("since", "string", "From this moment on (2013-01-02T13:23:37Z) or as long ago (42m)"),
@@ -72,7 +89,7 @@ LOGS = Command(
         Option("timestamps", "bool", "Show when each line was written", "t"),
         Option("until", "string", "Up to this moment (2013-01-02T13:23:37Z) or as long ago (42m)"),
     ),
-    words=(1, 1),
+    words=(0, None),
     completes="container",
-    examples=("logs web", "logs -f --tail 20 web", "logs --since 5m -t web"),
+    examples=("logs web", "logs -f --tail 20 web", "logs --since 5m -t web", "logs --clear web db"),
 )
