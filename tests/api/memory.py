@@ -13,8 +13,8 @@ from sampan.spec import images as i
 from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
-from sampan.spec.document import encode
 from sampan.spec.disk import DiskUsage
+from sampan.spec.document import encode
 from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep

@@ -72,12 +72,8 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "build,pull,push,login,logout,search,commit,cp,diff,export,port,builder,checkpoint,context,"
-     "manifest,plugin,trust,config,node,secret,service,stack,swarm,compose,buildx,container commit,container cp,container diff,"
-     "container export,container port,"
-     "build,pull,push,login,logout,search,port,stats,builder,checkpoint,context,"
-     "manifest,plugin,trust,config,node,secret,service,stack,swarm,compose,buildx,"
-     "container port,container stats,"
+     "build,pull,push,login,logout,search,port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
+     "stack,swarm,compose,buildx,container port,"
      "image build,image pull,image push,network connect,network create,network disconnect,network prune,network rm,"
      "network remove,system prune,volume update").split(",")
 )  # fmt: skip

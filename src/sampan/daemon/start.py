@@ -14,9 +14,6 @@ from sampan.daemon.remove import remove_locked
 from sampan.daemon.start_faults import specification_failure, translated_failure
 from sampan.daemon.states import State, Status
 from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
-from sampan.logs import options
-from sampan.runtime.request import LogSpec, StartRequest, Stdio
-from sampan.errors import Conflict, NotModified, SampanError, System
 from sampan.runtime.request import StartRequest, Stdio
 from sampan.spec.requests import RemoveOptions
 from sampan.state.store import Change, Put

@@ -88,7 +88,6 @@ HOST_CONFIG: dict[str, Verdict] = {
     "BlkioDeviceWriteBps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceWriteBps {_LATER}")),
     "BlkioDeviceWriteIOps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceWriteIOps {_LATER}")),
     "BlkioWeight": _full("where the kernel has BFQ's weights; else taken off with a warning, as in Docker"),
-    "BlkioWeight": _full("where the kernel has it; else taken off with a warning, as in Docker"),
     "BlkioWeightDevice": _not(
         "block I/O is not limited yet", Refused([{"Path": "/dev/null", "Weight": 500}], f"BlkioWeightDevice {_LATER}")
     ),

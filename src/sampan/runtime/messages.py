@@ -12,9 +12,8 @@
       │                     │                      │ ── GO ─────────────▶│ control groups, credentials, seccomp, exec
       │                     │                      │ ◀── end of file ────│ (exec closed the socket)
       │ ◀── STARTED + pidfd ───────────────────────│                     the user's program
-      │ ── ATTACH, RESIZE ────────────────────────▶│
-      │ ◀── DETACHED ──────────────────────────────│ a client typed the detach keys
       │ ── ATTACH, RESIZE, CLEAR_LOG ─────────────▶│
+      │ ◀── DETACHED ──────────────────────────────│ a client typed the detach keys
       │ ◀── EXITED ────────────────────────────────│ writes the exit into record.json first
 
 EXEC is shorter: the monitor clones a process that has the whole plan already, hears READY {inside: pid} once a copy of it stands
