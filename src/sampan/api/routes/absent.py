@@ -63,7 +63,10 @@ _TO_COME = (
     ("POST", "/swarm/join", "swarm mode"),
 )
 
-_EXPERIMENTAL = "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it."
+_EXPERIMENTAL = (
+    "This experimental feature is disabled by default. "
+    "Start the Docker daemon in experimental mode in order to enable it."
+)
 
 _PLUGIN = (
     ("GET", "/plugins/{name}/json"),
