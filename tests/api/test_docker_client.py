@@ -157,6 +157,8 @@ def test_failures(served: Served) -> None:
     assert "This node is not a swarm manager." in swarm.stderr
     absent = cli(served, "swarm", "init")
     assert "not implemented by Sampan yet: swarm mode" in absent.stderr
+    plugin = cli(served, "plugin", "install", "--grant-all-permissions", "x")
+    assert "not implemented by Sampan yet: plugins" in plugin.stderr
 
 
 @requires("docker-client")
