@@ -3,7 +3,7 @@
 import pytest
 
 from tests.api.scenes import FOREVER, Box, eventually
-from tests.daemons import Sampan
+from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "netns", "busybox", "docker-client")
@@ -151,3 +151,31 @@ def test_a_child_off_the_bridge_is_refused_at_the_start(engine: Sampan) -> None:
     assert answer.json() == {"message": "Cannot link to /apart, as it does not belong to the default network"}
     for one in (parent, child):
         one.remove()
+
+
+def fetches(one: Box, name: str) -> bool:
+    """Whether it gets a page from there."""
+    asked = f"printf 'GET /page HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {name} 8000"
+    return one.engine.docker("exec", one.id, "sh", "-c", asked).out.endswith(b"served\n")
+
+
+def test_where_containers_do_not_reach_each_other_the_linked_do() -> None:
+    with running_sampan("--icc=false") as own:
+        own.load_busybox()
+        command = ("sh", "-c", "mkdir /www; echo served > /www/page; exec httpd -f -p 8000 -h /www")
+        child = Box(own, *command, name="server", ExposedPorts={"8000/tcp": {}}).start()
+        parent, other = box(own, "client", "server:it").start(), box(own, "stranger").start()
+        eventually(lambda: fetches(parent, "it"), "the parent does not reach its child")
+        assert not fetches(other, child.address())
+        own.kill()
+        own.start("--icc=false")
+        eventually(lambda: fetches(parent, "it"), "the next daemon has forgotten the link")
+        old = child.address()
+        assert own.api("POST", f"/containers/{child.id}/stop?t=0").status == 204
+        taker = box(own, "taker").start()
+        assert taker.address() == old
+        child.start()
+        eventually(lambda: fetches(parent, "it"), "the child's next run is not reached")
+        assert not fetches(other, child.address())
+        assert own.docker("rm", "--link", "client/it").code == 0
+        assert not fetches(parent, child.address())

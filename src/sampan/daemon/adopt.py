@@ -61,6 +61,9 @@ async def adopt(engine: Engine, found: tuple[Adopted, ...]) -> None:
             _settle(engine, container, ended)
         elif adopted_one.exit is not None:
             _settle(engine, container, adopted_one.exit)
+    for container in engine.containers:
+        if container.state.alive:
+            engine.linked.join(container, engine.wiring)
 
 
 async def _drop(engine: Engine, adopted: Adopted) -> None:

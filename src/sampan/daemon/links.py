@@ -137,6 +137,16 @@ class Links:
             told += variables(name, _address(child, wiring), config.env or (), config.exposed_ports or ())
         return tuple(told)
 
+    def join(self, container: Container, wiring: Wiring) -> None:
+        """A container has its address: it may reach its children's exposed ports, and its parents its own. Raises OSError."""
+        for link in container.definition.links:
+            child = self._containers.get(link.child)
+            if child is not None and child.state.alive:
+                wiring.link(container.id, child.id, child.definition.config.exposed_ports or ())
+        for _, parent in self.parents(container):
+            if parent.state.alive:
+                wiring.link(parent.id, container.id, container.definition.config.exposed_ports or ())
+
     def _reachable(self, container: Container) -> Iterable[tuple[str, Container]]:
         if container.definition.host.network_mode != _BRIDGE:
             # Links mean nothing elsewhere, and nothing is said of them there.

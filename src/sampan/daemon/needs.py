@@ -4,7 +4,7 @@ They keep the verbs free of how layers lie on disk or packets find their way, an
 """
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -172,6 +172,14 @@ class Wiring(Protocol):
 
     def adopt(self, container: ContainerId, config: ContainerConfig, kept: bytes) -> None:
         """Take the address and ports of a container that runs already back into the books, from `Connected.kept`."""
+        ...
+
+    def link(self, parent: ContainerId, child: ContainerId, exposed: Iterable[str]) -> None:
+        """Let `parent` reach those ports of `child` (`80/tcp`), where containers do not reach each other anyhow."""
+        ...
+
+    def unlink(self, parent: ContainerId, child: ContainerId) -> None:
+        """Take that back."""
         ...
 
     def started(self, container: ContainerId) -> None:

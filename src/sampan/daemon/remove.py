@@ -59,6 +59,8 @@ async def _remove_link(engine: Engine, reference: str) -> None:
         parent.definition = changed
         engine.linked.add(changed)
     etc.forget_link(engine, parent, link.alias)
+    if not any(one.child == link.child for one in parent.definition.links):
+        engine.wiring.unlink(parent.id, link.child)
 
 
 def _refuse_running(container: Container, reference: str, options: RemoveOptions) -> None:

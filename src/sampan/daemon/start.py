@@ -47,6 +47,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
     container.starting = True
     try:
         ends = await _connect(engine, container)
+        engine.linked.join(container, engine.wiring)
         try:
             request = _request(engine, container, ends, explain=explain)
         except InvalidParameter as error:

@@ -1,7 +1,7 @@
 """Networks as starts and ends of containers need them: `needs.Wiring` over `network.networks`."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -119,6 +119,20 @@ class NetworkWiring:
                 kept=kept,
             ),
         )
+
+    def link(self, parent: ContainerId, child: ContainerId, exposed: Iterable[str]) -> None:
+        """See `needs.Wiring`."""
+        ends = self._live.get(parent), self._live.get(child)
+        if ends[0] is not None and ends[1] is not None:
+            ports = (text.partition("/") for text in exposed)
+            wanted = [(int(number), protocol or "tcp") for number, _, protocol in ports]
+            self._networks.link(ends[0].endpoint, ends[1].endpoint, wanted)
+
+    def unlink(self, parent: ContainerId, child: ContainerId) -> None:
+        """See `needs.Wiring`."""
+        ends = self._live.get(parent), self._live.get(child)
+        if ends[0] is not None and ends[1] is not None:
+            self._networks.unlink(ends[0].endpoint, ends[1].endpoint)
 
     def started(self, container: ContainerId) -> None:
         """See `needs.Wiring`."""

@@ -59,6 +59,7 @@ _NAT_DNAT = 1
 _SOURCE = 12
 _DESTINATION = 16
 _DESTINATION_PORT = 2
+_ICMP_REDIRECT = 5
 
 
 def _expression(name: str, *parts: bytes) -> bytes:
@@ -113,6 +114,22 @@ def kind(key: Meta, name: str, equal: bool = True) -> bytes:
 def source_in(name: str) -> bytes:
     """`ip saddr @SET`."""
     return _load_payload(_PAYLOAD_NETWORK, _SOURCE, 4) + _in_set(name)
+
+
+def linked_in(name: str) -> bytes:
+    """`ip saddr . ip daddr . meta l4proto . th dport @SET`."""
+    second = _REG32 + 1
+    load = _load_payload(_PAYLOAD_NETWORK, _SOURCE, 4)
+    load += _load_payload(_PAYLOAD_NETWORK, _DESTINATION, 4, second)
+    load += _load_meta(Meta.L4PROTO, second + 1)
+    load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second + 2)
+    return load + _in_set(name)
+
+
+def icmp_redirect() -> bytes:
+    """`icmp type redirect`."""
+    is_icmp = _load_meta(Meta.L4PROTO) + _compare(bytes((socket.IPPROTO_ICMP,)))
+    return is_icmp + _load_payload(_PAYLOAD_TRANSPORT, 0, 1) + _compare(bytes((_ICMP_REDIRECT,)))
 
 
 def destination_in(name: str) -> bytes:

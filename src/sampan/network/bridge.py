@@ -239,6 +239,9 @@ class BridgeDriver:
         self._route.request_all([*messages, rtnetlink.up_message(link.index, mtu=self._options.mtu)])
         # Lets the host's own 127.0.0.1:port reach a container; the table drops what others would make of it.
         write_sysctl(f"ipv4/conf/{self.name}/route_localnet", "1")
+        # Isolated ports do not hear each other's questions: the host answers for everybody, at once, and its rules decide.
+        write_sysctl(f"ipv4/conf/{self.name}/proxy_arp_pvlan", "0" if self._options.icc else "1")
+        write_sysctl(f"ipv4/neigh/{self.name}/proxy_delay", "80" if self._options.icc else "0")
 
     def _present_address(self, link: Link | None) -> ipaddress.IPv4Interface | None:
         if link is None:

@@ -35,6 +35,7 @@ _RAW, _DSTNAT, _FILTER, _SRCNAT = -300, -100, 0, 100
 
 _TARGET = (concatenated(Type.IPV4_ADDR, Type.INET_SERVICE), 8)
 _BY_PORT = (concatenated(Type.INET_PROTO, Type.INET_SERVICE), 8)
+_LINK = (concatenated(Type.IPV4_ADDR, Type.IPV4_ADDR, Type.INET_PROTO, Type.INET_SERVICE), 16)
 _BY_ADDRESS = (concatenated(Type.INET_PROTO, Type.IPV4_ADDR, Type.INET_SERVICE), 12)
 
 
@@ -52,6 +53,16 @@ class Forward:
     def is_anywhere(self) -> bool:
         """Published on every address of the host."""
         return self.host_ip == _ANY_ADDRESS
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Where containers do not reach each other (`icc` off): `source` may call `address`:`port` all the same."""
+
+    protocol: str
+    source: str
+    address: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,7 @@ class Firewall:
         self._netfilter = netfilter
         self._policy = policy
         self._forwards: dict[Forward, None] = {}
+        self._allowed: dict[Allowed, None] = {}
         self._rules = 0
         self._seen = -1
         """Generation of the kernel's rules at which the table was known to be right; -1 for never."""
@@ -93,6 +105,7 @@ class Firewall:
                 *_chains(self.table),
                 *rules,
                 *self._elements(self._forwards, remove=False),
+                *self._links(self._allowed, remove=False),
             ]
         )
         self._rules = len(rules)
@@ -113,6 +126,22 @@ class Firewall:
         if gone and not self.verify():
             self._change(gone, remove=True)
 
+    def allow(self, allowed: Iterable[Allowed]) -> None:
+        """Let linked containers through. Nothing to do where all of them reach each other."""
+        wanted = [one for one in allowed if one not in self._allowed and not self._policy.icc]
+        if wanted:
+            self.verify()
+            self._commit(list(self._links(wanted, remove=False)))
+            self._allowed.update(dict.fromkeys(wanted))
+
+    def forbid(self, address: str, source: str = "") -> None:
+        """Take back what was allowed from or to `address`; with `source` only from there."""
+        gone = [one for one in self._allowed if address in (one.address, one.source) and source in ("", one.source)]
+        for one in gone:
+            del self._allowed[one]
+        if gone and not self.verify():
+            self._commit(list(self._links(gone, remove=True)))
+
     def verify(self) -> bool:
         """Put the table back where somebody flushed it; whether that was needed. One small question when nothing changed."""
         now = nft.generation(self._netfilter)
@@ -129,6 +158,7 @@ class Firewall:
         """Take over the ports of `earlier` and of a table that an earlier daemon left, so that `install` keeps them."""
         if earlier is not None:
             self._forwards.update(earlier._forwards)
+            self._allowed.update(earlier._allowed)
         for name, with_address in (("ports_anywhere", False), ("ports", True)):
             try:
                 found = nft.elements(self._netfilter, _FAMILY, self.table, name)
@@ -154,7 +184,9 @@ class Firewall:
             return False
         ports = len(nft.elements(netfilter, _FAMILY, self.table, "ports"))
         anywhere = len(nft.elements(netfilter, _FAMILY, self.table, "ports_anywhere"))
-        return ports + anywhere == len(self._forwards)
+        if ports + anywhere != len(self._forwards):
+            return False
+        return self._policy.icc or len(nft.elements(netfilter, _FAMILY, self.table, "links")) == len(self._allowed)
 
     def _change(self, forwards: list[Forward], remove: bool) -> None:
         if forwards:
@@ -173,6 +205,19 @@ class Firewall:
                 exact.append(nft.element(protocol + socket.inet_aton(forward.host_ip) + port, target))
         yield from nft.elements_messages(_FAMILY, self.table, "ports_anywhere", anywhere, remove)
         yield from nft.elements_messages(_FAMILY, self.table, "ports", exact, remove)
+
+    def _links(self, allowed: Iterable[Allowed], remove: bool) -> Iterator[Message]:
+        elements = [
+            nft.element(
+                socket.inet_aton(one.source)
+                + socket.inet_aton(one.address)
+                + bytes((PROTOCOLS[one.protocol], 0, 0, 0))
+                + one.port.to_bytes(2, "big")
+                + bytes(2)
+            )
+            for one in allowed
+        ]
+        yield from nft.elements_messages(_FAMILY, self.table, "links", elements, remove)
 
     def _commit(self, messages: list[Message]) -> None:
         nft.commit(self._netfilter, messages)
@@ -196,6 +241,8 @@ def _sets(table: str, policy: Policy) -> Iterator[Message]:
     yield nft.set_message(_FAMILY, table, "subnets", 2, ipv4, intervals=True)
     yield nft.set_message(_FAMILY, table, "ports_anywhere", 3, _BY_PORT, _TARGET)
     yield nft.set_message(_FAMILY, table, "ports", 4, _BY_ADDRESS, _TARGET)
+    if not policy.icc:
+        yield nft.set_message(_FAMILY, table, "links", 5, _LINK)
     bridge = policy.bridge.encode().ljust(16, b"\0")
     yield from nft.elements_messages(_FAMILY, table, "bridges", [nft.element(bridge)])
     address, _, prefix = policy.subnet.partition("/")
@@ -211,6 +258,7 @@ def _chains(table: str) -> Iterator[Message]:
         ("output", "nat", Hook.OUTPUT, _DSTNAT),
         ("forward", "filter", Hook.FORWARD, _FILTER),
         ("postrouting", "nat", Hook.POSTROUTING, _SRCNAT),
+        ("local", "filter", Hook.OUTPUT, _FILTER),
     ):
         yield nft.base_chain_message(_FAMILY, table, name, kind, hook, priority)
 
@@ -247,6 +295,10 @@ def _rules(table: str, policy: Policy) -> Iterator[Message]:
     yield rule("to_containers", say.connection_status(CtStatus.DST_NAT), accept, words="published")
     if policy.icc:
         yield rule("to_containers", from_bridge, accept, words="icc")
+    else:
+        yield rule("to_containers", from_bridge, say.linked_in("links"), accept, words="linked")
+        # Two isolated ports reach each other by way of the host alone: it shall not tell them of a shorter one.
+        yield rule("local", to_bridge, say.icmp_redirect(), drop)
     yield rule("to_containers", drop)
 
     yield rule("postrouting", to_bridge, say.source_loopback(), say.masquerade(), words="from the host's loopback")

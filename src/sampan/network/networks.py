@@ -15,7 +15,7 @@ from sampan.kernel.nftables import NFNLGRP_NFTABLES
 from sampan.network.bridge import BridgeDriver
 from sampan.network.driver import NetworkFacts, Wish
 from sampan.network.endpoint import Endpoint, Published
-from sampan.network.firewall import PROTOCOLS, Forward
+from sampan.network.firewall import PROTOCOLS, Allowed, Forward
 from sampan.network.modes import Mode, ModeKind
 from sampan.network.ports import HostPorts, PortRequest, PortTaken
 from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
@@ -118,11 +118,24 @@ class Networks:
             ) from error
         return Published(tuple(forwards), tuple(held))
 
+    def link(self, parent: Endpoint, child: Endpoint, ports: Iterable[tuple[int, str]]) -> None:
+        """Let `parent` reach `ports` of `child` where containers do not reach each other. Raises OSError."""
+        if self._bridge is None or not parent.address or not child.address:
+            return
+        allowed = (Allowed(protocol, parent.address, child.address, port) for port, protocol in ports)
+        self._bridge.firewall.allow(one for one in allowed if one.protocol in PROTOCOLS)
+
+    def unlink(self, parent: Endpoint, child: Endpoint) -> None:
+        """Take that back. Raises OSError."""
+        if self._bridge is not None:
+            self._bridge.firewall.forbid(child.address, parent.address)
+
     def release(self, endpoint: Endpoint, forwards: Iterable[Forward] = ()) -> None:
         """Take back ports and address of a container that has ended. Never raises for the host's refusal: it is logged."""
         gone = list(forwards)
         self._withdraw(gone)
         if endpoint.network == ModeKind.BRIDGE and self._bridge is not None:
+            self._forbid(self._bridge, endpoint.address)
             self._bridge.release(endpoint)
 
     def adopt(self, endpoint: Endpoint, forwards: Iterable[Forward] = ()) -> None:
@@ -179,6 +192,13 @@ class Networks:
         if self._bridge is None:
             raise System("the default bridge network is disabled (--bridge=none)")
         return self._bridge
+
+    @staticmethod
+    def _forbid(bridge: BridgeDriver, address: str) -> None:
+        try:
+            bridge.firewall.forbid(address)
+        except OSError as error:
+            _log.warning("links stay in the table until it is verified: %s", error)
 
     def _withdraw(self, forwards: list[Forward]) -> None:
         for forward in forwards:

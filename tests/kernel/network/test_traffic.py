@@ -96,6 +96,37 @@ def test_icc_off(lab: Lab, netfilter: str) -> None:
     two.end()
 
 
+@pytest.mark.parametrize("netfilter", ["0", "1"])
+def test_icc_off_and_linked(lab: Lab, netfilter: str) -> None:
+    bridge_netfilter(netfilter)
+    networks = lab.open(icc=False)
+    parent, child, other = Container(networks), Container(networks), Container(networks)
+    exposed, hidden = listening(child.namespace, 80), listening(child.namespace, 81)
+    names = child.namespace.socket(socket.SOCK_DGRAM, "", 53)
+    back = listening(parent.namespace, 80)
+
+    def reached() -> list[str | None]:
+        return [
+            tcp_reaches(parent.namespace, (child.address, 80), exposed),
+            udp_reaches(parent.namespace, (child.address, 53), names),
+        ]
+
+    assert reached() == [None, None]
+    networks.link(parent.endpoint, child.endpoint, [(80, "tcp"), (53, "udp"), (9, "sctp")])
+    assert reached() == [parent.address] * 2
+    assert tcp_reaches(parent.namespace, (child.address, 81), hidden) is None, "only what the child exposes"
+    assert tcp_reaches(other.namespace, (child.address, 80), exposed) is None, "and to its parent alone"
+    assert tcp_reaches(child.namespace, (parent.address, 80), back) is None, "in one direction"
+    networks.open()
+    assert reached() == [parent.address] * 2, "the table made anew has it, too"
+    networks.unlink(parent.endpoint, child.endpoint)
+    assert reached() == [None, None]
+    networks.link(parent.endpoint, child.endpoint, [(80, "tcp")])
+    networks.release(child.endpoint)
+    assert tcp_reaches(parent.namespace, (child.address, 80), exposed) is None, "it goes with either address"
+    networks.adopt(child.endpoint)
+
+
 def test_published_on_loopback_only(lab: Lab, container: Container) -> None:
     inside = listening(container.namespace, 80)
     container.publish(tcp80="127.0.0.1:8080")
