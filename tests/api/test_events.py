@@ -13,6 +13,7 @@ import docker
 import pytest
 
 from tests.api.scenes import FOREVER, Box, eventually
+from tests.archives import busybox_rootfs
 from tests.daemons import Sampan
 from tests.requires import requires
 
@@ -115,6 +116,21 @@ def test_detaching_is_told(engine: Sampan) -> None:
     other.close()
     client.close()
     box.remove()
+
+
+@requires("docker-client")
+def test_images_are_told_of_with_their_labels(engine: Sampan) -> None:
+    began = time.time()
+    made = engine.docker("import", "--change", "LABEL a=b", "-", "told:1", stdin=busybox_rootfs())
+    assert made.code == 0, made
+    for words in (("tag", "told:1", "told:2"), ("rmi", "told:2"), ("rmi", "told:1")):
+        assert engine.docker(*words).code == 0
+    told = past(engine, began, type=["image"])
+    assert [one["Action"] for one in told] == ["tag", "import", "tag", "untag", "untag", "delete"]
+    attributes = [one["Actor"]["Attributes"] for one in told]
+    image = made.text
+    named = [{"a": "b", "name": name} for name in ("told:1", image, "told:2", image, image)]
+    assert attributes == [*named, {"name": image}], "what is gone has no labels to tell"
 
 
 def test_a_stream_begins_with_the_past_and_goes_on(engine: Sampan) -> None:

@@ -47,7 +47,92 @@ class Api:
 
 Case = Command | Inside | Inspect | Api
 
+_EVENTS = (
+    "events --since 60s --until=-2s --format '{{.Type}} {{.Action}} {{json .Actor.Attributes}} {{.Status}} {{.From}}'"
+)
+"""A duration that is negative lies ahead: docker's command asks in whole seconds."""
+
 COMMANDS = (
+    Command(
+        "events of a life",
+        (
+            "run -d --name told -l k=v -v tolds:/v busybox sleep 100",
+            "exec told true",
+            "rename told retold",
+            "kill -s WINCH retold",
+            "pause retold",
+            "unpause retold",
+            "restart -t 0 retold",
+            "stop -t 0 retold",
+            "rm -v retold",
+            f"{_EVENTS} --filter container=told --filter container=retold",
+        ),
+    ),
+    Command(
+        "events of what is around",
+        (
+            "run --rm --name around --network none -v around:/v busybox true",
+            "run --rm --name onhost --network host busybox true",
+            "volume rm around",
+            f"{_EVENTS} --filter type=volume --filter volume=around",
+            f"{_EVENTS} --filter type=network --filter network=none --filter network=host",
+        ),
+    ),
+    Command(
+        "events of images",
+        (
+            "import --change 'LABEL a=b' - evented:1",
+            "tag evented:1 evented:2",
+            "rmi evented:2",
+            "rmi evented:1",
+            f"{_EVENTS} --filter type=image --filter image=evented:1 --filter image=evented:2",
+        ),
+        ROOTFS,
+    ),
+    Command(
+        "events of health",
+        (
+            "run -d --name checked --health-cmd true --health-interval 400ms busybox sleep 100",
+            f"{_EVENTS} --filter container=checked --filter event=health_status",
+            "rm -f checked",
+        ),
+    ),
+    Command(
+        "links",
+        (
+            "run -d --name child -h childhost -e A=1 --expose 80 --expose 90/udp busybox sleep 100",
+            "run -d --name parent --link child:al-ias -e B=2 busybox sleep 100",
+            "exec parent sh -c 'env | sort'",
+            "exec parent sh -c 'grep al-ias /etc/hosts'",
+            "inspect -f '{{json .HostConfig.Links}}' parent",
+            "inspect -f '{{json .HostConfig.Links}}' child",
+            "inspect -f '{{.Name}}' parent/al-ias",
+            "ps --no-trunc --filter name=child --format '{{.Names}}'",
+            "rm --link parent",
+            "rm --link nosuch/x",
+            "stop -t 0 parent child",
+            "start parent",
+            "rm --link parent/al-ias",
+            "inspect -f '{{json .HostConfig.Links}}' parent",
+            "run --rm --link nosuch:x busybox true",
+            "run --rm --network host --link child busybox true",
+            "run --rm --network container:child --link child busybox true",
+        ),
+    ),
+    Command(
+        "a container that waits for its restart",
+        (
+            "run -d --name again --restart always busybox sh -c 'exit 3'",
+            f"{_EVENTS} --filter container=nosuch",
+            "start again",
+            "kill -s HUP again",
+            "inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.Running}}' again",
+            "run -d --name few --restart on-failure:1 busybox sh -c 'exit 3'",
+            f"{_EVENTS} --filter container=nosuch",
+            "inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}' few",
+            "run --rm --restart always busybox true",
+        ),
+    ),
     Command("true", ("run --rm busybox true",)),
     Command("exit code", ("run --rm busybox sh -c 'exit 3'",)),
     Command("both outputs", ("run --rm busybox sh -c 'echo out; echo err >&2'",)),

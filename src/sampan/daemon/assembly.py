@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, ip_network
@@ -222,8 +223,10 @@ def _snapshots(config: DaemonConfig) -> Snapshotter:
         raise System(f"layers below {config.data_root}: {error.strerror}: {error.filename}") from error
 
 
-def _image_event(loop: asyncio.AbstractEventLoop, events: Events, action: str, actor: str, name: str) -> None:
-    attributes = {"reclaimed": name} if action == "prune" else {"name": name}
+def _image_event(
+    loop: asyncio.AbstractEventLoop, events: Events, action: str, actor: str, name: str, labels: Mapping[str, str]
+) -> None:
+    attributes = {"reclaimed": name} if action == "prune" else {**labels, "name": name}
     loop.call_soon_threadsafe(events.publish, "image", str(action), str(actor), attributes)
 
 

@@ -131,8 +131,7 @@ class VolumesApi:
         """Remove volumes that nothing uses."""
         plain = {key: list(values) for key, values in filters.items()}
         removed, freed = await self._workers.run(prune, self._volumes, plain, self._users)
-        for name in removed:
-            self._events.publish("volume", "destroy", name, {"driver": "local"})
+        # As in Docker nothing is told of each.
         self._events.publish("volume", "prune", "", {"reclaimed": str(freed)})
         return v.VolumesPruneReport(volumes_deleted=tuple(removed) or None, space_reclaimed=freed)
 

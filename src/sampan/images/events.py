@@ -1,6 +1,6 @@
 """What happens to images, for whoever listens (`docker events`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from sampan.spec.ids import ImageId
@@ -19,9 +19,11 @@ class ImageAction(StrEnum):
     PRUNE = "prune"
 
 
-Notify = Callable[[ImageAction, ImageId | str, str], None]
-"""Called with the action, the id of the event's actor and the name that goes with it; from any thread."""
+Tell = Callable[[ImageAction, ImageId | str, str], None]
+"""Called with the action, the id of the event's actor and the name that goes with it."""
+Notify = Callable[[ImageAction, ImageId | str, str, Mapping[str, str]], None]
+"""The same with the image's labels; from any thread."""
 
 
-def silent(action: ImageAction, actor: ImageId | str, name: str) -> None:
+def silent(action: ImageAction, actor: ImageId | str, name: str, labels: Mapping[str, str]) -> None:
     """Nobody listens."""

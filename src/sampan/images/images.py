@@ -56,6 +56,11 @@ class Images:
         self._notify = notify
         self._catalog.sweep()
 
+    def _tell(self, action: ImageAction, actor: ImageId | str, name: str) -> None:
+        image = ImageId(actor)
+        found = self._catalog.config(image).config if self._catalog.has(image) else None
+        self._notify(action, actor, name, (found.labels if found else None) or {})
+
     def resolve(self, text: str) -> ImageId:
         """The image that a user names. Raises NoSuchImage (NotFound), InvalidParameter."""
         return self._catalog.find(text)
@@ -123,7 +128,7 @@ class Images:
             if not self._catalog.has(image):
                 raise NoSuchImage(source)
             self._catalog.commit(self._catalog.set_reference(reference, image))
-        self._notify(ImageAction.TAG, image, reference.familiar)
+        self._tell(ImageAction.TAG, image, reference.familiar)
         return reference
 
     def remove(self, text: str, users: Users, force: bool = False, prune: bool = True) -> Sequence[Removed]:
@@ -131,7 +136,7 @@ class Images:
 
         Raises NoSuchImage, InvalidParameter, Conflict.
         """
-        return Remover(self._catalog, users, self._notify).remove(text, force, prune)
+        return Remover(self._catalog, users, self._tell).remove(text, force, prune)
 
     def prune(self, filters: Mapping[str, Sequence[str]], users: Users) -> tuple[Sequence[Removed], int]:
         """`image prune`: the images that no container uses, only unnamed ones unless `dangling=false`; and the bytes freed.
@@ -156,13 +161,13 @@ class Images:
                 continue
             names = summary.repo_tags + summary.repo_digests
             for text in names or (summary.id,):
-                remover = Remover(self._catalog, users, self._notify)
+                remover = Remover(self._catalog, users, self._tell)
                 try:
                     removed += remover.remove(text)
                 except (ImageConflict, NoSuchImage):
                     continue  # came into use, or went, a moment ago
                 freed += remover.freed
-        self._notify(ImageAction.PRUNE, "", str(freed))
+        self._tell(ImageAction.PRUNE, "", str(freed))
         return removed, freed
 
     def load(self, stream: BinaryIO) -> Iterator[LoadEvent]:
@@ -170,7 +175,7 @@ class Images:
         with _host_trouble("load"):
             for event in load(self._catalog, stream):
                 if isinstance(event, Loaded):
-                    self._notify(ImageAction.LOAD, event.image, event.image)
+                    self._tell(ImageAction.LOAD, event.image, event.image)
                 yield event
 
     def import_(
@@ -186,7 +191,9 @@ class Images:
         reference = _new_name(repository, tag)
         with _host_trouble("import"):
             image = import_image(self._catalog, stream, changes, message, reference, architecture)
-        self._notify(ImageAction.IMPORT, image, reference.familiar if reference is not None else image)
+        if reference is not None:
+            self._tell(ImageAction.TAG, image, reference.familiar)
+        self._tell(ImageAction.IMPORT, image, image)
         return image
 
     def commit(
@@ -202,9 +209,9 @@ class Images:
         with _host_trouble("commit"):
             image = commit_image(self._catalog, difference, wish, reference, captured)
         name = reference.familiar if reference is not None else ""
-        self._notify(ImageAction.CREATE, image, image)
+        self._tell(ImageAction.CREATE, image, image)
         if name:
-            self._notify(ImageAction.TAG, image, name)
+            self._tell(ImageAction.TAG, image, name)
         return image, name
 
     def save(self, names: Sequence[str]) -> Iterator[bytes]:
@@ -214,7 +221,7 @@ class Images:
         """
         chosen = choose_images(self._catalog, names)
         for entry in chosen:
-            self._notify(ImageAction.SAVE, entry.image, entry.image)
+            self._tell(ImageAction.SAVE, entry.image, entry.image)
         return save(self._catalog, chosen)
 
 

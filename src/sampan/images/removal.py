@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sampan.errors import Conflict
 from sampan.images.catalog import IMAGES, Catalog
-from sampan.images.events import ImageAction, Notify
+from sampan.images.events import ImageAction, Tell
 from sampan.images.references import Reference, is_id_prefix, parse_reference, short_id
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.state.store import Delete
@@ -48,10 +48,10 @@ class ImageConflict(Conflict):
 class Remover:
     """One removal, under the catalog's lock: decides, commits, collects."""
 
-    def __init__(self, catalog: Catalog, users: Users, notify: Notify) -> None:
+    def __init__(self, catalog: Catalog, users: Users, tell: Tell) -> None:
         self._catalog = catalog
         self._users = users
-        self._notify = notify
+        self._tell = tell
         self.removed: list[Removed] = []
         self.freed = 0
         """Bytes of the layers that went."""
@@ -100,7 +100,7 @@ class Remover:
 
     def _untag(self, name: Reference, image: ImageId) -> None:
         self._catalog.commit([self._catalog.drop_reference(name)])
-        self._notify(ImageAction.UNTAG, image, image)
+        self._tell(ImageAction.UNTAG, image, image)
         self.removed.append(Removed(untagged=name.familiar))
 
     def _delete(self, image: ImageId, force: bool, prune: bool) -> None:
@@ -123,9 +123,9 @@ class Remover:
         sizes = {chain: self._catalog.snapshots.layer(chain).size for chain in chains if self._has_layer(chain)}
         self._catalog.commit([Delete(IMAGES, image), *(self._catalog.drop_reference(name) for name in names)])
         for name in names:
-            self._notify(ImageAction.UNTAG, image, image)
+            self._tell(ImageAction.UNTAG, image, image)
             self.removed.append(Removed(untagged=name.familiar))
-        self._notify(ImageAction.DELETE, image, image)
+        self._tell(ImageAction.DELETE, image, image)
         self.removed.append(Removed(deleted=image))
         for chain in self._catalog.collect([image, *chains, *(layer.blob for layer in record.layers)]):
             self.freed += sizes.get(chain, 0)

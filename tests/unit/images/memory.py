@@ -1,7 +1,7 @@
 """Layers in memory: a Snapshotter for tests of what stands above it."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -116,7 +116,7 @@ class World:
         self.snapshots = snapshots or MemorySnapshotter()
         self.images = Images(self.store, self.content, self.snapshots, self._hear)
 
-    def _hear(self, action: ImageAction, actor: ImageId | str, name: str) -> None:
+    def _hear(self, action: ImageAction, actor: ImageId | str, name: str, labels: Mapping[str, str]) -> None:
         self.events.append((action, actor, name))
 
     def close(self) -> None:
