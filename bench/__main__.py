@@ -106,6 +106,13 @@ def flat(pair: Pair) -> list[Row]:
     ]
 
 
+def listing(pair: Pair) -> list[Row]:
+    count = round(300 * min(1, pair.scale))
+    ours = measures.listing(pair.sampan, count, pair.times(20))
+    theirs = measures.listing(pair.docker, count, pair.times(20))
+    return [compared(f"docker ps -a, {count} containers", ours, theirs, 1)]
+
+
 def logs(pair: Pair) -> list[Row]:
     lines = 1_000_000 if pair.scale >= 1 else 100_000
     ours, theirs = measures.log_rate(pair.sampan, lines), measures.log_rate(pair.docker, lines)
@@ -146,6 +153,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "execs": execs,
     "at-once": at_once,
     "flat": flat,
+    "listing": listing,
     "logs": logs,
     "stats": statistics,
 }

@@ -161,6 +161,22 @@ def flatness(engine: Sampan, counts: tuple[int, ...], repetitions: int) -> dict[
     return found
 
 
+def listing(engine: Daemon, count: int, repetitions: int) -> Samples:
+    """`docker ps -a` with that many containers, made and not started."""
+    wire = Wire(str(engine.socket))
+    environment = {**scrubbed_environment(), "DOCKER_HOST": engine.host}
+    command = ["docker", "ps", "-a", "--format", "{{.ID}}"]
+    identities = [_identity(wire.good("POST", "/containers/create", _spec("bridge", "true"))) for _ in range(count)]
+    listed = subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout.split()
+    if len(listed) != count:
+        raise RuntimeError(f"{len(listed)} of {count} containers are listed")
+    taken = timed(repetitions, lambda: subprocess.run(command, check=True, env=environment, capture_output=True), PAUSE)
+    for identity in identities:
+        wire.good("DELETE", f"/containers/{identity}")
+    wire.close()
+    return taken
+
+
 def log_rate(engine: Daemon, lines: int) -> float:
     """Lines a second through the json-file driver, from start to exit."""
     wire = Wire(str(engine.socket))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives import PATH, Layer, busybox_rootfs, docker_archive
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import running_sampan
+from tests.long import images
 from tests.long.dockerpy_failures import EXPECTED
-from tests.long.suites import Expected, Suite, judge
+from tests.long.suites import Suite, judge
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "netns", "bridge", "busybox")
@@ -39,32 +39,17 @@ MODULES = (
 @pytest.fixture(scope="module")
 def suite() -> Suite:
     SUITE.fetch()
-    (SUITE.sources / "docker").rename(SUITE.sources / "not-docker") if (SUITE.sources / "docker").exists() else None
+    if (SUITE.sources / "docker").exists():  # it would be imported instead of what pip installed
+        (SUITE.sources / "docker").rename(SUITE.sources / "not-docker")
     return SUITE
-
-
-def _alpine() -> bytes:
-    """What the tests use of alpine that busybox lacks: a user and a directory."""
-    layer = Layer()
-    layer.directory("var/opt")
-    layer.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\npostgres:x:70:70::/var/lib/postgresql:/bin/sh\n")
-    layer.file("etc/group", b"root:x:0:\npostgres:x:70:\n")
-    return layer.tar()
-
-
-def _load(engine: Sampan) -> None:
-    """The images that the suite would pull; each module may remove some."""
-    config = {"Cmd": ["/bin/sh"], "Env": [PATH]}
-    for tag in ("alpine:3.10", "alpine:latest", "busybox:latest"):
-        loaded = engine.docker("load", stdin=docker_archive(tag, [busybox_rootfs(), _alpine()], config))
-        assert loaded.code == 0, loaded
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module(suite: Suite, module: str, tmp_path: Path) -> None:
     with running_sampan() as engine:
-        _load(engine)
+        for tag in ("alpine:3.10", "alpine:latest", "busybox:latest"):
+            images.load(engine, tag, ["/bin/sh"], images.alpine())
         failed = suite.run(f"tests/integration/{module}_test.py", tmp_path, engine.host, DOCKER_TEST_API_VERSION="1.45")
-    expected = tuple(Expected(pattern, cause) for pattern, cause in EXPECTED if pattern.startswith(f"{module}_test::"))
+    expected = tuple(one for one in EXPECTED if one.pattern.startswith(f"{module}_test::"))
     wrong = judge(failed, expected)
     assert wrong == [], "\n".join(wrong)

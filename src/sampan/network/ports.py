@@ -65,6 +65,8 @@ def _request(container: str, binding: PortBinding, default_ip: str) -> PortReque
     if protocol not in PROTOCOLS:
         raise InvalidParameter(f"invalid proto: {protocol}")
     port = _number(number, number)
+    if port == 0:
+        raise InvalidParameter(f'invalid port specification: "{number}"')
     first, dash, last = binding.host_port.partition("-")
     low = _number(first, binding.host_port) if binding.host_port else 0
     high = _number(last, binding.host_port) if dash else low
