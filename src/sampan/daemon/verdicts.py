@@ -127,13 +127,8 @@ HOST_CONFIG: dict[str, Verdict] = {
     "KernelMemoryTCP": _not("a limit of control groups v1", Refused(1 << 24, f"KernelMemoryTCP {_LATER}")),
     "Links": _full("on the default bridge; ignored elsewhere, refused with the host's or another container's network"),
     "LogConfig": _partial(
-        "json-file and none, without compression and non-blocking mode",
+        "json-file, local and none, with their options",
         Refused({"Type": "syslog"}, "log driver syslog is not implemented yet"),
-        Refused({"Type": "json-file", "Config": {"mode": "non-blocking"}}, "mode=non-blocking is not implemented yet"),
-        Refused(
-            {"Type": "json-file", "Config": {"compress": "true", "max-size": "1m", "max-file": "3"}},
-            "compress is not implemented yet",
-        ),
     ),
     "MaskedPaths": _full(),
     "Memory": _full(),
