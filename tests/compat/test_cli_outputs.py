@@ -75,7 +75,10 @@ container inspect made|image inspect busybox|image inspect nosuch|inspect -f jso
 logs ended|logs -t ended|logs --tail 1 ended|logs nosuch|logs --since 1h ended|logs --until 1h ended|logs --since x ended
 exec up echo hi|exec up nosuch|exec -w /etc -e A=b up sh -c pwd|exec nosuch true|exec ended true|exec -it up true
 start -a ended|start nosuch|start ended nosuch|wait ended|wait nosuch|stop nosuch|kill nosuch|kill ended|restart -t 0 nosuch
-pause nosuch|pause|unpause nosuch|unpause up|pause ended
+pause nosuch|pause|unpause nosuch|unpause up|pause ended|top up|top up aux|top up -o pid,args|top up -o comm|top up -Q|top nosuch
+top|top ended|stats --no-stream nosuch ended|stats --no-stream nosuch neither|stats --foo|stats --no-stream --format json ended
+stats --no-stream --format {{.Foo}} ended|stats --no-stream ended made|update up|update|update -m 5m up|update -m 8m nosuch
+update --cpus x up|update --restart x up|update --restart on-failure:x up|update -m 100m up nosuch|update --cpu-quota 5 up
 rename nosuch x|rename a|rm nosuch|rm -f nosuch|rm up|rmi nosuch|rmi -f nosuch|tag nosuch x|tag a|attach nosuch|attach ended
 load -i /nosuch|load -i /etc/passwd|save nosuch|import /nosuch|import /etc/passwd x:y
 run|run --foo|run -Z|run --name|run --rm=maybe x|run --cpu-shares x y|run -m 1z y|run -m x y|run --cpus x y|run -e =x y

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from sampan.daemon import health, restart_policy
+from sampan.daemon import health, oom, restart_policy
 from sampan.daemon.container import Container
 from sampan.daemon.create import remove_directory
 from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, decode_definition, decode_state
@@ -95,6 +95,7 @@ async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> 
         health.begin(engine, container)
     elif container.state.status is Status.RUNNING:
         health.go_on(engine, container)
+    oom.adopted(engine, container)
     _log.info("container %s: adopted, pid %d", container.id[:12], adopted.running.pid)
 
 

@@ -13,9 +13,10 @@ from sampan.cgroups import means
 from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
 from sampan.cgroups.leaf import make_room
 from sampan.cgroups.leftovers import clear, leftovers, retire
+from sampan.cgroups.oom import OomNotices
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
-from sampan.daemon import adopt, attach, exec_start, exits, oci, slots
+from sampan.daemon import adopt, attach, exec_start, exits, oci, oom, slots
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -122,6 +123,8 @@ class Assembly:
         await asyncio.gather(*self.engine.tasks, return_exceptions=True)
         await self.engine.transfers.close()
         self.engine.sampler.close()
+        asyncio.get_running_loop().remove_reader(self.engine.oom.fileno())
+        self.engine.oom.close()
         await self.runtime.close()
         await self.groups.retire(self.engine)
         self.engine.events.close()
@@ -173,6 +176,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         linked=Links(containers),
         transfers=Transfers(),
         sampler=Sampler(runtime, containers),
+        oom=OomNotices(),
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )
@@ -193,6 +197,7 @@ async def take_over(parts: Assembly) -> None:
     adopt.sweep(engine)
     parts.groups.sweep(engine)
     asyncio.get_running_loop().add_reader(parts.networks.fileno(), parts.networks.changed)
+    asyncio.get_running_loop().add_reader(engine.oom.fileno(), oom.heard, engine)
     parts.runtime.open_pool(slots.planner(engine, parts.networks))
 
 

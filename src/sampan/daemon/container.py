@@ -29,6 +29,8 @@ class Container:
         "held_clients",
         "lock",
         "log_readers",
+        "oom_kills",
+        "oom_timer",
         "pausing",
         "removing",
         "restart_task",
@@ -50,6 +52,10 @@ class Container:
         """clients that attached and are still being told what was said before: a start waits a moment for them"""
         self.log_readers = 0
         """clients that read the log: its files stay until they are through"""
+        self.oom_kills = 0
+        """kills for lack of memory in this run that events have told of"""
+        self.oom_timer: asyncio.TimerHandle | None = None
+        """the next look for such kills"""
         self.pausing = False
         """a pause is under way; a signal that is to end the program sets this back, and the pause is taken back"""
         self.starting = False

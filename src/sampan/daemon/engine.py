@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sampan.cgroups.means import Means
+from sampan.cgroups.oom import OomNotices
 from sampan.cgroups.plan import CgroupPlan
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
@@ -64,6 +65,7 @@ class Engine:
     linked: Links
     transfers: Transfers
     sampler: Sampler
+    oom: OomNotices
     trash: Trash
     """where the directories of removed containers go"""
     ended: Callable[[ContainerId, Exit], None]

@@ -5,7 +5,7 @@ import logging
 import time
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import health, restart_policy
+from sampan.daemon import health, oom, restart_policy
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.remove import remove_locked
@@ -52,8 +52,7 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
         delay=decision.delay or 0.0,
     )
     goes = decision.delay is None and container.definition.host.auto_remove and not container.restarting_by_hand
-    if ended.oom_killed:
-        engine.event(container, "oom")
+    oom.ended(engine, container, ended)
     ran = max(0, ended.ended_ns - state.started_ns) // 10**9
     engine.event(container, "die", {"exitCode": str(ended.code), "execDuration": str(ran)})
     engine.links(container, "unmount")

@@ -5,7 +5,7 @@ import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import etc, health, log_settings, mounts, oci, verify
+from sampan.daemon import etc, health, log_settings, mounts, oci, oom, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import ENDPOINTS, STATES, encode
 from sampan.daemon.engine import Engine
@@ -73,6 +73,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
     container.stop_requested = False
     container.state = started.marked(pid=running.pid, started_ns=running.started_ns)
     health.begin(engine, container)
+    oom.begin(engine, container)
     etc.tell_parents(engine, container, ends)
     engine.links(container, "mount")
     engine.event(container, "start")

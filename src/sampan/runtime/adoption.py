@@ -88,6 +88,8 @@ def parse_exit(body: object) -> Exit:
         ended_ns=int(str(said["ended_ns"])),
         signal=int(str(said["signal"])),
         oom_killed=bool(said["oom_killed"]),
+        # Monitors of earlier releases did not say how many.
+        oom_kills=int(str(said.get("oom_kills", int(bool(said["oom_killed"]))))),
         cause=str(said["cause"]),
     )
 

@@ -147,6 +147,8 @@ class Exit:
     ended_ns: int
     signal: int = 0
     oom_killed: bool = False
+    oom_kills: int = 0
+    """how many processes the kernel has killed in it for lack of memory"""
     cause: str = "exited"
     """exited, signal, oom, monitor-lost or machine-ended"""
 

@@ -88,4 +88,5 @@ def _end(body: dict[str, Any], pidfd: int) -> dict[str, Any]:
     oom = 0 if body["exec"] else cgroups.oom_kills(body["groups"])
     cause = "oom" if oom and number == signal.SIGKILL else "signal" if by_signal else "exited"
     code = 128 + number if by_signal else status.si_status
-    return {"code": code, "signal": number, "oom_killed": oom > 0, "cause": cause, "ended_ns": time.time_ns()}
+    ooms = {"oom_killed": oom > 0, "oom_kills": oom}
+    return {"code": code, "signal": number, **ooms, "cause": cause, "ended_ns": time.time_ns()}

@@ -19,6 +19,7 @@ from sampan.cgroups import apply, change, leftovers
 from sampan.cgroups.gauges import MOST_FILES, Gauges
 from sampan.cgroups.hierarchy import Hierarchy, detect
 from sampan.cgroups.means import instance_groups, probe
+from sampan.cgroups.oom import OomNotices
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.kernel.bpf import attached_device_programs, load_device_program
 from sampan.kernel.namespaces import Clone, clone3
@@ -470,3 +471,27 @@ def test_gauges_count_and_end_with_the_groups(make: Make, host: str) -> None:
     finally:
         gauges.close()
         gauges.close()
+
+
+@on_hosts_with_controllers
+def test_notices_of_kills_for_lack_of_memory(make: Make, host: str) -> None:
+    tight = oci.Resources(memory=oci.Memory(limit=16 * MB, swap=16 * MB))
+    container = make(tight, host)
+
+    def hungry() -> int:
+        return len(bytearray(os.urandom(1)) * (64 * MB))
+
+    notices = OomNotices()
+    try:
+        notices.add("mine", container.groups)
+        notices.take()
+        assert notices.take() == set()
+        assert container.run(hungry) == -signal.SIGKILL
+        until(lambda: "mine" in notices.take())
+        assert apply.oom_kills(container.groups) == 1
+        for _ in range(2):
+            notices.remove("mine")
+        assert container.run(hungry) == -signal.SIGKILL
+        assert notices.take() == set()
+    finally:
+        notices.close()
