@@ -1,0 +1,37 @@
+"""Cells of docs/ownership.md for what the daemon looks after while a container runs: its health."""
+
+from tests.api.scenes import FOREVER, Box, cell, eventually, strike
+from tests.daemons import Sampan
+
+OFTEN = 150_000_000
+
+
+def checked(engine: Sampan) -> Box:
+    """A container that is checked often, and was found healthy."""
+    box = Box(engine, *FOREVER, Healthcheck={"Test": ["CMD-SHELL", "test ! -e /bad"], "Interval": OFTEN, "Retries": 1})
+    box.start()
+    eventually(lambda: status(box) == "healthy", "never healthy")
+    return box
+
+
+def status(box: Box) -> str:
+    return str(box.state()["Health"]["Status"])
+
+
+@cell("health check", "daemon", "launcher")
+def checks_go_on(engine: Sampan, process: str) -> None:
+    box = checked(engine)
+    strike(engine, process)
+    assert status(box) == "healthy", "what was known is known"
+    box.run("touch", "/bad")
+    eventually(lambda: status(box) == "unhealthy", "it is not checked any more")
+
+
+@cell("health check", "monitor", "init")
+def checks_end(engine: Sampan, process: str) -> None:
+    box = checked(engine)
+    strike(engine, process, box)
+    box.ended(137)
+    assert status(box) == "unhealthy"
+    box.start()
+    eventually(lambda: status(box) == "healthy", "the next run is not checked")
