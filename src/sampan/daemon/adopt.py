@@ -115,6 +115,14 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
     adopt_exit(engine, container, ended)
 
 
+def ship(engine: Engine) -> None:
+    """See to it that what containers have said goes on to where their drivers send it."""
+    for container in engine.containers:
+        state = container.state
+        engine.shipping.adopt(container.definition, running=state.alive, ran=state.started_ns > 0)
+    engine.shipping.sweep()
+
+
 def sweep(engine: Engine) -> None:
     """Remove what half-made and half-removed containers left: writable layers and directories without a record."""
     for container_id in engine.layers.writable():

@@ -24,6 +24,7 @@ from sampan.daemon.events import Events
 from sampan.daemon.execs import Execs
 from sampan.daemon.layers import ImageLayers
 from sampan.daemon.links import Links
+from sampan.daemon.log_shipping import LogShipping
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.sampler import Sampler
@@ -126,6 +127,7 @@ class Assembly:
         asyncio.get_running_loop().remove_reader(self.engine.oom.fileno())
         self.engine.oom.close()
         await self.runtime.close()
+        self.engine.shipping.close()
         await self.groups.retire(self.engine)
         self.engine.events.close()
         asyncio.get_running_loop().remove_reader(self.networks.fileno())
@@ -177,6 +179,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         transfers=Transfers(),
         sampler=Sampler(runtime, containers),
         oom=OomNotices(),
+        shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )
@@ -194,6 +197,7 @@ async def take_over(parts: Assembly) -> None:
     found = await parts.runtime.open()
     await adopt.adopt(engine, found)
     parts.networks.adopted()
+    adopt.ship(engine)
     adopt.sweep(engine)
     parts.groups.sweep(engine)
     asyncio.get_running_loop().add_reader(parts.networks.fileno(), parts.networks.changed)

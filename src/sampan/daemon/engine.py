@@ -16,6 +16,7 @@ from sampan.daemon.definition import STATES, encode
 from sampan.daemon.events import Events
 from sampan.daemon.execs import Execs
 from sampan.daemon.links import Links
+from sampan.daemon.log_shipping import LogShipping
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.needs import Layers, VolumeStore, Wiring
@@ -66,6 +67,7 @@ class Engine:
     transfers: Transfers
     sampler: Sampler
     oom: OomNotices
+    shipping: LogShipping
     trash: Trash
     """where the directories of removed containers go"""
     ended: Callable[[ContainerId, Exit], None]

@@ -55,6 +55,7 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
     oom.ended(engine, container, ended)
     ran = max(0, ended.ended_ns - state.started_ns) // 10**9
     engine.event(container, "die", {"exitCode": str(ended.code), "execDuration": str(ran)})
+    engine.shipping.ended(container.id)
     engine.links(container, "unmount")
     engine.wiring.release(container.id)
     container.tell_exit()

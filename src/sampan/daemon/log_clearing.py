@@ -31,7 +31,7 @@ async def _clear_here(engine: Engine, container: Container) -> None:
     if container.state.running:
         raise Conflict(f"container {container.name} is just starting: try again")
     try:
-        await asyncio.to_thread(clear, log_settings.path(engine, container.definition))
+        await asyncio.to_thread(clear, log_settings.path(engine.directory(container.id), container.definition))
     except OSError as error:
         why = f"{error.strerror}: {error.filename or ''}".rstrip(": ")
         raise System(f"cannot clear the log of container {container.id[:12]}: {why}") from error

@@ -23,7 +23,9 @@ async def keep_packed(engine: Engine) -> None:
         for container in engine.containers:
             if container.id not in paths:
                 packed = log_settings.settings(container.definition).compress
-                paths[container.id] = log_settings.path(engine, container.definition) if packed else ""
+                paths[container.id] = (
+                    log_settings.path(engine.directory(container.id), container.definition) if packed else ""
+                )
         for path in [path for path in paths.values() if path and os.path.exists(f"{path}.1")]:
             try:
                 await asyncio.to_thread(_pack, path)

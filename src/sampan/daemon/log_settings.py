@@ -1,7 +1,6 @@
 """A container's log as its definition asks for it: driver, bounds, where it lies, what it carries. From memory."""
 
 from sampan.daemon.definition import Definition
-from sampan.daemon.engine import Engine
 from sampan.logs import options
 from sampan.logs.attributes import Subject, attributes
 from sampan.logs.options import LogSettings
@@ -14,18 +13,18 @@ def settings(definition: Definition) -> LogSettings:
     return options.parse(asked.type, asked.config or {})
 
 
-def path(engine: Engine, definition: Definition) -> str:
-    """Where the log lies, or would."""
-    return settings(definition).path(engine.directory(definition.id), definition.id)
+def path(directory: str, definition: Definition) -> str:
+    """Where the log lies, or would; `directory` is the container's."""
+    return settings(definition).path(directory, definition.id)
 
 
-def spec(engine: Engine, definition: Definition) -> LogSpec:
+def spec(directory: str, definition: Definition) -> LogSpec:
     """What the monitor is told of it."""
     log = settings(definition)
     if not log.writes:
         return LogSpec(None)
     return LogSpec(
-        path=log.path(engine.directory(definition.id), definition.id),
+        path=log.path(directory, definition.id),
         max_size=log.max_size,
         max_files=log.max_files,
         attributes=_attributes(definition),

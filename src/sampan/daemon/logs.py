@@ -31,7 +31,7 @@ class LogLines:
         self._query = Query(options.stdout, options.stderr, options.since, options.until, options.tail)
         self._counted = True
         container.log_readers += 1
-        self._path = log_settings.path(engine, container.definition)
+        self._path = log_settings.path(engine.directory(container.id), container.definition)
         # As in Docker: nothing is followed where nothing runs, not even between two runs of a restart policy.
         self._follow = options.follow and container.state.alive
 

@@ -90,9 +90,10 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
     engine.runtime.forget(container.id)
     engine.execs.forget_container(container.id)
     engine.layers.discard(container.id)
-    if container.log_readers:
+    if container.log_readers or engine.shipping.is_due(container.id):
         _ = engine.spawn(_remove_when_read(engine, container), f"removal of the log of {container.id[:12]}")
     else:
+        engine.shipping.forget(container.id)
         remove_directory(engine, container.id)
     for point in container.definition.mounts:
         if point.type == "volume":
@@ -106,7 +107,8 @@ def _tables(container: Container) -> tuple[str, ...]:
 
 
 async def _remove_when_read(engine: Engine, container: Container) -> None:
-    """The container's files go when its log has been read, or after a while: a client may be slow."""
+    """The container's files go when its log has been read and sent, or after a while: a client or a collector may be slow."""
+    await engine.shipping.settle(container.id)
     for _ in range(_READER_TRIES):
         if not container.log_readers:
             break

@@ -55,6 +55,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
         started = _running(container.state, restarts)
         recorded = _record(engine, container, started, ends)
         crash_point("start-before-request")
+        engine.shipping.starts(container.definition)
         running = await engine.runtime.start(request)
         crash_point("start-after-request")
         await _durable(engine, container, recorded)
@@ -64,6 +65,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
         if ends is not None:
             engine.wiring.release(container.id)
         engine.shm.release(container.id)
+        engine.shipping.ended(container.id)
         container.drop_clients()
         if isinstance(error, Exception):
             raise await _failed(engine, container, error) from error
@@ -142,7 +144,7 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
         config=configuration,
         root=engine.layers.mount_of(container.id),
         stdio=Stdio(config.tty, config.open_stdin, config.stdin_once),
-        log=log_settings.spec(engine, definition),
+        log=log_settings.spec(engine.directory(definition.id), definition),
         cgroup=engine.cgroups.plan(container.id, oci.cgroup_parent(host, engine.around), configuration.linux.resources),
         veth=ends.veth,
         held=ends.held,

@@ -89,6 +89,13 @@ class Packed:
                 return data
         return b""
 
+    def peek(self, most: int) -> bytes:
+        """What it begins with; it is at its beginning again."""
+        self._begin()
+        start = self.read(most)
+        self._begin()
+        return start
+
     def seek_tail(self, lines: int) -> int:
         """As `seek_tail`, for which it is unpacked twice."""
         self._begin()

@@ -11,7 +11,7 @@ import time
 from sampan.logs.local_writer import ATTRIBUTES
 from sampan.logs.records import Entry, words
 
-_LETTERS = {b"o": (1, b"\n"), b"O": (1, b""), b"e": (2, b"\n"), b"E": (2, b"")}
+_LETTERS = {b"o": (1, True), b"O": (1, False), b"e": (2, True), b"E": (2, False)}
 _TEXT = 18
 """Where the text of a record begins: letter, sixteen digits, blank."""
 _SECOND = 1_000_000_000
@@ -24,31 +24,37 @@ class LocalDecoder:
     def __init__(self, path: str) -> None:
         """For the log at `path`, beside which its attributes may lie."""
         self._attributes = _attributes(path)
-        self._digits = b""
+        self._time_ns = -1
         self._time = b""
 
     def decode(self, chunk: bytes) -> list[Entry]:
         """The entries of `chunk`."""
         entries = []
-        attributes = self._attributes
         for line in chunk.split(b"\n"):
-            kind = _LETTERS.get(line[:1])
-            if kind is None:
-                # A file system that lost power may leave NUL bytes where a record was begun.
-                line = line.lstrip(b"\0")
-                kind = _LETTERS.get(line[:1])
-                if kind is None:
-                    continue
-            digits = line[1:17]
-            if digits != self._digits:
-                moment = _moment(digits)
-                if line[17:_TEXT] != b" " or not moment:
-                    continue
-                self._digits, self._time = digits, moment
-            elif line[17:_TEXT] != b" ":
+            parsed = parse(line)
+            if parsed is None:
                 continue
-            entries.append(Entry(kind[0], line[_TEXT:] + kind[1], self._time, attributes))
+            stream, whole, time_ns, text = parsed
+            if time_ns != self._time_ns:
+                # The lines of a chunk share their time.
+                self._time_ns, self._time = time_ns, _moment(time_ns)
+            entries.append(Entry(stream, text + b"\n" if whole else text, self._time, self._attributes))
         return entries
+
+
+def parse(line: bytes) -> tuple[int, bool, int, bytes] | None:
+    """(stream, whether its newline belongs to it, nanoseconds since the epoch, text) of a line; None where it is no record."""
+    kind = _LETTERS.get(line[:1])
+    if kind is None:
+        # A file system that lost power may leave NUL bytes where a record was begun.
+        line = line.lstrip(b"\0")
+        kind = _LETTERS.get(line[:1])
+        if kind is None:
+            return None
+    digits = line[1:17]
+    if line[17:_TEXT] != b" " or digits.strip(b"0123456789abcdef"):
+        return None
+    return kind[0], kind[1], int(digits, 16), line[_TEXT:]
 
 
 def _attributes(path: str) -> dict[str, str] | None:
@@ -59,13 +65,7 @@ def _attributes(path: str) -> dict[str, str] | None:
         return None
 
 
-def _moment(digits: bytes) -> bytes:
-    """The time of a record as RFC 3339 has it, nine digits of fraction; b"" for what is none."""
-    if len(digits) != 16 or digits.strip(b"0123456789abcdef"):
-        return b""
-    second, fraction = divmod(int(digits, 16), _SECOND)
-    try:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-    except (OverflowError, ValueError):
-        return b""
-    return f"{text}.{fraction:09d}Z".encode()
+def _moment(time_ns: int) -> bytes:
+    """The time of a record as RFC 3339 has it, nine digits of fraction."""
+    second, fraction = divmod(time_ns, _SECOND)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode() + b".%09dZ" % fraction

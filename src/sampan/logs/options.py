@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter
 from sampan.logs.attributes import TEXT_OPTIONS, check_tag, patterns
 from sampan.logs.shipped_options import check_shipped
 
@@ -19,7 +19,7 @@ DEFAULT_BUFFER = 1_000_000
 
 SHIPPED = ("fluentd", "gelf", "journald", "syslog")
 """drivers whose log is written here as `local` writes it, and sent on from there"""
-DRIVERS = ("json-file", "local", "none")
+DRIVERS = tuple(sorted(("json-file", "local", "none", *SHIPPED)))
 """every log driver there is"""
 
 _BOUNDS = frozenset(("max-size", "max-file", "compress"))
@@ -55,11 +55,6 @@ class LogSettings:
         """Whether anything is written at all."""
         return self.driver != "none"
 
-    @property
-    def ships(self) -> bool:
-        """Whether what is written is sent on."""
-        return self.driver in SHIPPED
-
     def path(self, directory: str, container: str) -> str:
         """Where the log of a container lies, below its directory: Docker's names. The name tells a reader the format."""
         if self.driver == "json-file":
@@ -73,8 +68,6 @@ def parse(driver: str, options: Mapping[str, str]) -> LogSettings:
     """The settings of a container. Raises InvalidParameter in Docker's wording, NotImplementedHere by name."""
     if driver == "none":
         return LogSettings(driver, readable=False)
-    if driver in SHIPPED:
-        raise NotImplementedHere(f"the log driver {driver} is not implemented yet ({', '.join(DRIVERS)} are)")
     buffer = _buffer(options)
     if driver not in DRIVERS:
         raise InvalidParameter(f"logger: no log driver named '{driver}' is registered")

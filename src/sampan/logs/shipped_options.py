@@ -36,11 +36,25 @@ _SYSLOG = {
 _FLUENTD_BOOLEANS = ("fluentd-async", "fluentd-async-connect", "fluentd-request-ack", "fluentd-sub-second-precision")
 _FLUENTD = {
     *("fluentd-address", "fluentd-buffer-limit", "fluentd-max-retries", "fluentd-retry-wait", "fluentd-write-timeout"),
-    *("fluentd-async-reconnect-interval", *_FLUENTD_BOOLEANS),
+    *_FLUENTD_BOOLEANS,
 }
 _GELF_COMPRESSION = ("gelf-compression-type", "gelf-compression-level")
 _GELF_TCP = ("gelf-tcp-max-reconnect", "gelf-tcp-reconnect-delay")
-_DURATION = re.compile(r"(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(f"(?:{_DURATION_PART.pattern})+")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def is_true(text: str) -> bool:
+    """A boolean option as Go reads it; none is false."""
+    return text in ("1", "t", "T", "TRUE", "true", "True")
+
+
+def seconds(text: str, default: float) -> float:
+    """A duration option as Go reads it (`1.5s`, `200ms`, `1m30s`)."""
+    if not text:
+        return default
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
 def check_shipped(driver: str, options: Mapping[str, str]) -> None:
@@ -126,7 +140,7 @@ def _fluentd(options: Mapping[str, str]) -> None:
             raise InvalidParameter(f'strconv.ParseBool: parsing "{text}": invalid syntax')
     if (text := options.get("fluentd-max-retries", "")) and not re.fullmatch(r"[0-9]{1,18}", text):
         raise InvalidParameter(f'strconv.ParseUint: parsing "{text}": invalid syntax')
-    for name in ("fluentd-retry-wait", "fluentd-write-timeout", "fluentd-async-reconnect-interval"):
+    for name in ("fluentd-retry-wait", "fluentd-write-timeout"):
         if (text := options.get(name, "")) and not _DURATION.fullmatch(text):
             raise InvalidParameter(f'time: invalid duration "{text}"')
     if (text := options.get("fluentd-buffer-limit", "")) and not re.fullmatch(

@@ -122,3 +122,18 @@ def test_refused(driver: str, options: dict[str, str], words: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         parse(driver, options)
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("driver", "options"),
+    [
+        ("syslog", {"syslog-address": "udp://localhost:5514", "tag": "{{.Name}}", "env": "A"}),
+        ("fluentd", {"fluentd-async": "true", "labels": "a"}),
+        ("gelf", {"gelf-address": "udp://localhost:12201", "gelf-compression-type": "none"}),
+        ("journald", {"labels-regex": "."}),
+    ],
+)
+def test_what_is_shipped_has_a_local_copy(driver: str, options: dict[str, str]) -> None:
+    assert parse(driver, options) == LogSettings(driver, 20_000_000, 5, True)
+    bounds = {"cache-max-size": "1k", "cache-max-file": "2", "cache-compress": "false", "cache-disabled": "true"}
+    assert parse(driver, {**options, **bounds}) == LogSettings(driver, 1000, 2, readable=False)

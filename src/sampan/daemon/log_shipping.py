@@ -1,0 +1,108 @@
+"""Logs that go elsewhere: what the shipper is told of a container's runs, and how long its removal waits for it."""
+
+import asyncio
+import logging
+import os
+import time
+from pathlib import Path
+
+from sampan.daemon import log_settings
+from sampan.daemon.definition import Definition
+from sampan.daemon.times import rfc3339
+from sampan.files.atomic import make_directory
+from sampan.logs.attributes import extra, tag
+from sampan.logs.options import SHIPPED
+from sampan.logs.shipping.jobs import Facts, Job, job_file, read_position, write_job
+from sampan.runtime.shipper_port import ShipperPort
+from sampan.spec.ids import ContainerId
+
+_log = logging.getLogger("sampan.daemon")
+_REMOVAL_SECONDS = 30.0
+"""How long the log of a removed container waits for its collector."""
+_PAUSE = 0.1
+_DEFAULT_TAG = "{{.ID}}"
+
+
+class LogShipping:
+    """Jobs lie below the exec-root, one for each container whose driver sends its log elsewhere."""
+
+    def __init__(self, exec_root: Path, data_root: Path, environment: dict[str, str]) -> None:
+        self._directory = exec_root / "shipping"
+        self._data_root = data_root
+        self._port = ShipperPort(self._directory, environment)
+        self._jobs: dict[ContainerId, Job] = {}
+
+    def starts(self, definition: Definition) -> None:
+        """A run begins; before it does, so that nothing it says is missed. A fault costs the shipping, not the start."""
+        if definition.host.log_config.type in SHIPPED:
+            self._put(_job(definition, self._data_root, run=time.time_ns(), running=True))
+
+    def ended(self, container: ContainerId) -> None:
+        """A run has ended, or did not come about: nothing more will be written."""
+        job = self._jobs.get(container)
+        if job is not None and job.running:
+            self._put(Job(job.driver, job.options, job.log, job.facts, job.run, False))
+
+    def adopt(self, definition: Definition, *, running: bool, ran: bool) -> None:
+        """A container that a new daemon finds: of what it has said, something may be left to send."""
+        if ran and definition.host.log_config.type in SHIPPED:
+            self._put(_job(definition, self._data_root, run=time.time_ns(), running=running))
+
+    def is_due(self, container: ContainerId) -> bool:
+        """Whether something of its log is still to be sent."""
+        job = self._jobs.get(container)
+        return job is not None and (job.running or read_position(job.position).finished != job.run)
+
+    async def settle(self, container: ContainerId) -> None:
+        """Wait until a container's log is sent, for a bounded time, and forget it. Its files may go then."""
+        self.ended(container)
+        deadline = time.monotonic() + _REMOVAL_SECONDS
+        while self.is_due(container) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process says it
+            await asyncio.sleep(_PAUSE)
+        if self.is_due(container):
+            _log.warning("container %s: the end of its log could not be sent before it went", container[:12])
+        self.forget(container)
+
+    def forget(self, container: ContainerId) -> None:
+        """The container is gone."""
+        if self._jobs.pop(container, None) is not None:
+            job_file(self._directory, container).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Drop jobs of containers that nobody knows. Called once all are adopted."""
+        if not self._directory.is_dir():
+            return
+        for path in self._directory.glob("*.job"):
+            if path.stem not in self._jobs:
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the shipper; it goes on."""
+        self._port.close()
+
+    def _put(self, job: Job) -> None:
+        self._jobs[ContainerId(job.facts.id)] = job
+        try:
+            make_directory(self._directory)
+            write_job(self._directory, job)
+            self._port.ensure()
+        except OSError as error:
+            _log.error("container %s: its log is not sent: %s", job.facts.id[:12], error)
+
+
+def _job(definition: Definition, data_root: Path, *, run: int, running: bool) -> Job:
+    asked, config = definition.host.log_config, definition.config
+    options = dict(asked.config or {})
+    facts = Facts(
+        id=definition.id,
+        name=definition.name,
+        image_id=definition.image_id or "",
+        image_name=definition.image,
+        command=" ".join((definition.path, *definition.args)),
+        created=rfc3339(definition.created_ns),
+        tag=tag(options.get("tag", "") or _DEFAULT_TAG, log_settings.subject(definition)),
+        hostname=os.uname().nodename,
+        extra=extra(options, config.labels or {}, config.env or ()),
+    )
+    log = log_settings.path(f"{data_root}/containers/{definition.id}", definition)
+    return Job(asked.type, options, log, facts, run, running)

@@ -1,0 +1,294 @@
+"""Logs that go elsewhere, from a program in a container to a collector that decodes what it gets."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.daemons import Sampan
+from tests.processes import pids, title
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay", "mountns", "docker-client", "busybox")
+
+SECONDS = 60
+
+
+class Collector:
+    """A socket that keeps what it is sent. `stop` closes everything; `start` listens again at the same place."""
+
+    def __init__(self, family: int, kind: int, address: object) -> None:
+        self._family, self._kind, self.address = family, kind, address
+        self.data = b""
+        self.packets: list[bytes] = []
+        self._sock: socket.socket | None = None
+        self._connections: list[socket.socket] = []
+        self.start()
+
+    def start(self) -> None:
+        self._sock = socket.socket(self._family, self._kind)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if isinstance(self.address, str) and os.path.exists(self.address):
+            os.unlink(self.address)
+        self._sock.bind(self.address)  # type: ignore[arg-type]
+        self.address = self._sock.getsockname()
+        if self._kind == socket.SOCK_STREAM:
+            self._sock.listen()
+        threading.Thread(target=self._serve, args=(self._sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            while True:
+                if self._kind == socket.SOCK_STREAM:
+                    connection, _ = sock.accept()
+                    self._connections.append(connection)
+                    threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+                else:
+                    packet = sock.recv(1 << 18)
+                    if not packet:
+                        continue
+                    self.packets.append(packet)
+                    self.data += packet
+        except OSError:
+            return  # stopped
+
+    def _read(self, connection: socket.socket) -> None:
+        try:
+            while piece := connection.recv(1 << 16):
+                self.data += piece
+        except OSError:
+            return
+
+    @property
+    def port(self) -> int:
+        assert isinstance(self.address, tuple)
+        return int(self.address[1])
+
+    def stop(self) -> None:
+        for sock in [self._sock, *self._connections]:
+            if sock is not None:
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                sock.close()
+        self._connections.clear()
+
+
+@pytest.fixture
+def tcp() -> Iterator[Collector]:
+    collector = Collector(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
+    yield collector
+    collector.stop()
+
+
+@pytest.fixture
+def udp() -> Iterator[Collector]:
+    collector = Collector(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
+    yield collector
+    collector.stop()
+
+
+@pytest.fixture
+def named(engine: Sampan) -> Iterator[str]:
+    yield "shipped"
+    engine.api("DELETE", "/containers/shipped?force=1&v=1")
+
+
+def eventually(met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def run(engine: Sampan, name: str, program: str, driver: str, *options: str, more: tuple[str, ...] = ()) -> str:
+    flags = [word for option in options for word in ("--log-opt", option)]
+    done = engine.docker(
+        *("run", "-d", "--network", "none", "--name", name, "--log-driver", driver, *flags, *more),
+        *("busybox", "sh", "-c", program),
+    )
+    assert done.code == 0, done
+    return done.text
+
+
+def shipper(engine: Sampan) -> int:
+    """The process id of the engine's shipper, 0 where there is none."""
+    lock = engine.exec_root / "shipping" / "shipper.lock"
+    text = lock.read_text() if lock.exists() else ""
+    found = int(text) if text else 0
+    return found if found in pids() and title(found).startswith("sampan-shipper") else 0
+
+
+COUNT = "i=0; while [ $i -lt 500 ]; do echo line $i; i=$((i+1)); done; echo oops >&2"
+
+
+def test_syslog_over_tcp(engine: Sampan, named: str, tcp: Collector) -> None:
+    options = (f"syslog-address=tcp://127.0.0.1:{tcp.port}", "syslog-format=rfc5424micro", "tag={{.Name}}")
+    run(engine, named, COUNT, "syslog", *options, "syslog-facility=local3")
+    eventually(lambda: tcp.data.count(b"\n") >= 501)
+    lines = tcp.data.decode().splitlines()
+    assert [line.rpartition(" - ")[2] for line in lines if line.startswith("<158>1 ")] == [
+        f"line {n}" for n in range(500)
+    ]
+    assert [line.rpartition(" - ")[2] for line in lines if line.startswith("<155>1 ")] == ["oops"]
+    assert lines[0].split(" ")[2:4] == [os.uname().nodename, named]
+    read = engine.docker("logs", named)
+    assert read.out.decode().splitlines() == [f"line {n}" for n in range(500)], "it can be read here, too"
+    assert read.err == b"oops\n"
+
+
+def test_a_collector_that_is_away_holds_nobody_up_and_gets_everything(
+    engine: Sampan, named: str, tcp: Collector
+) -> None:
+    tcp.stop()
+    run(engine, named, COUNT, "syslog", f"syslog-address=tcp://127.0.0.1:{tcp.port}")
+    assert engine.docker("wait", named).text == "0", "the program ends, whoever listens"
+    tcp.start()
+    eventually(lambda: tcp.data.count(b"\n") >= 501)
+    assert tcp.data.count(b"line ") == 500
+
+
+def test_a_container_that_goes_with_its_run_is_shipped_first(engine: Sampan, udp: Collector) -> None:
+    address = f"syslog-address=udp://127.0.0.1:{udp.port}"
+    flags = ("--log-driver", "syslog", "--log-opt", address, "--log-opt", "tag={{.ID}}")
+    done = engine.docker("run", "--rm", "--network", "none", *flags, "busybox", "echo", "hello")
+    assert done.text == "hello"
+    eventually(lambda: bool(udp.packets))
+    assert udp.packets[0].startswith(b"<30>")
+    assert udp.packets[0].endswith(b"]: hello\n")
+
+
+def test_what_was_rotated_away_is_counted_and_said(engine: Sampan, named: str, tcp: Collector) -> None:
+    tcp.stop()
+    bounds = ("cache-max-size=2k", "cache-max-file=2", "cache-compress=false")
+    run(engine, named, COUNT, "syslog", f"syslog-address=tcp://127.0.0.1:{tcp.port}", *bounds)
+    assert engine.docker("wait", named).text == "0"
+    tcp.start()
+    eventually(lambda: b"oops\n" in tcp.data)
+    said = [line for line in tcp.data.decode().splitlines() if "were lost before they could be sent" in line]
+    sent = [line for line in tcp.data.decode().splitlines() if "]: line " in line]
+    lost = sum(int(line.partition("sampan: ")[2].split(" ")[0]) for line in said)
+    assert lost > 100
+    assert lost + len(sent) == 500
+
+
+def test_fluentd(engine: Sampan, named: str, tcp: Collector) -> None:
+    options = (
+        f"fluentd-address=127.0.0.1:{tcp.port}",
+        "labels=team",
+        "fluentd-sub-second-precision=true",
+        "tag=t.{{.Name}}",
+    )
+    container = run(engine, named, "echo hello; echo oops >&2", "fluentd", *options, more=("--label", "team=sea"))
+    eventually(lambda: tcp.data.count(b"oops") == 1)
+    decoder = msgspec.msgpack.Decoder()
+    data, events = tcp.data, []
+    while data:
+        # One message after the other: each is an array of three.
+        size = next(size for size in range(1, len(data) + 1) if _is_whole(decoder, data[:size]))
+        events.append(decoder.decode(data[:size]))
+        data = data[size:]
+    assert [(event[0], event[2]["log"], event[2]["source"], event[2]["team"]) for event in events] == [
+        ("t.shipped", "hello", "stdout", "sea"),
+        ("t.shipped", "oops", "stderr", "sea"),
+    ]
+    assert events[0][2]["container_id"] == container
+    assert events[0][2]["container_name"] == "/shipped"
+    assert events[0][1].code == 0
+    assert len(events[0][1].data) == 8
+
+
+def _is_whole(decoder: msgspec.msgpack.Decoder[object], data: bytes) -> bool:
+    try:
+        decoder.decode(data)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def test_gelf(engine: Sampan, named: str, udp: Collector) -> None:
+    options = (f"gelf-address=udp://127.0.0.1:{udp.port}", "gelf-compression-type=none", "env=WHO")
+    run(engine, named, "echo hello", "gelf", *options, more=("-e", "WHO=me"))
+    eventually(lambda: bool(udp.packets))
+    message = json.loads(udp.packets[0])
+    assert message["short_message"] == "hello"
+    assert message["level"] == 6
+    assert message["_container_name"] == named
+    assert message["_WHO"] == "me"
+    assert message["_command"] == "sh -c echo hello"
+    assert abs(message["timestamp"] - time.time()) < 600
+
+
+def test_a_shipper_that_dies_is_replaced_and_goes_on_where_it_was(engine: Sampan, named: str, tcp: Collector) -> None:
+    program = "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.02; done"
+    run(engine, named, program, "syslog", f"syslog-address=tcp://127.0.0.1:{tcp.port}")
+    eventually(lambda: tcp.data.count(b"\n") > 20)
+    first = shipper(engine)
+    assert first
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: shipper(engine) not in (0, first))
+    before = tcp.data.count(b"\n")
+    eventually(lambda: tcp.data.count(b"\n") > before + 20)
+    numbers = [int(line.rpartition(b" ")[2]) for line in tcp.data.splitlines() if b"]: line " in line]
+    assert set(numbers) == set(range(max(numbers) + 1)), "nothing is missing; a few may come twice"
+
+
+def test_it_goes_on_without_a_daemon_and_ends_when_nothing_is_left(tcp: Collector) -> None:
+    sampan = Sampan()
+    try:
+        sampan.start()
+        sampan.load_busybox()
+        program = "i=0; while [ ! -e /tmp/stop ]; do echo line $i; i=$((i+1)); sleep 0.02; done"
+        run(sampan, "lasting", program, "syslog", f"syslog-address=tcp://127.0.0.1:{tcp.port}")
+        eventually(lambda: tcp.data.count(b"\n") > 5)
+        first = shipper(sampan)
+        sampan.kill()
+        before = tcp.data.count(b"\n")
+        eventually(lambda: tcp.data.count(b"\n") > before + 20)
+        assert shipper(sampan) == first
+        sampan.start()
+        before = tcp.data.count(b"\n")
+        eventually(lambda: tcp.data.count(b"\n") > before + 20)
+        assert shipper(sampan) == first, "the new daemon found it"
+        sampan.docker("rm", "-f", "lasting")
+        eventually(lambda: shipper(sampan) == 0)
+        assert not list((sampan.exec_root / "shipping").glob("*.job"))
+    finally:
+        sampan.remove()
+
+
+def test_rsyslogd_understands_it(engine: Sampan, named: str, tmp_path: Path) -> None:
+    program = "/usr/sbin/rsyslogd"
+    if not os.path.exists(program):
+        pytest.skip("rsyslogd: not installed")
+    path, out = tmp_path / "log.sock", tmp_path / "out"
+    config = tmp_path / "rsyslog.conf"
+    config.write_text(
+        f'''module(load="imptcp")
+input(type="imptcp" path="{path}" unlink="on")
+template(name="fields" type="string" string="%syslogfacility-text%|%syslogseverity-text%|%programname%|%msg%\\n")
+action(type="omfile" file="{out}" template="fields")
+'''
+    )
+    daemon = subprocess.Popen([program, "-n", "-f", str(config), "-i", str(tmp_path / "pid")])
+    try:
+        eventually(path.exists)
+        run(engine, named, COUNT, "syslog", f"syslog-address=unix://{path}", "syslog-facility=mail", "tag=boat")
+        eventually(lambda: out.exists() and out.read_bytes().count(b"\n") >= 501)
+        lines = out.read_text().splitlines()
+        assert [line for line in lines if line.startswith("mail|info|boat|")] == [
+            f"mail|info|boat| line {n}" for n in range(500)
+        ]
+        assert [line for line in lines if line.startswith("mail|err|boat|")] == ["mail|err|boat| oops"]
+    finally:
+        daemon.terminate()
+        daemon.wait(30)
