@@ -53,6 +53,7 @@ PROGRAMS = {
     "dockerd": "docker.io",
     "ip": "iproute2",
     "nft": "nftables",
+    "rsyslogd": "rsyslog",
     "runc": "runc",
     "skopeo": "skopeo",
     "umoci": "umoci",

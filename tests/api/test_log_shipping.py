@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.daemons import Sampan
+from tests.api.certificates import make_certificate, server_context
+from tests.daemons import Sampan, scrubbed_environment
 from tests.processes import pids, title
 from tests.requires import requires
 
@@ -266,10 +267,8 @@ def test_it_goes_on_without_a_daemon_and_ends_when_nothing_is_left(tcp: Collecto
         sampan.remove()
 
 
+@requires("rsyslogd")
 def test_rsyslogd_understands_it(engine: Sampan, named: str, tmp_path: Path) -> None:
-    program = "/usr/sbin/rsyslogd"
-    if not os.path.exists(program):
-        pytest.skip("rsyslogd: not installed")
     path, out = tmp_path / "log.sock", tmp_path / "out"
     config = tmp_path / "rsyslog.conf"
     config.write_text(
@@ -279,16 +278,66 @@ template(name="fields" type="string" string="%syslogfacility-text%|%syslogseveri
 action(type="omfile" file="{out}" template="fields")
 '''
     )
-    daemon = subprocess.Popen([program, "-n", "-f", str(config), "-i", str(tmp_path / "pid")])
+    command = ["rsyslogd", "-n", "-f", str(config), "-i", str(tmp_path / "pid")]
+    daemon = subprocess.Popen(command, env=scrubbed_environment())
     try:
         eventually(path.exists)
         run(engine, named, COUNT, "syslog", f"syslog-address=unix://{path}", "syslog-facility=mail", "tag=boat")
         eventually(lambda: out.exists() and out.read_bytes().count(b"\n") >= 501)
         lines = out.read_text().splitlines()
-        assert [line for line in lines if line.startswith("mail|info|boat|")] == [
-            f"mail|info|boat| line {n}" for n in range(500)
-        ]
+        numbered = [f"mail|info|boat| line {n}" for n in range(500)]
+        assert [line for line in lines if line.startswith("mail|info|boat|")] == numbered
         assert [line for line in lines if line.startswith("mail|err|boat|")] == ["mail|err|boat| oops"]
     finally:
         daemon.terminate()
         daemon.wait(30)
+
+
+def test_syslog_over_tls(engine: Sampan, named: str, tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    context = server_context(tmp_path)
+    received: list[bytes] = []
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with context.wrap_socket(connection, server_side=True) as secret:
+                while piece := secret.recv(1 << 16):
+                    received.append(piece)
+
+        threading.Thread(target=serve, daemon=True).start()
+        files = {"ca-cert": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+        options = [f"syslog-tls-{name}={tmp_path / file}" for name, file in files.items()]
+        address = f"syslog-address=tcp+tls://localhost:{listening.getsockname()[1]}"
+        run(engine, named, "echo hello", "syslog", address, "syslog-format=rfc5424", *options)
+        eventually(lambda: b"".join(received).endswith(b" - hello\n"))
+    length, _, message = b"".join(received).partition(b" ")
+    assert int(length) == len(message), "octet counting (RFC 5425)"
+
+
+JOURNAL = "/run/systemd/journal/socket"
+
+
+@pytest.mark.skipif(
+    os.path.exists(JOURNAL), reason="journald: the machine's own listens, and its journal is not ours to write"
+)
+def test_journald(engine: Sampan, named: str) -> None:
+    made = [path for path in ("/run/systemd", "/run/systemd/journal") if not os.path.exists(path)]
+    for path in made:
+        os.mkdir(path)
+    try:
+        journal = Collector(socket.AF_UNIX, socket.SOCK_DGRAM, JOURNAL)
+        container = run(engine, named, "echo hello; echo oops >&2", "journald", "tag={{.ImageName}}/{{.Name}}")
+        eventually(lambda: len(journal.packets) == 2)
+        journal.stop()
+    finally:
+        if os.path.exists(JOURNAL):
+            os.unlink(JOURNAL)
+        for path in reversed(made):
+            os.rmdir(path)
+    out, err = (dict(line.split("=", 1) for line in packet.decode().splitlines()) for packet in journal.packets)
+    assert (out["MESSAGE"], out["PRIORITY"], err["MESSAGE"], err["PRIORITY"]) == ("hello", "6", "oops", "3")
+    assert out["CONTAINER_ID_FULL"] == container
+    assert (out["CONTAINER_NAME"], out["SYSLOG_IDENTIFIER"]) == (named, "busybox/shipped")

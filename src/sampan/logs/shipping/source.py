@@ -59,7 +59,9 @@ class Source:
         if self._part is None:
             lost = self._take(open_all(self._path))
         while self._part is not None:
-            if data := self._part.read(_PIECE):
+            data = self._part.read(_PIECE)
+            # What was read while records were passed over waits there, too.
+            if data or b"\n" in self._carry:
                 if batch := self._batch(data, lost):
                     return batch
                 continue
