@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import socket
 from pathlib import Path
 
 from tests import processes
+from tests.api.collectors import Collector
 from tests.api.scenes import FOREVER, Box, Stream, cell, eventually, kill, lives, pause, resume, strike
 from tests.daemons import Sampan
 
@@ -157,6 +159,48 @@ def log_ends_at_a_whole_record(engine: Sampan, process: str) -> None:
     with Path(str(box.inspect()["LogPath"])).open("ab") as file:
         file.write(b'{"log":"torn in the mid')
     assert box.logs() == "one\ntwo\n"
+
+
+def shipped(engine: Sampan, collector: Collector, *command: str) -> Box:
+    options = {"syslog-address": f"tcp://127.0.0.1:{collector.port}"}
+    return Box(engine, *command, host={"LogConfig": {"Type": "syslog", "Config": options}}, OpenStdin=True)
+
+
+def collector() -> Collector:
+    return Collector(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
+
+
+@cell("log shipping", "daemon", "launcher")
+def shipping_goes_on(engine: Sampan, process: str) -> None:
+    there = collector()
+    box = shipped(engine, there, "sh", "-c", "while read -r line; do echo $line; done")
+    stream = box.attach()
+    box.start()
+
+    def write(word: bytes) -> None:
+        stream.say(word + b"\n")
+        eventually(lambda: there.data.endswith(b": " + word + b"\n"), f"{word!r} is not sent")
+
+    write(b"before")
+    strike(engine, process, meanwhile=lambda: write(b"meanwhile"))
+    write(b"after")
+    box.remove()
+    there.stop()
+
+
+@cell("log shipping", "monitor", "init")
+def shipping_sends_what_was_written(engine: Sampan, process: str) -> None:
+    there = collector()
+    there.stop()
+    box = shipped(engine, there, "sh", "-c", "echo one; echo two; exec sleep 1000").start()
+    eventually(lambda: box.logs() == "one\ntwo\n", "not logged")
+    strike(engine, process, box)
+    box.ended(137)
+    there.start()
+    eventually(lambda: there.data.endswith(b": two\n"), "not sent")
+    assert there.data.count(b"\n") == 2
+    box.remove()
+    there.stop()
 
 
 @cell("log", "init")
