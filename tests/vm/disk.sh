@@ -12,26 +12,27 @@ made_from() { cksum pyproject.toml scripts/setup.sh tests/fresh/debian.sh tests/
 
 make_disk() {
     local root="$place/root"
-    rm -rf --one-file-system "$place"
+    rm -rf --one-file-system "$root" "$place/disk"
     mkdir -p "$root"
     say "making a Debian machine ($suite), kept in $place"
-    # Only the disk's driver and its file system: a whole initial ramdisk takes an emulated machine a minute to unpack.
-    # shellcheck disable=SC2016
-    make_debian "$suite" "$place/root.tar" --include="$packages" \
-        --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" && echo MODULES=list >"$1/etc/initramfs-tools/conf.d/small"' \
-        --essential-hook='printf "virtio_pci\nvirtio_blk\next4\n" >"$1/etc/initramfs-tools/modules"'
+    [ "$(cat "$place/packages" 2>/dev/null)" = "$packages" ] || make_base
     tar -xf "$place/root.tar" -C "$root" --numeric-owner
-    rm "$place/root.tar"
     carry_settings "$root" "$suite"
     mkdir "$root/sampan"
     tree | tar -xf - -C "$root/sampan"
-    # The lane's own tools: neither mypy nor ruff is run in there.
+    # What the tests import; what judges their style is not run in there.
     # shellcheck disable=SC2016
     inside "$root" bash -eu -c '
         top=/sampan
         . scripts/setup.sh
         make_venv ""
-        logged "$venv/bin/python" -m pip install --no-input docker h11 hypothesis pytest
+        "$venv/bin/python" - >/tmp/needed <<"NEEDED"
+import tomllib
+
+dev = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"]
+print(*(name for name in dev if not name.startswith(("codespell", "mypy", "ruff", "types-"))), sep="\n")
+NEEDED
+        logged "$venv/bin/python" -m pip install --no-input -r /tmp/needed
     '
     rm -f "$root/etc/resolv.conf"
     cp tests/vm/check.service "$root/etc/systemd/system/sampan-check.service"
@@ -42,6 +43,16 @@ make_disk() {
     mkfs.ext4 -q -F -d "$root" "$place/disk"
     rm -rf --one-file-system "$root"
     made_from >"$place/made-from"
+}
+
+make_base() {
+    rm -f "$place/packages"
+    # Only the disk's driver and its file system: a whole initial ramdisk takes an emulated machine a minute to unpack.
+    # shellcheck disable=SC2016
+    make_debian "$suite" "$place/root.tar" --include="$packages" \
+        --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" && echo MODULES=list >"$1/etc/initramfs-tools/conf.d/small"' \
+        --essential-hook='printf "virtio_pci\nvirtio_blk\next4\n" >"$1/etc/initramfs-tools/modules"'
+    printf '%s' "$packages" >"$place/packages"
 }
 
 # The working tree as it is, not only what was committed.
