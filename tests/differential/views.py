@@ -112,7 +112,7 @@ def _kept(section: str, line: str) -> str | None:
         return re.sub(r"\b(if|eth\d+@if)?\d+\b(?=[:@ ])", "N", line)
     if section == "root":
         # What a directory's size says depends on the file system.
-        return re.sub(r"^(d\S+ N \S+ +\S+ +)\d+ ", r"\1N ", re.sub(r"^(\S+) +\d+ ", r"\1 N ", line))
+        return re.sub(r"^(d\S+ N \S+ \S+) \d+ ", r"\1 N ", re.sub(r"^(\S+) \d+ ", r"\1 N ", re.sub(r" +", " ", line)))
     if section == "environment" and line.startswith("HOSTNAME="):
         return normalised(line)
     return line
