@@ -5,6 +5,7 @@ other one is `/`. The launcher attaches that tmpfs in its own mount namespace at
 appear there by themselves. A version is never changed or removed: an overlay that stands on it would show what it hid.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -48,10 +49,31 @@ class HostLayer:
         self._looked = 0.0
         self._made: set[str] = set()
         self._tmpfs = _new_tmpfs()
+        self._given = False
 
     def mount(self) -> int:
-        """A detached mount of the tmpfs, for the launcher to attach at `HOST_HIDDEN`. The caller closes it."""
-        return open_tree(self._tmpfs, b"", OpenTree.CLONE | OpenTree.EMPTY_PATH)
+        """A detached mount of the tmpfs, for a launcher to attach at `HOST_HIDDEN`. The caller closes it. Raises OSError."""
+        try:
+            return open_tree(self._tmpfs, b"", OpenTree.CLONE | OpenTree.EMPTY_PATH)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        with self._lock:
+            return self._mount_itself()
+
+    def _mount_itself(self) -> int:
+        """Before Linux 6.15 what stands nowhere cannot be copied: a launcher gets the mount itself, and the next one another.
+
+        Overlays keep the tmpfs that they stand on; what the last one had is made again in the new one.
+        """
+        if self._given:
+            os.close(self._tmpfs)
+            self._tmpfs = _new_tmpfs()
+            self._made.clear()
+            if self._survey is not None:
+                self._current()
+        self._given = True
+        return os.dup(self._tmpfs)
 
     def directories(self) -> tuple[str, ...]:
         """The lower directories of the image, the topmost first, as the launcher sees them. Raises HostUnfit, System."""
