@@ -108,6 +108,7 @@ def test_a_daemon_in_a_container_of_its_own_can_limit(tmp_path: Path) -> None:
     place = tmp_path.as_posix()
     daemon = f"sampand --data-root {place}/data --exec-root {place}/run -H unix://{place}/socket --pidfile {place}/pid"
     body = f"""
+        umount /sys/fs/cgroup
         mount -t cgroup2 cgroup2 /sys/fs/cgroup
         PATH={PROGRAMS}:$PATH
         export DOCKER_HOST=unix://{place}/socket
