@@ -152,6 +152,8 @@ def state_of(identifier: str, birth: Birth, recorded: dict[str, Any]) -> dict[st
         "monitor": recorded["monitor"][0],
         "started_ns": recorded["started_ns"],
         "pid_start": recorded["init"][1],
+        # A monitor of an earlier release breaks off at a kind of request that it does not know.
+        "clears_log": True,
     }
 
 

@@ -286,7 +286,10 @@ class RuntimeClient:
 
     async def clear_log(self, container: ContainerId) -> None:
         """See `port.Runtime`."""
-        await self._live[container].ask(Kind.CLEAR_LOG, {})
+        monitored = self._live[container]
+        if not monitored.clears_log:
+            raise OSError("it was started by an earlier release; after its next start it can")
+        await monitored.ask(Kind.CLEAR_LOG, {})
 
     def signal(self, target: ContainerId | ExecId, number: int) -> None:
         """See `port.Runtime`."""

@@ -28,6 +28,8 @@ class Monitored:
         """of the program; valid from STARTED on"""
         self.pid = 0
         self.pid_start = 0
+        self.clears_log = False
+        """whether its monitor knows the request; those of earlier releases do not"""
         self._channel: Channel | None = None
         self._monitor_pidfd = -1
         self._gone = asyncio.Event()
@@ -171,6 +173,7 @@ class Monitored:
         self.pidfd = message.descriptors.pop(0)
         self.pid = int(body["pid"])
         self.pid_start = int(body["pid_start"])
+        self.clears_log = bool(body.get("clears_log"))
         running = Running(self.pid, int(body["monitor"]), int(body["started_ns"]), steps_of(body.get("steps", [])))
         if not self.started.done():
             self.started.set_result(running)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from sampan.logs.shipped_options import fluentd_address, is_true
+from sampan.logs.shipped_options import fluentd_address, is_true, seconds
 from sampan.logs.shipping.jobs import Facts
 from sampan.logs.shipping.source import Record
 from sampan.logs.shipping.transports import SEND_SECONDS, Stream, Undelivered
@@ -31,6 +31,7 @@ class Fluentd:
         self._same = {"container_id": facts.id, "container_name": f"/{facts.name.removeprefix('/')}"}
         self._extra = facts.extra
         self._fine = is_true(options.get("fluentd-sub-second-precision", ""))
+        self._patience = seconds(options.get("fluentd-write-timeout", ""), SEND_SECONDS) or SEND_SECONDS
         self._acknowledged = is_true(options.get("fluentd-request-ack", ""))
 
     async def send(self, records: list[Record]) -> None:
@@ -39,10 +40,11 @@ class Fluentd:
         encode = msgspec.msgpack.encode
         try:
             if not self._acknowledged:
-                await self._to.send(b"".join([encode([self._tag, moment, event]) for moment, event in events]))
+                messages = b"".join([encode([self._tag, moment, event]) for moment, event in events])
+                await self._to.send(messages, self._patience)
                 return
             chunk = base64.b64encode(os.urandom(16)).decode()
-            await self._to.send(encode([self._tag, events, {"chunk": chunk}]))
+            await self._to.send(encode([self._tag, events, {"chunk": chunk}]), self._patience)
             await self._await_ack(chunk)
         except OSError as error:
             await self._to.close()

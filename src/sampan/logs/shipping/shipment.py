@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -13,6 +13,7 @@ from sampan.logs.shipping.senders import Sender, sender_of
 from sampan.logs.shipping.source import Batch, Record, Source
 from sampan.logs.shipping.transports import Undelivered
 
+_SHORTEST_WAIT = 0.05
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 15.0
 _LOOK = 1.0
@@ -72,15 +73,14 @@ class Shipment:
             await self._sender.close()
 
     async def _deliver(self, batch: Batch) -> None:
-        """Send a batch, however long that takes; with fluentd-max-retries, give up after so many."""
+        """Send a batch, however long that takes; where an option says so, give up after so many attempts."""
         records = batch.records
         if batch.lost:
             text = f"{batch.lost} records of this log were {_LOST}"
             self._tell(text)
             records = [Record(2, f"sampan: {text}".encode(), time.time_ns()), *records]
         failures = 0
-        wait = seconds(self.job.options.get("fluentd-retry-wait", ""), _FIRST_WAIT)
-        most = int(self.job.options.get("fluentd-max-retries") or 0)
+        wait, most = _patience(self.job.options)
         while records:
             try:
                 await self._sender.send(records)
@@ -131,3 +131,10 @@ class Shipment:
 
     def _tell(self, text: str) -> None:
         self._say(f"{self.job.facts.id[:12]} ({self.job.driver}): {text}")
+
+
+def _patience(options: Mapping[str, str]) -> tuple[float, int]:
+    """The first pause between two attempts in seconds, and how often one is made again; 0 is without end."""
+    wait = seconds(options.get("fluentd-retry-wait", ""), _FIRST_WAIT)
+    wait = float(options.get("gelf-tcp-reconnect-delay") or wait)
+    return max(wait, _SHORTEST_WAIT), int(options.get("fluentd-max-retries") or options.get("gelf-tcp-max-reconnect") or 0)

@@ -36,6 +36,9 @@ class Stream:
             async with asyncio.timeout(seconds):
                 writer.write(data)
                 await writer.drain()
+        except UnicodeError as error:
+            await self.close()
+            raise _bad_name(self._host) from error
         except BaseException:
             await self.close()
             raise
@@ -68,6 +71,8 @@ class Stream:
         else:
             context = self._tls() if self._tls is not None else None
             self._reader, self._writer = await asyncio.open_connection(self._host, self._port, ssl=context)
+        # Sent is what the kernel has, not what waits here.
+        self._writer.transport.set_write_buffer_limits(high=0)
         return self._writer
 
 
@@ -86,6 +91,8 @@ class Datagrams:
             sock = await self._connected()
             async with asyncio.timeout(SEND_SECONDS):
                 await asyncio.get_running_loop().sock_sendall(sock, packet)
+        except UnicodeError as error:
+            raise _bad_name(self._host) from error
         except BaseException:
             await self.close()
             raise
@@ -117,3 +124,8 @@ class Datagrams:
             sock.close()
             raise
         return sock
+
+
+def _bad_name(host: str) -> OSError:
+    """A label of more than 63 bytes, or an empty one."""
+    return socket.gaierror(socket.EAI_NONAME, f"{host} is no host name")

@@ -150,6 +150,12 @@ def test_an_unreachable_collector_is_told_in_words(listening: socket.socket) -> 
         send(Journald({}, FACTS, "/nowhere/at/all"), HELLO)
 
 
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_a_host_name_that_is_none_is_told_in_words(kind: str) -> None:
+    with pytest.raises(Undelivered, match="is no host name"):
+        send(Syslog({"syslog-address": f"{kind}://{'x' * 64}.example:514"}, FACTS), HELLO)
+
+
 def fluentd(listening: socket.socket, **options: str) -> Fluentd:
     named = {f"fluentd-{name.replace('_', '-')}": value for name, value in options.items()}
     return Fluentd({"fluentd-address": f"127.0.0.1:{listening.getsockname()[1]}", **named}, FACTS)
