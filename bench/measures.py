@@ -177,10 +177,11 @@ def listing(engine: Daemon, count: int, repetitions: int) -> Samples:
     return taken
 
 
-def log_rate(engine: Daemon, lines: int) -> float:
-    """Lines a second through the json-file driver, from start to exit."""
+def log_rate(engine: Daemon, lines: int, driver: str) -> float:
+    """Lines a second through a log driver, from start to exit."""
     wire = Wire(str(engine.socket))
     spec = _spec("none", "sh", "-c", f"yes | head -n {lines}")
+    spec["HostConfig"] = {"NetworkMode": "none", "LogConfig": {"Type": driver, "Config": {}}}
     container = _identity(wire.good("POST", "/containers/create", spec))
     began = time.perf_counter()
     wire.good("POST", f"/containers/{container}/start")

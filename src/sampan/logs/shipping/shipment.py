@@ -137,4 +137,6 @@ def _patience(options: Mapping[str, str]) -> tuple[float, int]:
     """The first pause between two attempts in seconds, and how often one is made again; 0 is without end."""
     wait = seconds(options.get("fluentd-retry-wait", ""), _FIRST_WAIT)
     wait = float(options.get("gelf-tcp-reconnect-delay") or wait)
-    return max(wait, _SHORTEST_WAIT), int(options.get("fluentd-max-retries") or options.get("gelf-tcp-max-reconnect") or 0)
+    return max(wait, _SHORTEST_WAIT), int(
+        options.get("fluentd-max-retries") or options.get("gelf-tcp-max-reconnect") or 0
+    )
