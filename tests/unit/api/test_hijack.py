@@ -224,6 +224,21 @@ def test_requests_over_tls(served: Served, certificates: Path) -> None:
             assert sock.recv(10_000).endswith(b"\r\n\r\nOK")
 
 
+def test_a_followed_log_over_tls_is_sent_from_here(served: Served, certificates: Path) -> None:
+    box = container(served)
+    served.memory.containers.log_outlives = True
+    try:
+        with secure(served, certificates) as sock:
+            sock.sendall(f"GET /containers/{box}/logs?stdout=1&follow=1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            received = b""
+            while b"three\n" not in received:
+                received += sock.recv(10_000)
+    finally:
+        served.memory.containers.log_outlives = False
+    assert b"Connection: close" not in received
+    assert received.count(b"\r\n\1\0\0\0\0\0\0\4one\n\2\0\0\0\0\0\0\4two\n\r\n") == 1
+
+
 def test_a_client_without_a_certificate_is_refused(served: Served, certificates: Path) -> None:
     with pytest.raises((ssl.SSLError, ConnectionError)):
         with secure(served, certificates, with_certificate=False) as sock:
