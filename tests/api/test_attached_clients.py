@@ -43,9 +43,11 @@ def peak(pid: int) -> int:
 class Reading:
     """A stream that is read in a thread to its end."""
 
-    def __init__(self, stream: Stream) -> None:
-        self.size = 0
-        self.tail = b""
+    def __init__(self, stream: Stream, keep: bool = False) -> None:
+        self.size = len(stream.seen)
+        self.tail = stream.seen[-100:]
+        self.kept = bytearray(stream.seen)
+        self._keep = keep
         self.sock = stream.sock
         self.sock.settimeout(WAIT)
         self.thread = threading.Thread(target=self._read)
@@ -55,6 +57,8 @@ class Reading:
         while piece := self.sock.recv(1 << 18):
             self.size += len(piece)
             self.tail = (self.tail + piece)[-100:]
+            if self._keep:
+                self.kept += piece
 
     def end(self) -> None:
         self.thread.join(WAIT)
@@ -191,6 +195,40 @@ def test_what_was_said_before_is_replayed(engine: Sampan) -> None:
     past = Stream(engine, f"/containers/{box.id}/attach?logs=1&stdout=1")
     past.expect_end()
     assert past.seen == b"\1\0\0\0\0\0\0\6early\n\1\0\0\0\0\0\0\5late\n"
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+@pytest.mark.parametrize("config", [{}, {"max-size": "100k", "max-file": "30"}], ids=["whole", "rotated"])
+def test_a_replay_goes_over_into_the_stream_without_a_seam(engine: Sampan, driver: str, config: dict[str, str]) -> None:
+    """Clients that come while the program writes: each gets a run of lines without a gap, and the begin of a line held back."""
+    count = 'i=0; while [ $i -lt 20000 ]; do echo "number $i"; i=$((i+1)); done; printf half; read -r x; echo " rest"'
+    log = {"LogConfig": {"Type": driver, "Config": config}}
+    box = Box(engine, "sh", "-c", count, host={**NO_NETWORK, **log}, OpenStdin=True).start()
+    readings = []
+    for _ in range(12):
+        path = f"/containers/{box.id}/attach?logs=1&stream=1&stdout=1&stderr=1"
+        readings.append(Reading(Stream(engine, path), keep=True))
+    eventually(lambda: all(one.tail.endswith(b"half") for one in readings), "not all of it came", WAIT)
+    late = Reading(Stream(engine, f"/containers/{box.id}/attach?logs=1&stream=1&stdin=1&stdout=1"), keep=True)
+    eventually(lambda: late.tail.endswith(b"half"), "the begun line is not shown", WAIT)
+    late.sock.sendall(b"\n")
+    for one in (*readings, late):
+        one.end()
+        lines = unframed(bytes(one.kept)).splitlines()
+        assert lines[-1] == b"half rest"
+        numbers = [int(line.split()[1]) for line in lines[:-1]]
+        assert numbers == list(range(numbers[0], 20_000))
+        assert config or numbers[0] == 0
+
+
+def unframed(raw: bytes) -> bytes:
+    said = bytearray()
+    at = 0
+    while at < len(raw):
+        size = int.from_bytes(raw[at + 4 : at + 8], "big")
+        said += raw[at + 8 : at + 8 + size]
+        at += 8 + size
+    return bytes(said)
 
 
 def free_port() -> int:

@@ -1,19 +1,21 @@
 """Attach: a client's connection goes to the monitor of a container that runs, or waits unread for its start."""
 
 import asyncio
+from dataclasses import replace
 
 from sampan.daemon import detach_keys
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.hijack import head_read, refuse
-from sampan.daemon.logs import replay
+from sampan.daemon.logs import Replay
 from sampan.daemon.states import Status
-from sampan.errors import Conflict, SampanError
-from sampan.runtime.request import AttachSpec
+from sampan.errors import Conflict
+from sampan.runtime.request import AttachSpec, Behind
 from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.requests import AttachOptions, Hijacked
 
 _MOST_HELD = 64
+_TRIES = 32
 
 
 class AttachableContainer:
@@ -39,20 +41,65 @@ class AttachableContainer:
         container, options = self._container, self._options
         on_the_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         container.attaching.add(on_the_way)
+        replay = Replay(self._engine, container, options, raw=self._raw) if options.logs else None
         try:
-            await self._attach(container, options, connection)
+            if replay is not None:
+                await head_read(connection)
+                await replay.send(connection.sock)
+            if options.stream:
+                self._engine.event(container, "attach")
+                await self._join(connection, replay)
+            else:
+                connection.sock.close()
+        except OSError:
+            # The client has gone.
+            connection.sock.close()
         finally:
             container.attaching.discard(on_the_way)
             on_the_way.set_result(None)
+            if replay is not None:
+                replay.close()
 
-    async def _attach(self, container: Container, options: AttachOptions, connection: Hijacked) -> None:
-        if options.logs:
-            await self._replay(connection)
-        if not options.stream:
+    async def _join(self, connection: Hijacked, replay: Replay | None) -> None:
+        """Have the client's streams go on with what comes."""
+        container = self._container
+        if container.starting:
+            # Too late to go with that start, too early for the monitor: a moment's wait.
+            async with container.lock:
+                pass
+        if container.state.alive:
+            try:
+                await self._attach(connection, replay)
+            except KeyError:
+                # It ended in between: the client sees the rest, and the end of the stream.
+                if replay is not None:
+                    await replay.send_rest(connection.sock)
+                connection.sock.close()
+        elif container.removing:
             connection.sock.close()
-            return
-        config = container.definition.config
-        spec = AttachSpec(
+        elif len(container.held_clients) >= _MOST_HELD:
+            refuse(connection, "too many clients wait for this container's start", raw=self._raw)
+        else:
+            container.held_clients.append(self._spec(connection))
+
+    async def _attach(self, connection: Hijacked, replay: Replay | None) -> None:
+        """To the monitor, which knows what it wrote behind the end of the replay."""
+        for tries_left in reversed(range(_TRIES)):
+            # A program that outruns its client gets away with a gap in the end, as every program does with Docker.
+            after = replay.position if replay is not None and tries_left else None
+            spec = self._spec(connection)
+            try:
+                await self._engine.runtime.attach(self._container.id, replace(spec, sock=spec.sock.dup(), after=after))
+            except Behind:
+                assert replay is not None
+                await replay.send(connection.sock)
+            else:
+                connection.sock.close()
+                return
+
+    def _spec(self, connection: Hijacked) -> AttachSpec:
+        options, config = self._options, self._container.definition.config
+        return AttachSpec(
             sock=connection.sock,
             pending=connection.pending,
             stdin=options.stdin and config.open_stdin,
@@ -61,31 +108,6 @@ class AttachableContainer:
             detach_keys=self._keys,
             framed=None if options.multiplexed else False,
         )
-        self._engine.event(container, "attach")
-        if container.starting:
-            # Too late to go with that start, too early for the monitor: a moment's wait.
-            async with container.lock:
-                pass
-        if container.state.alive:
-            try:
-                await self._engine.runtime.attach(container.id, spec)
-            except KeyError:
-                # It ended in between: the client sees the end of the stream.
-                connection.sock.close()
-        elif container.removing:
-            connection.sock.close()
-        elif len(container.held_clients) >= _MOST_HELD:
-            refuse(connection, "too many clients wait for this container's start", raw=self._raw)
-        else:
-            container.held_clients.append(spec)
-
-    async def _replay(self, connection: Hijacked) -> None:
-        try:
-            await head_read(connection)
-            await replay(self._engine, self._container, connection, self._options, raw=self._raw)
-        except (OSError, SampanError):
-            # The client has gone, or there is no log to read: what follows of the stream will tell.
-            return
 
 
 def on_detach(engine: Engine, container_id: ContainerId, exec_id: ExecId | None) -> None:

@@ -10,12 +10,13 @@ from sampan.daemon.engine import Engine
 from sampan.errors import Conflict, InvalidParameter, NotImplementedHere
 from sampan.logs.files import close_all
 from sampan.logs.reader import follow, open_at
-from sampan.logs.reading import Query
-from sampan.logs.records import frames, render
+from sampan.logs.reading import Query, Reading
+from sampan.logs.records import Entry, frames, render
 from sampan.runtime.request import FollowRequest
-from sampan.spec.requests import AttachOptions, Hijacked, LogOptions, WaitCondition
+from sampan.spec.requests import AttachOptions, LogOptions, WaitCondition
 
 Record = tuple[int, bytes]
+_NOWHERE = (0, 0, 0)
 
 
 class LogLines:
@@ -104,11 +105,41 @@ async def open_log(engine: Engine, reference: str, options: LogOptions) -> LogLi
     return LogLines(engine, container, options)
 
 
-async def replay(
-    engine: Engine, container: Container, connection: Hijacked, options: AttachOptions, *, raw: bool
-) -> None:
-    """Write what the container said before to a client that attaches. Raises OSError where the client has gone."""
-    wanted = LogOptions(stdout=options.stdout, stderr=options.stderr)
-    loop = asyncio.get_running_loop()
-    async for batch in LogLines(engine, container, wanted).records():
-        await loop.sock_sendall(connection.sock, frames(batch, raw))
+class Replay:
+    """What a container said before, for a client that attaches, up to a place from which its monitor can go on."""
+
+    def __init__(self, engine: Engine, container: Container, options: AttachOptions, *, raw: bool) -> None:
+        path = log_settings.path(engine.directory(container.id), container.definition)
+        self._reading = Reading(path, Query(options.stdout, options.stderr))
+        self._raw = raw
+        self._begun = False
+
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """See `AttachSpec.after`. A place in no file where there is none yet: the monitor is about to make it."""
+        return self._reading.position or _NOWHERE
+
+    async def send(self, sock: socket.socket) -> None:
+        """Send what there is now and was not sent yet. Raises OSError where the client has gone."""
+        reading = self._reading
+        if not self._begun:
+            self._begun = True
+            await asyncio.to_thread(reading.open)
+        batches = reading.past()
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            await self._put(sock, batch)
+        if reading.grown():
+            # Over to the next file, where this one was rotated meanwhile.
+            await self._put(sock, await asyncio.to_thread(reading.more))
+
+    async def send_rest(self, sock: socket.socket) -> None:
+        """Send what was not sent yet of a run that has ended. Raises OSError where the client has gone."""
+        while self._reading.grown():
+            await self._put(sock, await asyncio.to_thread(self._reading.more))
+
+    async def _put(self, sock: socket.socket, entries: list[Entry]) -> None:
+        await asyncio.get_running_loop().sock_sendall(sock, frames(render(entries), self._raw))
+
+    def close(self) -> None:
+        """Let go of the log's files."""
+        self._reading.close()

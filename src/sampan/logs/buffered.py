@@ -100,6 +100,16 @@ class BufferedLog:
             self._keep(stream, data)
         self._rouse()
 
+    @property
+    def path(self) -> str:
+        """Of the current file."""
+        return self._writer.path
+
+    def since(self, device: int, inode: int, offset: int) -> tuple[bytes, list[tuple[int, bytes]]] | None:
+        """Nothing: what is on its way to the file cannot be told from what is there, and may yet be dropped."""
+        _ = device, inode, offset
+        return b"", []
+
     def clear(self) -> None:
         """Forget what was written. The thread does it, behind what it has to write; a failure is left at that."""
         with self._lock:

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
         def feed(self, stream: int, chunk: bytes | memoryview) -> None:
             """Take output of the program, cut anywhere: 1 is its output, 2 its errors."""
 
+        @property
+        def path(self) -> str:
+            """Of the current file."""
+
+        def since(self, device: int, inode: int, offset: int) -> tuple[bytes, list[tuple[int, bytes]]] | None:
+            """What came behind a place in the log: the records, and for each stream the begin of a line, held back until it ends.
+
+            None where the place is too far back or in another file. Raises OSError.
+            """
+
         def clear(self) -> None:
             """Forget what was written. Raises OSError where it stays."""
 
@@ -96,6 +106,18 @@ class LineWriter:
             cut = last if last - at <= step else data.index(b"\n", at + step - 1) + 1
             self._file.append(before + self.escaped(data[at : cut - 1]).replace(b"\n", between) + behind)
             at = cut
+
+    @property
+    def path(self) -> str:
+        """Of the current file."""
+        return self._file.path
+
+    def since(self, device: int, inode: int, offset: int) -> tuple[bytes, list[tuple[int, bytes]]] | None:
+        """See `Log`."""
+        records = self._file.since(device, inode, offset)
+        if records is None:
+            return None
+        return records, [(stream, state.pending) for stream, state in self._streams.items() if state.pending]
 
     def clear(self) -> None:
         """Forget what was written; a line that is begun stays. Raises OSError where the log stays."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # The lines of one block are written at once. One that the allocator has to map and unmap for itself (128 KiB and more, with
 # glibc) costs a page fault for each of its pages: five times slower.
 BLOCK = 65536
+MOST_BEHIND = 256 * 1024
+"""How far back the end of a log is shown (`since`)."""
 HEADER = b"#sampan-log 1 "
 """Begins the first line of a numbered file; behind it stands how many records came before, in the files that it follows."""
 LOCK = ".lock"
@@ -108,6 +110,26 @@ class LogFile:
                 self._dropped += block.count(b"\n", end)
                 return
             at = end
+
+    @property
+    def path(self) -> str:
+        """Of the current file."""
+        return self._path
+
+    def since(self, device: int, inode: int, offset: int) -> bytes | None:
+        """The records behind a place in the log. None where it is not in the current file, or more than `MOST_BEHIND` bytes back.
+
+        Raises OSError.
+        """
+        reading = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            status = os.fstat(reading)
+            behind = status.st_size - offset
+            if (status.st_dev, status.st_ino) != (device, inode) or not 0 <= behind <= MOST_BEHIND:
+                return None
+            return os.pread(reading, behind, offset)
+        finally:
+            os.close(reading)
 
     def clear(self) -> None:
         """Begin anew: what was written is gone for whoever opens the log now; who has it open reads it to its end.

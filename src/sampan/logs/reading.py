@@ -17,7 +17,7 @@ from sampan.logs.records import Entry, decode, fixed, moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sampan.logs.files import Part
 
@@ -48,12 +48,17 @@ class Query:
         self.tail = tail
 
 
+def decoder(path: str) -> Callable[[bytes], list[Entry]]:
+    """Makes entries of whole lines of the log at `path`, whose driver its name tells."""
+    return decode if path.endswith("-json.log") else LocalDecoder(path).decode
+
+
 class Reading:
     """`open` (or `take_up`) first, then `past` to stop at what is there now, or `grown` and `more` to go on. Blocks on the disk."""
 
     def __init__(self, path: str, query: Query) -> None:
         self._path = path
-        self._decode = decode if path.endswith("-json.log") else LocalDecoder(path).decode
+        self._decode = decoder(path)
         self._tail = query.tail
         self._wanted = tuple(number for number, wants in ((1, query.stdout), (2, query.stderr)) if wants)
         self._since = None if query.since is None else moment(query.since)
@@ -95,6 +100,15 @@ class Reading:
                 self._step()
             else:
                 return
+
+    @property
+    def position(self) -> tuple[int, int, int] | None:
+        """Device, inode and offset behind the last record that was read; None where there is no file, or another one to come."""
+        file = self._file
+        if not isinstance(file, FileIO) or self._next:
+            return None
+        status = os.fstat(file.fileno())
+        return status.st_dev, status.st_ino, file.tell() - len(self._carry)
 
     def grown(self) -> bool:
         """Whether there is something to read, or another file to go on with."""

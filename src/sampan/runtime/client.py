@@ -17,12 +17,13 @@ from sampan.runtime.channel import ChannelClosed
 from sampan.runtime.exec_pool import ExecPool
 from sampan.runtime.followers import Followers
 from sampan.runtime.launcher_port import LauncherPort
-from sampan.runtime.messages import DESCRIPTOR_LIMIT, Kind, pair
+from sampan.runtime.messages import BEHIND, DESCRIPTOR_LIMIT, Kind, pair
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.pool import Pool, SlotPlan
 from sampan.runtime.request import (
     Adopted,
     AttachSpec,
+    Behind,
     ExecRequest,
     Exit,
     FollowRequest,
@@ -272,6 +273,10 @@ class RuntimeClient:
         try:
             monitored = self._live[target]
             await monitored.ask(Kind.ATTACH, {"attach": plan.attaches([spec])}, _sockets([spec]))
+        except OSError as error:
+            if str(error) == BEHIND:
+                raise Behind from error
+            raise
         finally:
             _close_attached([spec])
 

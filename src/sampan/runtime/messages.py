@@ -57,6 +57,9 @@ BODY_LIMIT = 16 * 1024 * 1024
 DESCRIPTOR_LIMIT = 240
 """The kernel passes at most 253 descriptors with one packet (SCM_MAX_FD)."""
 
+BEHIND = "behind"
+"""The REPLY to an ATTACH whose `after` (the place up to which the client has been sent the log) is too far back."""
+
 _MAGIC = 0x53504E31
 _HEADER = struct.Struct("=IHHII")  # magic, kind, flags, request, body length
 _IN_FILE = 1

@@ -249,6 +249,7 @@ def attaches(specs: Sequence[AttachSpec]) -> list[Json]:
             "pending": spec.pending.decode("latin-1"),
             "keys": spec.detach_keys.decode("latin-1"),
             "framed": spec.framed,
+            "after": spec.after,
         }
         for spec in specs
     ]

@@ -50,7 +50,10 @@ class Runtime(Protocol):
         ...
 
     async def attach(self, target: ContainerId | ExecId, spec: AttachSpec) -> None:
-        """Hand a client's connection to the monitor of a running container or exec. Raises KeyError where none runs."""
+        """Hand a client's connection to the monitor of a running container or exec. Raises KeyError where none runs.
+
+        Raises Behind where `spec.after` is too far back. The socket is closed in any case, the connection only with success.
+        """
         ...
 
     async def follow(self, container: ContainerId, request: FollowRequest, gone: Callable[[], None]) -> bool:

@@ -16,8 +16,9 @@ import struct
 import time
 
 from sampan.kernel.terminal import set_size
+from sampan.logs.reading import decoder
 from sampan.runtime.attached import CHUNK, Client, Detached, Input
-from sampan.runtime.messages import Kind, Message, ProtocolError, receive, send
+from sampan.runtime.messages import BEHIND, Kind, Message, ProtocolError, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -309,12 +310,32 @@ class Pump:
         except OSError:
             self._forget_channel(channel)
 
+    def _catches_up(self, client: Client, after: list[int] | None) -> bool:
+        """Give a client that has been sent the log up to a place what came behind it. False where that is too far back."""
+        if after is None or self._log is None:
+            return True
+        try:
+            found = self._log.since(*after)
+        except OSError:
+            # Somebody has removed the log: there is no place in it, and what comes goes on being said.
+            return True
+        if found is None:
+            return False
+        records, begun = found
+        for stream, text in [(entry.stream, entry.line) for entry in decoder(self._log.path)(records)] + begun:
+            client.output(stream, text)
+        return True
+
     def _answer(self, message: Message) -> str:
         try:
             if message.kind is Kind.ATTACH:
-                for client in clients(message.body["attach"], message.descriptors, self._terminal >= 0):
+                specs, descriptors, message.descriptors = message.body["attach"], message.descriptors, []
+                for spec, client in zip(specs, clients(specs, descriptors, self._terminal >= 0), strict=True):
+                    if not self._catches_up(client, spec.get("after")):
+                        # The connection is the daemon's, too: it sends more of the log, and asks again.
+                        client.sock.close()
+                        return BEHIND
                     self.add_client(client)
-                message.descriptors = []
             elif message.kind is Kind.RESIZE:
                 if self._terminal < 0:
                     return "no terminal"

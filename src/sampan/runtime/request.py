@@ -61,6 +61,13 @@ class AttachSpec:
     detach_keys: bytes = b"\x10\x11"
     framed: bool | None = None
     """Output with Docker's eight-byte headers; None: unless the program has a terminal."""
+    after: tuple[int, int, int] | None = None
+    """The place in the log (device, inode, offset) up to which the client has been sent what was written before; output goes on
+    behind it without a gap. None: it begins with what comes."""
+
+
+class Behind(Exception):
+    """A client is not yet near enough to the end of the log to go on from there: more of it is to be sent."""
 
 
 @dataclass(frozen=True, slots=True)

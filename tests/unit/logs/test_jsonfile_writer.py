@@ -10,6 +10,8 @@ import pytest
 
 from sampan.logs.jsonfile_writer import JsonFileWriter, escape
 from sampan.logs.line_writer import PIECE
+from sampan.logs.log_file import MOST_BEHIND
+from sampan.logs.records import decode
 
 NOON = 1_795_521_600_123_456_789  # 2026-11-24T12:00:00.123456789Z
 
@@ -224,3 +226,39 @@ def test_a_full_disk_drops_counts_and_says_so_once(log: Path, small_disk: list[i
     said = "sampan: 3 records of this log were dropped: No space left on device\n"
     assert texts(log.read_bytes().splitlines()) == ["a\n", "b\n", "c\n", said, "g\n", "h\n"]
     assert writer.dropped == 0
+
+
+def place(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size
+
+
+def test_what_came_behind_a_place(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = JsonFileWriter(str(path))
+    writer.feed(1, b"one\n")
+    here = place(path)
+    assert writer.since(*here) == (b"", [])
+    writer.feed(2, b"two\nbeg")
+    writer.feed(1, b"un")
+    records, begun = writer.since(*here) or (b"", [])
+    assert [entry.line for entry in decode(records)] == [b"two\n"]
+    assert begun == [(1, b"un"), (2, b"beg")]
+    writer.close()
+
+
+def test_a_place_too_far_back_or_in_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = JsonFileWriter(str(path), 100, 2)
+    writer.feed(1, b"one\n")
+    device, inode, size = place(path)
+    assert writer.since(device, inode, size + 1) is None
+    assert writer.since(0, 0, 0) is None
+    writer.feed(1, b"two\nthree\n")
+    assert writer.since(device, inode, size) is None, "it was rotated"
+    writer.close()
+    unbounded = JsonFileWriter(str(tmp_path / "other"))
+    start = place(tmp_path / "other")
+    unbounded.feed(1, b"x\n" * MOST_BEHIND)
+    assert unbounded.since(*start) is None
+    unbounded.close()

@@ -9,7 +9,7 @@ import pytest
 
 from sampan.logs.jsonfile_writer import JsonFileWriter
 from sampan.logs.reader import follow, past
-from sampan.logs.reading import Query
+from sampan.logs.reading import Query, Reading
 from sampan.logs.records import Entry
 
 
@@ -205,3 +205,18 @@ def test_a_record_half_written_waits_for_its_end(log: Path) -> None:
         return seen
 
     assert [entry.line for entry in asyncio.run(main())] == [b"1\n", b"2\n"]
+
+
+def test_a_position_is_behind_the_last_whole_record(log: Path) -> None:
+    reading = Reading(str(log), Query())
+    reading.open()
+    nowhere = reading.position
+    assert nowhere is None, "there is no file yet"
+    log.write_bytes(at(1, "1") + at(2, "2")[:30])
+    assert reading.grown()
+    reading.more()
+    while reading.grown():
+        reading.more()
+    status = log.stat()
+    assert reading.position == (status.st_dev, status.st_ino, len(at(1, "1")))
+    reading.close()
