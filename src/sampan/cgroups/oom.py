@@ -24,6 +24,8 @@ class OomNotices:
         self._poll = select.epoll()
         self._eventfds: dict[int, str] = {}
         self._watches: dict[int, str] = {}
+        self._known: dict[str, int] = {}
+        """eventfd or watch, by name"""
         self._inotify = -1
 
     def fileno(self) -> int:
@@ -38,22 +40,26 @@ class OomNotices:
         if "memory" in groups and groups["memory"] != groups.get(UNIFIED):
             notice = _register(groups["memory"])
             self._eventfds[notice] = name
+            self._known[name] = notice
             self._poll.register(notice, select.EPOLLIN)
         elif UNIFIED in groups:
             if self._inotify < 0:
                 self._inotify = inotify_init1()
                 self._poll.register(self._inotify, select.EPOLLIN)
             path = os.fsencode(f"{groups[UNIFIED]}/memory.events")
-            self._watches[inotify_add_watch(self._inotify, path, Inotify.MODIFY)] = name
+            watch = inotify_add_watch(self._inotify, path, Inotify.MODIFY)
+            self._watches[watch] = name
+            self._known[name] = watch
 
     def remove(self, name: str) -> None:
         """Want no more of `name`; its groups may have gone. The kernel itself ends a watch whose file has gone."""
-        for notice in [notice for notice, known in self._eventfds.items() if known == name]:
-            self._poll.unregister(notice)
-            os.close(notice)
-            del self._eventfds[notice]
-        for watch in [watch for watch, known in self._watches.items() if known == name]:
-            del self._watches[watch]
+        number = self._known.pop(name, -1)
+        if self._eventfds.get(number) == name:
+            self._poll.unregister(number)
+            os.close(number)
+            del self._eventfds[number]
+        elif self._watches.get(number) == name:
+            del self._watches[number]
 
     def take(self) -> set[str]:
         """Whom to look at, and forget the notices. Does not wait."""
@@ -86,6 +92,7 @@ class OomNotices:
             os.close(descriptor)
         self._eventfds.clear()
         self._watches.clear()
+        self._known.clear()
         self._inotify = -1
         self._poll.close()
 
