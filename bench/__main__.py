@@ -113,6 +113,15 @@ def listing(pair: Pair) -> list[Row]:
     return [compared(f"docker ps -a, {count} containers", ours, theirs, 1)]
 
 
+def copies(pair: Pair) -> list[Row]:
+    files = 20_000 if pair.scale >= 1 else 2_000
+    ours, theirs = (measures.copies(engine, files, pair.times(5)) for engine in (pair.sampan, pair.docker))
+    return [
+        compared(f"docker cp of {files} files, {way}", ours[index], theirs[index], 1)
+        for index, way in enumerate(("in", "out"))
+    ]
+
+
 def logs(pair: Pair) -> list[Row]:
     lines = 1_000_000 if pair.scale >= 1 else 100_000
     rows = []
@@ -152,6 +161,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "listing": listing,
     "logs": logs,
     "stats": statistics,
+    "copies": copies,
 }
 
 

@@ -1,12 +1,16 @@
 """What is measured, one function each: it takes a running engine and gives samples or a figure."""
 
 import json
+import os
 import queue
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from bench import host
 from bench.samples import Samples, timed
@@ -175,6 +179,31 @@ def listing(engine: Daemon, count: int, repetitions: int) -> Samples:
         wire.good("DELETE", f"/containers/{identity}")
     wire.close()
     return taken
+
+
+def copies(engine: Daemon, files: int, repetitions: int) -> tuple[Samples, Samples]:
+    """(`docker cp` of a tree of so many small files into a running container, and of it out again): real clients, real disks."""
+    environment = {**scrubbed_environment(), "DOCKER_HOST": engine.host}
+    into, out = [], []
+    with tempfile.TemporaryDirectory(prefix="bench-cp-") as place, running(engine, 1, "none") as (container,):
+        tree = Path(place) / "tree"
+        for number in range(files):
+            directory = tree / f"d{number // 100}"
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / f"f{number}").write_bytes(b"x" * (number % 100 * 60 + 1))
+        for number in range(repetitions):
+            inside = f"{container}:/copy{number}"
+            began = time.perf_counter()
+            subprocess.run(["docker", "cp", "-q", str(tree), inside], check=True, env=environment)
+            between = time.perf_counter()
+            subprocess.run(["docker", "cp", "-q", inside, f"{place}/back"], check=True, env=environment)
+            into.append(between - began)
+            out.append(time.perf_counter() - between)
+            found = sum(len(names) for _, _, names in os.walk(f"{place}/back"))
+            if found != files:
+                raise RuntimeError(f"{found} files of {files} came back")
+            shutil.rmtree(f"{place}/back")
+    return Samples(tuple(into)), Samples(tuple(out))
 
 
 def log_rate(engine: Daemon, lines: int, driver: str) -> float:

@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import lzma
-import os
 import socket
 import stat
 import tarfile
@@ -16,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Answer, Sampan
+from tests.api.deaths_of_copies import HeldCopy, porters
+from tests.api.scenes import eventually
+from tests.daemons import Answer, Sampan, running_sampan
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
@@ -39,9 +40,12 @@ def create(engine: Sampan, name: str, *options: str, start: bool = True, script:
     return name
 
 
-@pytest.fixture(scope="module", params=["running", "at-rest"])
+@pytest.fixture(scope="module", params=["running", "paused", "at-rest"])
 def box(request: pytest.FixtureRequest, engine: Sampan) -> str:
-    return create(engine, f"box-{request.param}", start=request.param == "running")
+    name = create(engine, f"box-{request.param}", start=request.param != "at-rest")
+    if request.param == "paused":
+        assert engine.docker("pause", name).code == 0
+    return name
 
 
 def get(engine: Sampan, name: str, path: str, method: str = "GET") -> Answer:
@@ -249,40 +253,17 @@ def test_what_is_copied_at_rest_is_there_after_the_start(engine: Sampan) -> None
 
 
 def test_a_start_waits_for_the_copy(engine: Sampan) -> None:
-    """One owner for each upper directory: the container starts when its files have been read."""
-    engine.docker("create", "--name", "waits", "--net", "none", "busybox", "true")
-    block = tar(("big", os.urandom(1 << 20)))
-    with socket.socket(socket.AF_UNIX) as slow:
-        slow.connect(str(engine.socket))
-        head = f"PUT /containers/waits/archive?path=/tmp HTTP/1.1\r\nHost: x\r\nContent-Length: {len(block)}\r\n\r\n"
-        slow.sendall(head.encode() + block[:5000])
-        # The porter has begun once the container is busy; the start comes behind it.
-        outcome: list[int] = []
-        starting = threading.Thread(target=lambda: outcome.append(engine.docker("start", "-a", "waits").code))
-        deadline = 200
-        while not _porters(engine) and deadline:
-            deadline -= 1
-            threading.Event().wait(0.05)
-        assert _porters(engine)
-        starting.start()
-        threading.Event().wait(0.3)
-        assert outcome == []
-        slow.sendall(block[5000:])
-        assert slow.recv(100).startswith(b"HTTP/1.1 200")
-    starting.join(30)
-    assert outcome == [0]
-
-
-def _porters(engine: Sampan) -> list[int]:
-    """Processes of this daemon that carry files."""
-    assert engine.process is not None
-    found = []
-    for task in Path(f"/proc/{engine.process.pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            command = Path(f"/proc/{child}/cmdline")
-            if command.exists() and b"sampan.transfer.process" in command.read_bytes():
-                found.append(int(child))
-    return found
+    """One owner for each upper directory: the container starts when its files have been written."""
+    engine.docker("create", "--name", "waits", "--net", "none", "busybox", "cat", "/tmp/copied")
+    copy = HeldCopy(engine, "waits")
+    outcome: list[int] = []
+    starting = threading.Thread(target=lambda: outcome.append(len(engine.docker("start", "-a", "waits").out)))
+    starting.start()
+    time.sleep(0.3)
+    assert outcome == []
+    assert copy.finish() == b"HTTP/1.1 200 OK"
+    starting.join(60)
+    assert outcome == [100_000]
 
 
 def test_a_client_that_leaves_ends_the_porter(engine: Sampan, box: str) -> None:
@@ -290,24 +271,17 @@ def test_a_client_that_leaves_ends_the_porter(engine: Sampan, box: str) -> None:
         leaving.connect(str(engine.socket))
         leaving.sendall(f"GET /containers/{box}/archive?path=/ HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert leaving.recv(100).startswith(b"HTTP/1.1 200")
-    deadline = 400
-    while _porters(engine) and deadline:
-        deadline -= 1
-        threading.Event().wait(0.05)
-    assert _porters(engine) == []
+    eventually(lambda: not porters(engine), "the porter stays")
+    HeldCopy(engine, box).close()
+    eventually(lambda: not porters(engine), "the porter stays")
 
 
 def test_a_removal_ends_the_copy(engine: Sampan) -> None:
     create(engine, "removed", script="true")
-    with socket.socket(socket.AF_UNIX) as slow:
-        slow.connect(str(engine.socket))
-        slow.sendall(b"PUT /containers/removed/archive?path=/tmp HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nx")
-        deadline = 400
-        while not _porters(engine) and deadline:
-            deadline -= 1
-            threading.Event().wait(0.05)
-        assert engine.api("DELETE", "/containers/removed?force=1").status == 204
-        assert _porters(engine) == []
+    copy = HeldCopy(engine, "removed")
+    assert engine.api("DELETE", "/containers/removed?force=1").status == 204
+    assert porters(engine) == []
+    copy.close()
 
 
 def test_export_is_the_root_without_its_mounts(engine: Sampan, box: str) -> None:
@@ -316,3 +290,17 @@ def test_export_is_the_root_without_its_mounts(engine: Sampan, box: str) -> None
     assert {"bin/busybox", "d/file", "proc", "sys", "dev", "etc/passwd"} <= set(found)
     assert not [name for name in found if name.startswith(("proc/", "sys/"))]
     assert stat.S_IMODE(found["tmp"].mode) == 0o1777
+
+
+def test_with_the_vfs_driver() -> None:
+    with running_sampan("--storage-driver", "vfs") as engine:
+        engine.load_busybox()
+        for start in (True, False):
+            name = create(engine, f"vfs-{start}", start=start)
+            assert put(engine, name, "/w", tar(("in/deep", b"deep"))).status == 200
+            assert read(engine, name, "/w/in/deep") == b"deep"
+            assert "A /w/in/deep" in engine.docker("diff", name).text.splitlines()
+            assert "bin/busybox" in entries(engine.api("GET", f"/containers/{name}/export"))
+        made = engine.docker("commit", "vfs-False", "made")
+        assert made.code == 0, made
+        assert engine.docker("run", "--rm", "--net", "none", "made", "cat", "/w/in/deep").out == b"deep"

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests import processes
-from tests.api import deaths_of_care, deaths_of_streams, deaths_of_worlds  # noqa: F401 - they register their cells
+from tests.api import (  # noqa: F401 - they register their cells
+    deaths_of_care,
+    deaths_of_copies,
+    deaths_of_streams,
+    deaths_of_worlds,
+)
 from tests.api.scenes import (
     CELLS,
     FOREVER,

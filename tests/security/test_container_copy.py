@@ -4,12 +4,13 @@ import io
 import os
 import socket
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.api.deaths_of_copies import porters
+from tests.api.scenes import eventually
 from tests.archives import Layer
 from tests.daemons import Sampan
 from tests.requires import requires
@@ -99,16 +100,14 @@ def test_sec_cve_2019_14271_nothing_of_the_container_is_loaded(engine: Sampan, s
 
 def _porter(engine: Sampan) -> Path:
     """The one porter of this daemon, when it has given up its powers."""
-    assert engine.process is not None
-    for _ in range(400):
-        for task in Path(f"/proc/{engine.process.pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                place = Path(f"/proc/{child}")
-                confined = "Seccomp:\t2" in (place / "status").read_text()
-                if b"sampan.transfer.process" in (place / "cmdline").read_bytes() and confined:
-                    return place
-        threading.Event().wait(0.05)
-    raise AssertionError("no porter is at work")
+    found: list[Path] = []
+
+    def confined() -> bool:
+        found[:] = [Path(f"/proc/{porter}") for porter in porters(engine)]
+        return bool(found) and "Seccomp:\t2" in (found[0] / "status").read_text()
+
+    eventually(confined, "no porter is at work")
+    return found[0]
 
 
 def _assert_confined(porter: Path) -> None:
