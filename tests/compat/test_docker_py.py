@@ -99,6 +99,36 @@ def test_images_load_tag_save_remove(client: docker.DockerClient, engine: Sampan
     assert client.images.get("busybox").id == loaded.id
 
 
+def test_health_is_seen(client: docker.DockerClient) -> None:
+    check = {"test": ["CMD-SHELL", "echo fine"], "interval": 200_000_000, "retries": 2, "timeout": 10**10}
+    container = client.containers.run("busybox", ["sleep", "100"], detach=True, healthcheck=check)
+    container.reload()
+    assert container.health in ("starting", "healthy")
+    for event in client.events(decode=True, since=1, filters={"container": container.id, "event": "health_status"}):
+        assert event["Action"] == "health_status: healthy"
+        break
+    container.reload()
+    assert container.health == "healthy"
+    assert container.attrs["State"]["Health"]["Log"][0]["Output"] == "fine\n"
+    assert [one.id for one in client.containers.list(filters={"health": "healthy"})] == [container.id]
+
+
+def test_links_and_restart_policies(client: docker.DockerClient) -> None:
+    store = client.containers.run("busybox", ["sleep", "100"], detach=True, name="store", ports={"80/tcp": None})
+    told = client.containers.run("busybox", ["env"], links={"store": "db"}, remove=True)
+    assert b"DB_NAME=" in told
+    assert b"DB_PORT_80_TCP_PORT=80\n" in told
+    policy = {"Name": "on-failure", "MaximumRetryCount": 1}
+    failing = client.containers.run("busybox", ["false"], detach=True, restart_policy=policy)
+    for event in client.events(decode=True, since=1, filters={"container": failing.id, "event": "die"}):
+        failing.reload()
+        if failing.attrs["RestartCount"] == 1 and failing.status == "exited":
+            break
+        assert event["Actor"]["Attributes"]["exitCode"] == "1"
+    store.reload()
+    assert store.status == "running"
+
+
 def test_events_tell_a_life(client: docker.DockerClient) -> None:
     since = client.info()["SystemTime"]
     container = client.containers.run("busybox", ["true"], detach=True)

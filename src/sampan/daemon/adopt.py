@@ -63,7 +63,14 @@ async def adopt(engine: Engine, found: tuple[Adopted, ...]) -> None:
             _settle(engine, container, adopted_one.exit)
     for container in engine.containers:
         if container.state.alive:
-            engine.linked.join(container, engine.wiring)
+            _join(engine, container)
+
+
+def _join(engine: Engine, container: Container) -> None:
+    try:
+        engine.linked.join(container, engine.wiring)
+    except OSError as error:
+        _log.error("container %s: what it is linked to cannot be let through: %s", container.id[:12], error)
 
 
 async def _drop(engine: Engine, adopted: Adopted) -> None:
