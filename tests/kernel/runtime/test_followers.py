@@ -9,8 +9,8 @@ from sampan.logs.files import close_all
 from sampan.logs.reader import open_at
 from sampan.logs.reading import Query
 from sampan.runtime import followers
-from sampan.runtime.request import FollowRequest, StartRequest
-from sampan.spec.ids import ContainerId
+from sampan.runtime.request import FollowRequest, LogSpec, StartRequest
+from sampan.spec.ids import ContainerId, new_id
 from tests.kernel.runtime.conftest import Bench, _read_all, config, unframed
 from tests.requires import requires
 
@@ -33,7 +33,10 @@ async def follow(bench: Bench, request: StartRequest, theirs: socket.socket, gon
 @needs
 def test_a_follower_serves_to_the_end_of_the_run(bench: Bench) -> None:
     async def body(bench: Bench) -> None:
-        request = bench.request(config("sh", "-c", "echo one; sleep 0.3; echo two; printf rest"))
+        name = ContainerId(new_id())
+        # The name of a log says which driver wrote it.
+        log = LogSpec(str(bench.base / "data/containers" / name / f"{name}-json.log"))
+        request = bench.request(config("sh", "-c", "echo one; sleep 0.3; echo two; printf rest"), name, log=log)
         await bench.runtime.start(request)
         ours, theirs = socket.socketpair()
         ours.settimeout(20)
