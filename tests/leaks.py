@@ -53,8 +53,9 @@ def settled(take: Callable[[], Snapshot], before: Snapshot, seconds: float = POL
 def clear(instance: str) -> None:
     """After a failure was noted: end the instance's processes and remove its groups, so that later tests start clean."""
     for hierarchy in hierarchies():
-        root = os.path.join(hierarchy, f"sampan-{instance}")
-        for directory, _, _ in os.walk(root, topdown=False):
+        own = [path for path in Path(hierarchy, "docker").glob("*") if _mark(str(path)) == f" of {instance}"]
+        roots = [os.path.join(hierarchy, f"sampan-{instance}"), *map(str, own)]
+        for directory in (below for root in roots for below, _, _ in os.walk(root, topdown=False)):
             for pid in _read(f"{directory}/cgroup.procs").split():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
@@ -87,7 +88,15 @@ def _mounts() -> Iterator[str]:
 def _groups() -> Iterator[str]:
     for hierarchy in hierarchies():
         for directory, names, _ in os.walk(hierarchy):
-            yield from (f"cgroup: {directory}/{name}" for name in names)
+            yield from (f"cgroup: {directory}/{name}{_mark(f'{directory}/{name}')}" for name in names)
+
+
+def _mark(group: str) -> str:
+    """The instance that a group beside those of other engines belongs to."""
+    try:
+        return f" of {os.getxattr(group, 'trusted.sampan').decode()}"
+    except OSError:
+        return ""
 
 
 def hierarchies() -> list[str]:

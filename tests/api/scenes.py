@@ -139,7 +139,7 @@ class Box:
 
     def groups(self) -> list[Path]:
         """Its directories in the control group hierarchies, those of slots and other containers left out."""
-        pattern = f"sampan-{self.engine.instance}/{self.id}"
+        pattern = f"docker/{self.id}"
         return [*Path("/sys/fs/cgroup").glob(pattern), *Path("/sys/fs/cgroup").glob(f"*/{pattern}")]
 
     def remove(self) -> None:

@@ -148,7 +148,7 @@ def ended(pid: int) -> bool:
 
 def no_groups(engine: Sampan, title: str) -> bool:
     """Whether the control groups of a slot are gone; its id is in the title."""
-    pattern = f"sampan-{engine.instance}/{title.split()[1]}*"
+    pattern = f"docker/{title.split()[1]}*"
     root = Path("/sys/fs/cgroup")
     return not [*root.glob(pattern), *root.glob(f"*/{pattern}")]
 

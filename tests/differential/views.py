@@ -8,7 +8,7 @@ from pathlib import Path
 _PLACEHOLDERS = (
     # Where /tmp is a file system of its own, mountinfo leaves its name out.
     (re.compile(r"(?:/tmp)?/(?:sampan|dockerd)-test-\w+/data"), "<data>"),
-    (re.compile(r"/(?:dockerd-test-\w+|sampan-[0-9a-f]{12})/(?=[0-9a-f]{64})"), "/<engine>/"),
+    (re.compile(r"/(?:dockerd-test-\w+|sampan-[0-9a-f]{12}|docker)/(?=[0-9a-f]{64})"), "/<engine>/"),
     (re.compile(r"(?:/tmp)?/(?:sampan|dockerd)-test-\w+"), "<dir>"),
     (re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b"), "<id>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"), "<time>"),

@@ -22,9 +22,10 @@ def load(engine: Daemon, tag: str, command: list[str], *layers: bytes) -> None:
 
 @cache
 def alpine() -> bytes:
-    """What test suites use of alpine that busybox lacks: a user and a directory."""
+    """What test suites use of alpine that busybox lacks: users, a directory, the name of a shell."""
     layer = Layer()
     layer.directory("var/opt")
+    layer.file("bin/bash", b'#!/bin/sh\nexec /bin/sh "$@"\n', 0o755)
     users = ("root:x:0:0:root:/root", "nobody:x:65534:65534:nobody:/", "postgres:x:70:70::/var/lib/postgresql")
     layer.file("etc/passwd", "".join(f"{user}:/bin/sh\n" for user in users).encode())
     layer.file("etc/group", b"root:x:0:\npostgres:x:70:\nnobody:x:65534:\n")

@@ -50,10 +50,10 @@ HERE = "the suite expects Docker's own socket, and no container around the machi
 RACE = "reads the log as soon as the container has started: a race of its own, which a slow start wins"
 
 EXPECTED = (
-    Expected("test_container::test_attribute*", REGISTRY),
     Expected("test_core::test_garbage_collection_is_defensive", REGISTRY),
     Expected("test_core::test_get_logs", RACE, always=False),
     Expected("test_waiting_utils::test_wait_container_is_ready_decorator_with_container", RACE, always=False),
+    Expected("test_wait_strategies_integration::TestRealDockerIntegration::*", RACE, always=False),
     Expected("test_docker_client::test_run_uses_found_network", HERE, always=False),
     Expected("test_utils::test_inside_container", HERE, always=False),
     Expected("test_docker_in_docker::test_wait_for_logs_docker_in_docker", REGISTRY),
@@ -61,7 +61,6 @@ EXPECTED = (
     Expected("test_docker_in_docker::test_dood", BUILD),
     Expected("test_docker_in_docker::test_dind", BUILD),
     Expected("test_network::*", NETWORKS),
-    Expected("test_transferable::*", REGISTRY),
     Expected("test_wait_strategies_integration::TestDockerComposeIntegration::*", "needs docker compose", always=False),
 )
 

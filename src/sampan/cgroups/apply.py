@@ -39,21 +39,32 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+MARK = "trusted.sampan"
+"""The extended attribute that says whose a group is."""
+MADE = "made"
+"""What a parent bears that was made for the first group below it, by any instance."""
 _DEEPEST = 32
 _DELEGATED = ("cpu", "cpuset", "io", "memory", "pids")
 """Controllers that are switched on for the groups below ours on v2."""
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
 
-def create(groups: Mapping[str, str]) -> None:
+def create(groups: Mapping[str, str], mark: str = "") -> None:
     """Make the directory of each hierarchy, parents included; one that is there already is taken as it is.
+
+    With a `mark` each bears it as an extended attribute (`leftovers` looks for it), and a parent that had to be made bears
+    `MADE`. Without the right to write one (a user namespace) there is none.
 
     A v1 cpuset starts with its parent's processors and memory nodes, because an empty one lets nothing in. On v2 the
     controllers are switched on down the path where a parent had to be made. Raises OSError; what was made until then
     stays (`remove` takes it).
     """
     for directory in unique(groups):
-        _make(directory)
+        made_parent = _make(directory)
+        if mark:
+            _mark(directory, mark)
+            if made_parent:
+                _mark(os.path.dirname(directory), MADE)
     if "cpuset" in groups and groups["cpuset"] != groups.get(UNIFIED):
         _inherit_cpuset(groups["cpuset"])
 
@@ -157,16 +168,27 @@ def oom_kills(groups: Mapping[str, str]) -> int:
     return field(f"{groups[UNIFIED]}/memory.events", "oom_kill") if UNIFIED in groups else 0
 
 
-def _make(directory: str) -> None:
+def _make(directory: str) -> bool:
+    """Whether the parent had to be made, too."""
     try:
         os.mkdir(directory, 0o755)
     except FileExistsError:
-        return
+        return False
     except FileNotFoundError:
         parent = os.path.dirname(directory)
         if not os.path.isdir(parent):
             _make_parents(parent, _DEEPEST)
         os.mkdir(directory, 0o755)
+        return True
+    return False
+
+
+def _mark(directory: str, mark: str) -> None:
+    try:
+        os.setxattr(directory, MARK, mark.encode("ascii"))
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
 
 
 def _make_parents(directory: str, depth: int) -> None:

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Iterable
 
-from sampan.cgroups.apply import kill, remove
+from sampan.cgroups.apply import MADE, MARK, kill, remove
 from sampan.cgroups.hierarchy import Hierarchy
 from sampan.cgroups.means import instance_groups
-from sampan.cgroups.plan import instance_group, parse_parent
+from sampan.cgroups.plan import SHARED, instance_group, parse_parent
 
 
 def leftovers(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) -> dict[str, dict[str, str]]:
@@ -15,7 +15,7 @@ def leftovers(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) 
     `parents` are the --cgroup-parents that containers have been given, beside the engine's own place. What is not in the
     daemon's records is for `clear`.
     """
-    found: dict[str, dict[str, str]] = {}
+    found = _shared(hierarchy, instance)
     for groups in _places(hierarchy, instance, parents):
         for controller, directory in groups.items():
             for name in _below(directory):
@@ -31,17 +31,42 @@ def clear(groups: dict[str, str]) -> None:
 
 def retire(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) -> bool:
     """Remove the instance's own groups, which the first container made. False where some container still has groups there."""
-    empty = True
+    empty = not _shared(hierarchy, instance)
+    for root in dict.fromkeys(hierarchy.roots().values()):
+        if _mark_of(f"{root}/{SHARED}") == MADE:
+            _remove_if_empty(f"{root}/{SHARED}")
     for groups in _places(hierarchy, instance, parents):
         for directory in dict.fromkeys(groups.values()):
-            try:
-                os.rmdir(directory)
-            except FileNotFoundError:
-                continue
-            except OSError:
-                # EBUSY: containers below, which outlive the daemon.
-                empty = False
+            empty &= _remove_if_empty(directory)
     return empty
+
+
+def _remove_if_empty(directory: str) -> bool:
+    """False where something stands in it still: containers, which outlive the daemon, or another engine's."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _shared(hierarchy: Hierarchy, instance: str) -> dict[str, dict[str, str]]:
+    """What bears the instance's mark beside the containers of other engines."""
+    found: dict[str, dict[str, str]] = {}
+    for controller, root in hierarchy.roots().items():
+        for name in _below(f"{root}/{SHARED}"):
+            if _mark_of(f"{root}/{SHARED}/{name}") == instance:
+                found.setdefault(name, {})[controller] = f"{root}/{SHARED}/{name}"
+    return found
+
+
+def _mark_of(directory: str) -> str:
+    try:
+        return os.getxattr(directory, MARK).decode("ascii", "replace")
+    except OSError:
+        return ""
 
 
 def _places(hierarchy: Hierarchy, instance: str, parents: Iterable[str]) -> list[dict[str, str]]:

@@ -17,6 +17,9 @@ _DEFAULT_PERIOD = 100_000
 _MOST_LEVELS = 16
 _LONGEST_NAME = 255
 
+SHARED = "docker"
+"""Docker's own parent of all containers. Ours stand there, too."""
+
 Write = tuple[str, str, str]
 
 
@@ -32,6 +35,8 @@ class CgroupPlan:
     writes: tuple[Write, ...] = ()
     device_program: bytes = b""
     """the BPF program of the device rules where they are kept by the v2 tree, to be attached to its group"""
+    mark: str = ""
+    """the instance, to be written on groups that stand beside those of other engines"""
 
 
 def plan(hierarchy: Hierarchy, instance: str, container_id: str, parent: str, resources: oci.Resources) -> CgroupPlan:
@@ -51,7 +56,7 @@ def plan(hierarchy: Hierarchy, instance: str, container_id: str, parent: str, re
             writes += [("devices", file, line) for file, line in devices.v1_writes(resources.devices)]
         else:
             program = devices.v2_program(resources.devices)
-    return CgroupPlan(groups, tuple(writes), program)
+    return CgroupPlan(groups, tuple(writes), program, "" if parse_parent(parent) else instance)
 
 
 def instance_group(instance: str) -> str:
@@ -60,13 +65,16 @@ def instance_group(instance: str) -> str:
 
 
 def place(hierarchy: Hierarchy, instance: str, container_id: str, parent: str = "") -> dict[str, str]:
-    """The directory of a container in each hierarchy: `<root>[/<parent>]/sampan-<instance>/<id>`. Raises InvalidParameter, System.
+    """The directory of a container in each hierarchy: `<root>/docker/<id>`, or `<root>/<parent>/sampan-<instance>/<id>`.
 
-    Under a parent of the user's, too, the instance's group stands between, so that what is left over can be told apart.
+    The first is Docker's, and programs in containers find their id by it; ids are never the same, and each group bears the
+    instance's mark, so that what is left over can be told apart. Under a parent of the user's the instance's group stands
+    between for that. Raises InvalidParameter, System.
     """
     if hierarchy.mode is Mode.NONE:
         raise System("no control groups are mounted on this host (mount -t cgroup2 cgroup2 /sys/fs/cgroup)")
-    below = [*parse_parent(parent), instance_group(instance), container_id]
+    names = parse_parent(parent)
+    below = [*names, instance_group(instance), container_id] if names else [SHARED, container_id]
     return {controller: "/".join((root, *below)) for controller, root in hierarchy.roots().items()}
 
 

@@ -196,7 +196,7 @@ def unforeseen(error: Exception) -> StepFailed:
 
 def make_groups(cgroup: dict[str, Any]) -> None:
     """The container's directory in each hierarchy, with its limits."""
-    cgroups.create(cgroup["groups"])
+    cgroups.create(cgroup["groups"], str(cgroup.get("mark", "")))
     cgroups.write(cgroup["groups"], cgroup["writes"])
     if cgroup["device_program"]:
         cgroups.guard_devices(cgroup["groups"], bytes.fromhex(cgroup["device_program"]))

@@ -299,6 +299,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
             "groups": groups,
             "writes": _writes_left(request.cgroup, parked_with),
             "device_program": request.cgroup.device_program.hex(),
+            "mark": request.cgroup.mark,
         },
         "veth": veth(request.veth) if request.veth is not None else None,
         "stdio": _stdio(request.stdio),
@@ -332,6 +333,7 @@ def park(
             "groups": groups,
             "writes": cgroup.writes,
             "device_program": cgroup.device_program.hex(),
+            "mark": cgroup.mark,
         },
         "veth": veth(pair) if pair is not None else None,
     }

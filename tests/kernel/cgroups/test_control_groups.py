@@ -57,7 +57,7 @@ class Container:
         self.plan: CgroupPlan = plan(hierarchy, INSTANCE, "c" * 64, "", resources)
         self.groups = self.plan.groups
         self.children: list[int] = []
-        apply.create(self.groups)
+        apply.create(self.groups, self.plan.mark)
         apply.write(self.groups, self.plan.writes)
         if self.plan.device_program:
             apply.guard_devices(self.groups, self.plan.device_program)
@@ -141,7 +141,7 @@ def fork_bomb() -> int:
 def test_a_process_stands_in_every_hierarchy(make: Make, host: str) -> None:
     container = make(host=host)
     child = container.start(sleep)
-    stands = Path(f"/proc/{child}/cgroup").read_text().count(f"/sampan-{INSTANCE}/{'c' * 64}\n")
+    stands = Path(f"/proc/{child}/cgroup").read_text().count(f"/docker/{'c' * 64}\n")
     assert stands == len(set(container.groups.values()))
     assert apply.procs(container.groups) == [child]
     apply.create(container.groups)
@@ -387,6 +387,23 @@ def test_what_is_left_over_is_found_and_cleared(make: Make) -> None:
     leftovers.clear(found["c" * 64])
     os.waitpid(child, 0)
     assert leftovers.leftovers(container.hierarchy, INSTANCE) == {}
+
+
+def test_a_neighbour_in_the_shared_parent_is_left_alone(make: Make) -> None:
+    container = make()
+    parents = {os.path.dirname(group) for group in container.groups.values()}
+    neighbours = [Path(parent, "d" * 64) for parent in parents]
+    for neighbour in neighbours:
+        neighbour.mkdir()
+    try:
+        assert set(leftovers.leftovers(container.hierarchy, INSTANCE)) == {"c" * 64}
+        assert leftovers.leftovers(container.hierarchy, f"{INSTANCE}x") == {}
+        leftovers.clear(leftovers.leftovers(container.hierarchy, INSTANCE)["c" * 64])
+        assert leftovers.retire(container.hierarchy, INSTANCE)
+        assert all(neighbour.is_dir() for neighbour in neighbours)
+    finally:
+        for neighbour in neighbours:
+            neighbour.rmdir()
 
 
 def test_what_this_host_can_limit(make: Make) -> None:

@@ -117,8 +117,8 @@ def test_a_controller_that_is_only_on_v2_of_a_hybrid_host() -> None:
 
 
 def test_place() -> None:
-    assert place(V2, "i1", ID) == {"unified": f"/cg/sampan-i1/{ID}"}
-    assert place(HYBRID, "i1", ID)["memory"] == f"/cg/memory/sampan-i1/{ID}"
+    assert place(V2, "i1", ID) == {"unified": f"/cg/docker/{ID}"}
+    assert place(HYBRID, "i1", ID)["memory"] == f"/cg/memory/docker/{ID}"
     assert list(place(HYBRID, "i1", ID)) == [*NAMES, "unified"]
     assert place(V2, "i1", ID, "/ci//jobs/")["unified"] == f"/cg/ci/jobs/sampan-i1/{ID}"
     with pytest.raises(System, match="no control groups are mounted"):
