@@ -19,6 +19,10 @@ of `docker run` by looking which members change with them. Tests fail where this
 member of the published schema or a flag of the machine's `docker` is missing, and where a value that is said to be refused
 is not.
 
+Two suites of other projects are run against it: docker-py's integration tests (`./check long dockerpy`) and the core of
+testcontainers-python with a stand-in for its reaper (`./check long testcontainers`). What fails of them is listed with its
+cause in `tests/long`, and nothing else may. `./check long fuzz` asks every operation in ways that are nearly right.
+
 - **full**: all of Docker's parameters and answers that have a meaning without swarm.
 - **partial**: what the note says is missing; asking for it is refused by name.
 - **as without swarm**: answered as Docker answers on a node that is in no swarm (503 and its message).
