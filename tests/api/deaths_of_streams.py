@@ -162,17 +162,17 @@ def log_ends_at_a_whole_record(engine: Sampan, process: str) -> None:
 
 
 def shipped(engine: Sampan, collector: Collector, *command: str) -> Box:
-    options = {"syslog-address": f"tcp://127.0.0.1:{collector.port}"}
+    options = {"syslog-address": f"unix://{collector.address}"}
     return Box(engine, *command, host={"LogConfig": {"Type": "syslog", "Config": options}}, OpenStdin=True)
 
 
-def collector() -> Collector:
-    return Collector(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
+def collector(engine: Sampan) -> Collector:
+    return Collector(socket.AF_UNIX, socket.SOCK_STREAM, str(engine.directory / "collector"))
 
 
 @cell("log shipping", "daemon", "launcher")
 def shipping_goes_on(engine: Sampan, process: str) -> None:
-    there = collector()
+    there = collector(engine)
     box = shipped(engine, there, "sh", "-c", "while read -r line; do echo $line; done")
     stream = box.attach()
     box.start()
@@ -190,7 +190,7 @@ def shipping_goes_on(engine: Sampan, process: str) -> None:
 
 @cell("log shipping", "monitor", "init")
 def shipping_sends_what_was_written(engine: Sampan, process: str) -> None:
-    there = collector()
+    there = collector(engine)
     there.stop()
     box = shipped(engine, there, "sh", "-c", "echo one; echo two; exec sleep 1000").start()
     eventually(lambda: box.logs() == "one\ntwo\n", "not logged")

@@ -39,6 +39,14 @@ def udp() -> Iterator[Collector]:
 
 
 @pytest.fixture
+def unix(tmp_path: Path) -> Iterator[Collector]:
+    """One that can go and come back: nobody else takes a path meanwhile, as they might a port."""
+    collector = Collector(socket.AF_UNIX, socket.SOCK_STREAM, str(tmp_path / "log"))
+    yield collector
+    collector.stop()
+
+
+@pytest.fixture
 def named(engine: Sampan) -> Iterator[str]:
     yield "shipped"
     engine.api("DELETE", "/containers/shipped?force=1&v=1")
@@ -88,14 +96,14 @@ def test_syslog_over_tcp(engine: Sampan, named: str, tcp: Collector) -> None:
 
 
 def test_a_collector_that_is_away_holds_nobody_up_and_gets_everything(
-    engine: Sampan, named: str, tcp: Collector
+    engine: Sampan, named: str, unix: Collector
 ) -> None:
-    tcp.stop()
-    run(engine, named, COUNT, "syslog", f"syslog-address=tcp://127.0.0.1:{tcp.port}")
+    unix.stop()
+    run(engine, named, COUNT, "syslog", f"syslog-address=unix://{unix.address}")
     assert engine.docker("wait", named).text == "0", "the program ends, whoever listens"
-    tcp.start()
-    eventually(lambda: tcp.data.count(b"\n") >= 501)
-    assert tcp.data.count(b"line ") == 500
+    unix.start()
+    eventually(lambda: unix.data.count(b"\n") >= 501)
+    assert unix.data.count(b"line ") == 500
 
 
 def test_a_container_that_goes_with_its_run_is_shipped_first(engine: Sampan, udp: Collector) -> None:
@@ -108,15 +116,15 @@ def test_a_container_that_goes_with_its_run_is_shipped_first(engine: Sampan, udp
     assert udp.packets[0].endswith(b"]: hello\n")
 
 
-def test_what_was_rotated_away_is_counted_and_said(engine: Sampan, named: str, tcp: Collector) -> None:
-    tcp.stop()
+def test_what_was_rotated_away_is_counted_and_said(engine: Sampan, named: str, unix: Collector) -> None:
+    unix.stop()
     bounds = ("cache-max-size=2k", "cache-max-file=2", "cache-compress=false")
-    run(engine, named, COUNT, "syslog", f"syslog-address=tcp://127.0.0.1:{tcp.port}", *bounds)
+    run(engine, named, COUNT, "syslog", f"syslog-address=unix://{unix.address}", *bounds)
     assert engine.docker("wait", named).text == "0"
-    tcp.start()
-    eventually(lambda: b"oops\n" in tcp.data)
-    said = [line for line in tcp.data.decode().splitlines() if "were lost before they could be sent" in line]
-    sent = [line for line in tcp.data.decode().splitlines() if "]: line " in line]
+    unix.start()
+    eventually(lambda: b"oops\n" in unix.data)
+    said = [line for line in unix.data.decode().splitlines() if "were lost before they could be sent" in line]
+    sent = [line for line in unix.data.decode().splitlines() if "]: line " in line]
     lost = sum(int(line.partition("sampan: ")[2].split(" ")[0]) for line in said)
     assert lost > 100
     assert lost + len(sent) == 500
@@ -169,6 +177,20 @@ def test_gelf(engine: Sampan, named: str, udp: Collector) -> None:
     assert abs(message["timestamp"] - time.time()) < 600
 
 
+def test_followers_and_the_shipper_read_what_is_packed(engine: Sampan, named: str, tcp: Collector) -> None:
+    """The log is rotated and packed under their eyes."""
+    bounds = ("cache-max-size=4k", "cache-max-file=1000")
+    program = "i=0; while [ $i -lt 1500 ]; do echo line $i; i=$((i+1)); [ $((i % 500)) = 0 ] && sleep 2; done"
+    run(engine, named, program, "syslog", f"syslog-address=tcp://127.0.0.1:{tcp.port}", *bounds)
+    followed = engine.docker("logs", "-f", named, timeout=120)
+    assert followed.out.decode().splitlines() == [f"line {n}" for n in range(1500)]
+    eventually(lambda: tcp.data.count(b"\n") >= 1500)
+    assert [line.rpartition(b": ")[2].decode() for line in tcp.data.splitlines()] == [f"line {n}" for n in range(1500)]
+    directory = engine.data_root / "containers"
+    eventually(lambda: bool(list(directory.glob("*/container-cached.log.*.gz"))))
+    assert engine.docker("logs", named).out.decode().splitlines() == [f"line {n}" for n in range(1500)]
+
+
 def test_a_shipper_that_dies_is_replaced_and_goes_on_where_it_was(engine: Sampan, named: str, tcp: Collector) -> None:
     program = "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.02; done"
     run(engine, named, program, "syslog", f"syslog-address=tcp://127.0.0.1:{tcp.port}")
@@ -179,7 +201,8 @@ def test_a_shipper_that_dies_is_replaced_and_goes_on_where_it_was(engine: Sampan
     eventually(lambda: shipper(engine) not in (0, first))
     before = tcp.data.count(b"\n")
     eventually(lambda: tcp.data.count(b"\n") > before + 20)
-    numbers = [int(line.rpartition(b" ")[2]) for line in tcp.data.splitlines() if b"]: line " in line]
+    whole = tcp.data.rpartition(b"\n")[0]
+    numbers = [int(line.rpartition(b" ")[2]) for line in whole.splitlines() if b"]: line " in line]
     assert set(numbers) == set(range(max(numbers) + 1)), "nothing is missing; a few may come twice"
 
 
