@@ -44,6 +44,7 @@ MARK = "trusted.sampan"
 MADE = "made"
 """What a parent bears that was made for the first group below it, by any instance."""
 _DEEPEST = 32
+_TRIES = 8
 _DELEGATED = ("cpu", "cpuset", "io", "memory", "pids")
 """Controllers that are switched on for the groups below ours on v2."""
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
@@ -169,18 +170,22 @@ def oom_kills(groups: Mapping[str, str]) -> int:
 
 
 def _make(directory: str) -> bool:
-    """Whether the parent had to be made, too."""
-    try:
-        os.mkdir(directory, 0o755)
-    except FileExistsError:
-        return False
-    except FileNotFoundError:
-        parent = os.path.dirname(directory)
-        if not os.path.isdir(parent):
-            _make_parents(parent, _DEEPEST)
-        os.mkdir(directory, 0o755)
-        return True
-    return False
+    """Whether the parent had to be made, too. Raises OSError."""
+    made_parent = False
+    for _ in range(_TRIES):
+        try:
+            os.mkdir(directory, 0o755)
+        except FileExistsError:
+            return made_parent
+        except FileNotFoundError:
+            parent = os.path.dirname(directory)
+            if not os.path.isdir(parent):
+                _make_parents(parent, _DEEPEST)
+            made_parent = True
+            # Once more: another engine's daemon may take away the parent that it finds empty.
+        else:
+            return made_parent
+    raise OSError(errno.ENOENT, "the parent group does not stay", directory)
 
 
 def _mark(directory: str, mark: str) -> None:
