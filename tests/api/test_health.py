@@ -134,10 +134,10 @@ def test_the_images_check_is_merged_and_can_be_turned_off(engine: Sampan) -> Non
 
 
 def test_a_check_that_takes_too_long_is_killed(engine: Sampan) -> None:
-    box = checked(engine, "CMD-SHELL", "echo begun; exec sleep 987", Timeout=300 * MILLI, Retries=1)
+    box = checked(engine, "CMD-SHELL", "echo begun; exec sleep 987", Timeout=3000 * MILLI, Retries=1)
     becomes(box, "unhealthy")
     result = health(box)["Log"][0]
-    assert (result["ExitCode"], result["Output"]) == (-1, "Health check exceeded timeout (300ms): begun\n")
+    assert (result["ExitCode"], result["Output"]) == (-1, "Health check exceeded timeout (3s): begun\n")
     box.remove()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 
 from sampan.daemon import health, oom, restart_policy
@@ -147,7 +148,7 @@ async def start_wanted(engine: Engine) -> None:
     engine.ready.set()
     for container in engine.containers:
         if container.state.status is Status.RESTARTING and container.restart_task is None:
-            wait_for_restart(engine, container)
+            wait_for_restart(engine, container, passed=time.time() - container.state.finished_ns / 1e9)
     limit = asyncio.Semaphore(_AT_ONCE)
     starts: dict[ContainerId, asyncio.Task[None]] = {}
     for container in engine.containers:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 
 from sampan.crashpoints import crash_point
 from sampan.daemon import health, oom, restart_policy
@@ -106,15 +105,14 @@ async def _remove(engine: Engine, container: Container) -> None:
             await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
 
 
-def wait_for_restart(engine: Engine, container: Container) -> None:
-    """Start a container that is `restarting` when its delay is over; what of that has passed already counts."""
-    over = container.state.finished_ns / 1e9 + container.state.delay
-    work = _restart(engine, container, min(over - time.time(), container.state.delay))
+def wait_for_restart(engine: Engine, container: Container, *, passed: float = 0.0) -> None:
+    """Start a container that is `restarting` when its delay is over, of which `passed` seconds are."""
+    work = _restart(engine, container, max(0.0, container.state.delay - max(0.0, passed)))
     container.restart_task = engine.spawn(work, f"restart of container {container.id[:12]}")
 
 
 async def _restart(engine: Engine, container: Container, delay: float) -> None:
-    await asyncio.sleep(max(delay, 0.0))
+    await asyncio.sleep(delay)
     await engine.ready.wait()
     async with container.lock:
         if container.state.status is not Status.RESTARTING or engine.shutting_down:
