@@ -23,8 +23,9 @@ from sampan.daemon.files_api import FilesApi
 from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.log_packing import keep_packed
 from sampan.daemon.manual import usage
+from sampan.daemon.networks_api import NetworksApi
 from sampan.daemon.shutdown import stop_all
-from sampan.daemon.system import NetworksApi, SystemApi
+from sampan.daemon.system import SystemApi
 from sampan.daemon.volumes_api import VolumesApi
 from sampan.errors import SampanError
 from sampan.version import VERSION

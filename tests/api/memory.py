@@ -22,7 +22,14 @@ from sampan.spec.files import FilesystemChange, PathArchive
 from sampan.spec.host_config import UpdateRequest
 from sampan.spec.ids import new_id
 from sampan.spec.images import ImageInspect
-from sampan.spec.networks import Network
+from sampan.spec.networks import (
+    Network,
+    NetworkConnectRequest,
+    NetworkCreateRequest,
+    NetworkCreateResponse,
+    NetworkDisconnectRequest,
+    NetworksPruneReport,
+)
 from sampan.spec.stats import StatsResponse
 
 IMAGE = "sha256:" + "ab" * 32
@@ -402,6 +409,21 @@ class Networks:
         if name not in ("bridge", "b" * 64):
             raise NotFound(f"network {name} not found")
         return Network(name="bridge", id="b" * 64, driver="bridge")
+
+    async def create(self, request: NetworkCreateRequest) -> NetworkCreateResponse:
+        return NetworkCreateResponse(id="c" * 64)
+
+    async def remove(self, name: str) -> None:
+        await self.inspect(name, "")
+
+    async def connect(self, name: str, request: NetworkConnectRequest) -> None:
+        await self.inspect(name, "")
+
+    async def disconnect(self, name: str, request: NetworkDisconnectRequest) -> None:
+        await self.inspect(name, "")
+
+    async def prune(self, filters: r.Filters) -> NetworksPruneReport:
+        return NetworksPruneReport(networks_deleted=())
 
 
 class System:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from sampan.spec import containers as c
 from sampan.spec import images as i
+from sampan.spec import networks as n
 from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
@@ -21,7 +22,6 @@ from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect
 from sampan.spec.explain import ExplainedStep
 from sampan.spec.files import FilesystemChange, PathArchive
 from sampan.spec.host_config import UpdateRequest
-from sampan.spec.networks import Network
 
 LogRecord = tuple[int, bytes]
 """1 (standard output) or 2 (standard error), and the line as it is to be sent, timestamp and newline included."""
@@ -280,14 +280,34 @@ class Volumes(Protocol):
 
 
 class Networks(Protocol):
-    """Networks that exist."""
+    """Networks, and which containers stand in them."""
 
-    async def list(self, filters: r.Filters) -> Sequence[Network]:
+    async def list(self, filters: r.Filters) -> Sequence[n.Network]:
         """Networks, without their containers."""
         ...
 
-    async def inspect(self, name: str, scope: str) -> Network:
+    async def inspect(self, name: str, scope: str) -> n.Network:
         """One network, with its containers."""
+        ...
+
+    async def create(self, request: n.NetworkCreateRequest) -> n.NetworkCreateResponse:
+        """Make one. Names are unique."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Remove one in which no running container stands."""
+        ...
+
+    async def connect(self, name: str, request: n.NetworkConnectRequest) -> None:
+        """Let a container in, now where it runs and at each start."""
+        ...
+
+    async def disconnect(self, name: str, request: n.NetworkDisconnectRequest) -> None:
+        """Take a container out."""
+        ...
+
+    async def prune(self, filters: r.Filters) -> n.NetworksPruneReport:
+        """Remove networks in which no running container stands."""
         ...
 
 

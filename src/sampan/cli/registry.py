@@ -54,9 +54,14 @@ COMMANDS: tuple[Row, ...] = (
     ("volume ls|volume list", "volumes", "LIST", "List volumes"),
     ("volume prune", "prune", "PRUNE_VOLUMES", "Remove volumes that no container uses"),
     ("volume rm|volume remove", "volumes", "REMOVE", "Remove volumes"),
+    ("network connect", "network_changes", "CONNECT", "Connect a container to a network"),
+    ("network create", "network_changes", "CREATE", "Create a network"),
+    ("network disconnect", "network_changes", "DISCONNECT", "Disconnect a container from a network"),
     ("network inspect", "inspect", "INSPECT_NETWORK", "Show everything about networks"),
     ("network ls|network list", "networks", "LIST", "List networks"),
     ("system df", "disk", "DF", "Show what takes room on the disk"),
+    ("network prune", "prune", "PRUNE_NETWORKS", "Remove networks in which no container stands"),
+    ("network rm|network remove", "network_changes", "REMOVE", "Remove networks"),
     ("system check-host", "check_host", "CHECK_HOST", "Say for each feature whether this host has it, and why not"),
     ("setup", "setup", "SETUP", "Let docker and other clients find Sampan; --undo takes it back"),
     ("completion", "completion", "COMPLETION", "Print the completion script of a shell"),
@@ -74,8 +79,7 @@ MISSING = frozenset(
     (  # noqa: SIM905
      "build,pull,push,login,logout,search,port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
      "stack,swarm,compose,buildx,container port,"
-     "image build,image pull,image push,network connect,network create,network disconnect,network prune,network rm,"
-     "network remove,system prune,volume update").split(",")
+     "image build,image pull,image push,system prune,volume update").split(",")
 )  # fmt: skip
 
 

@@ -5,10 +5,10 @@ import logging
 import time
 from collections.abc import Mapping
 
-from sampan.daemon import health, oom, restart_policy
+from sampan.daemon import health, oom, restart_policy, verify
 from sampan.daemon.container import Container
 from sampan.daemon.create import remove_directory
-from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, decode_definition, decode_state
+from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, Definition, decode_definition, decode_state
 from sampan.daemon.engine import Engine
 from sampan.daemon.exits import adopt_exit, wait_for_restart
 from sampan.daemon.remove import remove_locked
@@ -85,7 +85,7 @@ async def _drop(engine: Engine, adopted: Adopted) -> None:
 async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> None:
     definition = container.definition
     kept = engine.store.table(ENDPOINTS).get(container.id)
-    if not container.state.alive or (kept is None and definition.host.network_mode == "bridge"):
+    if not container.state.alive or (kept is None and _needs_place(definition)):
         # Its start was never acknowledged: the record that it runs, and where, had not reached the disk. A restart that
         # was under way is made again.
         _log.warning("container %s runs without a record of its start: killed", container.id[:12])
@@ -93,7 +93,7 @@ async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> 
         engine.runtime.forget(container.id)
         return
     if kept is not None:
-        engine.wiring.adopt(container.id, definition.config, kept)
+        engine.wiring.adopt(definition, kept)
     container.state = container.state.marked(
         pid=adopted.running.pid,
         started_ns=adopted.running.started_ns,
@@ -107,10 +107,15 @@ async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> 
     _log.info("container %s: adopted, pid %d", container.id[:12], adopted.running.pid)
 
 
+def _needs_place(definition: Definition) -> bool:
+    """Whether every start of the container gives it a place in some network."""
+    return not verify.joins(definition.host.network_mode) and not definition.config.network_disabled
+
+
 def _settle(engine: Engine, container: Container, ended: Exit) -> None:
     if kept := engine.store.table(ENDPOINTS).get(container.id):
         # Taken back only to be released: rules and ports of the old run go.
-        engine.wiring.adopt(container.id, container.definition.config, kept)
+        engine.wiring.adopt(container.definition, kept)
     if ended.cause == "machine-ended":
         container.state = container.state.to(
             Status.EXITED, pid=0, exit_code=ended.code, finished_ns=ended.ended_ns, oom_killed=False

@@ -16,7 +16,7 @@ from sampan.cgroups.leftovers import clear, leftovers, retire
 from sampan.cgroups.oom import OomNotices
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
-from sampan.daemon import adopt, attach, exec_start, exits, oci, oom, slots
+from sampan.daemon import adopt, attach, exec_start, exits, network_changes, oci, oom, slots
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -193,7 +193,7 @@ async def take_over(parts: Assembly) -> None:
     """Read the records, open networks and runtime, and adopt what an earlier daemon left."""
     engine = parts.engine
     adopt.load(engine)
-    parts.networks.open()
+    parts.networks.open(network_changes.load(engine))
     found = await parts.runtime.open()
     await adopt.adopt(engine, found)
     parts.networks.adopted()

@@ -46,6 +46,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     args: tuple[str, ...] = ()
     mounts: tuple[MountPoint, ...] = ()
     endpoints: dict[str, EndpointSettings] = {}
+    """networks by name or id, with what is asked of each; none means that of the network mode, unless it was `unplugged`"""
+    unplugged: bool = False
     driver: str = ""
     platform: str = "linux"
     links: tuple[Link, ...] = ()

@@ -33,7 +33,6 @@ from sampan.spec.ids import ContainerId, InstanceId
 from sampan.state.store import Change, Put, Store
 
 _log = logging.getLogger("sampan.daemon")
-_DRIVERS = {"none": "null"}
 
 
 class CgroupPlanner(Protocol):
@@ -102,12 +101,13 @@ class Engine:
     def links(self, container: Container, action: str) -> None:
         """Tell that a container's network was connected or disconnected, and its volumes mounted or unmounted."""
         connected = self.wiring.connected(container.id)
+        drivers = self.wiring.drivers()
         for network, settings in (connected.settings if connected else {}).items():
             self.events.publish(
                 "network",
                 "connect" if action == "mount" else "disconnect",
                 settings.network_id,
-                {"container": container.id, "name": network, "type": _DRIVERS.get(network, network)},
+                {"container": container.id, "name": network, "type": drivers.get(network, network)},
             )
         for point in container.definition.mounts:
             if point.type == "volume":

@@ -52,6 +52,24 @@ def forget_link(engine: Engine, parent: Container, alias: str) -> None:
         _rewrite(engine, parent, partial(hosts.without, name=name))
 
 
+def renew_own(engine: Engine, container: Container, ends: Connected) -> None:
+    """A running container stands in other networks than before: each of its addresses has its line."""
+    config = container.definition.config
+    if not config.hostname:
+        return
+    own = [
+        hosts.own_line(settings.ip_address, config.hostname, config.domainname).encode()
+        for settings in ends.settings.values()
+        if settings.ip_address
+    ]
+    name = hosts.hostname_of(config.hostname, config.domainname).encode()
+
+    def change(text: bytes) -> bytes:
+        return b"\n".join([hosts.without(text, name).rstrip(b"\n"), *own, b""])
+
+    _rewrite(engine, container, change)
+
+
 def _rewrite(engine: Engine, container: Container, change: Callable[[bytes], bytes]) -> None:
     """Change a running container's hosts file in its place. A fault is logged: the next start writes it anew."""
     path = f"{engine.directory(container.id)}/hosts"

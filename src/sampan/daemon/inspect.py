@@ -155,8 +155,7 @@ def network_settings(engine: Engine, container: Container) -> NetworkSettings:
         mode = definition.host.network_mode
         if verify.joins(mode) or definition.config.network_disabled:
             return NetworkSettings()
-        wish = definition.endpoints.get(mode) or definition.endpoints.get("default") or EndpointSettings()
-        return NetworkSettings(networks={mode: wish})
+        return NetworkSettings(networks=engine.wiring.planned(definition))
     bridge = connected.settings.get("bridge", EndpointSettings())
     return NetworkSettings(
         sandbox_id=container.id,

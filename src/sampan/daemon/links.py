@@ -20,6 +20,7 @@ from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
 
 _BRIDGE = "bridge"
+_PREDEFINED = ("", "default", "bridge", "host", "none")
 _MOST_HOPS = 32
 
 
@@ -46,6 +47,9 @@ class Links:
 
     def resolve(self, host: HostConfig) -> tuple[Link, ...]:
         """What a request's links mean now. Raises InvalidParameter where one names nobody, or one in the host's network."""
+        if host.network_mode not in _PREDEFINED and not verify.joins(host.network_mode):
+            # In a network of a user's own those of the end point count; the command sends them in both places.
+            return ()
         made: dict[str, Link] = {}
         for text in host.links or ():
             name, alias = parse(text)

@@ -83,7 +83,7 @@ def _judge(engine: Engine, filters: Filters) -> Callable[[Container], bool]:
             and matching.exact(filters, "health", container.health.status if container.health else "none")
             and not is_task
             and _mounts_fit(filters, container)
-            and _network_fits(filters, container)
+            and _network_fits(engine, filters, container)
             and _ports_fit(engine, filters, container)
         )
 
@@ -129,9 +129,15 @@ def _mounts_fit(filters: Filters, container: Container) -> bool:
     return bool(there & set(asked))
 
 
-def _network_fits(filters: Filters, container: Container) -> bool:
+def _network_fits(engine: Engine, filters: Filters, container: Container) -> bool:
     asked = filters.get("network")
-    return not asked or container.definition.host.network_mode in asked
+    if not asked:
+        return True
+    found = network_settings(engine, container).networks
+    return any(
+        wanted in found or any(end.network_id.startswith(wanted) for end in found.values() if end.network_id)
+        for wanted in asked
+    )
 
 
 def _ports_fit(engine: Engine, filters: Filters, container: Container) -> bool:

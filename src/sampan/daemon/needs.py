@@ -4,11 +4,13 @@ They keep the verbs free of how layers lie on disk or packets find their way, an
 """
 
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sampan.daemon.definition import Definition
 from sampan.network.plan import VethPlan
+from sampan.runtime.request import LinkChange
 from sampan.snapshots.protocol import Change
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
@@ -133,6 +135,7 @@ class Connected:
     """
 
     veth: VethPlan | None = None
+    more_veths: tuple[VethPlan, ...] = ()
     held: tuple[socket.socket, ...] = ()
     hosts: str = ""
     settings: Mapping[str, EndpointSettings] = field(default_factory=dict)
@@ -142,6 +145,10 @@ class Connected:
     """what `adopt` needs of it after a restart of the daemon; empty where there is nothing to take back"""
 
 
+Relink = Callable[[LinkChange], Awaitable[None]]
+"""Carries out a change in a running container's network; raises StartFailed."""
+
+
 class Wiring(Protocol):
     """Networks, as starts and ends of containers need them."""
 
@@ -149,15 +156,7 @@ class Wiring(Protocol):
         """Refuse at create what could never start. Raises InvalidParameter, NotFound, NotImplementedHere."""
         ...
 
-    async def connect(
-        self,
-        container: ContainerId,
-        name: str,
-        config: ContainerConfig,
-        host: HostConfig,
-        endpoints: Mapping[str, EndpointSettings],
-        linked: Sequence[tuple[str, str]] = (),
-    ) -> Connected:
+    async def connect(self, definition: Definition, linked: Sequence[tuple[str, str]] = ()) -> Connected:
         """Give a container that is about to start its address and ports. Raises SampanError; then nothing is kept.
 
         `linked` are addresses and names for its hosts file.
@@ -170,7 +169,27 @@ class Wiring(Protocol):
         """Where a running container stands in its network; None where it has none of its own."""
         ...
 
-    def adopt(self, container: ContainerId, config: ContainerConfig, kept: bytes) -> None:
+    def planned(self, definition: Definition) -> dict[str, EndpointSettings]:
+        """The networks that a container which does not run is to stand in, by name, with what was asked of each."""
+        ...
+
+    def drivers(self) -> Mapping[str, str]:
+        """The driver of each network, by name."""
+        ...
+
+    def allow(self, definition: Definition, reference: str, wish: EndpointSettings) -> str:
+        """The name of a network that a container may join. Raises NotFound, InvalidParameter, Forbidden in Docker's words."""
+        ...
+
+    async def join(self, definition: Definition, network: str, wish: EndpointSettings, relink: Relink) -> Connected:
+        """Let a running container into one more network. Raises SampanError; then nothing has changed."""
+        ...
+
+    async def leave(self, definition: Definition, network: str, relink: Relink) -> Connected:
+        """Take a running container out of a network that it stands in. Raises SampanError; then nothing has changed."""
+        ...
+
+    def adopt(self, definition: Definition, kept: bytes) -> None:
         """Take the address and ports of a container that runs already back into the books, from `Connected.kept`."""
         ...
 

@@ -127,10 +127,7 @@ async def _connect(engine: Engine, container: Container) -> Connected:
     definition = container.definition
     if verify.joins(definition.host.network_mode) or definition.config.network_disabled:
         return Connected()
-    linked = engine.linked.hosts_lines(container, engine.wiring)
-    return await engine.wiring.connect(
-        container.id, definition.name, definition.config, definition.host, definition.endpoints, linked
-    )
+    return await engine.wiring.connect(definition, engine.linked.hosts_lines(container, engine.wiring))
 
 
 def _request(engine: Engine, container: Container, ends: Connected, *, explain: bool) -> StartRequest:
@@ -147,6 +144,7 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
         log=log_settings.spec(engine.directory(definition.id), definition),
         cgroup=engine.cgroups.plan(container.id, oci.cgroup_parent(host, engine.around), configuration.linux.resources),
         veth=ends.veth,
+        more_veths=ends.more_veths,
         held=ends.held,
         attach=attach,
         explain=explain,

@@ -1,4 +1,4 @@
-"""The daemon about itself, truthfully: version and info; and its networks."""
+"""The daemon about itself, truthfully: version and info."""
 
 import hashlib
 import os
@@ -6,23 +6,16 @@ import platform
 import sys
 import time
 
-from sampan.daemon import matching
 from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
 from sampan.daemon.times import rfc3339
-from sampan.errors import NotFound
 from sampan.host.facts import Facts, security_options, warnings
 from sampan.images.images import Images
 from sampan.logs.options import DRIVERS
-from sampan.network.driver import NetworkFacts
-from sampan.network.networks import Networks
-from sampan.spec import requests as r
 from sampan.spec import system as s
-from sampan.spec.networks import IPAM, IPAMConfig, Network, NetworkContainer
 from sampan.version import VERSION
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_KEYS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 
 
 class SystemApi:
@@ -118,68 +111,3 @@ def _file_system(path: str) -> str:
             if fields.split(" ")[2] == wanted:
                 return after.split(" ", 1)[0]
     return "unknown"
-
-
-class NetworksApi:
-    """Implements `api.backend.Networks`."""
-
-    def __init__(self, engine: Engine, networks: Networks) -> None:
-        self._engine = engine
-        self._networks = networks
-        self._since = rfc3339(time.time_ns())
-
-    async def list(self, filters: r.Filters) -> list[Network]:
-        """Networks, without their containers."""
-        matching.check_keys(filters, _KEYS)
-        dangling = matching.boolean(filters, "dangling", default=False) if filters.get("dangling") else None
-        found = []
-        for facts in self._networks.facts():
-            fits = (
-                matching.pattern(filters, "name", facts.name)
-                and matching.prefix(filters, "id", facts.id)
-                and matching.exact(filters, "driver", facts.driver)
-                and matching.exact(filters, "scope", "local")
-                and matching.exact(filters, "type", "builtin")
-                and not filters.get("label")
-                and dangling is not True
-            )
-            if fits:
-                found.append(self._shown(facts))
-        return found
-
-    async def inspect(self, name: str, scope: str) -> Network:
-        """One network, with its containers."""
-        if scope in ("", "local"):
-            for facts in self._networks.facts():
-                if name == facts.name or facts.id.startswith(name):
-                    return self._shown(facts, self._containers(facts.name))
-        raise NotFound(f"network {name} not found")
-
-    def _containers(self, network: str) -> dict[str, NetworkContainer]:
-        found: dict[str, NetworkContainer] = {}
-        for container in self._engine.containers:
-            connected = self._engine.wiring.connected(container.id)
-            settings = connected.settings.get(network) if connected else None
-            if settings is not None:
-                address = f"{settings.ip_address}/{settings.ip_prefix_len}" if settings.ip_address else ""
-                found[container.id] = NetworkContainer(
-                    name=container.name,
-                    endpoint_id=settings.endpoint_id,
-                    mac_address=settings.mac_address,
-                    ipv4_address=address,
-                )
-        return found
-
-    def _shown(self, facts: NetworkFacts, containers: dict[str, NetworkContainer] | None = None) -> Network:
-        pools = (IPAMConfig(subnet=facts.subnet, gateway=facts.gateway),) if facts.subnet else ()
-        return Network(
-            name=facts.name,
-            id=facts.id,
-            created=self._since,
-            scope="local",
-            driver=facts.driver,
-            enable_ipv4=True,
-            ipam=IPAM(driver="default", config=pools),
-            containers=containers or {},
-            options=dict(facts.options),
-        )

@@ -146,9 +146,7 @@ HOST_CONFIG: dict[str, Verdict] = {
         ),
     ),
     "NanoCpus": _full(),
-    "NetworkMode": _partial(
-        "bridge, host, none, container:NAME; a network of one's own is not found at the start, for there are none yet"
-    ),
+    "NetworkMode": _full("bridge, host, none, container:NAME, and networks of one's own by name or id"),
     "OomKillDisable": _full("on control groups v1; v2 has none: taken off with a warning, as in Docker"),
     "OomScoreAdj": _full(),
     "PidMode": _full("host, container:NAME"),
@@ -183,27 +181,27 @@ HOST_CONFIG: dict[str, Verdict] = {
 }
 
 ENDPOINT: dict[str, Verdict] = {
-    "Aliases": _not(
-        "of networks of one's own, which there are not yet; refused in Docker's words",
+    "Aliases": _partial(
+        "in networks of one's own",
         Refused(["x"], "network-scoped alias is supported only for containers in user defined networks"),
     ),
     "DNSNames": _full("the daemon's to say"),
-    "DriverOpts": _not(
-        "the networks have none", Refused({"a": "b"}, "driver options of an endpoint are not supported")
-    ),
+    "DriverOpts": _not("none yet", Refused({"a": "b"}, "driver options of an endpoint are not supported yet")),
     "EndpointID": _full("the daemon's to say"),
     "Gateway": _full("the daemon's to say"),
     "GlobalIPv6Address": _full("the daemon's to say"),
     "GlobalIPv6PrefixLen": _full("the daemon's to say"),
-    "GwPriority": _full("a container stands in one network, so that there is nothing to choose between"),
-    "IPAMConfig": _not(
-        "of networks of one's own, which there are not yet; refused in Docker's words",
+    "GwPriority": _full(),
+    "IPAMConfig": _partial(
+        "IPv4Address, in networks of one's own whose subnet was chosen",
         Refused({"IPv4Address": "172.17.0.9"}, "user specified IP address is supported on user defined networks only"),
     ),
     "IPAddress": _full("the daemon's to say"),
     "IPPrefixLen": _full("the daemon's to say"),
     "IPv6Gateway": _full("the daemon's to say"),
-    "Links": _not("links to other containers", Refused(["x:y"], "links are only supported for user-defined networks")),
+    "Links": _partial(
+        "in networks of one's own", Refused(["x:y"], "links are only supported for user-defined networks")
+    ),
     "MacAddress": _full(),
     "NetworkID": _full("the daemon's to say"),
 }

@@ -1,39 +1,45 @@
 """Networks as starts and ends of containers need them: `needs.Wiring` over `network.networks`."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from sampan.daemon import endpoints as places
+from sampan.daemon import resolver_files
 from sampan.daemon.config import DaemonConfig
-from sampan.daemon.needs import Connected
-from sampan.errors import InvalidParameter, NotFound
+from sampan.daemon.definition import Definition
+from sampan.daemon.needs import Connected, Relink
+from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, System
 from sampan.network import hosts, resolvconf
-from sampan.network.driver import Wish
+from sampan.network.driver import NetworkFacts
 from sampan.network.endpoint import Endpoint, Published
 from sampan.network.firewall import Forward
 from sampan.network.modes import Mode, ModeKind, parse_mode
 from sampan.network.networks import Networks
 from sampan.network.ports import parse_ports, port_map
+from sampan.runtime.request import LinkChange, StartFailed
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
 from sampan.spec.networks import EndpointSettings
 
-_FILE_LIMIT = 256 * 1024
+_INTERFACES = 64
+"""networks that one container can stand in"""
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What of a connection outlives the daemon."""
+    """What of a container's connections outlives the daemon. `endpoint` is the first of them, the way out."""
 
-    endpoint: Endpoint
+    endpoint: Endpoint | None = None
     forwards: tuple[Forward, ...] = ()
+    more: tuple[Endpoint, ...] = ()
 
 
 @dataclass(slots=True)
 class _Live:
-    endpoint: Endpoint
+    endpoints: list[Endpoint]
+    """the way out first"""
     published: Published
     connected: Connected
 
@@ -53,12 +59,7 @@ class NetworkWiring:
 
     def check(self, host: HostConfig, config: ContainerConfig, endpoints: Mapping[str, EndpointSettings]) -> None:
         """See `needs.Wiring`."""
-        try:
-            mode = _mode(host)
-        except NotFound:
-            # As in Docker: a network may come into being before the start, which says what is missing then. A 404 of create
-            # would have the command look for an image.
-            return
+        mode = parse_mode(host.network_mode)
         if mode.kind is not ModeKind.CONTAINER:
             parse_ports(host.port_bindings or {}, self._config.publish_ip, _exposed(host, config))
         self._resolver(host, mode)
@@ -68,57 +69,168 @@ class NetworkWiring:
             raise InvalidParameter(
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
             )
+        if len(endpoints) > _INTERFACES:
+            raise InvalidParameter(f"a container can stand in at most {_INTERFACES} networks")
         for name, settings in endpoints.items():
-            _check_endpoint(name, settings, mode)
+            if name in places.PREDEFINED and name not in (mode.kind.value, "default"):
+                raise InvalidParameter(
+                    "HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks"
+                )
+            try:
+                # A network that is not there may come into being before the start, which says what is missing then. A 404
+                # of create would have the command look for an image.
+                facts = self._find(name)
+                places.check(facts.name if facts else name, settings, facts)
+            except InvalidParameter as error:
+                raise InvalidParameter(f"invalid config for network {name}: {error}") from error
 
-    async def connect(
-        self,
-        container: ContainerId,
-        name: str,
-        config: ContainerConfig,
-        host: HostConfig,
-        endpoints: Mapping[str, EndpointSettings],
-        linked: Sequence[tuple[str, str]] = (),
-    ) -> Connected:
-        """See `needs.Wiring`."""
+    def _find(self, reference: str) -> NetworkFacts | None:
         try:
-            mode = _mode(host)
-        except NotFound as error:
-            raise NotFound(f"failed to set up container networking: {error}") from error
-        wish = Wish(mac=config.mac_address or _wished_mac(endpoints))
-        endpoint = self._networks.connect(container, mode, wish)
+            return self._networks.find(reference)
+        except NotFound:
+            return None
+
+    async def connect(self, definition: Definition, linked: Sequence[tuple[str, str]] = ()) -> Connected:
+        """See `needs.Wiring`."""
+        taken: list[Endpoint] = []
         published = Published()
         try:
-            if mode.kind is ModeKind.BRIDGE:
-                requests = parse_ports(host.port_bindings or {}, self._config.publish_ip, _exposed(host, config))
-                published = self._networks.publish(endpoint, name, requests)
-            connected = self._connected(endpoint, published, config, host, mode, endpoints, linked)
+            for reference, settings in places.asked(definition).items():
+                taken.append(self._place(definition, reference, settings))
+            taken = _numbered(_arranged(taken))
+            published = self._publish(definition, taken)
+            connected = self._connected(definition, taken, published, linked)
         except BaseException:
             published.close()
-            self._networks.release(endpoint, published.forwards)
+            self._give_back(taken, published.forwards)
             raise
-        self._live[container] = _Live(endpoint, published, connected)
+        self._live[definition.id] = _Live(taken, published, connected)
         return connected
+
+    def _place(self, definition: Definition, reference: str, settings: EndpointSettings) -> Endpoint:
+        mode = parse_mode(reference)
+        mac = definition.config.mac_address if reference == (definition.host.network_mode or "bridge") else ""
+        try:
+            return self._networks.connect(definition.id, mode, places.wish(settings, mac))
+        except (NotFound, Forbidden, Conflict) as error:
+            raise type(error)(f"failed to set up container networking: {error}") from error
+
+    def _publish(self, definition: Definition, endpoints: Sequence[Endpoint]) -> Published:
+        if not _reached(endpoints):
+            return Published()
+        host, way_out = definition.host, endpoints[0]
+        default_ip = self._networks.bind_ip(way_out.network_id)
+        requests = parse_ports(host.port_bindings or {}, default_ip, _exposed(host, definition.config))
+        return self._networks.publish(way_out, definition.name, requests)
+
+    def _give_back(self, endpoints: Sequence[Endpoint], forwards: Sequence[Forward]) -> None:
+        self._networks.withdraw(list(forwards))
+        for endpoint in endpoints:
+            self._networks.release(endpoint)
 
     def connected(self, container: ContainerId) -> Connected | None:
         """See `needs.Wiring`."""
         live = self._live.get(container)
         return None if live is None else live.connected
 
-    def adopt(self, container: ContainerId, config: ContainerConfig, kept: bytes) -> None:
+    def planned(self, definition: Definition) -> dict[str, EndpointSettings]:
+        """See `needs.Wiring`."""
+        found = {}
+        for reference, settings in places.asked(definition).items():
+            facts = self._find(reference) if reference not in places.PREDEFINED else None
+            found[facts.name if facts else reference] = settings
+        return found
+
+    def drivers(self) -> Mapping[str, str]:
+        """See `needs.Wiring`."""
+        return {facts.name: facts.driver for facts in self._networks.facts()}
+
+    def allow(self, definition: Definition, reference: str, wish: EndpointSettings) -> str:
+        """See `needs.Wiring`."""
+        facts = self._networks.find(reference)
+        mode = parse_mode(definition.host.network_mode)
+        if mode.kind is ModeKind.CONTAINER:
+            raise InvalidParameter(
+                "container sharing network namespace with another container or host cannot be connected to any other network"
+            )
+        places.check(facts.name, wish, facts)
+        if facts.driver == "host" and mode.kind is not ModeKind.HOST:
+            raise InvalidParameter(
+                "cannot connect container to host network - container must be created in host network mode"
+            )
+        present = self.planned(definition)
+        if facts.name not in present and present:
+            if "host" in present:
+                raise InvalidParameter(
+                    "container sharing network namespace with another container or host cannot be connected to any other "
+                    "network"
+                )
+            if "none" in present or facts.name == "none":
+                raise InvalidParameter(
+                    "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+                )
+        if len(present) >= _INTERFACES:
+            raise InvalidParameter(f"a container can stand in at most {_INTERFACES} networks")
+        return facts.name
+
+    async def join(self, definition: Definition, network: str, wish: EndpointSettings, relink: Relink) -> Connected:
+        """See `needs.Wiring`. `definition` knows of the network already."""
+        live = self._live[definition.id]
+        endpoint = self._networks.connect(definition.id, parse_mode(network), places.wish(wish))
+        opened = Published()
+        try:
+            present = [one for one in live.endpoints if one.veth is not None]
+            after = _arranged([*present, _named(endpoint, present)])
+            endpoint = next(one for one in after if one.endpoint_id == endpoint.endpoint_id)
+            if not live.published.forwards and not _reached(live.endpoints):
+                # Held by the daemon: the monitor was not given them at the start.
+                opened = self._publish(definition, after)
+            await _carry_out(relink, LinkChange(add=endpoint.veth, gateway=_gateway(after)))
+        except BaseException:
+            opened.close()
+            self._networks.release(endpoint, opened.forwards)
+            raise
+        if opened.forwards:
+            live.published = opened
+        return self._changed(definition, live, after)
+
+    async def leave(self, definition: Definition, network: str, relink: Relink) -> Connected:
+        """See `needs.Wiring`. `definition` knows of the network no more."""
+        live = self._live[definition.id]
+        gone = next(one for one in live.endpoints if one.network == network)
+        after = _arranged([one for one in live.endpoints if one is not gone])
+        change = LinkChange(remove=gone.veth.host_name if gone.veth else "", gateway=_gateway(after))
+        await _carry_out(relink, change)
+        connected = self._changed(definition, live, after)
+        self._networks.release(gone)
+        return connected
+
+    def _changed(self, definition: Definition, live: _Live, after: list[Endpoint]) -> Connected:
+        """Take note of a change; published ports follow the way out."""
+        live.endpoints = after
+        way_out = _reached(after)
+        if any(forward.address != way_out for forward in live.published.forwards):
+            try:
+                forwards = self._networks.redirect(live.published.forwards, way_out)
+            except OSError as error:
+                raise System(f"published ports stay behind: {error}") from error
+            live.published = replace(live.published, forwards=forwards)
+        live.connected = self._connected(definition, after, live.published)
+        return live.connected
+
+    def adopt(self, definition: Definition, kept: bytes) -> None:
         """See `needs.Wiring`."""
         record = _decoder.decode(kept)
-        self._networks.adopt(record.endpoint, record.forwards)
+        endpoints = [*([record.endpoint] if record.endpoint is not None else []), *record.more]
+        for number, endpoint in enumerate(endpoints):
+            self._networks.adopt(endpoint, record.forwards if number == 0 else ())
         published = Published(record.forwards)
-        self._live[container] = _Live(
-            record.endpoint,
-            published,
-            Connected(
-                settings={record.endpoint.network: _settings(record.endpoint, None)},
-                ports=port_map(config.exposed_ports or (), record.forwards),
-                kept=kept,
-            ),
+        connected = Connected(
+            settings=self._settings(definition, endpoints),
+            ports=port_map(definition.config.exposed_ports or (), record.forwards),
+            kept=kept,
         )
+        self._live[definition.id] = _Live(endpoints, published, connected)
 
     def link(self, parent: ContainerId, child: ContainerId, exposed: Iterable[str]) -> None:
         """See `needs.Wiring`."""
@@ -126,13 +238,17 @@ class NetworkWiring:
         if ends[0] is not None and ends[1] is not None:
             ports = (text.partition("/") for text in exposed)
             wanted = [(int(number), protocol or "tcp") for number, _, protocol in ports]
-            self._networks.link(ends[0].endpoint, ends[1].endpoint, wanted)
+            pair = _on_bridge(ends[0]), _on_bridge(ends[1])
+            if pair[0] is not None and pair[1] is not None:
+                self._networks.link(pair[0], pair[1], wanted)
 
     def unlink(self, parent: ContainerId, child: ContainerId) -> None:
         """See `needs.Wiring`."""
         ends = self._live.get(parent), self._live.get(child)
         if ends[0] is not None and ends[1] is not None:
-            self._networks.unlink(ends[0].endpoint, ends[1].endpoint)
+            pair = _on_bridge(ends[0]), _on_bridge(ends[1])
+            if pair[0] is not None and pair[1] is not None:
+                self._networks.unlink(pair[0], pair[1])
 
     def started(self, container: ContainerId) -> None:
         """See `needs.Wiring`."""
@@ -144,111 +260,108 @@ class NetworkWiring:
         live = self._live.pop(container, None)
         if live is not None:
             live.published.close()
-            self._networks.release(live.endpoint, live.published.forwards)
+            self._give_back(live.endpoints, live.published.forwards)
 
     def _connected(
         self,
-        endpoint: Endpoint,
+        definition: Definition,
+        endpoints: Sequence[Endpoint],
         published: Published,
-        config: ContainerConfig,
-        host: HostConfig,
-        mode: Mode,
-        endpoints: Mapping[str, EndpointSettings],
-        linked: Sequence[tuple[str, str]],
+        linked: Sequence[tuple[str, str]] = (),
     ) -> Connected:
-        gateways = self._gateways or ((endpoint.gateway,) if endpoint.gateway else ())
+        config, host = definition.config, definition.host
+        mode = parse_mode(host.network_mode)
+        pairs = [endpoint.veth for endpoint in endpoints if endpoint.veth is not None]
+        way_out = _gateway(endpoints)
+        gateways = self._gateways or ((way_out,) if way_out else ())
         if mode.kind is ModeKind.HOST and not gateways:
             gateways = ("127.0.0.1",)
         extra = (*hosts.parse_extra_hosts(host.extra_hosts or (), gateways), *linked)
-        copy = hosts.host_network_file(_read(hosts.HOST_FILE), extra) if mode.kind is ModeKind.HOST else None
+        copy = None
+        if mode.kind is ModeKind.HOST:
+            copy = hosts.host_network_file(resolver_files.read(hosts.HOST_FILE), extra)
+        own = [endpoint.address for endpoint in endpoints if endpoint.address]
+        shows_ports = bool(pairs)
         return Connected(
-            veth=endpoint.veth,
+            veth=pairs[0] if pairs else None,
+            more_veths=tuple(pairs[1:]),
             held=published.held,
-            hosts=copy or hosts.hosts_file(config.hostname, config.domainname, endpoint.address, extra),
+            hosts=copy or hosts.hosts_file(config.hostname, config.domainname, own, extra),
             resolv_conf=resolvconf.render(self._resolver(host, mode)),
-            settings={endpoint.network: _settings(endpoint, endpoints.get(endpoint.network))},
-            ports=port_map(config.exposed_ports or (), published.forwards) if mode.kind is ModeKind.BRIDGE else {},
-            kept=_encoder.encode(Kept(endpoint, published.forwards)),
+            settings=self._settings(definition, endpoints),
+            ports=port_map(config.exposed_ports or (), published.forwards) if shows_ports else {},
+            kept=_encoder.encode(Kept(endpoints[0] if endpoints else None, published.forwards, tuple(endpoints[1:]))),
         )
 
+    def _settings(self, definition: Definition, endpoints: Sequence[Endpoint]) -> dict[str, EndpointSettings]:
+        wishes = self.planned(definition)
+        found = {}
+        for endpoint in endpoints:
+            settings = wishes.get(endpoint.network, EndpointSettings())
+            own = endpoint.network not in places.PREDEFINED
+            found[endpoint.network] = places.shown(
+                endpoint, settings, places.names(definition, settings) if own else None
+            )
+        return found
+
     def _resolver(self, host: HostConfig, mode: Mode) -> resolvconf.Resolver:
-        of_host = _host_resolver(resolvconf.HOST_FILE)
-        if resolvconf.uses_stub(of_host) and mode.kind is not ModeKind.HOST:
-            of_host = _host_resolver(resolvconf.RESOLVED_FILE)
+        own_loopback = mode.kind is not ModeKind.HOST
         return resolvconf.for_container(
-            of_host,
+            resolver_files.host_resolver(own_loopback),
             host.dns or self._config.dns,
             host.dns_search or self._config.dns_search,
             host.dns_options or self._config.dns_opts,
-            own_loopback=mode.kind is not ModeKind.HOST,
+            own_loopback=own_loopback,
         )
-
-
-def _mode(host: HostConfig) -> Mode:
-    return parse_mode(host.network_mode)
 
 
 def _exposed(host: HostConfig, config: ContainerConfig) -> tuple[str, ...]:
     return tuple(config.exposed_ports or ()) if host.publish_all_ports else ()
 
 
-_known: dict[str, tuple[tuple[int, int, int], resolvconf.Resolver]] = {}
+def _arranged(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+    """The way out first; only its interface leads out."""
+    arranged: list[Endpoint] = []
+    for endpoint in sorted(endpoints, key=lambda one: one.rank):
+        gateway = "" if arranged else endpoint.gateway
+        plan = replace(endpoint.veth, gateway=gateway) if endpoint.veth is not None else None
+        arranged.append(replace(endpoint, veth=plan))
+    return arranged
 
 
-def _host_resolver(path: str) -> resolvconf.Resolver:
-    """A resolv.conf of the host, parsed once for as long as it stays as it is."""
+def _numbered(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+    """Interfaces named in this order: eth0 is the way out."""
+    return [
+        replace(endpoint, veth=replace(endpoint.veth, name=f"eth{number}")) if endpoint.veth is not None else endpoint
+        for number, endpoint in enumerate(endpoints)
+    ]
+
+
+def _named(endpoint: Endpoint, present: Sequence[Endpoint]) -> Endpoint:
+    """One more interface gets the lowest name that is free; those that are there keep theirs."""
+    taken = {one.veth.name for one in present if one.veth is not None}
+    name = next(name for number in range(_INTERFACES + 1) if (name := f"eth{number}") not in taken)
+    return replace(endpoint, veth=replace(endpoint.veth, name=name)) if endpoint.veth is not None else endpoint
+
+
+def _on_bridge(live: _Live) -> Endpoint | None:
+    return next((endpoint for endpoint in live.endpoints if endpoint.network == ModeKind.BRIDGE), None)
+
+
+def _reached(endpoints: Sequence[Endpoint]) -> str:
+    """The address that published ports lead to, empty where the container cannot be reached from outside."""
+    return endpoints[0].address if endpoints and not endpoints[0].internal else ""
+
+
+def _gateway(endpoints: Sequence[Endpoint]) -> str:
+    """The address that leads out, empty where nothing does."""
+    return endpoints[0].veth.gateway if endpoints and endpoints[0].veth is not None else ""
+
+
+async def _carry_out(relink: Relink, change: LinkChange) -> None:
     try:
-        found = os.stat(path)
-    except OSError:
-        return resolvconf.parse("")
-    stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
-    known = _known.get(path)
-    if known is None or known[0] != stamp:
-        known = _known[path] = (stamp, resolvconf.parse(_read(path)))
-    return known[1]
-
-
-def _read(path: str) -> str:
-    """A file of the host; empty where it is missing. Bounded."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(descriptor, _FILE_LIMIT).decode("utf-8", "replace")
-    finally:
-        os.close(descriptor)
-
-
-def _check_endpoint(name: str, settings: EndpointSettings, mode: Mode) -> None:
-    if name not in ("bridge", "default", "host", "none"):
-        raise InvalidParameter(f"invalid config for network {name}: network {name} not found")
-    if name not in (mode.kind.value, "default"):
-        raise InvalidParameter(
-            "HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks"
-        )
-    ipam = settings.ipam_config
-    if ipam is not None and (ipam.ipv4_address or ipam.ipv6_address or ipam.link_local_ips):
-        raise InvalidParameter("user specified IP address is supported on user defined networks only")
-    if settings.aliases:
-        raise InvalidParameter("network-scoped alias is supported only for containers in user defined networks")
-    if settings.links:
-        raise InvalidParameter("links are only supported for user-defined networks")
-    if settings.driver_opts:
-        raise InvalidParameter("driver options of an endpoint are not supported on the default networks")
-
-
-def _wished_mac(endpoints: Mapping[str, EndpointSettings]) -> str:
-    return next((settings.mac_address for settings in endpoints.values() if settings.mac_address), "")
-
-
-def _settings(endpoint: Endpoint, wish: EndpointSettings | None) -> EndpointSettings:
-    return msgspec.structs.replace(
-        wish or EndpointSettings(),
-        mac_address=endpoint.mac,
-        network_id=endpoint.network_id,
-        endpoint_id=endpoint.endpoint_id,
-        gateway=endpoint.gateway,
-        ip_address=endpoint.address,
-        ip_prefix_len=endpoint.prefix,
-    )
+        await relink(change)
+    except StartFailed as failed:
+        raise System(f"failed to set up container networking: {failed.message}") from failed
+    except KeyError as error:
+        raise Conflict("the container has ended meanwhile") from error

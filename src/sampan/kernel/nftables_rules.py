@@ -15,6 +15,7 @@ from sampan.kernel.nftables import Verdict, data_value
 
 _REG_VERDICT = 0
 _REG_1 = 1
+_REG_2 = 2
 _REG32 = 8
 """The first of the 4-byte registers; register 1 covers four of them."""
 
@@ -106,6 +107,11 @@ def interface_in(key: Meta, name: str, inside: bool = True) -> bytes:
     return _load_meta(key) + _in_set(name, inside)
 
 
+def interfaces_in(name: str, inside: bool = True) -> bytes:
+    """`iifname . oifname @SET`: the two names lie side by side in registers 1 and 2."""
+    return _load_meta(Meta.IIFNAME) + _load_meta(Meta.OIFNAME, _REG_2) + _in_set(name, inside)
+
+
 def kind(key: Meta, name: str, equal: bool = True) -> bytes:
     """`iifkind "bridge"`; the name fills 16 bytes."""
     return _load_meta(key) + _compare(name.encode().ljust(_IFNAMSIZ, b"\0"), equal)
@@ -180,6 +186,25 @@ def counter() -> bytes:
 def masquerade() -> bytes:
     """`masquerade`."""
     return _expression("masq")
+
+
+def redirect(protocol: int, port: int, to: bytes, to_port: int) -> bytes:
+    """`meta l4proto PROTOCOL th dport PORT dnat to ADDRESS:PORT`, IPv4."""
+    second = _REG32 + 1
+    return (
+        _load_meta(Meta.L4PROTO)
+        + _compare(protocol.to_bytes(1, "big"))
+        + _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2)
+        + _compare(port.to_bytes(2, "big"))
+        + _expression("immediate", be32(1, _REG_1), data_value(2, to))
+        + _expression("immediate", be32(1, second), data_value(2, to_port.to_bytes(2, "big")))
+        + _expression("nat", be32(1, _NAT_DNAT), be32(2, socket.AF_INET), be32(3, _REG_1), be32(5, second))
+    )
+
+
+def destination(address: bytes) -> bytes:
+    """`ip daddr ADDRESS`."""
+    return _load_payload(_PAYLOAD_NETWORK, _DESTINATION, 4) + _compare(address)
 
 
 def destination_nat(name: str, with_address: bool) -> bytes:

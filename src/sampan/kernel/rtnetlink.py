@@ -36,6 +36,7 @@ RTM_NEWADDR = 20
 RTM_DELADDR = 21
 RTM_GETADDR = 22
 RTM_NEWROUTE = 24
+RTM_DELROUTE = 25
 RTM_GETROUTE = 26
 RTM_NEWNEIGH = 28
 
@@ -214,6 +215,12 @@ def default_route_message(gateway: bytes) -> Message:
         socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0
     ) + attribute(_RTA_GATEWAY, gateway)
     return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, f"route add default via {socket.inet_ntoa(gateway)}"
+
+
+def no_default_route_message() -> Message:
+    """Take the IPv4 default route away; ESRCH where there is none."""
+    body = _ROUTE.pack(socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, 0, _RT_SCOPE_UNIVERSE, 0, 0)
+    return RTM_DELROUTE, 0, body, "route delete default"
 
 
 def neighbour_message(index: int, address: bytes, mac: bytes) -> Message:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from sampan.network.definition import NetworkDefinition
 from sampan.network.endpoint import Endpoint
 from sampan.spec.ids import ContainerId, NetworkId
 
@@ -13,6 +14,7 @@ class Wish:
 
     address: str = ""
     mac: str = ""
+    gw_priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,18 @@ class NetworkFacts:
     subnet: str = ""
     gateway: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    definition: NetworkDefinition | None = None
+    """of a network of a user's own"""
+
+    @property
+    def is_user_defined(self) -> bool:
+        """Whether a user made it: only these have names, aliases and chosen addresses."""
+        return self.definition is not None
+
+    @property
+    def internal(self) -> bool:
+        """Whether it has no way out."""
+        return self.definition is not None and self.definition.internal
 
 
 class NetworkDriver(Protocol):

@@ -25,6 +25,13 @@ class Endpoint:
     gateway: str = ""
     mac: str = ""
     veth: VethPlan | None = None
+    gw_priority: int = 0
+    internal: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, int, str]:
+        """Among a container's end points the least is the way out, and its first interface (Docker's order)."""
+        return self.internal or not self.address, -self.gw_priority, self.network
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ table. IPv4; a table of family ip6 with the same chains is how IPv6 will come.
 `raw` drops what must not be translated at all: loopback addresses that do not come from loopback (CVE-2020-8558, and
 sources too, because `route_localnet` takes the kernel's own check away) and packets sent straight to a container
 (moby#45610). `published` is only entered for addresses of the host itself (CVE-2025-67499).
+What goes from one bridge to another is dropped, unless it was sent to a published port; from an internal network, always.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 
 _ANY_ADDRESS = "0.0.0.0"
 _FAMILY = Family.IPV4
+_IFNAMSIZ = 16
 # Hook priorities by name (netfilter_ipv4.h).
 _RAW, _DSTNAT, _FILTER, _SRCNAT = -300, -100, 0, 100
 
@@ -41,7 +43,10 @@ _BY_ADDRESS = (concatenated(Type.INET_PROTO, Type.IPV4_ADDR, Type.INET_SERVICE),
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """One published port: what arrives at `host_ip`:`host_port` goes to `address`:`port`. `protocol` is tcp or udp."""
+    """One published port: what arrives at `host_ip`:`host_port` goes to `address`:`port`. `protocol` is tcp or udp.
+
+    Without an address it goes nowhere: the container has no way out at present, and keeps the port for when it has.
+    """
 
     protocol: str
     host_ip: str
@@ -66,27 +71,36 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What the rules are made of. `guard`: forwarding was off before we came, so only bridges may make use of it."""
+class Zone:
+    """One network as the rules see it. `internal`: nothing of it goes out or comes in, but to and from the host itself."""
 
     bridge: str
     subnet: str
     icc: bool = True
     masquerade: bool = True
-    guard: bool = False
+    internal: bool = False
 
 
 class Firewall:
-    """Keeps the table as `policy` and the added ports say. Not for two threads at once; raises OSError."""
+    """Keeps the table as the zones and the added ports say. Not for two threads at once; raises OSError."""
 
     def __init__(
-        self, netfilter: Netlink, instance: str, policy: Policy, on_change: Callable[[], object] = lambda: None
+        self,
+        netfilter: Netlink,
+        instance: str,
+        zones: Iterable[Zone] = (),
+        guard: bool = False,
+        on_change: Callable[[], object] = lambda: None,
     ) -> None:
-        """`on_change` is called by `verify` whenever others have changed rules, wherever they did."""
+        """`on_change` is called by `verify` whenever others have changed rules, wherever they did.
+
+        `guard`: forwarding was off before we came, so only bridges may make use of it. It holds from the next `install` on.
+        """
         self._on_change = on_change
         self.table = f"sampan-{instance}"
         self._netfilter = netfilter
-        self._policy = policy
+        self._zones = {zone.bridge: zone for zone in zones}
+        self.guard = guard
         self._forwards: dict[Forward, None] = {}
         self._allowed: dict[Allowed, None] = {}
         self._rules = 0
@@ -95,21 +109,42 @@ class Firewall:
 
     def install(self) -> None:
         """Make the table anew with every port in it, in one transaction: no packet sees it half made."""
-        rules = list(_rules(self.table, self._policy))
+        rules = list(_rules(self.table, self.guard))
         self._commit(
             [
                 nft.table_message(_FAMILY, self.table),
                 nft.delete_table_message(_FAMILY, self.table),
                 nft.table_message(_FAMILY, self.table, "Sampan's networks; made again when removed"),
-                *_sets(self.table, self._policy),
+                *_sets(self.table),
                 *_chains(self.table),
                 *rules,
+                *_members(self.table, self._zones.values()),
                 *self._elements(self._forwards, remove=False),
                 *self._links(self._allowed, remove=False),
             ]
         )
         self._rules = len(rules)
         self._seen = nft.generation(self._netfilter)
+
+    def announce(self, zone: Zone) -> None:
+        """Let a network in with the next `install`."""
+        self._zones[zone.bridge] = zone
+
+    def admit(self, zone: Zone) -> None:
+        """Let a network in, or change what it was let in as."""
+        present = self._zones.get(zone.bridge)
+        if present is None:
+            self.verify()
+            self._commit(list(_members(self.table, [zone])))
+        self._zones[zone.bridge] = zone
+        if present not in (None, zone):
+            self.install()
+
+    def dismiss(self, bridge: str) -> None:
+        """Take a network out; one that is not there is left alone."""
+        zone = self._zones.pop(bridge, None)
+        if zone is not None and not self.verify():
+            self._commit(list(_members(self.table, [zone], remove=True)))
 
     def add(self, forwards: Iterable[Forward]) -> None:
         """Publish ports: all of them or none. The caller has made sure that none is taken."""
@@ -127,8 +162,8 @@ class Firewall:
             self._change(gone, remove=True)
 
     def allow(self, allowed: Iterable[Allowed]) -> None:
-        """Let linked containers through. Nothing to do where all of them reach each other."""
-        wanted = [one for one in allowed if one not in self._allowed and not self._policy.icc]
+        """Let linked containers through, where they do not reach each other anyhow."""
+        wanted = [one for one in allowed if one not in self._allowed]
         if wanted:
             self.verify()
             self._commit(list(self._links(wanted, remove=False)))
@@ -154,11 +189,8 @@ class Firewall:
         self._seen = nft.generation(self._netfilter)
         return not whole
 
-    def inherit(self, earlier: Firewall | None = None) -> tuple[Forward, ...]:
-        """Take over the ports of `earlier` and of a table that an earlier daemon left, so that `install` keeps them."""
-        if earlier is not None:
-            self._forwards.update(earlier._forwards)
-            self._allowed.update(earlier._allowed)
+    def inherit(self) -> tuple[Forward, ...]:
+        """Take over the ports of a table that an earlier daemon left, so that `install` keeps them."""
         for name, with_address in (("ports_anywhere", False), ("ports", True)):
             try:
                 found = nft.elements(self._netfilter, _FAMILY, self.table, name)
@@ -180,13 +212,16 @@ class Firewall:
         netfilter = self._netfilter
         if len(nft.rules(netfilter, _FAMILY, self.table)) != self._rules:
             return False
-        if not nft.elements(netfilter, _FAMILY, self.table, "bridges"):
+        if any(
+            len(nft.elements(netfilter, _FAMILY, self.table, name)) != len(list(keys))
+            for name, keys in _keys(self._zones.values())
+        ):
             return False
         ports = len(nft.elements(netfilter, _FAMILY, self.table, "ports"))
         anywhere = len(nft.elements(netfilter, _FAMILY, self.table, "ports_anywhere"))
         if ports + anywhere != len(self._forwards):
             return False
-        return self._policy.icc or len(nft.elements(netfilter, _FAMILY, self.table, "links")) == len(self._allowed)
+        return len(nft.elements(netfilter, _FAMILY, self.table, "links")) == len(self._allowed)
 
     def _change(self, forwards: list[Forward], remove: bool) -> None:
         if forwards:
@@ -235,18 +270,43 @@ def _forward(key: bytes, target: bytes, with_address: bool) -> Forward:
     return Forward(protocol, host_ip, int.from_bytes(port, "big"), address, int.from_bytes(target[4:6], "big"))
 
 
-def _sets(table: str, policy: Policy) -> Iterator[Message]:
-    ifname, ipv4 = (Type.IFNAME, 16), (Type.IPV4_ADDR, 4)
+def _sets(table: str) -> Iterator[Message]:
+    ifname, ipv4 = (Type.IFNAME, _IFNAMSIZ), (Type.IPV4_ADDR, 4)
+    both = (concatenated(Type.IFNAME, Type.IFNAME), 2 * _IFNAMSIZ)
     yield nft.set_message(_FAMILY, table, "bridges", 1, ifname)
     yield nft.set_message(_FAMILY, table, "subnets", 2, ipv4, intervals=True)
     yield nft.set_message(_FAMILY, table, "ports_anywhere", 3, _BY_PORT, _TARGET)
     yield nft.set_message(_FAMILY, table, "ports", 4, _BY_ADDRESS, _TARGET)
-    if not policy.icc:
-        yield nft.set_message(_FAMILY, table, "links", 5, _LINK)
-    bridge = policy.bridge.encode().ljust(16, b"\0")
-    yield from nft.elements_messages(_FAMILY, table, "bridges", [nft.element(bridge)])
-    address, _, prefix = policy.subnet.partition("/")
-    yield from nft.elements_messages(_FAMILY, table, "subnets", nft.ipv4_element(address, int(prefix)))
+    yield nft.set_message(_FAMILY, table, "masqueraded", 5, ipv4, intervals=True)
+    yield nft.set_message(_FAMILY, table, "internal", 6, ifname)
+    yield nft.set_message(_FAMILY, table, "within", 7, both)
+    yield nft.set_message(_FAMILY, table, "neighbours", 8, both)
+    yield nft.set_message(_FAMILY, table, "cells", 9, ifname)
+    yield nft.set_message(_FAMILY, table, "links", 10, _LINK)
+
+
+def _keys(zones: Iterable[Zone]) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """What the zones put into the sets of single keys."""
+    known = [(zone, zone.bridge.encode().ljust(_IFNAMSIZ, b"\0")) for zone in zones]
+    yield "bridges", [name for _, name in known]
+    yield "internal", [name for zone, name in known if zone.internal]
+    yield "within", [name + name for _, name in known]
+    yield "cells", [name for zone, name in known if not zone.icc]
+    yield "neighbours", [name + name for zone, name in known if zone.icc]
+
+
+def _members(table: str, zones: Iterable[Zone], remove: bool = False) -> Iterator[Message]:
+    wanted = list(zones)
+    for name, keys in _keys(wanted):
+        yield from nft.elements_messages(_FAMILY, table, name, [nft.element(key) for key in keys], remove)
+    yield from _intervals(table, "subnets", wanted, remove)
+    yield from _intervals(table, "masqueraded", [zone for zone in wanted if zone.masquerade], remove)
+
+
+def _intervals(table: str, name: str, zones: Sequence[Zone], remove: bool) -> Iterator[Message]:
+    for zone in zones:
+        address, _, prefix = zone.subnet.partition("/")
+        yield from nft.elements_messages(_FAMILY, table, name, nft.ipv4_element(address, int(prefix)), remove)
 
 
 def _chains(table: str) -> Iterator[Message]:
@@ -263,13 +323,13 @@ def _chains(table: str) -> Iterator[Message]:
         yield nft.base_chain_message(_FAMILY, table, name, kind, hook, priority)
 
 
-def _rules(table: str, policy: Policy) -> Iterator[Message]:
+def _rules(table: str, guard: bool) -> Iterator[Message]:
     def rule(chain: str, *expressions: bytes, words: str = "") -> Message:
         return nft.rule_message(_FAMILY, table, chain, expressions, words)
 
     drop, accept = say.verdict(Verdict.DROP), say.verdict(Verdict.ACCEPT)
     from_outside = say.interface(Meta.IIFNAME, "lo", equal=False)
-    from_bridge, not_from_bridge = (say.interface_in(Meta.IIFNAME, "bridges", inside) for inside in (True, False))
+    not_from_bridge = say.interface_in(Meta.IIFNAME, "bridges", inside=False)
     to_bridge, not_to_bridge = (say.interface_in(Meta.OIFNAME, "bridges", inside) for inside in (True, False))
 
     yield rule("raw", from_outside, say.destination_loopback(), drop, words="loopback is the host's own")
@@ -285,20 +345,22 @@ def _rules(table: str, policy: Policy) -> Iterator[Message]:
     yield rule("published", say.destination_nat("ports", with_address=True))
     yield rule("published", say.destination_nat("ports_anywhere", with_address=False))
 
+    yield rule(
+        "forward", say.interface_in(Meta.IIFNAME, "internal"), say.interfaces_in("within", inside=False), drop,
+        words="internal networks have no way out",
+    )  # fmt: skip
     yield rule("forward", to_bridge, say.verdict(Verdict.JUMP, "to_containers"))
-    if policy.guard:
+    if guard:
         yield rule(
             "forward", say.kind(Meta.IIFKIND, "bridge", equal=False), say.kind(Meta.OIFKIND, "bridge", equal=False), drop,
             words="Sampan switched forwarding on: for bridges only",
         )  # fmt: skip
     yield rule("to_containers", say.connection_state(CtState.ESTABLISHED | CtState.RELATED), accept)
     yield rule("to_containers", say.connection_status(CtStatus.DST_NAT), accept, words="published")
-    if policy.icc:
-        yield rule("to_containers", from_bridge, accept, words="icc")
-    else:
-        yield rule("to_containers", from_bridge, say.linked_in("links"), accept, words="linked")
-        # Two isolated ports reach each other by way of the host alone: it shall not tell them of a shorter one.
-        yield rule("local", to_bridge, say.icmp_redirect(), drop)
+    yield rule("to_containers", say.interfaces_in("neighbours"), accept, words="icc")
+    yield rule("to_containers", say.interfaces_in("within"), say.linked_in("links"), accept, words="linked")
+    # Two isolated ports reach each other by way of the host alone: it shall not tell them of a shorter one.
+    yield rule("local", say.interface_in(Meta.OIFNAME, "cells"), say.icmp_redirect(), drop)
     yield rule("to_containers", drop)
 
     yield rule("postrouting", to_bridge, say.source_loopback(), say.masquerade(), words="from the host's loopback")
@@ -306,5 +368,4 @@ def _rules(table: str, policy: Policy) -> Iterator[Message]:
         "postrouting", to_bridge, say.source_in("subnets"), say.connection_status(CtStatus.DST_NAT), say.masquerade(),
         words="a container at a published port",
     )  # fmt: skip
-    if policy.masquerade:
-        yield rule("postrouting", not_to_bridge, say.source_in("subnets"), say.masquerade(), words="to the outside")
+    yield rule("postrouting", not_to_bridge, say.source_in("masqueraded"), say.masquerade(), words="to the outside")

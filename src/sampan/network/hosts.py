@@ -44,15 +44,20 @@ def parse_extra_hosts(entries: Iterable[str], gateways: Sequence[str]) -> tuple[
 def hosts_file(
     hostname: str,
     domain: str = "",
-    address: str = "",
+    addresses: Iterable[str] = (),
     extra: Iterable[tuple[str, str]] = (),
 ) -> str:
     """The standard names, `extra`, then the container's own. Raises InvalidParameter for a name that is none."""
-    own = hostname_of(hostname, domain)
+    hostname_of(hostname, domain)
     lines = [f"{ip}\t{names}" for ip, names in (*_STANDARD, *extra)]
-    if address and hostname:
-        lines.append(f"{address}\t{own}" + (f" {hostname}" if own != hostname else ""))
+    lines += [own_line(address, hostname, domain) for address in addresses if hostname]
     return "\n".join(lines) + "\n"
+
+
+def own_line(address: str, hostname: str, domain: str = "") -> str:
+    """The line for one of the container's own addresses."""
+    own = hostname_of(hostname, domain)
+    return f"{address}\t{own}" + (f" {hostname}" if own != hostname else "")
 
 
 def host_network_file(origin: str, extra: Sequence[tuple[str, str]]) -> str | None:

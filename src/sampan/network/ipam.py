@@ -4,13 +4,14 @@ import heapq
 import ipaddress
 from collections.abc import Iterable
 
-from sampan.errors import Conflict, InvalidParameter
+from sampan.errors import Conflict, Forbidden, InvalidParameter
 
 
 class Addresses:
-    """The addresses of `subnet` that containers may have: within `within` where given, never the gateway's.
+    """The addresses of `subnet` that containers may have: within `within` where given, never the gateway's or `kept` ones.
 
-    A freed address is the next to be given when it is the lowest, as with Docker's default bridge.
+    A freed address is the next to be given when it is the lowest, as with Docker's default bridge. `owner` is what an error
+    calls the network.
     """
 
     def __init__(
@@ -18,7 +19,10 @@ class Addresses:
         subnet: ipaddress.IPv4Network,
         gateway: ipaddress.IPv4Address,
         within: ipaddress.IPv4Network | None = None,
+        kept: Iterable[ipaddress.IPv4Address] = (),
+        owner: str = "bridge",
     ) -> None:
+        self._owner = owner
         self.subnet = subnet
         self.gateway = gateway
         pool = within if within is not None and within.subnet_of(subnet) else subnet
@@ -26,7 +30,8 @@ class Addresses:
         self._highest = min(int(pool.broadcast_address), int(subnet.broadcast_address) - 1)
         self._next = self._lowest
         self._freed: list[int] = []
-        self._used = {int(gateway)}
+        self._kept = {int(gateway), *(int(address) for address in kept)}
+        self._used = set(self._kept)
 
     def allocate(self) -> str:
         """The lowest free address. Raises Conflict, in Docker's words, when there is none."""
@@ -39,24 +44,24 @@ class Addresses:
             self._next += 1
             if number not in self._used:
                 return self._take(number)
-        raise Conflict(f"no available IPv4 addresses on this network's address pools: bridge ({self.subnet})")
+        raise Conflict(f"no available IPv4 addresses on this network's address pools: {self._owner} ({self.subnet})")
 
     def reserve(self, address: str) -> None:
-        """Take this very address. Raises InvalidParameter outside the subnet, Conflict where it is in use."""
+        """Take this very address. Raises InvalidParameter outside the subnet, Forbidden where it is in use."""
         try:
             wanted = ipaddress.IPv4Address(address)
         except ValueError as error:
             raise InvalidParameter(f"invalid IPv4 address: {address}") from error
         if wanted not in self.subnet or wanted in (self.subnet.network_address, self.subnet.broadcast_address):
-            raise InvalidParameter(f"no configured subnet contains IP address {address}")
+            raise InvalidParameter(f"no configured subnet or ip-range contain the IP address {address}")
         if int(wanted) in self._used:
-            raise Conflict("Address already in use")
+            raise Forbidden("Address already in use")
         self._take(int(wanted))
 
     def release(self, address: str) -> None:
-        """Give an address back; one that is not taken, or the gateway's, is left alone."""
+        """Give an address back; one that is not taken, or never given, is left alone."""
         number = int(ipaddress.IPv4Address(address))
-        if number == int(self.gateway) or number not in self._used:
+        if number in self._kept or number not in self._used:
             return
         self._used.discard(number)
         if self._lowest <= number < self._next:
@@ -64,7 +69,7 @@ class Addresses:
 
     def __len__(self) -> int:
         """How many containers have one."""
-        return len(self._used) - 1
+        return len(self._used) - len(self._kept)
 
     def _take(self, number: int) -> str:
         self._used.add(number)

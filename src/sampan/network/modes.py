@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sampan.errors import InvalidParameter, NotFound
+from sampan.errors import InvalidParameter
 
 
 class ModeKind(StrEnum):
@@ -13,18 +13,20 @@ class ModeKind(StrEnum):
     HOST = "host"
     NONE = "none"
     CONTAINER = "container"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """`container` is the name or id of the container whose namespace is joined, empty for the other kinds."""
+    """`container` is the name or id of the container whose namespace is joined, `network` that of a network of a user's own."""
 
     kind: ModeKind
     container: str = ""
+    network: str = ""
 
 
 def parse_mode(text: str) -> Mode:
-    """HostConfig.NetworkMode. Raises NotFound for a network of the user's own (there are none yet), in Docker's words."""
+    """HostConfig.NetworkMode. Any other word names a network of a user's own, whether or not there is one."""
     if text in ("", "default", "bridge"):
         return Mode(ModeKind.BRIDGE)
     if text in ("host", "none"):
@@ -34,4 +36,4 @@ def parse_mode(text: str) -> Mode:
         if not colon or not name:
             raise InvalidParameter("invalid network mode: invalid container format container:<name|id>")
         return Mode(ModeKind.CONTAINER, name)
-    raise NotFound(f"network {text} not found")
+    return Mode(ModeKind.NETWORK, network=text)

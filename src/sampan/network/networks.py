@@ -1,14 +1,16 @@
-"""The daemon's door to networks: end points, published ports, and the host kept in order."""
+"""The daemon's door to networks: which there are, end points, published ports, and the host kept in order."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import ipaddress
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sampan.errors import System
+from sampan.errors import InvalidParameter, NotFound, System
 from sampan.kernel import conntrack
 from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
 from sampan.kernel.nftables import NFNLGRP_NFTABLES
@@ -16,13 +18,19 @@ from sampan.network.bridge import BridgeDriver
 from sampan.network.driver import NetworkFacts, Wish
 from sampan.network.endpoint import Endpoint, Published
 from sampan.network.firewall import PROTOCOLS, Allowed, Forward
+from sampan.network.ground import Ground
+from sampan.network.host_state import networks_in_use
+from sampan.network.ipam import first_free_pool
 from sampan.network.modes import Mode, ModeKind
+from sampan.network.options import default_pools
 from sampan.network.ports import HostPorts, PortRequest, PortTaken
+from sampan.network.settings import default_bridge, user_bridge
 from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
 
 if TYPE_CHECKING:
     import socket
 
+    from sampan.network.definition import NetworkDefinition
     from sampan.network.options import NetworkOptions
     from sampan.network.plan import VethPlan
 
@@ -32,7 +40,7 @@ _log = logging.getLogger("sampan.network")
 class Networks:
     """All networks of one daemon. Called from one thread (its event loop), in the host's network namespace.
 
-    networks.open()                                      at start; again is allowed
+    networks.open(definitions)                           at start; again is allowed
     networks.adopt(endpoint, forwards) …                 for each container that an earlier daemon left running
     networks.adopted()                                   ports that nobody claimed are taken back
     endpoint = networks.connect(id, parse_mode(mode))    at a container's start
@@ -47,24 +55,60 @@ class Networks:
         self._route: Netlink | None = None
         self._netfilter: Netlink | None = None
         self._events: Netlink | None = None
+        self._ground: Ground | None = None
         self._bridge: BridgeDriver | None = None
+        self._user: dict[NetworkId, BridgeDriver] = {}
+        self._definitions: dict[NetworkId, NetworkDefinition] = {}
         self._ports = HostPorts()
         self._claimed: set[Forward] = set()
 
-    def open(self) -> None:
-        """Bring bridge, settings and rules into order. Raises System, with the reason, where the host refuses."""
+    def open(self, definitions: Iterable[NetworkDefinition] = ()) -> None:
+        """Bring bridges, settings and rules into order. Raises System, with the reason, where the host refuses.
+
+        A user's network whose link cannot be made (a stranger has its name by now) is logged, and has no place for anybody.
+        """
         if self._route is None:
             self._route = Netlink(NETLINK_ROUTE)
             self._netfilter = Netlink(NETLINK_NETFILTER)
             self._events = Netlink(NETLINK_NETFILTER)
             self._events.join(NFNLGRP_NFTABLES)
-        if self._options.disabled:
+            self._ground = Ground(self._instance, self._options.ip_forward, self._route, self._netfilter)
+        assert self._ground is not None
+        self._definitions |= {definition.id: definition for definition in definitions}
+        if not self._options.disabled and self._bridge is None:
+            settings = default_bridge(self._instance, self.network_id(ModeKind.BRIDGE), self._options)
+            self._bridge = BridgeDriver(settings, self._ground, self._reserved)
+        if self._bridge is not None:
+            self._bridge.open()
+        for definition in self._definitions.values():
+            self._open_user(definition)
+        try:
+            self._ground.open([driver.zone() for driver in self._drivers()])
+            self._drop_strangers()
+        except OSError as error:
+            raise System(f"Error initializing network controller: {error}") from error
+
+    def _open_user(self, definition: NetworkDefinition) -> None:
+        assert self._ground is not None
+        driver = self._user.get(definition.id) or BridgeDriver(user_bridge(definition), self._ground)
+        try:
+            driver.open()
+        except System as error:
+            _log.error("the network %s is not up: %s", definition.name, error)
             return
-        if self._bridge is None:
-            assert self._netfilter is not None
-            network = self.network_id(ModeKind.BRIDGE)
-            self._bridge = BridgeDriver(self._instance, network, self._options, self._route, self._netfilter)
-        self._bridge.open()
+        self._user[definition.id] = driver
+
+    def _drop_strangers(self) -> None:
+        """Bridges of networks whose creation was never acknowledged, or whose removal was."""
+        assert self._ground is not None
+        wanted = {driver.name for driver in self._drivers()}
+        for name in self._ground.bridges():
+            if name not in wanted:
+                _log.info("the bridge %s belongs to no network: removed", name)
+                self._ground.dismiss(name)
+
+    def _drivers(self) -> list[BridgeDriver]:
+        return [*([self._bridge] if self._bridge is not None else []), *self._user.values()]
 
     def network_id(self, kind: ModeKind) -> NetworkId:
         """The id of a predefined network: the same in every run of an instance."""
@@ -74,7 +118,80 @@ class Networks:
         """The networks there are."""
         bridge = (self._bridge.facts(),) if self._bridge is not None else ()
         host = NetworkFacts("host", self.network_id(ModeKind.HOST), "host")
-        return (*bridge, host, NetworkFacts("none", self.network_id(ModeKind.NONE), "null"))
+        none = NetworkFacts("none", self.network_id(ModeKind.NONE), "null")
+        return (*bridge, host, none, *(self._user_facts(one) for one in self._definitions.values()))
+
+    @staticmethod
+    def _user_facts(definition: NetworkDefinition) -> NetworkFacts:
+        shown = tuple(sorted(definition.options.items()))
+        return NetworkFacts(
+            definition.name, definition.id, "bridge", definition.subnet, definition.gateway, shown, definition
+        )
+
+    def find(self, reference: str) -> NetworkFacts:
+        """A network by full id, name or beginning of an id. Raises NotFound, InvalidParameter in Docker's words."""
+        named, begun = [], []
+        for facts in self.facts():
+            if facts.id == reference:
+                return facts
+            if facts.name == reference:
+                named.append(facts)
+            elif reference and facts.id.startswith(reference):
+                begun.append(facts)
+        if named:
+            return named[0]
+        if len(begun) > 1:
+            raise InvalidParameter(f"network {reference} is ambiguous ({len(begun)} matches found based on ID prefix)")
+        if not begun:
+            raise NotFound(f"network {reference} not found")
+        return begun[0]
+
+    def definitions(self) -> tuple[NetworkDefinition, ...]:
+        """The networks that users made."""
+        return tuple(self._definitions.values())
+
+    def subnets(self) -> list[ipaddress.IPv4Network]:
+        """The subnets of all networks."""
+        default = [self._bridge.addresses.subnet] if self._bridge is not None else []
+        return [*default, *self._reserved()]
+
+    def _reserved(self) -> list[ipaddress.IPv4Network]:
+        return [definition.network for definition in self._definitions.values()]
+
+    def choose_subnet(self) -> ipaddress.IPv4Network:
+        """The first of the address pools that overlaps nothing of the host's or ours. Raises InvalidParameter."""
+        assert self._route is not None
+        taken = [*networks_in_use(self._route), *self.subnets()]
+        for pool in self._options.pools or default_pools():
+            subnet = first_free_pool(pool.base.subnets(new_prefix=pool.size), taken)
+            if subnet is not None:
+                return subnet
+        raise InvalidParameter("all predefined address pools have been fully subnetted")
+
+    def create(self, definition: NetworkDefinition) -> None:
+        """Make the link and the rules of a user's network. Raises System; then nothing of it is left."""
+        assert self._ground is not None
+        driver = BridgeDriver(user_bridge(definition), self._ground)
+        try:
+            driver.open()
+            self._ground.admit(driver.zone())
+        except (OSError, System) as error:
+            if driver.name:
+                self._ground.dismiss(driver.name)
+            raise System(f"error creating network {definition.name}: {error}") from error
+        self._user[definition.id] = driver
+        self._definitions[definition.id] = definition
+
+    def remove(self, network: NetworkId) -> None:
+        """Remove a user's network, in which no container is. What the host refuses is logged: the next start looks again."""
+        self._definitions.pop(network, None)
+        driver = self._user.pop(network, None)
+        if driver is None:
+            return
+        try:
+            driver.close(remove=True)
+        except OSError as error:
+            _log.warning("the network %s leaves something on the host: %s", driver.settings.name, error)
 
     def slot_plan(self) -> VethPlan:
         """The pair of a warm slot for the default bridge. Raises System where there is none."""
@@ -83,13 +200,23 @@ class Networks:
     def connect(self, container: ContainerId, mode: Mode, wish: Wish = Wish()) -> Endpoint:  # noqa: B008 - immutable
         """A place in a network. With ModeKind.CONTAINER the place is the other container's: not asked here.
 
-        Raises Conflict when the subnet is full, InvalidParameter for a wish that the network does not grant.
+        Raises Conflict when the subnet is full, InvalidParameter for a wish that the network does not grant, Forbidden for an
+        address in use, NotFound.
         """
         if mode.kind is ModeKind.BRIDGE:
             return self._default_bridge().connect(container, wish)
         if mode.kind is ModeKind.CONTAINER:
             raise ValueError("a joined network namespace has no end point of its own")
+        if mode.kind is ModeKind.NETWORK:
+            return self._driver(self.find(mode.network)).connect(container, wish)
         return Endpoint(container, mode.kind.value, self.network_id(mode.kind), new_id())
+
+    def bind_ip(self, network: NetworkId) -> str:
+        """The address of the host on which a network publishes ports that name none."""
+        driver = self._user.get(network)
+        return (
+            driver.settings.bind_ip if driver is not None and driver.settings.bind_ip else self._options.default_bind_ip
+        )
 
     def publish(self, endpoint: Endpoint, name: str, requests: Sequence[PortRequest]) -> Published:
         """Take and bind the ports of the host, then lead them to the container: all of them or none.
@@ -98,6 +225,7 @@ class Networks:
         """
         if not requests or not endpoint.address:
             return Published()
+        assert self._ground is not None
         forwards: list[Forward] = []
         held: list[socket.socket] = []
         try:
@@ -105,12 +233,12 @@ class Networks:
                 forward, sock = self._ports.bind(request, endpoint.address)
                 forwards.append(forward)
                 held.append(sock)
-            self._default_bridge().firewall.add(forwards)
+            self._ground.firewall.add(forwards)
             self._forget_flows(forwards)
         except (OSError, System) as error:
             for sock in held:
                 sock.close()
-            self._withdraw(forwards)
+            self.withdraw(forwards)
             kind = PortTaken if isinstance(error, PortTaken) else System
             raise kind(
                 "failed to set up container networking: driver failed programming external connectivity on endpoint "
@@ -120,47 +248,64 @@ class Networks:
 
     def link(self, parent: Endpoint, child: Endpoint, ports: Iterable[tuple[int, str]]) -> None:
         """Let `parent` reach `ports` of `child` where containers do not reach each other. Raises OSError."""
-        if self._bridge is None or not parent.address or not child.address:
+        if self._ground is None or self._bridge is None or self._bridge.settings.icc:
+            return
+        if not parent.address or not child.address:
             return
         allowed = (Allowed(protocol, parent.address, child.address, port) for port, protocol in ports)
-        self._bridge.firewall.allow(one for one in allowed if one.protocol in PROTOCOLS)
+        self._ground.firewall.allow(one for one in allowed if one.protocol in PROTOCOLS)
 
     def unlink(self, parent: Endpoint, child: Endpoint) -> None:
         """Take that back. Raises OSError."""
-        if self._bridge is not None:
-            self._bridge.firewall.forbid(child.address, parent.address)
+        if self._ground is not None:
+            self._ground.firewall.forbid(child.address, parent.address)
+
+    def redirect(self, before: Sequence[Forward], address: str) -> tuple[Forward, ...]:
+        """Lead ports that a running container holds to another of its addresses; with "" to none, but they stay taken.
+
+        Raises OSError.
+        """
+        assert self._ground is not None
+        self._ground.firewall.remove(before)
+        after = tuple(replace(forward, address=address) for forward in before)
+        if address:
+            self._ground.firewall.add(after)
+        self._forget_flows(list(before))
+        return after
 
     def release(self, endpoint: Endpoint, forwards: Iterable[Forward] = ()) -> None:
         """Take back ports and address of a container that has ended. Never raises for the host's refusal: it is logged."""
         gone = list(forwards)
-        self._withdraw(gone)
-        if endpoint.network == ModeKind.BRIDGE and self._bridge is not None:
-            self._forbid(self._bridge, endpoint.address)
-            self._bridge.release(endpoint)
+        self.withdraw(gone)
+        driver = self._driver_of(endpoint)
+        if driver is not None:
+            self._forbid(endpoint.address)
+            driver.release(endpoint)
 
     def adopt(self, endpoint: Endpoint, forwards: Iterable[Forward] = ()) -> None:
         """Take over a running container of an earlier daemon: its address, and its ports, which its monitor holds."""
-        if endpoint.network != ModeKind.BRIDGE:
+        driver = self._driver_of(endpoint)
+        if driver is None:
             return
-        bridge = self._default_bridge()
-        bridge.adopt(endpoint)
+        assert self._ground is not None
+        driver.adopt(endpoint)
         mine = list(forwards)
         for forward in mine:
             self._ports.take(forward)
         self._claimed.update(mine)
-        bridge.firewall.add(mine)
+        self._ground.firewall.add([forward for forward in mine if forward.address])
 
     def adopted(self) -> None:
         """Every running container has been adopted: ports that are left in the table belong to nobody."""
-        if self._bridge is None:
+        if self._ground is None:
             return
-        stale = [forward for forward in self._bridge.firewall.inherit() if forward not in self._claimed]
-        self._bridge.firewall.remove(stale)
+        stale = [forward for forward in self._ground.firewall.inherit() if forward not in self._claimed]
+        self._ground.firewall.remove(stale)
         self._claimed.clear()
 
     def verify(self) -> bool:
         """Put our rules back where they were flushed; whether that was needed. Cheap when nothing has changed."""
-        return self._bridge is not None and self._bridge.firewall.verify()
+        return self._ground is not None and self._ground.firewall.verify()
 
     def fileno(self) -> int:
         """Readable when somebody changed nf_tables: then call `changed`."""
@@ -179,34 +324,51 @@ class Networks:
             return False
 
     def close(self, remove: bool = False) -> None:
-        """Let go of the host; bridge and rules stay, unless `remove` says that no container needs them any more."""
-        if self._bridge is not None:
-            self._bridge.close(remove)
-            self._bridge = None
+        """Let go of the host; bridges and rules stay, unless `remove` says that no container needs them any more."""
+        if remove and self._ground is not None:
+            for driver in self._drivers():
+                driver.close(remove)
+            self._ground.close()
+        self._bridge = None
+        self._user.clear()
         for sock in (self._route, self._netfilter, self._events):
             if sock is not None:
                 sock.close()
-        self._route = self._netfilter = self._events = None
+        self._route = self._netfilter = self._events = self._ground = None
 
     def _default_bridge(self) -> BridgeDriver:
         if self._bridge is None:
             raise System("the default bridge network is disabled (--bridge=none)")
         return self._bridge
 
-    @staticmethod
-    def _forbid(bridge: BridgeDriver, address: str) -> None:
+    def _forbid(self, address: str) -> None:
         try:
-            bridge.firewall.forbid(address)
+            if self._ground is not None:
+                self._ground.firewall.forbid(address)
         except OSError as error:
             _log.warning("links stay in the table until it is verified: %s", error)
 
-    def _withdraw(self, forwards: list[Forward]) -> None:
+    def _driver(self, facts: NetworkFacts) -> BridgeDriver:
+        driver = self._user.get(facts.id)
+        if driver is None:
+            if facts.is_user_defined:
+                raise System(f"the network {facts.name} is not up: see the daemon's log")
+            return self._default_bridge()
+        return driver
+
+    def _driver_of(self, endpoint: Endpoint) -> BridgeDriver | None:
+        if endpoint.network == ModeKind.BRIDGE:
+            return self._bridge
+        return self._user.get(endpoint.network_id)
+
+    def withdraw(self, forwards: list[Forward]) -> None:
+        """Take back ports; never raises for the host's refusal: it is logged."""
         for forward in forwards:
             self._ports.give_back(forward)
-        if not forwards or self._bridge is None:
+        if not forwards or self._ground is None:
             return
         try:
-            self._bridge.firewall.remove(forwards)
+            self._ground.firewall.remove(forwards)
             self._forget_flows(forwards)
         except OSError as error:
             _log.warning("ports stay in the table until it is verified: %s", error)

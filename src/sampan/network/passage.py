@@ -42,12 +42,12 @@ def is_docker_bridge(name: str) -> bool:
 
 
 class Passage:
-    """Keeps `bridge` passable in the chains of others. `label` names the instance in comments."""
+    """Keeps `bridges` passable in the chains of others. `label` names the instance in comments."""
 
-    def __init__(self, netfilter: Netlink, label: str, bridge: str) -> None:
+    def __init__(self, netfilter: Netlink, label: str) -> None:
         self._netfilter = netfilter
         self._label = label
-        self._bridge = bridge
+        self.bridges: list[str] = []
 
     def places(self) -> list[Place]:
         """Where rules are needed at present."""
@@ -80,12 +80,11 @@ class Passage:
             nft.commit(self._netfilter, messages)
 
     def _lines(self, docker_bridges: Sequence[str]) -> list[Line]:
-        ours = self._bridge
-        return [
-            *((ours, other, Verdict.RETURN) for other in docker_bridges),
-            (ours, "", Verdict.ACCEPT),
-            ("", ours, Verdict.ACCEPT),
-        ]
+        lines: list[Line] = []
+        for ours in self.bridges:
+            lines += [(ours, other, Verdict.RETURN) for other in docker_bridges]
+            lines += [(ours, "", Verdict.ACCEPT), ("", ours, Verdict.ACCEPT)]
+        return lines
 
     def _changes(self, place: Place, lines: list[Line]) -> list[Message]:
         """What makes our rules in a chain equal to `lines`; nothing where they are."""

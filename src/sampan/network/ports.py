@@ -157,6 +157,8 @@ def port_map(exposed: Iterable[str], forwards: Iterable[Forward]) -> PortMap:
     """NetworkSettings.Ports of a running container: what is exposed, and where it is published."""
     answer: dict[str, list[PortBinding]] = {container: [] for container in exposed}
     for forward in forwards:
+        if not forward.address:
+            continue
         binding = PortBinding(host_ip=forward.host_ip, host_port=str(forward.host_port))
         answer.setdefault(f"{forward.port}/{forward.protocol}", []).append(binding)
     return {container: tuple(bindings) or None for container, bindings in answer.items()}

@@ -122,8 +122,9 @@ def _start(build: Build, parked: bool) -> None:
         run("control groups", make_groups, body["cgroup"])
         build.birth = run("isolation", beget, body, build.descriptors, build.title)
         crash_point("monitor-after-clone")
-        if body["veth"]:
-            run("isolation", network.create_veth, body["veth"], build.birth.pid)
+        for pair in (body["veth"], *body["more_veths"]):
+            if pair:
+                run("isolation", network.create_veth, pair, build.birth.pid)
     birth = build.birth
     birth.tell(Kind.SETUP, {name: body[name] for name in ("before", "root", "enter", "init", "explain")})
     if parked:

@@ -20,6 +20,7 @@ from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import BEHIND, DESCRIPTOR_LIMIT, Kind, pair
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.pool import Pool, SlotPlan
+from sampan.runtime.relinks import relink
 from sampan.runtime.request import (
     Adopted,
     AttachSpec,
@@ -27,6 +28,7 @@ from sampan.runtime.request import (
     ExecRequest,
     Exit,
     FollowRequest,
+    LinkChange,
     Running,
     StartFailed,
     StartFault,
@@ -295,6 +297,10 @@ class RuntimeClient:
         if not monitored.clears_log:
             raise OSError("it was started by an earlier release; after its next start it can")
         await monitored.ask(Kind.CLEAR_LOG, {})
+
+    async def relink(self, container: ContainerId, change: LinkChange) -> None:
+        """See `port.Runtime`."""
+        await relink(self._launcher, self._live[container], change)
 
     def signal(self, target: ContainerId | ExecId, number: int) -> None:
         """See `port.Runtime`."""

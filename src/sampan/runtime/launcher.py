@@ -7,6 +7,7 @@ working, and hands them to the next daemon; then it ends, and monitors live on w
 
     main ─▶ seal ─▶ own mount namespace ─▶ loop: START, EXEC, PARK ─▶ fork ─▶ monitor
                                              FOLLOW ───────────▶ fork ─▶ follower
+                                             RELINK ───────────▶ fork ─▶ relinker
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import sys
 from sampan.crashpoints import check as check_crash_points
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.runtime import follower, launcher_root, monitor, record, union
+from sampan.runtime import follower, launcher_root, monitor, record, relink, union
 from sampan.runtime.messages import (
     DAEMON_DESCRIPTOR,
     HOST_LAYER_DESCRIPTOR,
@@ -47,8 +48,10 @@ _FORKED = {
     Kind.PARK: monitor.main,
     Kind.PARK_EXEC: monitor.main,
     Kind.FOLLOW: follower.main,
+    Kind.RELINK: relink.main,
 }
 """What a child of the launcher is, by the message that asks for it."""
+_NO_MONITORS = (Kind.FOLLOW, Kind.RELINK)
 
 
 class Launcher:
@@ -123,7 +126,7 @@ class Launcher:
             return
         if pid == 0:
             _FORKED[message.kind](message, self.title)
-        if message.kind is not Kind.FOLLOW:
+        if message.kind not in _NO_MONITORS:
             self.monitors.add(pid)
         crash_point("launcher-after-fork")
         pidfd = os.pidfd_open(pid)

@@ -27,6 +27,13 @@ def interface(context: Context, plan: dict[str, Any]) -> None:
     context.link = configure_inside(plan, context.bare_proc)
 
 
+def further_interface(context: Context, plan: dict[str, Any]) -> None:
+    """The interface of one more network; the neighbours are told at once."""
+    inside = configure_inside(plan, context.bare_proc)
+    inside.announce(plan["mac"])
+    inside.close()
+
+
 def announce(context: Context, mac: str) -> None:
     """The neighbours are told once more, now that the bridge forwards; then the socket goes."""
     if context.link is not None:
@@ -38,6 +45,7 @@ def announce(context: Context, mac: str) -> None:
 STEPS: dict[str, tuple[str, Callable[..., None]]] = {
     "park_link": ("isolation", park_link),
     "interface": ("isolation", interface),
+    "further_interface": ("isolation", further_interface),
     "announce": ("isolation", announce),
 }
 """Name in a plan → principle and function."""

@@ -22,6 +22,9 @@ in the container's pid namespace, writes the record and answers GO.
 FOLLOW goes to the launcher too and is answered in the same way, but what it forks is no monitor: a follower, which has a
 client's connection and sends it the log of a run, and which no further message concerns.
 
+RELINK has the launcher fork a process that changes the network of a running container and answers READY or FAILED over the
+channel that came with it.
+
 A failure on any rung travels down as FAILED {fault, errno, message} in place of the awaited message. PARK makes a monitor
 wait, world and all, for the START that comes over its own channel; PARK_EXEC one, of no container, for an EXEC.
 
@@ -78,6 +81,7 @@ class Kind(enum.IntEnum):
     FORKED = 6
     PARK_EXEC = 8
     FOLLOW = 7
+    RELINK = 9
     SETUP = 16
     READY = 17
     GO = 18

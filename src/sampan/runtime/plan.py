@@ -12,7 +12,7 @@ from sampan.cgroups.plan import CgroupPlan, Write
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
 from sampan.network.plan import VethPlan
-from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LogSpec, StartRequest, Stdio
+from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LinkChange, LogSpec, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount
@@ -291,7 +291,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "binds": sum(mount.type == "bind" for mount in config.mounts),
         "held": len(request.held),
         "world": [] if parked_with else world(config, request.id, groups, request.veth is not None),
-        "before": [["interface", veth(request.veth)]] if request.veth is not None else [],
+        "before": _interfaces(request),
         "root": root(request),
         "enter": announced + enter(config, groups),
         "root_mount": _root_mount(request.root, request.volatile),
@@ -302,12 +302,28 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
             "mark": request.cgroup.mark,
         },
         "veth": veth(request.veth) if request.veth is not None else None,
+        "more_veths": [veth(pair) for pair in request.more_veths],
         "stdio": _stdio(request.stdio),
         "log": _log(log) if log.path else None,
         "attach": attaches(request.attach),
         "oom_score_adj": config.process.oom_score_adj,
         "init": config.init,
         "explain": request.explain,
+    }
+
+
+def _interfaces(request: StartRequest) -> list[Step]:
+    first: list[Step] = [["interface", veth(request.veth)]] if request.veth is not None else []
+    return first + [["further_interface", veth(pair)] for pair in request.more_veths]
+
+
+def relink(container: str, change: LinkChange) -> Json:
+    """The RELINK message. Its descriptors are: the channel for the answer, a pidfd of the container's init."""
+    return {
+        "id": container,
+        "add": veth(change.add) if change.add is not None else None,
+        "remove": change.remove,
+        "gateway": change.gateway,
     }
 
 

@@ -59,6 +59,8 @@ def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) 
     `made` are the slot's world steps, where they are at hand.
     """
     config = request.config
+    if request.more_veths:
+        return False
     if plan.namespace_flags(config) != plan.namespace_flags(slot.config) or plan.joined(config):
         return False
     groups = request.cgroup.groups

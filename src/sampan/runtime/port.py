@@ -3,7 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from sampan.runtime.request import Adopted, AttachSpec, ExecRequest, Exit, FollowRequest, Running, StartRequest
+from sampan.runtime.request import (
+    Adopted,
+    AttachSpec,
+    ExecRequest,
+    Exit,
+    FollowRequest,
+    LinkChange,
+    Running,
+    StartRequest,
+)
 from sampan.spec.ids import ContainerId, ExecId
 
 
@@ -70,6 +79,10 @@ class Runtime(Protocol):
 
     async def clear_log(self, container: ContainerId) -> None:
         """Have the monitor forget what it has written. Raises KeyError where none runs, OSError where the log stays."""
+        ...
+
+    async def relink(self, container: ContainerId, change: LinkChange) -> None:
+        """Change a running container's network. Raises StartFailed where the kernel refuses, KeyError where none runs."""
         ...
 
     def signal(self, target: ContainerId | ExecId, number: int) -> None:

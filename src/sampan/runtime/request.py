@@ -103,12 +103,26 @@ class StartRequest:
     log: LogSpec
     cgroup: CgroupPlan
     veth: VethPlan | None = None
+    more_veths: tuple[VethPlan, ...] = ()
+    """pairs of further networks; a parked slot has none"""
     held: tuple[socket.socket, ...] = ()
     attach: tuple[AttachSpec, ...] = ()
     explain: bool = False
     """Report every step that is taken (`Running.steps`)."""
     volatile: bool = False
     """The writable layer goes with this run (`--rm`): overlay may skip its syncs."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """What is to become different in a running container's network: a pair to add, the host's end of one to remove.
+
+    `gateway` is the way out afterwards, "" for none.
+    """
+
+    add: VethPlan | None = None
+    remove: str = ""
+    gateway: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,54 @@ class NetworkContainer(
     ipv6_address: str = sent("")
 
 
+class NetworkCreateRequest(
+    Document, frozen=True, rename=wire(ipam="IPAM", enable_ipv4="EnableIPv4", enable_ipv6="EnableIPv6")
+):
+    """Body of POST /networks/create. `check_duplicate` was a choice once; names are unique now."""
+
+    name: str = ""
+    check_duplicate: bool = False
+    driver: str = ""
+    scope: str = ""
+    enable_ipv4: bool | None = None
+    enable_ipv6: bool | None = None
+    ipam: IPAM | None = None
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    config_only: bool = False
+    config_from: ConfigReference | None = None
+    options: Pairs | None = None
+    labels: Pairs | None = None
+
+
+class NetworkCreateResponse(Document, frozen=True):
+    """What create answers."""
+
+    id: str = sent("")
+    warning: str = sent("")
+
+
+class NetworkConnectRequest(Document, frozen=True):
+    """Body of POST /networks/{id}/connect."""
+
+    container: str = ""
+    endpoint_config: EndpointSettings | None = None
+
+
+class NetworkDisconnectRequest(Document, frozen=True):
+    """Body of POST /networks/{id}/disconnect."""
+
+    container: str = ""
+    force: bool = False
+
+
+class NetworksPruneReport(Document, frozen=True):
+    """What prune answers."""
+
+    networks_deleted: Names | None = sent(None)
+
+
 class PeerInfo(Document, frozen=True, rename=wire(ip="IP")):
     """A node of an overlay network."""
 

@@ -9,13 +9,14 @@ import pytest
 
 from sampan.kernel import nftables as nft
 from sampan.kernel.netlink import NETLINK_NETFILTER, Netlink
-from sampan.network.firewall import Firewall, Forward, Policy
+from sampan.network.firewall import Firewall, Forward, Zone
 from tests.kernel.network.lab import Lab
 from tests.requires import requires
 
 pytestmark = requires("root", "netns", "nftables", "nft")
 
 TABLE = "sampan-0123456789ab"
+HOME = Zone("sampan0", "172.17.0.0/16")
 WEB = Forward("tcp", "0.0.0.0", 8080, "172.17.0.2", 80)
 NAMES = Forward("udp", "127.0.0.1", 53, "172.17.0.2", 5353)
 
@@ -32,7 +33,7 @@ def netfilter(lab: Lab) -> Iterator[Netlink]:
 
 @pytest.fixture
 def firewall(netfilter: Netlink) -> Firewall:
-    made = Firewall(netfilter, "0123456789ab", Policy("sampan0", "172.17.0.0/16"))
+    made = Firewall(netfilter, "0123456789ab", [HOME])
     made.install()
     return made
 
@@ -53,7 +54,9 @@ def test_what_nft_reads(firewall: Firewall) -> None:
         'iifname != "lo" iifname != @bridges ip daddr @subnets fib daddr type != local drop',
         "ct state established,related accept",
         "ct status dnat accept",
-        "oifname != @bridges ip saddr @subnets masquerade",
+        "oifname != @bridges ip saddr @masqueraded masquerade",
+        "iifname @internal iifname . oifname != @within drop",
+        "iifname . oifname @neighbours accept",
         "type nat hook prerouting priority dstnat; policy accept;",
         "type filter hook prerouting priority raw; policy accept;",
     ):
@@ -67,9 +70,9 @@ def test_what_nft_reads(firewall: Firewall) -> None:
 
 
 def test_guard_only_where_forwarding_was_off(netfilter: Netlink) -> None:
-    Firewall(netfilter, "0123456789ab", Policy("sampan0", "172.17.0.0/16", guard=True)).install()
+    Firewall(netfilter, "0123456789ab", [HOME], guard=True).install()
     assert 'meta iifkind != "bridge" meta oifkind != "bridge" drop' in ruleset()
-    Firewall(netfilter, "0123456789ab", Policy("sampan0", "172.17.0.0/16", guard=False)).install()
+    Firewall(netfilter, "0123456789ab", [HOME], guard=False).install()
     assert "iifkind" not in ruleset()
 
 
@@ -113,7 +116,7 @@ def test_others_tables_are_left_alone(firewall: Firewall) -> None:
 
 def test_a_later_daemon_inherits_ports(netfilter: Netlink, firewall: Firewall) -> None:
     firewall.add([WEB, NAMES])
-    later = Firewall(netfilter, "0123456789ab", Policy("sampan0", "172.17.0.0/16"))
+    later = Firewall(netfilter, "0123456789ab", [HOME])
     assert set(later.inherit()) == {WEB, NAMES}
     before = ruleset()
     later.install()
@@ -121,7 +124,7 @@ def test_a_later_daemon_inherits_ports(netfilter: Netlink, firewall: Firewall) -
 
 
 def test_two_instances_do_not_touch_each_other(netfilter: Netlink, firewall: Firewall) -> None:
-    other = Firewall(netfilter, "ba9876543210", Policy("sp12345678", "172.18.0.0/16"))
+    other = Firewall(netfilter, "ba9876543210", [Zone("sp12345678", "172.18.0.0/16")])
     other.install()
     firewall.add([WEB])
     other.uninstall()

@@ -10,10 +10,12 @@ from sampan.kernel import rtnetlink
 from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
 from sampan.network.bridge import BridgeDriver
 from sampan.network.driver import NetworkDriver, Wish
+from sampan.network.ground import Ground
 from sampan.network.modes import parse_mode
 from sampan.network.networks import Networks
 from sampan.network.options import AddressPool, NetworkOptions, parse_bip
 from sampan.network.ports import PortTaken, ephemeral_range, parse_ports
+from sampan.network.settings import default_bridge
 from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
 from sampan.spec.ports import PortBinding
 from tests.kernel.network.lab import HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches
@@ -61,7 +63,8 @@ def test_the_bridge_as_a_network_driver(lab: Lab) -> None:
     with Netlink(NETLINK_ROUTE) as route, Netlink(NETLINK_NETFILTER) as netfilter:
 
         def daemon() -> NetworkDriver:
-            return BridgeDriver(instance, NetworkId("f" * 64), NetworkOptions(), route, netfilter)
+            settings = default_bridge(instance, NetworkId("f" * 64), NetworkOptions())
+            return BridgeDriver(settings, Ground(instance, True, route, netfilter))
 
         driver = daemon()
         driver.open()

@@ -6,7 +6,7 @@ from sampan.network.hosts import host_network_file, hostname_file, hosts_file, p
 
 def test_a_container_s_file() -> None:
     extra = parse_extra_hosts(["db:10.0.0.9", "six:2001:db8::1", "up:host-gateway"], ["172.17.0.1"])
-    assert hosts_file("web", "example.com", "172.17.0.2", extra) == (
+    assert hosts_file("web", "example.com", ["172.17.0.2"], extra) == (
         "127.0.0.1\tlocalhost\n"
         "::1\tlocalhost ip6-localhost ip6-loopback\n"
         "fe00::\tip6-localnet\n"
@@ -21,7 +21,7 @@ def test_a_container_s_file() -> None:
 
 
 def test_without_a_domain_or_an_address() -> None:
-    assert hosts_file("web", address="172.17.0.2").endswith("172.17.0.2\tweb\n")
+    assert hosts_file("web", addresses=["172.17.0.2"]).endswith("172.17.0.2\tweb\n")
     assert "web" not in hosts_file("web")
 
 
@@ -56,7 +56,7 @@ def test_no_gateway_to_name() -> None:
 @pytest.mark.parametrize("name", ["a\nb", "a b", "a\x00", "a\u2028b", "a#b", "x" * 256])
 def test_a_hostname_that_is_none(name: str) -> None:
     with pytest.raises(InvalidParameter, match="invalid hostname"):
-        hosts_file(name, address="172.17.0.2")
+        hosts_file(name, addresses=["172.17.0.2"])
     with pytest.raises(InvalidParameter, match="invalid hostname"):
         hostname_file(name)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampan.errors import Conflict, InvalidParameter
+from sampan.errors import Conflict, Forbidden, InvalidParameter
 from sampan.network.ipam import Addresses, first_free_pool, mac_of
 
 
@@ -29,7 +29,7 @@ def test_reserved_addresses_are_passed_over() -> None:
     addresses.reserve("10.0.0.2")
     addresses.reserve("10.0.0.4")
     assert [addresses.allocate(), addresses.allocate()] == ["10.0.0.3", "10.0.0.5"]
-    with pytest.raises(Conflict, match="Address already in use"):
+    with pytest.raises(Forbidden, match="Address already in use"):
         addresses.reserve("10.0.0.3")
     addresses.release("10.0.0.2")
     assert addresses.allocate() == "10.0.0.2"

@@ -1,6 +1,6 @@
 import pytest
 
-from sampan.errors import InvalidParameter, NotFound
+from sampan.errors import InvalidParameter
 from sampan.network.modes import Mode, ModeKind, parse_mode
 
 
@@ -26,5 +26,4 @@ def test_no_container_named(text: str) -> None:
 
 
 def test_a_network_of_one_s_own() -> None:
-    with pytest.raises(NotFound, match="network mine not found"):
-        parse_mode("mine")
+    assert parse_mode("mine") == Mode(ModeKind.NETWORK, network="mine")

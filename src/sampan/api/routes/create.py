@@ -42,7 +42,7 @@ ROUTES = (
         "/containers/create",
         create,
         Support.PARTIAL,
-        "members that cannot be honoured yet are refused by name: networks of one's own, device requests, "
+        "members that cannot be honoured yet are refused by name: device requests, "
         "image mounts, subpaths, functions in log tags, block I/O limits",
     ),
 )

@@ -1,11 +1,18 @@
-"""Networks that exist. Making them comes later: see `absent.py`."""
+"""Networks."""
+
+import msgspec
 
 from sampan.api.backend import Backend
 from sampan.api.request import Request
-from sampan.api.responses import Answer, json_response
+from sampan.api.responses import EMPTY, NO_CONTENT, Answer, json_response
 from sampan.api.routing import Route, Support
 from sampan.errors import InvalidParameter
+from sampan.spec.decoding import Reader
+from sampan.spec.networks import NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest
 
+_CREATE = Reader(NetworkCreateRequest)
+_CONNECT = Reader(NetworkConnectRequest)
+_DISCONNECT = Reader(NetworkDisconnectRequest)
 _BOOLEANS = frozenset(("", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"))
 
 
@@ -29,7 +36,51 @@ async def inspect(request: Request, backend: Backend) -> Answer:
     return json_response(await backend.networks.inspect(request.name, request.form.text("scope")))
 
 
+async def create(request: Request, backend: Backend) -> Answer:
+    """Make one; before 1.48 each had IPv4."""
+    wanted = await request.json(_CREATE, required=True)
+    if request.version < (1, 48):
+        wanted = msgspec.structs.replace(wanted, enable_ipv4=None)
+    return json_response(await backend.networks.create(wanted), 201)
+
+
+async def remove(request: Request, backend: Backend) -> Answer:
+    """Remove it."""
+    await backend.networks.remove(request.name)
+    return NO_CONTENT
+
+
+async def connect(request: Request, backend: Backend) -> Answer:
+    """Let a container in; before 1.44 and 1.48 an end point had neither hardware address nor priority."""
+    wanted = await request.json(_CONNECT, required=True)
+    end = wanted.endpoint_config
+    if end is not None:
+        if request.version < (1, 44):
+            end = msgspec.structs.replace(end, mac_address="")
+        if request.version < (1, 48):
+            end = msgspec.structs.replace(end, gw_priority=0)
+    await backend.networks.connect(request.name, msgspec.structs.replace(wanted, endpoint_config=end))
+    return EMPTY
+
+
+async def disconnect(request: Request, backend: Backend) -> Answer:
+    """Take a container out."""
+    await backend.networks.disconnect(request.name, await request.json(_DISCONNECT, required=True))
+    return EMPTY
+
+
+async def prune(request: Request, backend: Backend) -> Answer:
+    """Remove those in which no container stands."""
+    return json_response(await backend.networks.prune(request.form.filters()))
+
+
+_BRIDGE_ONLY = "driver bridge, IPv4; the driver's gateway modes are to come"
 ROUTES = (
     Route("GET", "/networks", list_all),
-    Route("GET", "/networks/{name}", inspect, Support.FULL),
+    Route("POST", "/networks/create", create, Support.PARTIAL, _BRIDGE_ONLY),
+    Route("POST", "/networks/prune", prune),
+    Route("GET", "/networks/{name}", inspect),
+    Route("DELETE", "/networks/{name}", remove),
+    Route("POST", "/networks/{name}/connect", connect, Support.PARTIAL, "IPv4"),
+    Route("POST", "/networks/{name}/disconnect", disconnect),
 )

@@ -1,4 +1,4 @@
-"""`container prune`, `image prune`, `volume prune`: what nothing uses goes."""
+"""`container prune`, `image prune`, `network prune`, `volume prune`: what nothing uses goes."""
 
 from __future__ import annotations
 
@@ -70,12 +70,25 @@ def _volumes(session: Session, parsed: Parsed) -> int:
     return _report(session, "Deleted Volumes:", texts_of(answer, "VolumesDeleted"), number_of(answer, "SpaceReclaimed"))
 
 
+def _networks(session: Session, parsed: Parsed) -> int:
+    if not _confirmed(parsed, "This will remove all custom networks not used by at least one container."):
+        return 0
+    removed = texts_of(_prune(session, "/networks/prune", parsed.many("filter")), "NetworksDeleted")
+    if removed:
+        session.say("\n".join(["Deleted Networks:", *removed, ""]))
+    return 0
+
+
 _FILTER = Option("filter", "filter", "Only what fits (until=24h, label=…)")
 _FORCE = Option("force", "bool", "Do not ask", "f")
 
 PRUNE_CONTAINERS = Command(
     "[OPTIONS]", "Remove all stopped containers", _containers, (_FILTER, _FORCE),
     examples=("container prune -f --filter until=24h",),
+)  # fmt: skip
+PRUNE_NETWORKS = Command(
+    "[OPTIONS]", "Remove all networks in which no container stands", _networks, (_FILTER, _FORCE),
+    examples=("network prune -f",),
 )  # fmt: skip
 PRUNE_IMAGES = Command(
     "[OPTIONS]",

@@ -1,0 +1,165 @@
+"""Networks made and removed, containers let in and out: what is acknowledged is durable, and nothing is half-made."""
+
+import asyncio
+import time
+
+import msgspec
+
+from sampan.daemon import etc
+from sampan.daemon.container import Container
+from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, Definition, encode
+from sampan.daemon.engine import Engine
+from sampan.daemon.needs import Connected
+from sampan.errors import Conflict, Forbidden, NotFound, System
+from sampan.network.creation import PREDEFINED, define
+from sampan.network.definition import NetworkDefinition
+from sampan.network.driver import NetworkFacts
+from sampan.network.networks import Networks
+from sampan.runtime.request import LinkChange
+from sampan.spec.ids import NetworkId, new_id
+from sampan.spec.networks import EndpointSettings, NetworkCreateRequest
+from sampan.state.store import Change, Delete, Put
+
+NETWORKS = "networks"
+"""Table of the networks that users made, by id."""
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(NetworkDefinition)
+
+
+def load(engine: Engine) -> list[NetworkDefinition]:
+    """The networks that an earlier daemon acknowledged."""
+    return [_decoder.decode(data) for data in engine.store.table(NETWORKS).values()]
+
+
+async def create(engine: Engine, networks: Networks, request: NetworkCreateRequest) -> NetworkDefinition:
+    """Make a network. On the host first, then in the records: a bridge without a record goes at the next start."""
+    definition = define(
+        request,
+        NetworkId(new_id()),
+        time.time_ns(),
+        networks.definitions(),
+        networks.subnets(),
+        networks.choose_subnet,
+    )
+    networks.create(definition)
+    try:
+        await engine.commit([Put(NETWORKS, definition.id, _encoder.encode(definition))])
+    except BaseException:
+        networks.remove(definition.id)
+        raise
+    _tell(engine, definition.id, definition.name, "create")
+    return definition
+
+
+async def remove(engine: Engine, networks: Networks, facts: NetworkFacts) -> None:
+    """Remove a network. Raises Forbidden where containers are in it, or Docker's own networks are meant."""
+    if facts.name in PREDEFINED:
+        raise Forbidden(f"{facts.name} is a pre-defined network and cannot be removed")
+    if inside := members(engine, facts.name):
+        told = ", ".join(f'name:"{container.name}" id:"{end.endpoint_id[:12]}"' for container, end in inside)
+        raise Forbidden(f"error while removing network: network {facts.name} has active endpoints ({told})")
+    # Nobody gets a place in it while the disk works.
+    networks.remove(facts.id)
+    try:
+        await engine.commit([Delete(NETWORKS, facts.id)])
+    except System:
+        assert facts.definition is not None
+        networks.create(facts.definition)
+        raise
+    _tell(engine, facts.id, facts.name, "destroy")
+
+
+def members(engine: Engine, network: str) -> list[tuple[Container, EndpointSettings]]:
+    """The running containers that stand in a network."""
+    found = []
+    for container in engine.containers:
+        connected = engine.wiring.connected(container.id)
+        if connected is not None and (settings := connected.settings.get(network)) is not None:
+            found.append((container, settings))
+    return found
+
+
+async def connect(engine: Engine, reference: str, container_name: str, wish: EndpointSettings) -> None:
+    """Let a container into a network, now where it runs and at each start."""
+    container = engine.find(container_name)
+    async with container.lock:
+        if container.removing:
+            raise Conflict(
+                f"container {container.id} is marked for removal and cannot be connected to the network {reference}"
+            )
+        definition = container.definition
+        name = engine.wiring.allow(definition, reference, wish)
+        planned = engine.wiring.planned(definition)
+        if name in planned:
+            if container.state.running:
+                raise Forbidden(f"endpoint with name {container.name} already exists in network {name}")
+            if wish == EndpointSettings():
+                return
+        wanted = msgspec.structs.replace(definition, endpoints={**planned, name: wish}, unplugged=False)
+        # A deed, once begun, is carried through whether or not its client waits for it.
+        await asyncio.shield(_connect(engine, container, wanted, name, wish))
+
+
+async def _connect(engine: Engine, container: Container, wanted: Definition, name: str, wish: EndpointSettings) -> None:
+    changes: list[Change] = [Put(DEFINITIONS, container.id, encode(wanted))]
+    if not container.state.running:
+        await engine.commit(changes)
+        container.definition = wanted
+        return
+
+    async def relink(change: LinkChange) -> None:
+        await engine.runtime.relink(container.id, change)
+
+    connected = await engine.wiring.join(wanted, name, wish, relink)
+    container.definition = wanted
+    await engine.commit([*changes, Put(ENDPOINTS, container.id, connected.kept)])
+    etc.renew_own(engine, container, connected)
+    _tell_link(engine, container, name, connected, "connect")
+
+
+async def disconnect(engine: Engine, facts: NetworkFacts, container_name: str, force: bool) -> None:
+    """Take a container out of a network, now where it runs and at each start."""
+    try:
+        container = engine.find(container_name)
+    except NotFound:
+        if force:
+            raise NotFound(f"endpoint {container_name} not found") from None
+        raise
+    async with container.lock:
+        definition = container.definition
+        planned = engine.wiring.planned(definition)
+        if facts.driver == "host" and "host" in planned and container.state.running:
+            raise Conflict("container cannot be disconnected from host network or connected to host network")
+        if facts.name not in planned:
+            raise System(f"container {container.id} is not connected to network {facts.name}")
+        left = {name: wish for name, wish in planned.items() if name != facts.name}
+        wanted = msgspec.structs.replace(definition, endpoints=left, unplugged=not left)
+        await asyncio.shield(_disconnect(engine, container, wanted, facts.name))
+
+
+async def _disconnect(engine: Engine, container: Container, wanted: Definition, name: str) -> None:
+    changes: list[Change] = [Put(DEFINITIONS, container.id, encode(wanted))]
+    before = engine.wiring.connected(container.id)
+    if not container.state.running or before is None or name not in before.settings:
+        await engine.commit(changes)
+        container.definition = wanted
+        return
+
+    async def relink(change: LinkChange) -> None:
+        await engine.runtime.relink(container.id, change)
+
+    connected = await engine.wiring.leave(wanted, name, relink)
+    container.definition = wanted
+    await engine.commit([*changes, Put(ENDPOINTS, container.id, connected.kept)])
+    etc.renew_own(engine, container, connected)
+    _tell_link(engine, container, name, before, "disconnect")
+
+
+def _tell(engine: Engine, network: str, name: str, action: str) -> None:
+    engine.events.publish("network", action, network, {"name": name, "type": "bridge"})
+
+
+def _tell_link(engine: Engine, container: Container, name: str, connected: Connected, action: str) -> None:
+    kind = engine.wiring.drivers().get(name, "bridge")
+    network = connected.settings[name].network_id
+    engine.events.publish("network", action, network, {"container": container.id, "name": name, "type": kind})

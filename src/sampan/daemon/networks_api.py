@@ -1,0 +1,176 @@
+"""Networks as the API shows them and calls for them."""
+
+import time
+
+from sampan.daemon import matching, network_changes
+from sampan.daemon.engine import Engine
+from sampan.daemon.times import parse_time, rfc3339
+from sampan.errors import InvalidParameter, NotFound, SampanError
+from sampan.network.creation import PREDEFINED
+from sampan.network.definition import NetworkDefinition
+from sampan.network.driver import NetworkFacts
+from sampan.network.networks import Networks
+from sampan.spec import requests as r
+from sampan.spec.networks import (
+    IPAM,
+    EndpointSettings,
+    IPAMConfig,
+    Network,
+    NetworkConnectRequest,
+    NetworkContainer,
+    NetworkCreateRequest,
+    NetworkCreateResponse,
+    NetworkDisconnectRequest,
+    NetworksPruneReport,
+)
+
+_KEYS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
+_PRUNE_KEYS = frozenset({"label", "label!", "until"})
+
+
+class NetworksApi:
+    """Implements `api.backend.Networks`."""
+
+    def __init__(self, engine: Engine, networks: Networks) -> None:
+        self._engine = engine
+        self._networks = networks
+        self._since = rfc3339(time.time_ns())
+
+    async def list(self, filters: r.Filters) -> list[Network]:
+        """Networks, without their containers."""
+        matching.check_keys(filters, _KEYS)
+        dangling = matching.boolean(filters, "dangling", default=False) if filters.get("dangling") else None
+        for kind in filters.get("type") or ():
+            if kind not in ("builtin", "custom"):
+                raise InvalidParameter(f"invalid filter 'type={kind}'")
+        return [self._shown(facts) for facts in self._networks.facts() if self._fits(facts, filters, dangling)]
+
+    def _fits(self, facts: NetworkFacts, filters: r.Filters, dangling: bool | None) -> bool:
+        labels = facts.definition.labels if facts.definition else {}
+        return (
+            matching.pattern(filters, "name", facts.name)
+            and matching.pattern(filters, "id", facts.id)
+            and matching.exact(filters, "driver", facts.driver)
+            and matching.exact(filters, "scope", "local")
+            and matching.exact(filters, "type", "custom" if facts.is_user_defined else "builtin")
+            and matching.labels(filters, "label", labels)
+            and (dangling is None or dangling is self._dangles(facts))
+        )
+
+    def _dangles(self, facts: NetworkFacts) -> bool:
+        return facts.is_user_defined and not network_changes.members(self._engine, facts.name)
+
+    async def inspect(self, name: str, scope: str) -> Network:
+        """One network, with its containers."""
+        if scope not in ("", "local"):
+            raise NotFound(f"network {name} not found")
+        facts = self._networks.find(name)
+        return self._shown(facts, self._containers(facts.name))
+
+    async def create(self, request: NetworkCreateRequest) -> NetworkCreateResponse:
+        """Make one."""
+        made = await network_changes.create(self._engine, self._networks, request)
+        return NetworkCreateResponse(id=made.id)
+
+    async def remove(self, name: str) -> None:
+        """Remove it."""
+        await network_changes.remove(self._engine, self._networks, self._networks.find(name))
+
+    async def connect(self, name: str, request: NetworkConnectRequest) -> None:
+        """Let a container in."""
+        wish = request.endpoint_config or EndpointSettings()
+        await network_changes.connect(self._engine, name, request.container, wish)
+
+    async def disconnect(self, name: str, request: NetworkDisconnectRequest) -> None:
+        """Take a container out."""
+        facts = self._networks.find(name)
+        await network_changes.disconnect(self._engine, facts, request.container, request.force)
+
+    async def prune(self, filters: r.Filters) -> NetworksPruneReport:
+        """Remove networks in which no container stands."""
+        matching.check_keys(filters, _PRUNE_KEYS)
+        until = _until(filters)
+        removed = []
+        for facts in self._networks.facts():
+            if facts.definition is None or facts.name in PREDEFINED or not _is_pruned(facts.definition, filters, until):
+                continue
+            if network_changes.members(self._engine, facts.name):
+                continue
+            try:
+                await network_changes.remove(self._engine, self._networks, facts)
+            except SampanError:
+                # A container came in between; Docker passes over it, too.
+                continue
+            removed.append(facts.name)
+        self._engine.events.publish("network", "prune", "", {"reclaimed": "0"})
+        return NetworksPruneReport(networks_deleted=tuple(removed) or None)
+
+    def _containers(self, network: str) -> dict[str, NetworkContainer]:
+        return {
+            container.id: NetworkContainer(
+                name=container.name,
+                endpoint_id=settings.endpoint_id,
+                mac_address=settings.mac_address,
+                ipv4_address=f"{settings.ip_address}/{settings.ip_prefix_len}" if settings.ip_address else "",
+            )
+            for container, settings in network_changes.members(self._engine, network)
+        }
+
+    def _shown(self, facts: NetworkFacts, containers: dict[str, NetworkContainer] | None = None) -> Network:
+        definition = facts.definition
+        if definition is None:
+            pools = (IPAMConfig(subnet=facts.subnet, gateway=facts.gateway),) if facts.subnet else ()
+            return Network(
+                name=facts.name,
+                id=facts.id,
+                created=self._since,
+                scope="local",
+                driver=facts.driver,
+                enable_ipv4=True,
+                ipam=IPAM(driver="default", config=pools),
+                containers=containers or {},
+                options=dict(facts.options),
+            )
+        return Network(
+            name=facts.name,
+            id=facts.id,
+            created=rfc3339(definition.created_ns),
+            scope="local",
+            driver=facts.driver,
+            enable_ipv4=True,
+            ipam=IPAM(driver="default", options=definition.ipam_options, config=(_pool(definition),)),
+            internal=definition.internal,
+            attachable=definition.attachable,
+            containers=containers or {},
+            options=definition.options,
+            labels=definition.labels,
+        )
+
+
+def _pool(definition: NetworkDefinition) -> IPAMConfig:
+    """What was asked for; where nothing was, what it got."""
+    pool = definition.pool
+    if pool is None or not pool.subnet:
+        return IPAMConfig(subnet=definition.subnet, gateway=definition.gateway)
+    return IPAMConfig(
+        subnet=pool.subnet,
+        ip_range=pool.ip_range,
+        gateway=pool.gateway,
+        auxiliary_addresses=dict(pool.auxiliary) or None,
+    )
+
+
+def _until(filters: r.Filters) -> int | None:
+    asked = list(filters.get("until") or ())
+    if len(asked) > 1:
+        raise InvalidParameter("more than one until filter specified")
+    return parse_time(asked[0], time.time_ns()) if asked else None
+
+
+def _is_pruned(definition: NetworkDefinition, filters: r.Filters, until: int | None) -> bool:
+    if until is not None and definition.created_ns > until:
+        return False
+    unwanted = any(
+        matching.labels({"label": (label,)}, "label", definition.labels) for label in filters.get("label!") or ()
+    )
+    return matching.labels(filters, "label", definition.labels) and not unwanted

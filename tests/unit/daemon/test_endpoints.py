@@ -1,0 +1,92 @@
+"""What a container may ask of a network, and what it is called in it."""
+
+import pytest
+
+from sampan.daemon import endpoints as places
+from sampan.daemon.definition import Definition
+from sampan.errors import InvalidParameter
+from sampan.network.definition import NetworkDefinition, Pool
+from sampan.network.driver import NetworkFacts
+from sampan.spec.containers import ContainerConfig
+from sampan.spec.host_config import HostConfig
+from sampan.spec.ids import ContainerId, NetworkId
+from sampan.spec.networks import EndpointIPAMConfig, EndpointSettings
+
+
+def container(**members: object) -> Definition:
+    plain: dict[str, object] = {
+        "id": ContainerId("c" * 64), "name": "web", "created_ns": 1, "image": "", "image_id": None, "path": "/",
+        "config": ContainerConfig(hostname="www"), "host": HostConfig(network_mode="back"),
+    }  # fmt: skip
+    return Definition(**{**plain, **members})  # type: ignore[arg-type]
+
+
+def network(chosen: bool = True) -> NetworkFacts:
+    pool = Pool(subnet="10.9.0.0/24") if chosen else None
+    definition = NetworkDefinition(
+        id=NetworkId("a" * 64),
+        name="back",
+        created_ns=1,
+        subnet="10.9.0.0/24",
+        gateway="10.9.0.1",
+        bridge="x",
+        pool=pool,
+    )
+    return NetworkFacts("back", definition.id, "bridge", definition=definition)
+
+
+def test_what_is_asked() -> None:
+    assert places.asked(container()) == {"back": EndpointSettings()}
+    assert places.asked(container(unplugged=True)) == {}
+    one = {"front": EndpointSettings()}
+    assert places.asked(container(endpoints=one)) == one
+
+
+def test_names() -> None:
+    settings = EndpointSettings(aliases=("db", "web"))
+    assert places.names(container(), settings) == ("web", "db", "c" * 12, "www")
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "settings", "words"),
+    [
+        ("bridge", None, EndpointSettings(aliases=("x",)), "network-scoped alias"),
+        ("bridge", None, EndpointSettings(links=("x",)), "links are only supported"),
+        ("bridge", None, EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="172.17.0.9")), "user defined"),
+        (
+            "back",
+            network(),
+            EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="x")),
+            "invalid IPv4 address: x",
+        ),
+        (
+            "back",
+            network(),
+            EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="10.8.0.1")),
+            "no configured subnet or ip-range contain the IP address 10.8.0.1",
+        ),
+        (
+            "back",
+            network(chosen=False),
+            EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="10.9.0.9")),
+            "only when connecting to networks with user configured subnets",
+        ),
+        ("back", network(), EndpointSettings(ipam_config=EndpointIPAMConfig(ipv6_address="fd00::2")), "IPv6"),
+        ("back", network(), EndpointSettings(aliases=("a b",)), "invalid alias"),
+        ("back", network(), EndpointSettings(aliases=tuple(f"a{number}" for number in range(65))), "invalid alias"),
+        ("back", network(), EndpointSettings(mac_address="x"), "invalid MAC address"),
+        ("back", network(), EndpointSettings(driver_opts={"a": "b"}), "driver options"),
+    ],
+)
+def test_what_is_refused(name: str, facts: NetworkFacts | None, settings: EndpointSettings, words: str) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        places.check(name, settings, facts)
+    assert words in str(raised.value)
+
+
+def test_what_is_granted() -> None:
+    settings = EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="10.9.0.7"), aliases=("db",), gw_priority=4)
+    places.check("back", settings, network())
+    places.check("unborn", settings, None)
+    assert places.wish(settings, "02:42:00:00:00:01").mac == "02:42:00:00:00:01"
+    assert places.wish(settings).address == "10.9.0.7"
