@@ -57,6 +57,7 @@ from sampan.volumes.local import Volumes
 _log = logging.getLogger("sampan.daemon")
 _PROFILE_LIMIT = 1 << 20
 _RETIRE_TRIES = 20
+_FOLLOW_SECONDS = 2.0
 _RETIRE_PAUSE = 0.02
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} | {
     name: os.environ[name] for name in (crashpoints.VARIABLE,) if name in os.environ
@@ -166,7 +167,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         runtime=runtime,
         layers=ImageLayers(images, snapshots, workers),
         volumes=volumes,
-        wiring=NetworkWiring(networks, config),
+        wiring=NetworkWiring(networks, config, runtime),
         cgroups=groups,
         events=events,
         containers=containers,
@@ -202,7 +203,15 @@ async def take_over(parts: Assembly) -> None:
     parts.groups.sweep(engine)
     asyncio.get_running_loop().add_reader(parts.networks.fileno(), parts.networks.changed)
     asyncio.get_running_loop().add_reader(engine.oom.fileno(), oom.heard, engine)
+    _ = engine.spawn(_follow_resolver(engine), "following the host's resolv.conf")
     parts.runtime.open_pool(slots.planner(engine, parts.networks))
+
+
+async def _follow_resolver(engine: Engine) -> None:
+    """The host's resolv.conf is replaced by whoever runs its network, and nobody tells."""
+    while True:
+        await asyncio.sleep(_FOLLOW_SECONDS)
+        engine.wiring.follow_host()
 
 
 def image_users(engine: Engine, image: ImageId) -> list[ImageUser]:

@@ -9,6 +9,7 @@ from sampan.errors import InvalidParameter
 from sampan.network.bridge import checked_mac
 from sampan.network.driver import NetworkFacts, Wish
 from sampan.network.endpoint import Endpoint
+from sampan.runtime.request import NamedPlace
 from sampan.spec.networks import EndpointSettings
 
 PREDEFINED = ("bridge", "default", "host", "none")
@@ -85,6 +86,23 @@ def names(definition: Definition, settings: EndpointSettings) -> tuple[str, ...]
     config = definition.config
     found = (definition.name, *(settings.aliases or ()), definition.id[:12], config.hostname)
     return tuple(dict.fromkeys(name for name in found if name))
+
+
+def named(definition: Definition, endpoint: Endpoint, settings: EndpointSettings | None) -> NamedPlace:
+    """What sampan-net has to know of a place. On Docker's own networks nobody has a name."""
+    settings = settings or EndpointSettings()
+    own = endpoint.network not in PREDEFINED
+    pairs = []
+    for link in settings.links or ():
+        name, _, alias = link.partition(":")
+        pairs.append((name, alias or name))
+    return NamedPlace(
+        name=endpoint.network,
+        address=endpoint.address,
+        names=names(definition, settings) if own else (),
+        internal=endpoint.internal,
+        links=tuple(pairs) if own else (),
+    )
 
 
 def shown(endpoint: Endpoint, settings: EndpointSettings, dns_names: tuple[str, ...] | None) -> EndpointSettings:

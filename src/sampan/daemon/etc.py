@@ -52,8 +52,14 @@ def forget_link(engine: Engine, parent: Container, alias: str) -> None:
         _rewrite(engine, parent, partial(hosts.without, name=name))
 
 
-def renew_own(engine: Engine, container: Container, ends: Connected) -> None:
-    """A running container stands in other networks than before: each of its addresses has its line."""
+def renew_own(engine: Engine, container: Container, before: Connected, ends: Connected) -> None:
+    """A running container stands in other networks than before: each of its addresses has its line, its resolver its address.
+
+    A resolv.conf that the container has changed stays as it is, as in Docker.
+    """
+    if before.resolv_conf != ends.resolv_conf:
+        old, new = before.resolv_conf.encode(), ends.resolv_conf.encode()
+        _rewrite(engine, container, lambda text: new if text == old else text, "resolv.conf")
     config = container.definition.config
     if not config.hostname:
         return
@@ -70,9 +76,9 @@ def renew_own(engine: Engine, container: Container, ends: Connected) -> None:
     _rewrite(engine, container, change)
 
 
-def _rewrite(engine: Engine, container: Container, change: Callable[[bytes], bytes]) -> None:
-    """Change a running container's hosts file in its place. A fault is logged: the next start writes it anew."""
-    path = f"{engine.directory(container.id)}/hosts"
+def _rewrite(engine: Engine, container: Container, change: Callable[[bytes], bytes], name: str = "hosts") -> None:
+    """Change one of a running container's files in its place. A fault is logged: the next start writes it anew."""
+    path = f"{engine.directory(container.id)}/{name}"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -84,4 +90,4 @@ def _rewrite(engine: Engine, container: Container, change: Callable[[bytes], byt
         finally:
             os.close(descriptor)
     except OSError as error:
-        _log.warning("hosts file of container %s: %s", container.id[:12], error)
+        _log.warning("the file %s of container %s: %s", name, container.id[:12], error)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sampan.daemon.definition import Definition
 from sampan.network.plan import VethPlan
-from sampan.runtime.request import LinkChange
+from sampan.runtime.request import LinkChange, Named
 from sampan.snapshots.protocol import Change
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
@@ -136,6 +136,8 @@ class Connected:
 
     veth: VethPlan | None = None
     more_veths: tuple[VethPlan, ...] = ()
+    resolver: bool = False
+    """it stands in a user's network, whose names sampan-net answers for"""
     held: tuple[socket.socket, ...] = ()
     hosts: str = ""
     settings: Mapping[str, EndpointSettings] = field(default_factory=dict)
@@ -147,6 +149,22 @@ class Connected:
 
 Relink = Callable[[LinkChange], Awaitable[None]]
 """Carries out a change in a running container's network; raises StartFailed."""
+
+
+class Names(Protocol):
+    """Where names of containers are answered for: the runtime's `sampan-net`."""
+
+    def know(self, container: ContainerId, named: Named) -> None:
+        """See `runtime.port.Runtime`."""
+        ...
+
+    def unname(self, container: ContainerId) -> None:
+        """See `runtime.port.Runtime`."""
+        ...
+
+    def use_servers(self, servers: tuple[str, ...]) -> None:
+        """See `runtime.port.Runtime`."""
+        ...
 
 
 class Wiring(Protocol):
@@ -187,6 +205,14 @@ class Wiring(Protocol):
 
     async def leave(self, definition: Definition, network: str, relink: Relink) -> Connected:
         """Take a running container out of a network that it stands in. Raises SampanError; then nothing has changed."""
+        ...
+
+    def follow_host(self) -> None:
+        """Look whether the host asks other name servers by now; cheap where it does not."""
+        ...
+
+    def renamed(self, definition: Definition) -> None:
+        """A running container has another name."""
         ...
 
     def adopt(self, definition: Definition, kept: bytes) -> None:

@@ -110,10 +110,11 @@ async def _connect(engine: Engine, container: Container, wanted: Definition, nam
     async def relink(change: LinkChange) -> None:
         await engine.runtime.relink(container.id, change)
 
+    before = engine.wiring.connected(container.id) or Connected()
     connected = await engine.wiring.join(wanted, name, wish, relink)
     container.definition = wanted
     await engine.commit([*changes, Put(ENDPOINTS, container.id, connected.kept)])
-    etc.renew_own(engine, container, connected)
+    etc.renew_own(engine, container, before, connected)
     _tell_link(engine, container, name, connected, "connect")
 
 
@@ -151,7 +152,7 @@ async def _disconnect(engine: Engine, container: Container, wanted: Definition, 
     connected = await engine.wiring.leave(wanted, name, relink)
     container.definition = wanted
     await engine.commit([*changes, Put(ENDPOINTS, container.id, connected.kept)])
-    etc.renew_own(engine, container, connected)
+    etc.renew_own(engine, container, before, connected)
     _tell_link(engine, container, name, before, "disconnect")
 
 

@@ -32,5 +32,6 @@ async def rename(engine: Engine, reference: str, new_name: str) -> None:
             raise
         crash_point("rename-after-commit")
         container.definition = renamed
+        engine.wiring.renamed(renamed)
         engine.containers.free_name(old, container.id)
     engine.event(container, "rename", {"oldName": f"/{old}"})

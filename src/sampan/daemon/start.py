@@ -145,6 +145,7 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
         cgroup=engine.cgroups.plan(container.id, oci.cgroup_parent(host, engine.around), configuration.linux.resources),
         veth=ends.veth,
         more_veths=ends.more_veths,
+        resolver=ends.resolver,
         held=ends.held,
         attach=attach,
         explain=explain,

@@ -9,7 +9,7 @@ from sampan.daemon import endpoints as places
 from sampan.daemon import resolver_files
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.definition import Definition
-from sampan.daemon.needs import Connected, Relink
+from sampan.daemon.needs import Connected, Names, Relink
 from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, System
 from sampan.network import hosts, resolvconf
 from sampan.network.driver import NetworkFacts
@@ -18,7 +18,7 @@ from sampan.network.firewall import Forward
 from sampan.network.modes import Mode, ModeKind, parse_mode
 from sampan.network.networks import Networks
 from sampan.network.ports import parse_ports, port_map
-from sampan.runtime.request import LinkChange, StartFailed
+from sampan.runtime.request import LinkChange, Named, StartFailed
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
@@ -51,8 +51,9 @@ _decoder = msgspec.json.Decoder(Kept)
 class NetworkWiring:
     """Implements `needs.Wiring`. Everything runs on the event loop: the calls beneath take microseconds to a few milliseconds."""
 
-    def __init__(self, networks: Networks, config: DaemonConfig) -> None:
+    def __init__(self, networks: Networks, config: DaemonConfig, names: Names) -> None:
         self._networks = networks
+        self._names = names
         self._config = config
         self._live: dict[ContainerId, _Live] = {}
         self._gateways = config.host_gateway_ips
@@ -105,6 +106,7 @@ class NetworkWiring:
             self._give_back(taken, published.forwards)
             raise
         self._live[definition.id] = _Live(taken, published, connected)
+        self._tell_names(definition, taken)
         return connected
 
     def _place(self, definition: Definition, reference: str, settings: EndpointSettings) -> Endpoint:
@@ -216,7 +218,32 @@ class NetworkWiring:
                 raise System(f"published ports stay behind: {error}") from error
             live.published = replace(live.published, forwards=forwards)
         live.connected = self._connected(definition, after, live.published)
+        self._tell_names(definition, after)
         return live.connected
+
+    def _tell_names(self, definition: Definition, endpoints: Sequence[Endpoint]) -> None:
+        """Tell what the container is called in its networks; one that stands in none of a user's own is asked nothing."""
+        wishes = self.planned(definition)
+        own = [endpoint for endpoint in endpoints if endpoint.network not in places.PREDEFINED]
+        if not own:
+            return
+        self.follow_host()
+        networks = {str(one.network_id): places.named(definition, one, wishes.get(one.network)) for one in endpoints}
+        self._names.know(definition.id, Named(networks, tuple(definition.host.dns or self._config.dns)))
+
+    def follow_host(self) -> None:
+        """Have the resolver ask whom the host asks, its servers on loopback included: it stands in the host's network."""
+        if not self._live:
+            return
+        servers = resolver_files.host_resolver(own_loopback=False).servers
+        self._names.use_servers(servers or resolvconf.FALLBACK_SERVERS)
+
+    def renamed(self, definition: Definition) -> None:
+        """See `needs.Wiring`."""
+        live = self._live.get(definition.id)
+        if live is not None:
+            live.connected = replace(live.connected, settings=self._settings(definition, live.endpoints))
+            self._tell_names(definition, live.endpoints)
 
     def adopt(self, definition: Definition, kept: bytes) -> None:
         """See `needs.Wiring`."""
@@ -228,9 +255,11 @@ class NetworkWiring:
         connected = Connected(
             settings=self._settings(definition, endpoints),
             ports=port_map(definition.config.exposed_ports or (), record.forwards),
+            resolv_conf=self._resolv_conf(definition.host, endpoints),
             kept=kept,
         )
         self._live[definition.id] = _Live(endpoints, published, connected)
+        self._tell_names(definition, endpoints)
 
     def link(self, parent: ContainerId, child: ContainerId, exposed: Iterable[str]) -> None:
         """See `needs.Wiring`."""
@@ -261,6 +290,7 @@ class NetworkWiring:
         if live is not None:
             live.published.close()
             self._give_back(live.endpoints, live.published.forwards)
+            self._names.unname(container)
 
     def _connected(
         self,
@@ -287,7 +317,8 @@ class NetworkWiring:
             more_veths=tuple(pairs[1:]),
             held=published.held,
             hosts=copy or hosts.hosts_file(config.hostname, config.domainname, own, extra),
-            resolv_conf=resolvconf.render(self._resolver(host, mode)),
+            resolver=any(endpoint.network not in places.PREDEFINED for endpoint in endpoints),
+            resolv_conf=self._resolv_conf(host, endpoints),
             settings=self._settings(definition, endpoints),
             ports=port_map(config.exposed_ports or (), published.forwards) if shows_ports else {},
             kept=_encoder.encode(Kept(endpoints[0] if endpoints else None, published.forwards, tuple(endpoints[1:]))),
@@ -303,6 +334,13 @@ class NetworkWiring:
                 endpoint, settings, places.names(definition, settings) if own else None
             )
         return found
+
+    def _resolv_conf(self, host: HostConfig, endpoints: Sequence[Endpoint]) -> str:
+        mode = parse_mode(host.network_mode)
+        if all(endpoint.network in places.PREDEFINED for endpoint in endpoints):
+            return resolvconf.render(self._resolver(host, mode))
+        asked = host.dns or self._config.dns or resolver_files.host_resolver(own_loopback=False).servers
+        return resolvconf.render_internal(self._resolver(host, mode), asked)
 
     def _resolver(self, host: HostConfig, mode: Mode) -> resolvconf.Resolver:
         own_loopback = mode.kind is not ModeKind.HOST

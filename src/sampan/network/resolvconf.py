@@ -100,6 +100,22 @@ def render(resolver: Resolver) -> str:
     return "\n".join(lines) + "\n"
 
 
+INTERNAL = "127.0.0.11"
+"""Where the engine's own resolver is reached in a user's network."""
+
+
+def render_internal(resolver: Resolver, asked: Sequence[str]) -> str:
+    """The file in a user's network: the engine's resolver, which itself asks the servers in `asked`.
+
+    A name without a dot is first asked for as it is (`ndots:0`), for such are the names of containers.
+    """
+    options = resolver.options
+    if not any(option.startswith("ndots:") for option in options):
+        options = (*options, "ndots:0")
+    inside = Resolver((INTERNAL,), resolver.search, options, resolver.other)
+    return render(inside) + f"\n# Served by the engine; what no container is called is asked of: [{' '.join(asked)}]\n"
+
+
 def _reachable(servers: Iterable[str]) -> Iterable[str]:
     for server in servers:
         address = _address(server)

@@ -29,11 +29,13 @@ from sampan.runtime.request import (
     Exit,
     FollowRequest,
     LinkChange,
+    Named,
     Running,
     StartFailed,
     StartFault,
     StartRequest,
 )
+from sampan.runtime.resolver_port import ResolverPort
 from sampan.runtime.sources import close_all, open_binds, open_namespaces
 from sampan.spec.ids import ContainerId, ExecId, new_id
 
@@ -68,6 +70,7 @@ class RuntimeClient:
         """ended, but the monitor still flushes, unmounts and removes groups"""
         self._pool = Pool(self._launcher.fork, f"{exec_root}/containers", slots)
         self._exec_pool = ExecPool(self._launcher.fork)
+        self._resolver = ResolverPort(self._launcher, exec_root, self._pidfds)
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
         self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
         self._detach_calls: list[Callable[[ContainerId, ExecId | None], None]] = []
@@ -132,6 +135,7 @@ class RuntimeClient:
         for monitored in [*self._live.values(), *self._leaving.values()]:
             monitored.let_go()
         self._followers.let_go()
+        self._resolver.close()
         await self._launcher.close()
         self._trash.close()
 
@@ -165,7 +169,13 @@ class RuntimeClient:
                 body = plan.start(request, directory, claimed.plan.cgroup)
                 return await self._claim(claimed.monitored, Kind.START, body, descriptors)
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
-            return await self._launch(Kind.START, monitored, plan.start(request, directory), descriptors)
+            if request.resolver:
+                await self._resolver.ready()
+            body = plan.start(request, directory, net=self._exec_root)
+            running = await self._launch(Kind.START, monitored, body, descriptors)
+            if request.resolver:
+                self._resolver.serve(request.id, monitored.pidfd)
+            return running
         finally:
             self._pool.start_ends()
             if slot is not None:
@@ -297,6 +307,24 @@ class RuntimeClient:
         if not monitored.clears_log:
             raise OSError("it was started by an earlier release; after its next start it can")
         await monitored.ask(Kind.CLEAR_LOG, {})
+
+    def _pidfds(self) -> dict[str, int]:
+        return {name: one.pidfd for name, one in self._live.items() if not one.is_exec and one.pidfd >= 0}
+
+    def know(self, container: ContainerId, named: Named) -> None:
+        """See `port.Runtime`."""
+        self._resolver.know(container, named)
+        monitored = self._live.get(container)
+        if monitored is not None and monitored.pidfd >= 0:
+            self._resolver.serve(container, monitored.pidfd)
+
+    def unname(self, container: ContainerId) -> None:
+        """See `port.Runtime`."""
+        self._resolver.forget(container)
+
+    def use_servers(self, servers: tuple[str, ...]) -> None:
+        """See `port.Runtime`."""
+        self._resolver.use_servers(servers)
 
     async def relink(self, container: ContainerId, change: LinkChange) -> None:
         """See `port.Runtime`."""

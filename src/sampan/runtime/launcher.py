@@ -8,6 +8,7 @@ working, and hands them to the next daemon; then it ends, and monitors live on w
     main ─▶ seal ─▶ own mount namespace ─▶ loop: START, EXEC, PARK ─▶ fork ─▶ monitor
                                              FOLLOW ───────────▶ fork ─▶ follower
                                              RELINK ───────────▶ fork ─▶ relinker
+                                             NET ──────────────▶ fork ─▶ sampan-net
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import sys
 from sampan.crashpoints import check as check_crash_points
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.runtime import follower, launcher_root, monitor, record, relink, union
+from sampan.runtime import follower, launcher_root, monitor, record, relink, resolver, union
 from sampan.runtime.messages import (
     DAEMON_DESCRIPTOR,
     HOST_LAYER_DESCRIPTOR,
@@ -49,9 +50,10 @@ _FORKED = {
     Kind.PARK_EXEC: monitor.main,
     Kind.FOLLOW: follower.main,
     Kind.RELINK: relink.main,
+    Kind.NET: resolver.main,
 }
 """What a child of the launcher is, by the message that asks for it."""
-_NO_MONITORS = (Kind.FOLLOW, Kind.RELINK)
+_NO_MONITORS = (Kind.FOLLOW, Kind.RELINK, Kind.NET)
 
 
 class Launcher:

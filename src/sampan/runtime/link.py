@@ -5,13 +5,21 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
+import os
+import socket
+
 from sampan.network.attach import claim_inside, configure_inside, park_inside
+from sampan.network.resolver_sockets import open_here
+from sampan.runtime.messages import NET_SOCKET, Kind, send
 from sampan.runtime.world import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+_SECONDS = 2.0
 
 
 def park_link(context: Context, name: str) -> None:
@@ -34,6 +42,30 @@ def further_interface(context: Context, plan: dict[str, Any]) -> None:
     inside.close()
 
 
+def resolver(_context: Context, directory: str, container: str) -> None:
+    """The sockets of the container's resolver, and the rules that lead to them; sampan-net gets them, ahead of the program.
+
+    Where it is not there at the moment, the daemon is about to make another, and to have it open sockets of its own.
+    """
+    udp, tcp = open_here()
+    pidfd = os.pidfd_open(os.getpid())
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel.settimeout(_SECONDS)
+    try:
+        # By the directory: a path may be longer than a socket's name.
+        os.chdir(directory)
+        channel.connect(NET_SOCKET)
+        send(channel, Kind.SERVING, {"id": container}, [udp.fileno(), tcp.fileno(), pidfd])
+    except (ConnectionError, FileNotFoundError, TimeoutError):
+        pass
+    finally:
+        os.chdir("/")
+        channel.close()
+        udp.close()
+        tcp.close()
+        os.close(pidfd)
+
+
 def announce(context: Context, mac: str) -> None:
     """The neighbours are told once more, now that the bridge forwards; then the socket goes."""
     if context.link is not None:
@@ -46,6 +78,7 @@ STEPS: dict[str, tuple[str, Callable[..., None]]] = {
     "park_link": ("isolation", park_link),
     "interface": ("isolation", interface),
     "further_interface": ("isolation", further_interface),
+    "resolver": ("isolation", resolver),
     "announce": ("isolation", announce),
 }
 """Name in a plan → principle and function."""

@@ -23,7 +23,8 @@ FOLLOW goes to the launcher too and is answered in the same way, but what it for
 client's connection and sends it the log of a run, and which no further message concerns.
 
 RELINK has the launcher fork a process that changes the network of a running container and answers READY or FAILED over the
-channel that came with it.
+channel that came with it. NET has it fork sampan-net, to which the daemon then speaks by its socket in the exec-root; the ladder
+is drawn in `resolver.py`.
 
 A failure on any rung travels down as FAILED {fault, errno, message} in place of the awaited message. PARK makes a monitor
 wait, world and all, for the START that comes over its own channel; PARK_EXEC one, of no container, for an EXEC.
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROTOCOL = 1
+NET_SOCKET = "net.sock"
+"""Where sampan-net listens, in the exec-root."""
 LAUNCHER_SOCKET = "launcher.sock"
 """In the exec-root: where a launcher without a daemon is found by the next one."""
 DAEMON_DESCRIPTOR = 3
@@ -82,6 +85,7 @@ class Kind(enum.IntEnum):
     PARK_EXEC = 8
     FOLLOW = 7
     RELINK = 9
+    NET = 10
     SETUP = 16
     READY = 17
     GO = 18
@@ -95,6 +99,11 @@ class Kind(enum.IntEnum):
     RESIZE = 33
     REPLY = 34
     CLEAR_LOG = 35
+    KNOW = 40
+    FORGET = 41
+    SERVE = 42
+    SERVING = 43
+    HOST_SERVERS = 44
 
 
 class ProtocolError(Exception):

@@ -274,10 +274,11 @@ def follow(request: FollowRequest, container: str, directory: str, init: tuple[i
     }
 
 
-def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None = None) -> Json:
+def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None = None, net: str = "") -> Json:
     """The START message. Its descriptors are: binds in order, namespaces to join, held ports, clients.
 
-    `parked_with` is what a slot's groups were made with: its world stands, and those writes are done.
+    `net` is the directory in which sampan-net listens. `parked_with` is what a slot's groups were made with: its world stands,
+    and those writes are done.
     """
     config, groups = request.config, request.cgroup.groups
     log = request.log
@@ -291,7 +292,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "binds": sum(mount.type == "bind" for mount in config.mounts),
         "held": len(request.held),
         "world": [] if parked_with else world(config, request.id, groups, request.veth is not None),
-        "before": _interfaces(request),
+        "before": _interfaces(request) + ([["resolver", net, request.id]] if request.resolver else []),
         "root": root(request),
         "enter": announced + enter(config, groups),
         "root_mount": _root_mount(request.root, request.volatile),

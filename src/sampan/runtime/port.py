@@ -10,6 +10,7 @@ from sampan.runtime.request import (
     Exit,
     FollowRequest,
     LinkChange,
+    Named,
     Running,
     StartRequest,
 )
@@ -79,6 +80,21 @@ class Runtime(Protocol):
 
     async def clear_log(self, container: ContainerId) -> None:
         """Have the monitor forget what it has written. Raises KeyError where none runs, OSError where the log stays."""
+        ...
+
+    def know(self, container: ContainerId, named: Named) -> None:
+        """What a container is called in its networks, before its start with a resolver, and again when it changes.
+
+        One that runs is served from then on, if it was not.
+        """
+        ...
+
+    def unname(self, container: ContainerId) -> None:
+        """It is called nothing any more."""
+        ...
+
+    def use_servers(self, servers: tuple[str, ...]) -> None:
+        """The servers that the resolver asks on behalf of containers that chose none, in order."""
         ...
 
     async def relink(self, container: ContainerId, change: LinkChange) -> None:

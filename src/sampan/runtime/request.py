@@ -105,12 +105,33 @@ class StartRequest:
     veth: VethPlan | None = None
     more_veths: tuple[VethPlan, ...] = ()
     """pairs of further networks; a parked slot has none"""
+    resolver: bool = False
+    """sampan-net answers for it at 127.0.0.11; what it knows was said before (`Runtime.know`)"""
     held: tuple[socket.socket, ...] = ()
     attach: tuple[AttachSpec, ...] = ()
     explain: bool = False
     """Report every step that is taken (`Running.steps`)."""
     volatile: bool = False
     """The writable layer goes with this run (`--rm`): overlay may skip its syncs."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPlace:
+    """What a container is called in one network. `links` are (name, what this container calls it) pairs."""
+
+    name: str
+    address: str
+    names: tuple[str, ...]
+    internal: bool = False
+    links: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What sampan-net has to know of a container: its networks by id, the one that is asked first first, and its own servers."""
+
+    networks: dict[str, NamedPlace]
+    servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,115 @@
+"""Who is called what in which network: the book that answers containers' questions. Pure.
+
+What is known of a container comes as JSON from the daemon: {"networks": {id: {"name", "address", "names", "internal", "links"}},
+"servers": [address…]}; `names` in order, the first of them is what its address is called; `links` are [name, alias] pairs.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_CONTAINERS = 8192
+
+
+class _Network:
+    """What is said in one network."""
+
+    __slots__ = ("addresses", "members", "name", "names")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.members = 0
+        self.names: dict[bytes, list[bytes]] = {}
+        self.addresses: dict[bytes, bytes] = {}
+
+
+class Book:
+    """Names of all containers of a daemon. `turn` moves with each answer, so that several of one name take turns."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, Any]] = {}
+        self._networks: dict[str, _Network] = {}
+        self._turn = 0
+
+    def know(self, container: str, facts: dict[str, Any]) -> None:
+        """Replace what is known of a container. Raises ValueError, KeyError for what the daemon would not say."""
+        self.forget(container)
+        if len(self._known) >= _CONTAINERS:
+            raise ValueError("too many containers")
+        self._known[container] = facts
+        for identifier, place in facts["networks"].items():
+            network = self._networks.setdefault(identifier, _Network(_folded(place["name"])))
+            network.members += 1
+            address = socket.inet_aton(place["address"])
+            for name in place["names"]:
+                network.names.setdefault(_folded(name), []).append(address)
+            if place["names"]:
+                network.addresses[address] = _folded(place["names"][0])
+
+    def forget(self, container: str) -> None:
+        """A container is gone; one that is not known is left alone."""
+        facts = self._known.pop(container, None)
+        for identifier, place in (facts["networks"] if facts else {}).items():
+            network = self._networks[identifier]
+            network.members -= 1
+            address = socket.inet_aton(place["address"])
+            for name in place["names"]:
+                holders = network.names[_folded(name)]
+                holders.remove(address)
+                if not holders:
+                    del network.names[_folded(name)]
+            if network.addresses.get(address) == _folded(place["names"][0] if place["names"] else ""):
+                del network.addresses[address]
+            if not network.members:
+                del self._networks[identifier]
+
+    def find(self, container: str, name: bytes) -> list[bytes]:
+        """The addresses of `name` as this container sees it, in the first of its networks that knows it; none: not ours.
+
+        `name.network` is understood, too.
+        """
+        for identifier, place in self._places(container).items():
+            network = self._networks[identifier]
+            wanted = name
+            for target, alias in place["links"]:
+                if _folded(alias) == name:
+                    wanted = _folded(target)
+            found = network.names.get(wanted)
+            if found is None and wanted.endswith(b"." + network.name):
+                found = network.names.get(wanted[: -len(network.name) - 1])
+            if found:
+                self._turn += 1
+                start = self._turn % len(found)
+                return found[start:] + found[:start]
+        return []
+
+    def called(self, container: str, address: bytes) -> bytes:
+        """What an address in one of the container's networks is called there, with the network's name; empty: not known."""
+        for identifier in self._places(container):
+            network = self._networks[identifier]
+            if name := network.addresses.get(address):
+                return name + b"." + network.name
+        return b""
+
+    def goes_out(self, container: str) -> bool:
+        """Whether a container may ask anybody outside: not from internal networks alone."""
+        return any(not place["internal"] for place in self._places(container).values())
+
+    def servers(self, container: str) -> list[str]:
+        """The servers that a container chose for itself; none: the host's."""
+        return list(self._known[container]["servers"]) if container in self._known else []
+
+    def _places(self, container: str) -> dict[str, dict[str, Any]]:
+        facts = self._known.get(container)
+        places: dict[str, dict[str, Any]] = facts["networks"] if facts else {}
+        return places
+
+
+def _folded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape").lower()
