@@ -20,6 +20,7 @@ from tests.api.scenes import (
     strike,
 )
 from tests.daemons import Sampan
+from tests.nameserver import addresses, ask, query
 
 
 def fetch(address: str, port: int) -> str:
@@ -182,3 +183,42 @@ def pause_ends(engine: Sampan, process: str) -> None:
     box.ended(137)
     box.start()
     assert box.run("echo", "fine") == "fine"
+
+
+def named(engine: Sampan, name: str) -> Box:
+    """A container in the network `names`, which is made where it is missing."""
+    made = engine.api("POST", "/networks/create", {"Name": "names"})
+    assert made.status in (201, 409), made.body
+    return Box(engine, *FOREVER, name=name, host={"NetworkMode": "names"}).start()
+
+
+def knows(box: Box, name: str) -> list[str]:
+    """The addresses that `box` is answered for `name`."""
+    return addresses(ask(box.pid(), query(name)))
+
+
+def place(box: Box) -> str:
+    return str(box.inspect()["NetworkSettings"]["Networks"]["names"]["IPAddress"])
+
+
+@cell("names in user networks", "daemon", "launcher")
+def names_go_on(engine: Sampan, process: str) -> None:
+    one, two = named(engine, "one"), named(engine, "two")
+    target, pid = place(one), two.pid()
+    strike(engine, process, meanwhile=lambda: addresses(ask(pid, query("one"))) == [target])
+    assert knows(two, "one") == [target]
+    three = named(engine, "three")
+    assert knows(two, "three") == [place(three)]
+
+
+@cell("names in user networks", "monitor", "init")
+def names_go(engine: Sampan, process: str) -> None:
+    one, two = named(engine, "one"), named(engine, "two")
+    target = place(one)
+    assert knows(two, "one") == [target]
+    strike(engine, process, one)
+    one.ended(137)
+    eventually(lambda: knows(two, "one.names") == [], "its name stays")
+    again = named(engine, "three")
+    assert place(again) == target
+    assert knows(two, "three") == [target]

@@ -1,7 +1,7 @@
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampan.errors import Conflict, Forbidden, InvalidParameter
@@ -55,6 +55,7 @@ def test_a_part_of_the_subnet() -> None:
         addresses.allocate()
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 20)), max_size=60))
 def test_always_the_lowest_free(moves: list[int | None]) -> None:
     """None allocates, a number gives that one of those in use back."""
