@@ -12,6 +12,7 @@ from sampan.daemon.definition import Definition
 from sampan.daemon.needs import Connected, Names, Relink
 from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, System
 from sampan.network import hosts, resolvconf
+from sampan.network.arrangement import MOST, arranged, gateway, named, numbered, reached
 from sampan.network.driver import NetworkFacts
 from sampan.network.endpoint import Endpoint, Published
 from sampan.network.firewall import Forward
@@ -23,9 +24,6 @@ from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
 from sampan.spec.networks import EndpointSettings
-
-_INTERFACES = 64
-"""networks that one container can stand in"""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -70,8 +68,8 @@ class NetworkWiring:
             raise InvalidParameter(
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
             )
-        if len(endpoints) > _INTERFACES:
-            raise InvalidParameter(f"a container can stand in at most {_INTERFACES} networks")
+        if len(endpoints) > MOST:
+            raise InvalidParameter(f"a container can stand in at most {MOST} networks")
         for name, settings in endpoints.items():
             if name in places.PREDEFINED and name not in (mode.kind.value, "default"):
                 raise InvalidParameter(
@@ -98,7 +96,7 @@ class NetworkWiring:
         try:
             for reference, settings in places.asked(definition).items():
                 taken.append(self._place(definition, reference, settings))
-            taken = _numbered(_arranged(taken))
+            taken = numbered(arranged(taken))
             published = self._publish(definition, taken)
             connected = self._connected(definition, taken, published, linked)
         except BaseException:
@@ -118,7 +116,7 @@ class NetworkWiring:
             raise type(error)(f"failed to set up container networking: {error}") from error
 
     def _publish(self, definition: Definition, endpoints: Sequence[Endpoint]) -> Published:
-        if not _reached(endpoints):
+        if not reached(endpoints):
             return Published()
         host, way_out = definition.host, endpoints[0]
         default_ip = self._networks.bind_ip(way_out.network_id)
@@ -171,8 +169,8 @@ class NetworkWiring:
                 raise InvalidParameter(
                     "container cannot be connected to multiple networks with one of the networks in private (none) mode"
                 )
-        if len(present) >= _INTERFACES:
-            raise InvalidParameter(f"a container can stand in at most {_INTERFACES} networks")
+        if len(present) >= MOST:
+            raise InvalidParameter(f"a container can stand in at most {MOST} networks")
         return facts.name
 
     async def join(self, definition: Definition, network: str, wish: EndpointSettings, relink: Relink) -> Connected:
@@ -182,12 +180,12 @@ class NetworkWiring:
         opened = Published()
         try:
             present = [one for one in live.endpoints if one.veth is not None]
-            after = _arranged([*present, _named(endpoint, present)])
+            after = arranged([*present, named(endpoint, present)])
             endpoint = next(one for one in after if one.endpoint_id == endpoint.endpoint_id)
-            if not live.published.forwards and not _reached(live.endpoints):
+            if not live.published.forwards and not reached(live.endpoints):
                 # Held by the daemon: the monitor was not given them at the start.
                 opened = self._publish(definition, after)
-            await _carry_out(relink, LinkChange(add=endpoint.veth, gateway=_gateway(after)))
+            await _carry_out(relink, LinkChange(add=endpoint.veth, gateway=gateway(after)))
         except BaseException:
             opened.close()
             self._networks.release(endpoint, opened.forwards)
@@ -200,8 +198,8 @@ class NetworkWiring:
         """See `needs.Wiring`. `definition` knows of the network no more."""
         live = self._live[definition.id]
         gone = next(one for one in live.endpoints if one.network == network)
-        after = _arranged([one for one in live.endpoints if one is not gone])
-        change = LinkChange(remove=gone.veth.host_name if gone.veth else "", gateway=_gateway(after))
+        after = arranged([one for one in live.endpoints if one is not gone])
+        change = LinkChange(remove=gone.veth.host_name if gone.veth else "", gateway=gateway(after))
         await _carry_out(relink, change)
         connected = self._changed(definition, live, after)
         self._networks.release(gone)
@@ -210,7 +208,7 @@ class NetworkWiring:
     def _changed(self, definition: Definition, live: _Live, after: list[Endpoint]) -> Connected:
         """Take note of a change; published ports follow the way out."""
         live.endpoints = after
-        way_out = _reached(after)
+        way_out = reached(after)
         if any(forward.address != way_out for forward in live.published.forwards):
             try:
                 forwards = self._networks.redirect(live.published.forwards, way_out)
@@ -302,7 +300,7 @@ class NetworkWiring:
         config, host = definition.config, definition.host
         mode = parse_mode(host.network_mode)
         pairs = [endpoint.veth for endpoint in endpoints if endpoint.veth is not None]
-        way_out = _gateway(endpoints)
+        way_out = gateway(endpoints)
         gateways = self._gateways or ((way_out,) if way_out else ())
         if mode.kind is ModeKind.HOST and not gateways:
             gateways = ("127.0.0.1",)
@@ -357,43 +355,8 @@ def _exposed(host: HostConfig, config: ContainerConfig) -> tuple[str, ...]:
     return tuple(config.exposed_ports or ()) if host.publish_all_ports else ()
 
 
-def _arranged(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-    """The way out first; only its interface leads out."""
-    arranged: list[Endpoint] = []
-    for endpoint in sorted(endpoints, key=lambda one: one.rank):
-        gateway = "" if arranged else endpoint.gateway
-        plan = replace(endpoint.veth, gateway=gateway) if endpoint.veth is not None else None
-        arranged.append(replace(endpoint, veth=plan))
-    return arranged
-
-
-def _numbered(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-    """Interfaces named in this order: eth0 is the way out."""
-    return [
-        replace(endpoint, veth=replace(endpoint.veth, name=f"eth{number}")) if endpoint.veth is not None else endpoint
-        for number, endpoint in enumerate(endpoints)
-    ]
-
-
-def _named(endpoint: Endpoint, present: Sequence[Endpoint]) -> Endpoint:
-    """One more interface gets the lowest name that is free; those that are there keep theirs."""
-    taken = {one.veth.name for one in present if one.veth is not None}
-    name = next(name for number in range(_INTERFACES + 1) if (name := f"eth{number}") not in taken)
-    return replace(endpoint, veth=replace(endpoint.veth, name=name)) if endpoint.veth is not None else endpoint
-
-
 def _on_bridge(live: _Live) -> Endpoint | None:
     return next((endpoint for endpoint in live.endpoints if endpoint.network == ModeKind.BRIDGE), None)
-
-
-def _reached(endpoints: Sequence[Endpoint]) -> str:
-    """The address that published ports lead to, empty where the container cannot be reached from outside."""
-    return endpoints[0].address if endpoints and not endpoints[0].internal else ""
-
-
-def _gateway(endpoints: Sequence[Endpoint]) -> str:
-    """The address that leads out, empty where nothing does."""
-    return endpoints[0].veth.gateway if endpoints and endpoints[0].veth is not None else ""
 
 
 async def _carry_out(relink: Relink, change: LinkChange) -> None:
