@@ -55,7 +55,11 @@ class SystemApi:
             driver=engine.layers.driver,
             driver_status=(("Backing Filesystem", _file_system(str(config.data_root))),),
             docker_root_dir=str(config.data_root),
-            plugins=s.PluginsInfo(volume=("local",), network=("bridge", "host", "null"), log=DRIVERS),
+            plugins=s.PluginsInfo(
+                volume=("local",),
+                network=("bridge", "host", "null"),
+                log=tuple(driver for driver in DRIVERS if driver != "none"),
+            ),
             memory_limit=means.memory,
             swap_limit=means.swap,
             cpu_cfs_period=means.cpu_quota,
