@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -241,7 +242,11 @@ template(name="fields" type="string" string="%syslogfacility-text%|%syslogseveri
 action(type="omfile" file="{out}" template="fields")
 '''
     )
-    command = ["rsyslogd", "-n", "-f", str(config), "-i", str(tmp_path / "pid")]
+    # A copy: where AppArmor confines the installed one, it may neither read this configuration nor write here.
+    found = shutil.which("rsyslogd", path=scrubbed_environment()["PATH"])
+    assert found is not None
+    program = shutil.copy(found, tmp_path / "rsyslogd")
+    command = [program, "-n", "-f", str(config), "-i", str(tmp_path / "pid")]
     daemon = subprocess.Popen(command, env=scrubbed_environment())
     try:
         eventually(path.exists)
