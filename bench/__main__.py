@@ -147,7 +147,8 @@ def statistics(pair: Pair) -> list[Row]:
 
 def _share(name: str, ours: float, theirs: float) -> Row:
     shown = [f"{share * 100:.1f} % of a core" for share in (ours, theirs)]
-    return Row(name, shown[0], shown[1], theirs / ours, "≤ 5 % of a core", ours <= 0.05)
+    # Processor time is counted in hundredths of a second: little of it may be none.
+    return Row(name, shown[0], shown[1], theirs / ours if ours > 0 else None, "≤ 5 % of a core", ours <= 0.05)
 
 
 MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
