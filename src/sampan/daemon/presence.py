@@ -4,10 +4,14 @@ import errno
 import fcntl
 import hashlib
 import os
+import time
 from pathlib import Path
 
 from sampan.errors import System
 from sampan.spec.ids import InstanceId
+
+_FORKED_SECONDS = 5.0
+_PAUSE = 0.01
 
 
 class Held:
@@ -32,9 +36,9 @@ def prepare(directory: Path, what: str, mode: int) -> Held:
     except OSError as error:
         raise System(f"{what} {directory}: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except OSError as error:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        holder = _holder(descriptor)
         os.close(descriptor)
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise System(f"{what} {directory} is in use by another daemon (pid {holder})") from error
@@ -42,6 +46,26 @@ def prepare(directory: Path, what: str, mode: int) -> Held:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return Held(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock. Raises OSError; EWOULDBLOCK where somebody who lives has it.
+
+    A child that a killed daemon had just forked holds it until its exec closes descriptors: that moment is waited for.
+    """
+    end = time.monotonic() + _FORKED_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if os.path.exists(f"/proc/{_holder(descriptor)}") or time.monotonic() > end:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
 
 
 def instance_of(data_root: Path) -> InstanceId:

@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -35,6 +36,20 @@ def test_the_lock_is_not_inherited(tmp_path: Path) -> None:
         assert child.poll() is None, "it is free although the child lives"
     finally:
         child.communicate(b"\n", timeout=10)
+
+
+def test_a_child_of_a_dead_daemon_is_waited_for(tmp_path: Path) -> None:
+    prepare(tmp_path, "exec root", 0o711).release()
+    # It holds the lock as a child does between fork and exec; the pid in the file is that of nobody.
+    script = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
+    command = [sys.executable, "-c", script, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        (tmp_path / "lock").write_text(f"{2**22 + 1}\n")
+        threading.Timer(0.2, child.stdin.close).start()
+        prepare(tmp_path, "exec root", 0o711).release()
 
 
 def _eventually_free(root: Path) -> Held:
