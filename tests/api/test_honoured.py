@@ -82,6 +82,7 @@ ELSEWHERE = {
     "Links": "tests/api: links",
     "MemorySwap": "tests/kernel/cgroups: swap is not accounted for everywhere",
     "MemorySwappiness": "tests/kernel/cgroups: v1 alone",
+    "NetworkMode": "tests/api: networks",
     "OomKillDisable": "tests/kernel/cgroups: v1 alone",
     "PublishAllPorts": "tests/kernel/network: ports",
     "RestartPolicy": "tests/api: restarts",
