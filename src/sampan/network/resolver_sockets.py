@@ -56,9 +56,9 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 
 def _lead(netfilter: Netlink, udp_port: int, tcp_port: int) -> None:
     family, address = Family.IPV4, socket.inet_aton(ADDRESS)
-    messages = [
-        nft.table_message(family, _TABLE),
-        nft.delete_table_message(family, _TABLE),
+    # Only where it is there: a socket that has removed a table waits 10 ms for RCU when it is closed.
+    messages = [nft.delete_table_message(family, _TABLE)] if nft.has_table(netfilter, family, _TABLE) else []
+    messages += [
         nft.table_message(family, _TABLE, "names of this container's networks; Sampan's resolver"),
         nft.base_chain_message(family, _TABLE, "output", "nat", Hook.OUTPUT, _DSTNAT),
     ]
