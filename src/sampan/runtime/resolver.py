@@ -190,7 +190,10 @@ class Resolver:
         if present is not None and not _has_ended(present.pidfd):
             return
         pidfd = message.descriptors[0]
-        setns(pidfd, Clone.NEWNET)
+        try:
+            setns(pidfd, Clone.NEWNET)
+        except ProcessLookupError:
+            return  # it has ended meanwhile
         try:
             udp, tcp = open_here()
         finally:
