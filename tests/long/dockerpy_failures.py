@@ -3,11 +3,17 @@
 from tests.long.suites import Expected
 
 SWARM = "swarm mode is no part of Sampan yet"
+<<<<<<< HEAD
 NETWORKS = "of networks: IPv6, driver options of an end point, auxiliary and link-local addresses, what inspect shows of aliases"
+=======
+IPV6 = "IPv6 and link-local addresses: issue 5"
+>>>>>>> 5aa0b9d (docker-py's network tests; driver options that mean nothing to Docker's drivers are kept and shown)
 BUILD = "building images: issue 6"
 PLUGINS = "plugins: issue 11"
 REGISTRY = "pulls from Docker Hub: needs the internet, and a registry client"
 DOCKER = "fails with Docker 28, too"
+
+NO_ALIAS = DOCKER + ": the short id is no alias since API 1.45"
 
 _BUILT = (
     *("build_container_with_target", "build_gzip_encoding", "build_in_context_*", "build_isolation", "build_labels"),
@@ -42,12 +48,27 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
     ("api_swarm_test::SwarmTest::test_*", SWARM),
     ("models_swarm_test::SwarmTest::test_*", SWARM),
+<<<<<<< HEAD
     *((f"api_network_test::TestNetworks::test_{name}", NETWORKS) for name in _NETWORKS),
     *((f"api_network_test::TestNetworks::test_{name}", SWARM) for name in _SWARM_NETWORKS),
     ("models_containers_test::ContainerCollectionTest::test_run_with_networking_config", NETWORKS),
     (
         "models_containers_test::ContainerCollectionTest::test_run_with_networking_config_only_undeclared_network",
         NETWORKS,
+=======
+    *(
+        (f"api_network_test::TestNetworks::test_{name}", IPV6)
+        for name in ("connect_with_ipv6_address", "create_network_ipv6_enabled", "create_with_ipv6_address")
+    ),
+    ("api_network_test::TestNetworks::test_create_with_linklocal_ips", IPV6),
+    *(
+        (f"api_network_test::TestNetworks::test_create_{name}", SWARM)
+        for name in ("inspect_network_with_scope", "network_attachable", "network_ingress")
+    ),
+    *(
+        (f"models_containers_test::ContainerCollectionTest::test_run_with_networking_config{name}", NO_ALIAS)
+        for name in ("", "_only_undeclared_network")
+>>>>>>> 5aa0b9d (docker-py's network tests; driver options that mean nothing to Docker's drivers are kept and shown)
     ),
     ("api_plugin_test::PluginTest::test_*", PLUGINS),
     ("api_image_test::PullImageTest::*", REGISTRY),

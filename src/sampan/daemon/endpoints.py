@@ -5,7 +5,7 @@ import ipaddress
 import msgspec
 
 from sampan.daemon.definition import Definition
-from sampan.errors import InvalidParameter
+from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.network.bridge import checked_mac
 from sampan.network.driver import NetworkFacts, Wish
 from sampan.network.endpoint import Endpoint
@@ -13,6 +13,7 @@ from sampan.runtime.request import NamedPlace
 from sampan.spec.networks import EndpointSettings
 
 PREDEFINED = ("bridge", "default", "host", "none")
+_DOCKERS = "com.docker.network."
 _NAMES_LIMIT = 64
 """aliases and links of one end point"""
 _NAME_LIMIT = 255
@@ -26,14 +27,18 @@ def asked(definition: Definition) -> dict[str, EndpointSettings]:
 
 
 def check(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -> None:
-    """Refuse what a network cannot give. `facts` is None where it does not exist yet. Raises InvalidParameter in Docker's words."""
+    """Refuse what a network cannot give. `facts` is None where it does not exist yet. Raises InvalidParameter in Docker's words,
+    NotImplementedHere for options of Docker's.
+    """
     faults = list(_faults(name, settings, facts))
     if faults:
         raise InvalidParameter("invalid endpoint settings:\n" + "\n".join(faults))
     if settings.mac_address:
         checked_mac(settings.mac_address)
-    if settings.driver_opts:
-        raise InvalidParameter("driver options of an endpoint are not supported yet")
+    for key in settings.driver_opts or ():
+        # Others mean nothing to Docker's drivers either: kept and shown.
+        if key.startswith(_DOCKERS):
+            raise NotImplementedHere(f"the end point's option {key} is not implemented yet")
 
 
 def _faults(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -> list[str]:

@@ -186,7 +186,12 @@ ENDPOINT: dict[str, Verdict] = {
         Refused(["x"], "network-scoped alias is supported only for containers in user defined networks"),
     ),
     "DNSNames": _full("the daemon's to say"),
-    "DriverOpts": _not("none yet", Refused({"a": "b"}, "driver options of an endpoint are not supported yet")),
+    "DriverOpts": _partial(
+        "kept and shown; those that mean something to Docker's bridge driver are refused by name",
+        Refused(
+            {"com.docker.network.endpoint.ifname": "x0"}, "com.docker.network.endpoint.ifname is not implemented yet"
+        ),
+    ),
     "EndpointID": _full("the daemon's to say"),
     "Gateway": _full("the daemon's to say"),
     "GlobalIPv6Address": _full("the daemon's to say"),

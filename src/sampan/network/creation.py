@@ -67,7 +67,7 @@ def define(
         attachable=request.attachable,
         labels=dict(request.labels or {}),
         options=given,
-        ipam_options=dict((request.ipam.options if request.ipam else None) or {}),
+        ipam_options=request.ipam.options if request.ipam else None,
     )
 
 

@@ -37,7 +37,7 @@ class NetworkDefinition:
     attachable: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
-    ipam_options: dict[str, str] = field(default_factory=dict)
+    ipam_options: dict[str, str] | None = None
 
     @property
     def network(self) -> ipaddress.IPv4Network:

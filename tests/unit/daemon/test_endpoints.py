@@ -4,7 +4,7 @@ import pytest
 
 from sampan.daemon import endpoints as places
 from sampan.daemon.definition import Definition
-from sampan.errors import InvalidParameter
+from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.network.definition import NetworkDefinition, Pool
 from sampan.network.driver import NetworkFacts
 from sampan.spec.containers import ContainerConfig
@@ -75,7 +75,6 @@ def test_names() -> None:
         ("back", network(), EndpointSettings(aliases=("a b",)), "invalid alias"),
         ("back", network(), EndpointSettings(aliases=tuple(f"a{number}" for number in range(65))), "invalid alias"),
         ("back", network(), EndpointSettings(mac_address="x"), "invalid MAC address"),
-        ("back", network(), EndpointSettings(driver_opts={"a": "b"}), "driver options"),
     ],
 )
 def test_what_is_refused(name: str, facts: NetworkFacts | None, settings: EndpointSettings, words: str) -> None:
@@ -89,4 +88,7 @@ def test_what_is_granted() -> None:
     places.check("back", settings, network())
     places.check("unborn", settings, None)
     assert places.wish(settings, "02:42:00:00:00:01").mac == "02:42:00:00:00:01"
+    places.check("back", EndpointSettings(driver_opts={"a": "b"}), network())
+    with pytest.raises(NotImplementedHere, match=r"endpoint\.ifname"):
+        places.check("back", EndpointSettings(driver_opts={"com.docker.network.endpoint.ifname": "x"}), network())
     assert places.wish(settings).address == "10.9.0.7"
