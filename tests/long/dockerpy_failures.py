@@ -3,11 +3,7 @@
 from tests.long.suites import Expected
 
 SWARM = "swarm mode is no part of Sampan yet"
-<<<<<<< HEAD
-NETWORKS = "of networks: IPv6, driver options of an end point, auxiliary and link-local addresses, what inspect shows of aliases"
-=======
 IPV6 = "IPv6 and link-local addresses: issue 5"
->>>>>>> 5aa0b9d (docker-py's network tests; driver options that mean nothing to Docker's drivers are kept and shown)
 BUILD = "building images: issue 6"
 PLUGINS = "plugins: issue 11"
 REGISTRY = "pulls from Docker Hub: needs the internet, and a registry client"
@@ -33,12 +29,6 @@ _BUILT = (
     "build_with_network_mode",
 )
 
-_NETWORKS = (
-    *("connect_with_ipv6_address", "create_network_ipv6_enabled", "create_with_ipv6_address", "create_with_driveropt"),
-    *("create_network_with_ipam_config", "create_with_linklocal_ips"),
-)
-_SWARM_NETWORKS = ("create_inspect_network_with_scope", "create_network_attachable", "create_network_ingress")
-
 _CAUSES: tuple[tuple[str, str], ...] = (
     *((f"api_build_test::BuildTest::test_{name}", BUILD) for name in _BUILT),
     ("models_images_test::ImageCollectionTest::test_build*", BUILD),
@@ -48,14 +38,6 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
     ("api_swarm_test::SwarmTest::test_*", SWARM),
     ("models_swarm_test::SwarmTest::test_*", SWARM),
-<<<<<<< HEAD
-    *((f"api_network_test::TestNetworks::test_{name}", NETWORKS) for name in _NETWORKS),
-    *((f"api_network_test::TestNetworks::test_{name}", SWARM) for name in _SWARM_NETWORKS),
-    ("models_containers_test::ContainerCollectionTest::test_run_with_networking_config", NETWORKS),
-    (
-        "models_containers_test::ContainerCollectionTest::test_run_with_networking_config_only_undeclared_network",
-        NETWORKS,
-=======
     *(
         (f"api_network_test::TestNetworks::test_{name}", IPV6)
         for name in ("connect_with_ipv6_address", "create_network_ipv6_enabled", "create_with_ipv6_address")
@@ -68,7 +50,6 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     *(
         (f"models_containers_test::ContainerCollectionTest::test_run_with_networking_config{name}", NO_ALIAS)
         for name in ("", "_only_undeclared_network")
->>>>>>> 5aa0b9d (docker-py's network tests; driver options that mean nothing to Docker's drivers are kept and shown)
     ),
     ("api_plugin_test::PluginTest::test_*", PLUGINS),
     ("api_image_test::PullImageTest::*", REGISTRY),
