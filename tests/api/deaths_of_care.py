@@ -23,8 +23,8 @@ def checks_go_on(engine: Sampan, process: str) -> None:
     box = checked(engine)
     strike(engine, process)
     if process == "daemon":
-        assert status(box) == "healthy", "what was known is known"
-    # A check that was on its way through a launcher that died has failed.
+        assert status(box) != "starting", "what was known is known"
+    # A check that was on its way through a launcher that died has failed; so may the first one on a busy machine.
     eventually(lambda: status(box) == "healthy", "a launcher's death makes it ill for good")
     box.run("touch", "/bad")
     eventually(lambda: status(box) == "unhealthy", "it is not checked any more")

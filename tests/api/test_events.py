@@ -220,7 +220,7 @@ def test_who_does_not_read_is_let_go_and_nobody_waits_for_him(engine: Sampan) ->
     box.remove()
 
 
-@requires("docker-client")
+@requires("docker-client:28")
 def test_both_commands_show_the_same(engine: Sampan) -> None:
     began = f"{time.time():.9f}"
     box = Box(engine, "true", name="shown", Labels={"a": "b"}).start()

@@ -206,6 +206,7 @@ def test_docker_py_and_events(engine: Sampan) -> None:
     assert box.id in told.text.split()
 
 
+@requires("docker-client:28")
 def test_sampans_own_command(engine: Sampan) -> None:
     box = up(engine, "own")
     outcome = engine.sampan(

@@ -12,7 +12,7 @@ import pytest
 from tests.daemons import Outcome, Sampan
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "docker-client", "busybox")
+pytestmark = requires("root", "overlay", "docker-client:28", "busybox")
 
 SCRIPT = (
     "mkdir -p /d/sub /empty; echo a > /d/a; echo b > /d/sub/b; ln -s /d /link; ln -s a /d/rel; ln /d/a /d/hard;"

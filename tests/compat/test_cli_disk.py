@@ -10,7 +10,7 @@ import pytest
 from tests.daemons import Sampan
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "docker-client", "busybox")
+pytestmark = requires("root", "overlay", "docker-client:28", "busybox")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -61,7 +61,6 @@ KNOWN: tuple[Known, ...] = (
     Known("api: tag without name", "? status: ?00", LATER + ": 400"),
     Known("api: image of nothing", "? .message = *", LATER),
     Known("command: events of a life", "? out: container die *", LATER + ": execDuration"),
-    Known("command: links", "? err: Error response from daemon: ?onflict, cannot remove the default link name*", LATER),
     # the image host
     Known("command: images", "+ out: host:latest *", "the image host is always there"),
     # inspect
