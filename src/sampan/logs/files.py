@@ -34,6 +34,7 @@ else:
 
 CHUNK = 1 << 17
 _MOST_FILES = 1000
+_TRIES = 8
 _PAST_THE_END = 2
 """Numbers that are looked at behind the last one: the files may have moved on."""
 # RFC 1952: magic, deflate, FEXTRA, no time, no flags, unknown system; one extra field "Sn".
@@ -131,7 +132,8 @@ if TYPE_CHECKING:
 
 
 def newest_first(path: str) -> Iterator[Part]:
-    """The files of a log, each opened when it is asked for; the caller closes them. None is missed; one may come twice.
+    """The files of a log, each opened when it is asked for; the caller closes them. None is missed; one may come twice,
+    and where two rotations fall in between, a newer one may come behind an older one.
 
     They move on to higher numbers, ahead of whoever goes through them. A number that is missing for the moment of a rename
     is no loss: what it had stands under the next.
@@ -159,7 +161,24 @@ def open_all(path: str) -> list[Part]:
 
 
 def open_newer(path: str, held: Part | None) -> list[Part]:
-    """Those files of a log that were begun after the one we hold, oldest first. All, where that was the oldest and is gone."""
+    """Those files of a log that were begun after the one we hold, oldest first. All, where that was the oldest and is gone.
+
+    Two rotations between two looks would put a newer file behind an older one: then all are looked at again. Where the files
+    are renamed faster than they can be opened, the times at which they were ended decide.
+    """
+    for _ in range(_TRIES):
+        current = _inode(path)
+        parts = _look(path, held)
+        # Once is no harm: the file is met again under the next name.
+        if current and current in (_inode(path), _inode(f"{path}.1")):
+            return parts
+        if not current and not parts:
+            return parts
+        close_all(parts)
+    return sorted(_look(path, held), key=_ended)
+
+
+def _look(path: str, held: Part | None) -> list[Part]:
     parts: list[Part] = []
     sources: set[Mark] = set()
     inodes: set[int] = set()
@@ -177,6 +196,18 @@ def open_newer(path: str, held: Part | None) -> list[Part]:
         if isinstance(part, FileIO):
             inodes.add(mark(part).inode)
     return parts[::-1]
+
+
+def _inode(path: str) -> int:
+    """Which file has the name now; 0 for none."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _ended(part: Part) -> int:
+    return _source(part).changed_ns
 
 
 def _is_same(part: Part, other: Part) -> bool:
