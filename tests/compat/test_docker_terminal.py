@@ -48,7 +48,14 @@ def test_size_is_known_and_follows(engine: Sampan) -> None:
 
 def test_ctrl_c_interrupts_the_program(engine: Sampan) -> None:
     with docker(
-        engine, "run", "--rm", "-it", "busybox", "sh", "-c", "trap 'exit 130' INT; echo ready; sleep 100"
+        engine,
+        "run",
+        "--rm",
+        "-it",
+        "busybox",
+        "sh",
+        "-c",
+        "trap 'exit 130' INT; echo ready; while :; do sleep 0.1; done",
     ) as terminal:
         terminal.expect(b"ready")
         terminal.press(b"\x03")
