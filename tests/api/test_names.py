@@ -16,7 +16,7 @@ from tests.daemons import Sampan
 from tests.nameserver import addresses, ask, code, fails, query, read_stream, says, serving, silent, socket_in
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "busybox", "docker-client", "veth", "bridge", "nftables")
+pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables")
 
 FIRST, SECOND = "127.53.0.1", "127.53.0.2"
 

@@ -12,7 +12,7 @@ from tests.api.scenes import eventually
 from tests.daemons import Outcome, Sampan
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "busybox", "docker-client", "veth", "bridge", "nftables")
+pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables")
 
 SLEEP = ("busybox", "sleep", "1000")
 
