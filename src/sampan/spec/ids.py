@@ -23,7 +23,6 @@ ChainId = NewType("ChainId", str)
 InstanceId = NewType("InstanceId", str)
 """12 hex digits of the sha256 of the data root's real path: labels everything that one daemon makes on the host."""
 
-_HEX64 = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
@@ -34,13 +33,6 @@ def new_id() -> str:
         candidate = os.urandom(32).hex()
         if not candidate[:12].isdecimal():
             return candidate
-
-
-def parse_container_id(text: str) -> ContainerId:
-    """`text` as a full container id; raises InvalidParameter for anything but 64 hex digits."""
-    if not _HEX64.fullmatch(text):
-        raise InvalidParameter(f"invalid container id {text!r}")
-    return ContainerId(text)
 
 
 def parse_digest(text: str) -> Digest:
