@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.daemons import PROJECT, Outcome, Sampan
+from tests.daemons import PROJECT, Daemon, Outcome
 
 _PLACE = PROJECT / ".build" / "compose"
 _PROGRAM = "usr/libexec/docker/cli-plugins/docker-compose"
@@ -27,6 +27,7 @@ def program() -> Path:
         "Dir::Etc::sourceparts": "/dev/null",
         "Dir::State::lists": _PLACE / "lists",
         "Dir::Cache": _PLACE / "cache",
+        "Acquire::Check-Valid-Until": "false",
     }
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
     for command in (["update"], ["download", "docker-compose"]):
@@ -47,13 +48,12 @@ def _of_the_machine() -> Path | None:
 
 
 class Project:
-    """One compose file against one engine."""
+    """The compose file of a directory, against one engine."""
 
-    def __init__(self, engine: Sampan, directory: Path, text: str) -> None:
+    def __init__(self, engine: Daemon, directory: Path) -> None:
         self._engine = engine
-        self._file = directory / "compose.yaml"
-        self._file.write_text(text)
+        self._directory = directory
 
     def __call__(self, *words: str) -> Outcome:
-        command = [str(program()), "-p", "project", "-f", str(self._file), *words]
-        return self._engine.execute(command, timeout=180)
+        command = [str(program()), "--project-directory", str(self._directory), "-p", "project"]
+        return self._engine.execute([*command, "-f", str(self._directory / "compose.yaml"), *words], timeout=180)

@@ -12,7 +12,7 @@ from tests.daemons import PROJECT, Docker
 
 _PLACE = PROJECT / ".build" / "newest-docker"
 _SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main"
-_PACKAGES = "docker.io,iptables,iproute2,ca-certificates"
+_PACKAGES = "docker.io,iptables,iproute2,ca-certificates,procps"
 _ENTER = """
 mount --make-rprivate /
 mount --bind "$0" "$0"

@@ -65,7 +65,11 @@ def engine() -> Iterator[Sampan]:
 
 @pytest.fixture
 def compose(engine: Sampan, tmp_path: Path) -> Compose:
-    return lambda text: Project(engine, tmp_path, text)
+    def written(text: str) -> Project:
+        (tmp_path / "compose.yaml").write_text(text)
+        return Project(engine, tmp_path)
+
+    return written
 
 
 def ok(outcome: Outcome) -> str:
