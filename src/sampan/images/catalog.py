@@ -33,13 +33,36 @@ class LayerRecord(msgspec.Struct, frozen=True):
     size: int
 
 
+class ManifestRecord(msgspec.Struct, frozen=True):
+    """A manifest or index through which the image came or went. Its bytes are in the content store as long as the image is.
+
+    `layers`: the blobs by which it names the image's layers, the lowest first, kept like itself; empty for an index.
+    `repositories`: where it is known to lie (`docker.io/library/busybox`), and its blobs with it.
+    """
+
+    digest: str
+    media_type: str
+    layers: list[str] = []
+    repositories: list[str] = []
+
+
 class ImageRecord(msgspec.Struct, frozen=True):
-    """One image. `added` and `tagged` are nanoseconds since the epoch, 0 for never; `parent` is "" where there is none."""
+    """One image. `added` and `tagged` are nanoseconds since the epoch, 0 for never; `parent` is "" where there is none.
+
+    `manifests`: the latest last.
+    """
 
     layers: list[LayerRecord]
     added: int
     tagged: int = 0
     parent: str = ""
+    manifests: list[ManifestRecord] = []
+
+    def blobs(self) -> set[str]:
+        """All that lies in the content store for the image, beside its configuration."""
+        return {layer.blob for layer in self.layers}.union(
+            *((manifest.digest, *manifest.layers) for manifest in self.manifests)
+        )
 
 
 class NoSuchImage(NotFound):
@@ -175,12 +198,21 @@ class Catalog:
         self._store.commit(list(changes)).result()
 
     def add(
-        self, image: ImageId, layers: list[LayerRecord], names: Iterable[Reference], parent: ImageId | str = ""
+        self,
+        image: ImageId,
+        layers: list[LayerRecord],
+        names: Iterable[Reference],
+        parent: ImageId | str = "",
+        manifests: Iterable[ManifestRecord] = (),
     ) -> None:
-        """Record an image with its names in one commit; one that is there already only gets the names. Raises System."""
+        """Record an image with its names in one commit; one that is there already only gets names and manifests.
+
+        Raises System.
+        """
         now, named = time.time_ns(), list(names)
         with self.lock:
             record = self.record(image) if self.has(image) else ImageRecord(layers, now, parent=parent)
+            record = msgspec.structs.replace(record, manifests=_merged(record.manifests, manifests))
             if named:
                 record = msgspec.structs.replace(record, tagged=now)
             changes: list[Change] = [Put(REFERENCES, str(name.stored()), image.encode()) for name in named]
@@ -234,7 +266,7 @@ class Catalog:
         for image in self.images():
             needed.add(image)
             needed.update(self.chains(image))
-            needed.update(layer.blob for layer in self.record(image).layers)
+            needed |= self.record(image).blobs()
         return needed
 
     def _remove_layers(self, spare: set[str]) -> list[ChainId]:
@@ -255,6 +287,16 @@ class Catalog:
                     continue
                 except LayerNotFound:
                     continue
+
+
+def _merged(known: list[ManifestRecord], fresh: Iterable[ManifestRecord]) -> list[ManifestRecord]:
+    """`fresh` behind what is known; one that is known moves there, and is known in all its repositories."""
+    result = {manifest.digest: manifest for manifest in known}
+    for manifest in fresh:
+        before = result.pop(manifest.digest, manifest)
+        repositories = list(dict.fromkeys([*before.repositories, *manifest.repositories]))
+        result[manifest.digest] = msgspec.structs.replace(manifest, repositories=repositories)
+    return list(result.values())
 
 
 class Lease:

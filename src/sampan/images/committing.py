@@ -73,7 +73,7 @@ def _hold_parent(catalog: Catalog, lease: Lease, parent: ImageId | None) -> tupl
         return [], None
     with catalog.lock:
         record, chains = catalog.record(parent), catalog.chains(parent)
-        for name in (parent, *chains, *(layer.blob for layer in record.layers)):
+        for name in (parent, *chains, *record.blobs()):
             lease.take(name)
     return list(record.layers), chains[-1] if chains else None
 

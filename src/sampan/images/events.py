@@ -12,6 +12,8 @@ class ImageAction(StrEnum):
     CREATE = "create"
     LOAD = "load"
     IMPORT = "import"
+    PULL = "pull"
+    PUSH = "push"
     SAVE = "save"
     TAG = "tag"
     UNTAG = "untag"

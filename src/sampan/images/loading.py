@@ -10,7 +10,7 @@ from sampan.errors import InvalidParameter
 from sampan.files.tar_reader import BadArchive
 from sampan.images import host
 from sampan.images.archive import Archive
-from sampan.images.catalog import Catalog, LayerRecord, Lease
+from sampan.images.catalog import Catalog, LayerRecord, Lease, ManifestRecord
 from sampan.images.platforms import choose
 from sampan.images.references import Reference, parse_reference
 from sampan.snapshots.protocol import chain_id
@@ -21,6 +21,7 @@ from sampan.spec.oci_image import (
     DOCKER_INDEX,
     MANIFEST_LIMIT,
     OCI_INDEX,
+    OCI_MANIFEST,
     REF_NAME,
     ArchivedImage,
     Descriptor,
@@ -67,6 +68,7 @@ class _Plan:
     config: Digest
     layers: tuple[Digest, ...]
     names: tuple[Reference, ...] = field(default=())
+    manifests: tuple[ManifestRecord, ...] = ()
 
 
 def load(catalog: Catalog, stream: BinaryIO) -> Iterator[LoadEvent]:
@@ -114,6 +116,7 @@ def _tag(name: str) -> Reference:
 
 def _oci_plan(archive: Archive, content: Content, descriptor: Descriptor) -> _Plan:
     names = _annotated_names(descriptor)
+    way: list[ManifestRecord] = []
     for _ in range(_INDEX_DEPTH):
         digest = archive.blob(descriptor.digest)
         data = content.read(digest, MANIFEST_LIMIT)
@@ -121,8 +124,12 @@ def _oci_plan(archive: Archive, content: Content, descriptor: Descriptor) -> _Pl
             manifest = decode_manifest(data, descriptor.media_type)
             assert manifest.config is not None
             layers = tuple(archive.blob(layer.digest) for layer in manifest.layers or ())
-            return _Plan(archive.blob(manifest.config.digest), layers, names)
+            way.append(
+                ManifestRecord(digest, manifest.media_type or descriptor.media_type or OCI_MANIFEST, list(layers))
+            )
+            return _Plan(archive.blob(manifest.config.digest), layers, names, tuple(way))
         chosen = choose(decode_index(data, descriptor.media_type).manifests or [])
+        way.append(ManifestRecord(digest, descriptor.media_type))
         if chosen is None:
             raise BadArchive("the archive has no image for this machine's platform")
         descriptor = chosen
@@ -160,12 +167,11 @@ def _load_image(catalog: Catalog, lease: Lease, plan: _Plan) -> Iterator[LoadEve
         yield LayerLoaded(diff_id, layer.tar_size)
         layers.append(LayerRecord(blob, diff_id, catalog.content.size(blob)))
         parent = layer.chain
-    yield from _record(catalog, image, layers, plan.names)
+    yield from _record(catalog, image, layers, plan)
 
 
-def _record(
-    catalog: Catalog, image: ImageId, layers: list[LayerRecord], names: tuple[Reference, ...]
-) -> Iterator[LoadEvent]:
+def _record(catalog: Catalog, image: ImageId, layers: list[LayerRecord], plan: _Plan) -> Iterator[LoadEvent]:
+    names = plan.names
     # The files before the record: it must not be there after a power cut without them.
     catalog.content.sync()
     catalog.snapshots.sync()
@@ -178,7 +184,7 @@ def _record(
                 messages.append(
                     f"The image {name.familiar} already exists, renaming the old one with ID {previous} to empty string"
                 )
-        catalog.add(image, layers, names)
+        catalog.add(image, layers, names, manifests=plan.manifests)
     crash_point("image-after-commit")
     for text in messages:
         yield Message(text)

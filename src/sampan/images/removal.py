@@ -127,7 +127,7 @@ class Remover:
             self.removed.append(Removed(untagged=name.familiar))
         self._tell(ImageAction.DELETE, image, image)
         self.removed.append(Removed(deleted=image))
-        for chain in self._catalog.collect([image, *chains, *(layer.blob for layer in record.layers)]):
+        for chain in self._catalog.collect([image, *chains, *record.blobs()]):
             self.freed += sizes.get(chain, 0)
             self.removed.append(Removed(deleted=chain))
         return ImageId(record.parent)

@@ -111,7 +111,7 @@ def save(catalog: Catalog, chosen: Sequence[_Chosen]) -> Iterator[bytes]:
 def _describe(catalog: Catalog, lease: Lease, chosen: _Chosen, parts: _Parts) -> None:
     with catalog.lock:
         record = catalog.record(chosen.image)
-        for name in (chosen.image, *catalog.chains(chosen.image), *(layer.blob for layer in record.layers)):
+        for name in (chosen.image, *catalog.chains(chosen.image), *record.blobs()):
             lease.take(name)
     config = catalog.content.read(Digest(chosen.image), CONFIG_LIMIT)
     layers = []
