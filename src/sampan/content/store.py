@@ -1,6 +1,7 @@
 """The content store: `blobs/sha256/HEX`, written beside and renamed once the digest is known to be right.
 
 ingest(stream) ──▶ ingest/TEMP, hashed as it is written ──▶ blobs/sha256/HEX
+partial(digest, size) ──▶ ingest/partial-HEX, see `partial.py` ──▶ blobs/sha256/HEX
                                                     (not durable yet: `sync` before a record names it)
 """
 
@@ -11,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from sampan.content.partial import DigestMismatch, Partial, Partials, partial_name
 from sampan.errors import InvalidParameter, NotFound
 from sampan.files.atomic import make_directory, write_all, write_atomic
-from sampan.files.remove import empty_directory
+from sampan.files.remove import remove_tree
 from sampan.kernel.sync import syncfs
 from sampan.spec.ids import Digest, parse_digest
 
@@ -21,15 +23,11 @@ _CHUNK = 1 << 20
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
-class DigestMismatch(InvalidParameter):
-    """The bytes are not those that were announced."""
-
-
 class Content:
     """Blobs of one data root. May be used from any thread; two that bring the same blob meet in one file."""
 
     def __init__(self, root: Path) -> None:
-        """Open or make the store at `root` (its parent exists). What an interrupted ingest left is removed."""
+        """Open or make the store at `root` (its parent exists). What an interrupted ingest left is removed; partials stay."""
         self._root = make_directory(root)
         make_directory(root / "blobs")
         self._blobs = make_directory(root / "blobs" / "sha256")
@@ -38,9 +36,12 @@ class Content:
             write_atomic(root / "oci-layout", _LAYOUT, 0o644)
         descriptor = os.open(self._ingest, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            empty_directory(descriptor)
+            for name in os.listdir(descriptor):
+                if partial_name(name) is None:
+                    remove_tree(descriptor, os.fsencode(name))
         finally:
             os.close(descriptor)
+        self.partials = Partials(self._ingest, self._blobs)
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is there."""
@@ -103,6 +104,15 @@ class Content:
             temporary.unlink(missing_ok=True)
             raise
         return digest, size
+
+    def partial(self, digest: Digest, size: int, wait: float = 0.0) -> Partial:
+        """A writer of the blob `digest` that goes on where an earlier one broke off; see `Partials.open`.
+
+        with content.partial(digest, size) as partial:
+            …                                    # bytes from `partial.offset` on: partial.write(chunk)
+            partial.commit(lease.take)
+        """
+        return self.partials.open(digest, size, wait)
 
     def sync(self) -> None:
         """Make everything that was taken in durable: before a record that names it is committed."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sampan.content.store import Content, DigestMismatch
+from sampan.content.partial import DigestMismatch
+from sampan.content.store import Content
 from sampan.errors import InvalidParameter, NotFound
 from sampan.spec.ids import Digest
 
