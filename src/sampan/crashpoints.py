@@ -34,6 +34,10 @@ POINTS = (
     "layer-after-publish",
     "image-before-commit",
     "image-after-commit",
+    "image-after-removal",
+    # files: what is no longer wanted, between its going out of sight and its last byte
+    "trash-after-move",
+    "trash-before-deletion",
     # runtime: launcher and monitor, around forks, mounts and records
     "launcher-before-fork",
     "launcher-after-fork",

@@ -16,6 +16,7 @@ from sampan.content.partial import DigestMismatch, Partial, Partials, partial_na
 from sampan.errors import InvalidParameter, NotFound
 from sampan.files.atomic import make_directory, write_all, write_atomic
 from sampan.files.remove import remove_tree
+from sampan.files.trash import Trash
 from sampan.kernel.sync import syncfs
 from sampan.spec.ids import Digest, parse_digest
 
@@ -42,6 +43,7 @@ class Content:
         finally:
             os.close(descriptor)
         self.partials = Partials(self._ingest, self._blobs)
+        self.trash = Trash(root / "trash")
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is there."""
@@ -122,15 +124,30 @@ class Content:
         finally:
             os.close(descriptor)
 
-    def delete(self, digest: Digest) -> None:
-        """Remove the blob; nothing happens where it is not there."""
-        self._path(digest).unlink(missing_ok=True)
+    def delete(self, digest: Digest) -> int:
+        """Remove the blob: out of sight at once, its room is given back in the background. How many bytes that will be.
+
+        Nothing happens where it is not there. Raises OSError.
+        """
+        path = self._path(digest)
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        self.trash.take(path)
+        return size
 
     def list(self) -> Iterator[Digest]:
-        """All blobs, in no order."""
-        with os.scandir(self._blobs) as entries:
-            for entry in entries:
-                yield parse_digest(f"sha256:{entry.name}")
+        """All blobs, in no order. Files that are called otherwise are not the store's: see `strays`."""
+        yield from (digest for name in os.listdir(self._blobs) if (digest := _digest_of_name(name)) is not None)
+
+    def strays(self) -> tuple[Path, ...]:
+        """What lies among the blobs and is named by no digest."""
+        return tuple(self._blobs / name for name in os.listdir(self._blobs) if _digest_of_name(name) is None)
+
+    def close(self) -> None:
+        """End background work. What is left in the trash goes at the next start."""
+        self.trash.close()
 
     def _path(self, digest: Digest) -> Path:
         # Parsed again: a digest that came out of a document by a cast would be a path.
@@ -151,3 +168,10 @@ def _copy(read: Callable[[int], bytes], descriptor: int, limit: int) -> tuple[Di
 
 def _digest(hexadecimal: str) -> Digest:
     return Digest(f"sha256:{hexadecimal}")
+
+
+def _digest_of_name(name: str) -> Digest | None:
+    try:
+        return parse_digest(f"sha256:{name}")
+    except InvalidParameter:
+        return None

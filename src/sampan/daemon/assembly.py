@@ -135,6 +135,7 @@ class Assembly:
         self.networks.close(remove=not any(container.state.alive for container in self.engine.containers))
         self.engine.trash.close()
         self.workers.close()
+        self.images.close()
         self.snapshots.close()
         self.engine.store.close()
 

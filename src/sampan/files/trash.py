@@ -1,4 +1,7 @@
-"""Directories that are no longer wanted: out of sight at once, deleted by a thread."""
+"""Files and directories that are no longer wanted: out of sight at once, deleted by a thread.
+
+take(path) ──rename──▶ trash/RANDOM ──thread──▶ gone         what a killed process left in trash/ goes at the next start
+"""
 
 import logging
 import os
@@ -6,6 +9,7 @@ import queue
 import threading
 from pathlib import Path
 
+from sampan.crashpoints import crash_point
 from sampan.files.atomic import make_directory
 from sampan.files.remove import remove_tree
 
@@ -19,10 +23,11 @@ class Trash:
         """Open or make the directory; its parent exists, and lies on the file system of what is thrown away."""
         self._directory = make_directory(directory)
         self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        # Begun with the first thing to delete: most trashes stay empty for long.
+        self._thread: threading.Thread | None = None
         for name in os.listdir(os.fsencode(directory)):
-            self._waiting.put(name)
-        self._thread = threading.Thread(target=self._empty, name="trash", daemon=True)
-        self._thread.start()
+            self._delete(name)
 
     def take(self, path: Path) -> None:
         """Move `path` in and have it deleted. Nothing happens where it is not there. Raises OSError."""
@@ -31,17 +36,33 @@ class Trash:
             os.rename(path, self._directory / name)
         except FileNotFoundError:
             return
-        self._waiting.put(name.encode())
+        crash_point("trash-after-move")
+        self._delete(name.encode())
+
+    def _delete(self, name: bytes) -> None:
+        self._waiting.put(name)
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._empty, name="trash", daemon=True)
+                self._thread.start()
+
+    def left(self) -> int:
+        """How many of the things that were thrown away are still to be deleted."""
+        return sum(1 for _ in os.scandir(self._directory))
 
     def close(self) -> None:
         """End after the directory that is being deleted; the rest goes at the next start."""
-        self._waiting.put(None)
-        self._thread.join(timeout=1.0)
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            self._waiting.put(None)
+            thread.join(timeout=1.0)
 
     def _empty(self) -> None:
         directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
         try:
             while (name := self._waiting.get()) is not None:
+                crash_point("trash-before-deletion")
                 try:
                     remove_tree(directory, name)
                 except OSError as error:

@@ -11,7 +11,7 @@ from sampan.files import tar_reader as tar
 from sampan.files.compression import decompressed
 from sampan.files.paths import BadPath, clean, shown, split
 from sampan.files.tar_reader import BadArchive
-from sampan.images.catalog import Lease
+from sampan.images.leases import Lease
 from sampan.spec.ids import Digest, parse_digest
 from sampan.spec.oci_image import MANIFEST_LIMIT
 

@@ -2,23 +2,26 @@
 
 images      image id    → ImageRecord      what an image consists of; its configuration's bytes are in the content store
 references  full name   → image id         `docker.io/library/busybox:latest`, `…@sha256:…`
+
+Every commit of these goes through `Catalog.commit`, which keeps the ledger in step.
 """
 
 import functools
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import msgspec
 
 from sampan.content.store import Content
-from sampan.errors import NotFound
-from sampan.images import host
+from sampan.errors import NotFound, SampanError, System
+from sampan.images.leases import Lease, Leases
+from sampan.images.ledger import Facts, Ledger, facts_of, facts_of_broken
 from sampan.images.references import Reference, id_prefix, parse_any, parse_reference
-from sampan.snapshots.protocol import LayerInUse, LayerNotFound, Snapshotter, chain_id
-from sampan.spec.ids import ChainId, DiffId, Digest, ImageId
+from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound, Snapshotter
+from sampan.spec.ids import ChainId, Digest, ImageId
 from sampan.spec.oci_image import CONFIG_LIMIT, Image, decode_image
 from sampan.state.store import Change, Delete, Put, Store
 
@@ -73,6 +76,13 @@ class NoSuchImage(NotFound):
         super().__init__(f"No such image: {name}")
 
 
+class BrokenImage(System):
+    """An image whose configuration is lost or was changed on the disk."""
+
+    def __init__(self, image: ImageId, reason: str) -> None:
+        super().__init__(f"image {image} is damaged: {reason}; `sampan system check` tells more")
+
+
 class Catalog:
     """Reads and writes the records; keeps what is no longer named by any of them from piling up. Any thread may call.
 
@@ -86,16 +96,22 @@ class Catalog:
         self.lock = threading.RLock()
         self._images = store.table(IMAGES)
         self._references = store.table(REFERENCES)
-        self._leases: Counter[str] = Counter()
+        self._leases = Leases(self.lock, self._present)
+        self.ledger = Ledger()
         self._fixed: dict[ImageId, Image] = {}
         self._fixed_references: dict[Reference, ImageId] = {}
         self.config = functools.lru_cache(maxsize=256)(self._read_config)
         self._record = functools.lru_cache(maxsize=1024)(msgspec.json.Decoder(ImageRecord).decode)
+        for key in self._images:
+            self.refresh(ImageId(key))
+        for key, value in self._references.items():
+            self.ledger.name(parse_reference(key), ImageId(value.decode()))
 
     def add_fixed(self, image: ImageId, config: Image, reference: Reference) -> None:
         """An image that is not in the state: always there, under this one name, never changed."""
         self._fixed[image] = config
         self._fixed_references[reference] = image
+        self.refresh(image)
 
     def is_fixed(self, image: ImageId) -> bool:
         """Whether the image is one of those."""
@@ -126,34 +142,56 @@ class Catalog:
         fixed = self._fixed.get(image)
         if fixed is not None:
             return fixed
-        return decode_image(self.content.read(Digest(image), CONFIG_LIMIT))
+        try:
+            return decode_image(self.content.read(Digest(image), CONFIG_LIMIT))
+        except (SampanError, OSError) as error:
+            if self.has(image):
+                raise BrokenImage(image, str(error)) from error
+            raise
+
+    def refresh(self, image: ImageId) -> None:
+        """Read an image's configuration and layers again for the ledger: it is new, or was mended."""
+        record = self.record(image)
+        blobs = record.blobs()
+        try:
+            config = self.config(image)
+        except SampanError as error:
+            diff_ids = [layer.diff_id for layer in record.layers]
+            facts = facts_of_broken(image, record.parent, blobs, diff_ids, self._layer_size, str(error))
+        else:
+            facts = facts_of(image, record.parent, blobs, config, self._layer_size)
+        self.ledger.put(image, facts)
+
+    def _layer_size(self, chain: ChainId) -> int:
+        """0 for what lies in no store of ours (the machine's own root), or is lost."""
+        try:
+            return self.snapshots.layer(chain).size
+        except LayerNotFound:
+            return 0
+
+    def facts(self, image: ImageId) -> Facts:
+        """What the ledger knows of an image. Raises NoSuchImage."""
+        facts = self.ledger.facts(image)
+        if facts is None:
+            raise NoSuchImage(image)
+        return facts
 
     def chain(self, image: ImageId) -> ChainId | None:
-        """What a container of the image stands on; None for an image without layers."""
-        return self.chains(image)[-1] if self.chains(image) else None
+        """What a container of the image stands on; None for an image without layers. Raises NoSuchImage."""
+        chains = self.facts(image).chains
+        return chains[-1] if chains else None
 
     def chains(self, image: ImageId) -> tuple[ChainId, ...]:
-        """The chain ids of the image's layers, the lowest first."""
-        rootfs = self.config(image).rootfs
-        result: list[ChainId] = []
-        for diff_id in (rootfs.diff_ids if rootfs else None) or ():
-            result.append(chain_id(result[-1] if result else None, DiffId(diff_id)))
-        return tuple(result)
+        """The chain ids of the image's layers, the lowest first. Raises NoSuchImage."""
+        return self.facts(image).chains
 
     def size(self, image: ImageId) -> int:
-        """Bytes of all layers; what lies in no store of ours counts nothing."""
-        total = 0
-        for chain in self.chains(image):
-            try:
-                total += self.snapshots.layer(chain).size
-            except LayerNotFound:
-                if chain != host.CHAIN:
-                    raise
-        return total
+        """Bytes of all layers; what lies in no store of ours counts nothing. Raises NoSuchImage."""
+        return self.facts(image).size
 
     def children(self, image: ImageId) -> tuple[ImageId, ...]:
         """Images that were made from this one here (commit, the classic builder)."""
-        return tuple(other for other in self.images() if self.record(other).parent == image)
+        return self.ledger.children(image)
 
     def find(self, text: str) -> ImageId:
         """The image that a user means: by name, id, or the beginning of an id. Raises NoSuchImage, InvalidParameter."""
@@ -186,16 +224,35 @@ class Catalog:
 
     def references(self) -> list[tuple[Reference, ImageId]]:
         """All names, sorted."""
-        stored = ((parse_reference(key), ImageId(value.decode())) for key, value in list(self._references.items()))
-        return sorted([*stored, *self._fixed_references.items()], key=lambda pair: str(pair[0]))
+        return sorted([*self.ledger.named(), *self._fixed_references.items()], key=lambda pair: str(pair[0]))
 
     def references_of(self, image: ImageId) -> list[Reference]:
         """The names of one image, sorted."""
-        return [reference for reference, named in self.references() if named == image]
+        names = list(self.ledger.names(image))
+        if self.is_fixed(image):
+            names += [reference for reference, fixed in self._fixed_references.items() if fixed == image]
+        return sorted(names, key=str)
 
     def commit(self, changes: Iterable[Change]) -> None:
-        """Write, and wait until it is durable. Raises System."""
-        self._store.commit(list(changes)).result()
+        """Write, and wait until it is durable; the ledger follows. Raises System."""
+        with self.lock:
+            listed = list(changes)
+            self._store.commit(listed).result()
+            for change in listed:
+                self._follow(change)
+
+    def _follow(self, change: Change) -> None:
+        if change.table == IMAGES:
+            if isinstance(change, Put):
+                self.refresh(ImageId(change.key))
+            else:
+                self.ledger.drop(ImageId(change.key))
+        elif change.table == REFERENCES:
+            reference = parse_reference(change.key)
+            if isinstance(change, Put):
+                self.ledger.name(reference, ImageId(change.value.decode()))
+            else:
+                self.ledger.unname(reference)
 
     def add(
         self,
@@ -231,57 +288,63 @@ class Catalog:
         return Delete(REFERENCES, str(reference.stored()))
 
     @contextmanager
-    def lease(self) -> Iterator["Lease"]:
-        """Keeps blobs and layers that are named to it from being collected while an image is being put together."""
-        lease = Lease(self)
+    def lease(self) -> Iterator[Lease]:
+        """Keeps blobs and layers that are named to it from being collected while they are in use.
+
+        Whoever makes an image holds all of it from before it looks whether a part is there until the record is committed;
+        whoever reads an image, from before it looks at the record until the last byte.
+        """
+        lease = Lease(self._leases)
         try:
             yield lease
         finally:
-            with self.lock:
-                self._leases.subtract(lease.names)
-                self._leases = +self._leases
+            self._leases.release(lease.names)
             self.collect(lease.names)
 
-    def hold(self, name: str) -> None:
-        """Count one more lease on a digest or chain."""
+    def hold_image(self, lease: Lease, image: ImageId) -> ImageRecord:
+        """Hold everything that the image needs, whatever becomes of its record; the record. Raises NoSuchImage."""
         with self.lock:
-            self._leases[name] += 1
+            record = self.record(image)
+            for name in self.facts(image).needs:
+                lease.take(name)
+            return record
 
-    def collect(self, names: Iterable[str]) -> list[ChainId]:
-        """Delete those blobs and layers among `names` that no image and no lease needs; the layers that went, topmost first."""
+    def _present(self, name: str) -> bool:
+        try:
+            self.snapshots.layer(ChainId(name))
+        except LayerNotFound:
+            return self.content.has(Digest(name))
+        return True
+
+    def collect(self, names: Iterable[str]) -> "Collected":
+        """Delete those blobs and layers among `names` that no image and no lease needs."""
         with self.lock:
-            needed = self._needed()
-            spare = [name for name in names if name not in needed and name not in self._leases]
+            spare = {name for name in names if not self.ledger.users(name) and not self._leases.holds(name)}
+            freed = 0
             for name in spare:
-                self.content.delete(Digest(name))
-            return self._remove_layers(set(spare))
+                freed += self.content.delete(Digest(name))
+            layers = self._remove_layers(spare)
+            return Collected([layer.chain for layer in layers], freed + sum(layer.size for layer in layers))
 
     def sweep(self) -> None:
         """Delete every blob and layer that no image needs. Only while nothing else runs: at the start of the daemon."""
         known = {layer.chain for layer in self.snapshots.layers()}
         self.collect({*self.content.list(), *known})
 
-    def _needed(self) -> set[str]:
-        needed: set[str] = set()
-        for image in self.images():
-            needed.add(image)
-            needed.update(self.chains(image))
-            needed |= self.record(image).blobs()
-        return needed
-
-    def _remove_layers(self, spare: set[str]) -> list[ChainId]:
-        removed: list[ChainId] = []
+    def _remove_layers(self, spare: set[str]) -> list[Layer]:
+        """Topmost first: a layer goes when nothing stands on it any more."""
+        removed: list[Layer] = []
         layers = {layer.chain: layer for layer in self.snapshots.layers() if layer.chain in spare}
         while True:
             below = {layer.parent for layer in layers.values()}
-            tops = [chain for chain in layers if chain not in below]
+            tops = [layer for layer in layers.values() if layer.chain not in below]
             if not tops:
                 return removed
-            for chain in tops:
-                del layers[chain]
+            for layer in tops:
+                del layers[layer.chain]
                 try:
-                    self.snapshots.remove_layer(chain)
-                    removed.append(chain)
+                    self.snapshots.remove_layer(layer.chain)
+                    removed.append(layer)
                 except LayerInUse:
                     # A container stands on it, though its image is gone: it goes at a later collection.
                     continue
@@ -299,15 +362,9 @@ def _merged(known: list[ManifestRecord], fresh: Iterable[ManifestRecord]) -> lis
     return list(result.values())
 
 
-class Lease:
-    """What one operation holds (see `Catalog.lease`)."""
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What `Catalog.collect` took away: the layers, topmost first, and all bytes, those of blobs included."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self.names: set[str] = set()
-
-    def take(self, name: str) -> None:
-        """Hold a digest or a chain id."""
-        if name not in self.names:
-            self._catalog.hold(name)
-            self.names.add(name)
+    layers: list[ChainId]
+    freed: int

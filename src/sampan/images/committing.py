@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sampan.crashpoints import crash_point
 from sampan.errors import InvalidParameter
 from sampan.files.tar_writer import END
-from sampan.images.catalog import Catalog, LayerRecord, Lease
+from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.importing import now
+from sampan.images.leases import Lease
 from sampan.images.platforms import machine_architecture
 from sampan.images.references import Reference
 from sampan.spec.ids import ChainId, DiffId, ImageId
@@ -72,9 +73,7 @@ def _hold_parent(catalog: Catalog, lease: Lease, parent: ImageId | None) -> tupl
     if parent is None:
         return [], None
     with catalog.lock:
-        record, chains = catalog.record(parent), catalog.chains(parent)
-        for name in (parent, *chains, *record.blobs()):
-            lease.take(name)
+        record, chains = catalog.hold_image(lease, parent), catalog.chains(parent)
     return list(record.layers), chains[-1] if chains else None
 
 

@@ -1,12 +1,12 @@
 """What `inspect`, `images` and `history` tell of an image."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sampan.errors import InvalidParameter
 from sampan.images.catalog import Catalog
+from sampan.images.ledger import Facts
 from sampan.images.platforms import machine_architecture
 from sampan.images.references import matches
 from sampan.images.times import epoch_of
@@ -117,26 +117,27 @@ def parse_filters(filters: Mapping[str, Sequence[str]], now: datetime | None = N
 
 def list_images(catalog: Catalog, wanted: ListFilter, every: bool = False) -> tuple[ImageSummary, ...]:
     """The images that fit, the newest first. `every` shows unnamed parents of other images, too. Raises NoSuchImage."""
-    before = min((_created(catalog, catalog.find(text)) for text in wanted.before), default=None)
-    since = max((_created(catalog, catalog.find(text)) for text in wanted.since), default=None)
+    before = min((catalog.facts(catalog.find(text)).created for text in wanted.before), default=None)
+    since = max((catalog.facts(catalog.find(text)).created for text in wanted.since), default=None)
     names = _names(catalog, wanted.references)
-    parents = {catalog.record(image).parent for image in catalog.images()}
     result = []
     for image in catalog.images():
-        created = _created(catalog, image)
+        facts = catalog.ledger.facts(image)
+        if facts is None:
+            continue  # removed a moment ago
+        created, labels = facts.created, facts.labels
         if (before is not None and created >= before) or (since is not None and created <= since):
             continue
         if wanted.until_ns is not None and created >= wanted.until_ns:
             continue
-        labels = _labels(catalog.config(image))
         if not all(_has_label(labels, label) for label in wanted.labels):
             continue
         if any(_has_label(labels, label) for label in wanted.not_labels):
             continue
         named = names.get(image, _Names())
-        if not _shown(named, wanted, is_parent=image in parents and not every):
+        if not _shown(named, wanted, is_parent=bool(catalog.children(image)) and not every):
             continue
-        result.append(_summary(catalog, image, named, created, labels))
+        result.append(_summary(image, named, facts))
     return tuple(sorted(result, key=lambda summary: summary.created, reverse=True))
 
 
@@ -156,37 +157,24 @@ def _names(catalog: Catalog, patterns: Sequence[str]) -> dict[ImageId, _Names]:
     return result
 
 
-def _summary(catalog: Catalog, image: ImageId, named: _Names, created: int, labels: Mapping[str, str]) -> ImageSummary:
-    parent = catalog.record(image).parent
-    seconds = created // 1_000_000_000 if created else 0
-    return ImageSummary(image, parent, tuple(named.tags), tuple(named.digests), seconds, catalog.size(image), labels)
+def _summary(image: ImageId, named: _Names, facts: Facts) -> ImageSummary:
+    seconds = facts.created // 1_000_000_000 if facts.created else 0
+    return ImageSummary(image, facts.parent, tuple(named.tags), tuple(named.digests), seconds, facts.size, facts.labels)
 
 
 def shared_sizes(catalog: Catalog) -> Mapping[ImageId, int]:
     """For each image the bytes of those of its layers that more than one image has."""
-    chains = {image: catalog.chains(image) for image in catalog.images()}
-    users = Counter(chain for stack in chains.values() for chain in stack)
     sizes = {layer.chain: layer.size for layer in catalog.snapshots.layers()}
-    return {image: sum(sizes.get(chain, 0) for chain in stack if users[chain] > 1) for image, stack in chains.items()}
-
-
-def _labels(config: Image) -> Mapping[str, str]:
-    return (config.config.labels if config.config else None) or {}
+    users = catalog.ledger.users
+    return {
+        image: sum(sizes.get(chain, 0) for chain in catalog.chains(image) if users(chain) > 1)
+        for image in catalog.images()
+    }
 
 
 def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
     name, equals, value = wanted.partition("=")
     return name in labels and (not equals or labels[name] == value)
-
-
-def _created(catalog: Catalog, image: ImageId) -> int:
-    text = catalog.config(image).created
-    if not text:
-        return 0
-    try:
-        return epoch_of(text, datetime.now(UTC))
-    except InvalidParameter:
-        return 0  # an image may say nonsense about its age
 
 
 def inspect_image(catalog: Catalog, image: ImageId) -> ImageDetails:

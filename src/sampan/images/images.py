@@ -56,10 +56,14 @@ class Images:
         self._notify = notify
         self._catalog.sweep()
 
+    def close(self) -> None:
+        """End background work. What is still to be deleted goes at the next start."""
+        self._catalog.content.close()
+
     def _tell(self, action: ImageAction, actor: ImageId | str, name: str) -> None:
         image = ImageId(actor)
-        found = self._catalog.config(image).config if self._catalog.has(image) else None
-        self._notify(action, actor, name, (found.labels if found else None) or {})
+        facts = self._catalog.ledger.facts(image)
+        self._notify(action, actor, name, facts.labels if facts is not None else {})
 
     def resolve(self, text: str) -> ImageId:
         """The image that a user names. Raises NoSuchImage (NotFound), InvalidParameter."""
@@ -77,12 +81,10 @@ class Images:
 
     def chain(self, image: ImageId) -> ChainId | None:
         """What `Snapshotter.prepare` takes; None for an image without layers. Raises NoSuchImage."""
-        self.document(image)
         return self._catalog.chain(image)
 
     def size(self, image: ImageId) -> int:
         """Bytes of the image's layers; what is no layer of ours (the machine's root) counts nothing. Raises NoSuchImage."""
-        self.document(image)
         return self._catalog.size(image)
 
     def shared_sizes(self) -> Mapping[ImageId, int]:

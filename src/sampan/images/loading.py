@@ -10,7 +10,8 @@ from sampan.errors import InvalidParameter
 from sampan.files.tar_reader import BadArchive
 from sampan.images import host
 from sampan.images.archive import Archive
-from sampan.images.catalog import Catalog, LayerRecord, Lease, ManifestRecord
+from sampan.images.catalog import Catalog, LayerRecord, ManifestRecord
+from sampan.images.leases import Lease
 from sampan.images.platforms import choose
 from sampan.images.references import Reference, parse_reference
 from sampan.snapshots.protocol import chain_id

@@ -7,6 +7,7 @@ force does not help) or *soft* (a stopped container, names in several repositori
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sampan.crashpoints import crash_point
 from sampan.errors import Conflict
 from sampan.images.catalog import IMAGES, Catalog
 from sampan.images.events import ImageAction, Tell
@@ -54,7 +55,7 @@ class Remover:
         self._tell = tell
         self.removed: list[Removed] = []
         self.freed = 0
-        """Bytes of the layers that went."""
+        """Bytes that are given back to the disk: of layers and blobs that nothing else needs."""
 
     def remove(self, asked: str, force: bool = False, prune: bool = True) -> list[Removed]:
         """Remove what `asked` names: a name, or the image with its names. `prune` takes unnamed parents along.
@@ -117,23 +118,18 @@ class Remover:
 
     def _take(self, image: ImageId) -> ImageId:
         """Delete the record and its names in one commit, then what nobody needs any more; the image's parent."""
-        record = self._catalog.record(image)
-        names = self._catalog.references_of(image)
-        chains = self._catalog.chains(image)
-        sizes = {chain: self._catalog.snapshots.layer(chain).size for chain in chains if self._has_layer(chain)}
+        names, facts = self._catalog.references_of(image), self._catalog.facts(image)
         self._catalog.commit([Delete(IMAGES, image), *(self._catalog.drop_reference(name) for name in names)])
+        crash_point("image-after-removal")
         for name in names:
             self._tell(ImageAction.UNTAG, image, image)
             self.removed.append(Removed(untagged=name.familiar))
         self._tell(ImageAction.DELETE, image, image)
         self.removed.append(Removed(deleted=image))
-        for chain in self._catalog.collect([image, *chains, *record.blobs()]):
-            self.freed += sizes.get(chain, 0)
-            self.removed.append(Removed(deleted=chain))
-        return ImageId(record.parent)
-
-    def _has_layer(self, chain: str) -> bool:
-        return any(layer.chain == chain for layer in self._catalog.snapshots.layers())
+        collected = self._catalog.collect(facts.needs)
+        self.freed += collected.freed
+        self.removed += [Removed(deleted=chain) for chain in collected.layers]
+        return ImageId(facts.parent)
 
     def _check(self, image: ImageId, names: bool, stopped: bool) -> None:
         if self._catalog.children(image):

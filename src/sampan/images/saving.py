@@ -15,7 +15,8 @@ from sampan.files import tar_reader as tar
 from sampan.files.compression import decompressed
 from sampan.files.tar_writer import END, header, member, padding
 from sampan.images import host
-from sampan.images.catalog import Catalog, LayerRecord, Lease
+from sampan.images.catalog import Catalog, LayerRecord
+from sampan.images.leases import Lease
 from sampan.images.references import DEFAULT_DOMAIN, Reference, parse_any
 from sampan.spec.ids import Digest, ImageId
 from sampan.spec.oci_image import (
@@ -100,19 +101,26 @@ def _named(catalog: Catalog, name: str) -> list[tuple[ImageId, Reference | None]
 
 
 def save(catalog: Catalog, chosen: Sequence[_Chosen]) -> Iterator[bytes]:
-    """The archive, in pieces. What it needs is kept from removal until the end."""
+    """The archive, in pieces. What it needs is kept from removal from now until the iterator ends or is dropped.
+
+    Raises NoSuchImage for what was removed since it was chosen.
+    """
+    pieces = _save(catalog, chosen)
+    next(pieces)  # as far as the lease: a client may ask for the first piece much later
+    return pieces
+
+
+def _save(catalog: Catalog, chosen: Sequence[_Chosen]) -> Iterator[bytes]:
     with catalog.lease() as lease:
         parts = _Parts()
         for entry in chosen:
             _describe(catalog, lease, entry, parts)
+        yield b""
         yield from _write(catalog, parts)
 
 
 def _describe(catalog: Catalog, lease: Lease, chosen: _Chosen, parts: _Parts) -> None:
-    with catalog.lock:
-        record = catalog.record(chosen.image)
-        for name in (chosen.image, *catalog.chains(chosen.image), *record.blobs()):
-            lease.take(name)
+    record = catalog.hold_image(lease, chosen.image)
     config = catalog.content.read(Digest(chosen.image), CONFIG_LIMIT)
     layers = []
     for layer, chain in zip(record.layers, catalog.chains(chosen.image), strict=True):

@@ -48,6 +48,7 @@ class World:
         }
 
     def close(self) -> None:
+        self.images.close()
         self.snapshots.close()
         self.store.close()
 

@@ -120,4 +120,5 @@ class World:
         self.events.append((action, actor, name))
 
     def close(self) -> None:
+        self.images.close()
         self.store.close()

@@ -16,7 +16,7 @@ from sampan.images.details import ListFilter, parse_filters
 from sampan.images.events import ImageAction
 from sampan.images.loading import LayerLoaded, Loaded, Message
 from sampan.images.removal import ImageUser, Removed
-from sampan.spec.ids import ContainerId, ImageId
+from sampan.spec.ids import ContainerId, Digest, ImageId
 from tests.archives import Layer, docker_archive
 from tests.unit.images.memory import World
 
@@ -187,10 +187,14 @@ def test_a_container_s_layers_stay_when_its_image_goes(world: World) -> None:
 
 def test_prune(world: World) -> None:
     kept = load(world, "a:1", layer("x"))
-    load(world, "b:1", layer("y", b"12345"))
+    old = load(world, "b:1", layer("y", b"12345"))
     load(world, "b:1", layer("z"))
+    blobs_before = blobs(world)
+    sizes = {digest: world.content.size(Digest(digest)) for digest in blobs_before}
     removed, freed = world.images.prune({}, nobody)
-    assert freed == 5
+    gone = blobs_before - blobs(world)
+    assert old in gone
+    assert freed == 5 + sum(sizes[digest] for digest in gone), "the layer's files, its tar, and the configuration"
     assert len([one for one in removed if one.deleted]) == 2
     removed, freed = world.images.prune({"dangling": ["false"]}, lambda image: stopped(image) if image == kept else ())
     assert names(world) == [("a:1",)]
