@@ -50,7 +50,9 @@ HOST_PROBES = {
 PROGRAMS = {
     "busybox": "busybox-static",
     "docker-client": "docker.io or docker-cli",
+    "docker-registry": "docker-registry",
     "dockerd": "docker.io",
+    "htpasswd": "apache2-utils",
     "ip": "iproute2",
     "nft": "nftables",
     "rsyslogd": "rsyslog",

@@ -25,8 +25,9 @@ class Credentials:
 class Repository(Protocol):
     """One repository, `busybox` of `docker.io`, for one direction (pulling may go to mirrors, pushing never does).
 
-    Every method raises the kinds of `errors` in Docker's words: NotFound (`manifest unknown`), Unauthorized or Forbidden
-    (`denied`), Unavailable (no answer after the retries, too many requests), System (nonsense). Nothing that a registry says
+    Every method raises, in Docker's words: NotFound (image unknown or denied), and kinds of System for all else, because
+    Docker answers that with 500: `faults.Refused` (the registry's own words, with its codes and status),
+    `faults.Unreachable` (no answer after the retries), `faults.Untrustworthy` (nonsense). Nothing that a registry says
     is trusted: bodies are bounded, and digests are checked by whoever stores the bytes.
     """
 

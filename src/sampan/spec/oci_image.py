@@ -51,6 +51,8 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     urls: list[str] | None = None
     annotations: dict[str, str] | None = None
     platform: Platform | None = None
+    artifact_type: str = ""
+    """in a list of referrers: what kind of thing it is"""
 
 
 class Manifest(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,0 +1,50 @@
+"""All registries, as this machine and the daemon's configuration know them: where a client of this room begins."""
+
+import re
+
+from sampan.errors import InvalidParameter
+from sampan.registry.conversation import Conversation, Means
+from sampan.registry.hosts import Host, Hosts
+from sampan.registry.protocol import Credentials
+from sampan.registry.pushed import PushedRepository
+from sampan.registry.repository import RemoteRepository
+from sampan.registry.settings import Settings
+from sampan.registry.tokens import Authorizer
+from sampan.registry.transport import Transport
+
+_PATH = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
+_DOMAIN = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+
+
+class RemoteRegistries:
+    """Implements `protocol.Registries`. One for a daemon; any thread may use it."""
+
+    def __init__(self, settings: Settings) -> None:
+        transport = Transport(settings)
+        hosts = Hosts(settings)
+        self._transport = transport
+        self._means = Means(transport, Authorizer(transport, hosts), hosts, settings.patience, set())
+
+    def pulling(self, domain: str, path: str, credentials: Credentials) -> RemoteRepository:
+        """See `protocol.Registries`."""
+        _check(domain, path)
+        conversations = self._conversations(self._means.hosts.pulling(domain), credentials)
+        return RemoteRepository(domain, path, conversations, "pull", self._means.patience)
+
+    def pushing(self, domain: str, path: str, credentials: Credentials) -> PushedRepository:
+        """See `protocol.Registries`."""
+        _check(domain, path)
+        conversations = self._conversations(self._means.hosts.pushing(domain), credentials)
+        return PushedRepository(domain, path, conversations, "pull,push", self._means.patience)
+
+    def _conversations(self, hosts: tuple[Host, ...], credentials: Credentials) -> tuple[Conversation, ...]:
+        return tuple(Conversation(self._means, host, credentials) for host in hosts)
+
+    def close(self) -> None:
+        """Close what is idle."""
+        self._transport.close()
+
+
+def _check(domain: str, path: str) -> None:
+    if not _PATH.fullmatch(path) or not _DOMAIN.fullmatch(domain):
+        raise InvalidParameter("invalid reference format")
