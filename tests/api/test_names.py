@@ -5,9 +5,11 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from sampan.kernel.caps import Cap
 from sampan.network import dns
 from tests import processes
 from tests.api.scenes import eventually, kill
@@ -66,6 +68,21 @@ def test_names_of_all_kinds(engine: Sampan) -> None:
     # What has ended is called nothing.
     ok(engine.docker("rm", "-f", "two"))
     assert found(engine, "uno-two", "web") == [first]
+
+
+def test_who_serves_can_do_little_else(engine: Sampan) -> None:
+    ok(engine.docker("network", "create", "back"))
+    run(engine, "one", "--network", "back")
+    (serving_one,) = resolvers(engine)
+    status = dict(line.split(":\t") for line in Path(f"/proc/{serving_one}/status").read_text().splitlines())
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    only = f"{1 << Cap.SYS_ADMIN | 1 << Cap.SYS_PTRACE | 1 << Cap.NET_ADMIN:016x}"
+    assert {status[f"Cap{kind}"] for kind in ("Eff", "Prm", "Bnd")} == {only}
+    assert {status[f"Cap{kind}"] for kind in ("Inh", "Amb")} == {"0" * 16}
+    # A container that runs already is entered under the filter, too.
+    run(engine, "late")
+    ok(engine.docker("network", "connect", "back", "late"))
+    assert found(engine, "late", "one") == [address(engine, "one", "back")]
 
 
 def test_each_network_has_its_own(engine: Sampan) -> None:

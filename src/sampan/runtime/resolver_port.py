@@ -11,6 +11,7 @@ from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import NET_SOCKET, PROTOCOL, Kind, Message
 from sampan.runtime.request import Named, StartFailed, StartFault
+from sampan.runtime.resolver_filter import filter_of_resolver
 from sampan.spec.ids import ContainerId
 
 _log = logging.getLogger("sampan.runtime")
@@ -86,7 +87,8 @@ class ResolverPort:
                 listener.listen(_BACKLOG)
             finally:
                 os.close(opened)
-            pidfd = await self._launcher.fork(Kind.NET, {}, [listener.fileno()])
+            program = filter_of_resolver(os.uname().machine)
+            pidfd = await self._launcher.fork(Kind.NET, {"filter": program.hex()}, [listener.fileno()])
         os.close(pidfd)
 
     def _lost(self) -> None:
