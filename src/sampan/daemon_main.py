@@ -118,7 +118,7 @@ def _backend(parts: Assembly) -> Backend:
         images=images,
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
-        system=SystemApi(engine, parts.images, parts.facts),
+        system=SystemApi(engine, parts.images, parts.facts, parts.registry_settings),
         disk=DiskApi(engine, images, volumes),
         events=EventsApi(engine),
     )

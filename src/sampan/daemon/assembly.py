@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv4Network, ip_network
 
@@ -16,7 +16,7 @@ from sampan.cgroups.leftovers import clear, leftovers, retire
 from sampan.cgroups.oom import OomNotices
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
-from sampan.daemon import adopt, attach, exec_start, exits, network_changes, oci, oom, slots
+from sampan.daemon import adopt, attach, exec_start, exits, network_changes, oci, oom, registry_settings, slots
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -42,6 +42,8 @@ from sampan.images.removal import ImageUser
 from sampan.kernel.caps import capget
 from sampan.network.networks import Networks
 from sampan.network.options import AddressPool, NetworkOptions, parse_bip
+from sampan.registry.registries import RemoteRegistries
+from sampan.registry.settings import Settings
 from sampan.runtime.client import RuntimeClient
 from sampan.runtime.profile_capabilities import from_mask
 from sampan.runtime.profile_files import thermal_throttle_paths
@@ -117,6 +119,9 @@ class Assembly:
     facts: Facts
     volumes: Volumes
     groups: GroupPlanner
+    registries: RemoteRegistries
+    registry_settings: Settings
+    """as the registries were made with them: the environment's proxies are in it"""
 
     async def close(self) -> None:
         """Let go of everything without stopping a container."""
@@ -136,6 +141,7 @@ class Assembly:
         self.engine.trash.close()
         self.workers.close()
         self.images.close()
+        self.registries.close()
         self.snapshots.close()
         self.engine.store.close()
 
@@ -188,7 +194,20 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exit(partial(exits.on_exit, engine))
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
-    return Assembly(engine, images, networks, runtime, workers, snapshots, facts, kept_volumes, groups)
+    known = replace(config.registries, proxies=registry_settings.proxies(config.registries.proxies, os.environ))
+    return Assembly(
+        engine,
+        images,
+        networks,
+        runtime,
+        workers,
+        snapshots,
+        facts,
+        kept_volumes,
+        groups,
+        RemoteRegistries(known),
+        known,
+    )
 
 
 async def take_over(parts: Assembly) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import msgspec
 
-from sampan.daemon import config_file
+from sampan.daemon import config_file, registry_settings
 from sampan.daemon.config_values import Ulimit, address, decimal, listing, mapping, pools, size, switch, ulimits
 from sampan.daemon.flags import CommandLine
 from sampan.errors import InvalidParameter, SampanError
 from sampan.logs import options
+from sampan.registry.settings import Proxies, Settings
 
 DEFAULT_CONFIG = Path("/etc/sampan/daemon.json")
 _TLS_HOME = "/etc/sampan"
@@ -73,6 +74,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     ip_masq: bool = True
     ip_forward: bool = True
     publish_ip: str = "0.0.0.0"
+    registries: Settings = Settings()
     warnings: tuple[str, ...] = ()
 
 
@@ -83,10 +85,10 @@ def load(line: CommandLine) -> DaemonConfig:
     config_file.refuse_conflicts(path, line, values)
     merged: dict[str, object] = {**values, **line.values}
     warnings = config_file.refuse_unsupported(merged)
-    return _typed(merged, warnings, insecure_tcp=line.insecure_tcp)
+    return _typed(merged, warnings, path.absolute().parent, insecure_tcp=line.insecure_tcp)
 
 
-def _typed(values: dict[str, object], warnings: list[str], *, insecure_tcp: bool) -> DaemonConfig:
+def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, insecure_tcp: bool) -> DaemonConfig:
     def text(key: str, default: str = "") -> str:
         return str(values.get(key, default))
 
@@ -133,6 +135,12 @@ def _typed(values: dict[str, object], warnings: list[str], *, insecure_tcp: bool
         ip_masq=switch(values, "ip-masq", default=True),
         ip_forward=switch(values, "ip-forward", default=True),
         publish_ip=address(text("ip", "0.0.0.0"), "ip"),
+        registries=registry_settings.settings(
+            registry_settings.mirrors(listing(values, "registry-mirrors")),
+            listing(values, "insecure-registries"),
+            Proxies(text("http-proxy"), text("https-proxy"), text("no-proxy")),
+            folder,
+        ),
         warnings=tuple(warnings),
     )
     _check_bip(config)

@@ -6,12 +6,14 @@ import platform
 import sys
 import time
 
+from sampan.daemon import registry_settings
 from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
 from sampan.daemon.times import rfc3339
 from sampan.host.facts import Facts, security_options, warnings
 from sampan.images.images import Images
 from sampan.logs.options import DRIVERS
+from sampan.registry.settings import Settings
 from sampan.spec import system as s
 from sampan.version import VERSION
 
@@ -21,10 +23,11 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class SystemApi:
     """Implements `api.backend.System`."""
 
-    def __init__(self, engine: Engine, images: Images, facts: Facts) -> None:
+    def __init__(self, engine: Engine, images: Images, facts: Facts, registries: Settings) -> None:
         self._engine = engine
         self._images = images
         self._facts = facts
+        self._registries = registries
 
     async def version(self) -> s.Version:
         """Who is speaking; API versions are filled in by the API."""
@@ -45,6 +48,7 @@ class SystemApi:
         engine, facts, config = self._engine, self._facts, self._engine.config
         states = [container.state.status for container in engine.containers]
         means = engine.means
+        proxies = registry_settings.shown_proxies(self._registries.proxies)
         return s.Info(
             id=_identity(engine),
             containers=len(states),
@@ -83,6 +87,10 @@ class SystemApi:
             architecture=facts.machine,
             ncpu=facts.cpus,
             mem_total=facts.memory,
+            registry_config=registry_settings.shown(self._registries),
+            http_proxy=proxies.http,
+            https_proxy=proxies.https,
+            no_proxy=proxies.no_proxy,
             name=facts.name,
             labels=config.labels,
             server_version=VERSION,

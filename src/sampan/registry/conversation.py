@@ -14,7 +14,8 @@ from urllib.parse import urljoin, urlsplit
 
 from sampan.registry.challenges import Challenge, parse_challenges
 from sampan.registry.faults import Refused, Unreachable, Untrustworthy, refusal
-from sampan.registry.hosts import Host, Hosts
+from sampan.registry.host import Host
+from sampan.registry.hosts import Hosts
 from sampan.registry.protocol import Credentials
 from sampan.registry.settings import Patience
 from sampan.registry.tokens import Authorizer

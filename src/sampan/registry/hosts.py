@@ -8,64 +8,14 @@ Source: moby's registry/service_v2.go and config.go; containerd's docs/hosts.md.
 
 import ipaddress
 import socket
-from dataclasses import dataclass, field, replace
-from enum import Flag, auto
-from pathlib import Path
+from dataclasses import replace
 
+from sampan.registry import certs_d, hosts_toml
+from sampan.registry.host import Host, Trust
 from sampan.registry.names import HUB, HUB_HOST, HUB_NAMES
 from sampan.registry.settings import Network, Settings
 
 _LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-
-
-class Capability(Flag):
-    """What a host may be asked for."""
-
-    PULL = auto()
-    RESOLVE = auto()
-    PUSH = auto()
-    ALL = PULL | RESOLVE | PUSH
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """How a host proves who it is, and how we do. `authorities` are added to the system's."""
-
-    verify: bool = True
-    authorities: tuple[Path, ...] = ()
-    clients: tuple[tuple[Path, Path], ...] = ()
-    """certificate and key; the key may be in the certificate's file"""
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """One place to ask. `address` is `host` or `host:port`; `base` stands before `/manifests/…` and ends without a slash."""
-
-    scheme: str
-    address: str
-    base: str = "/v2"
-    trust: Trust = Trust()
-    insecure: bool = False
-    """the configuration allows clear text and unproven names"""
-    mirror: bool = False
-    own: bool = True
-    """it is the registry itself: its users' credentials are for it"""
-    capabilities: Capability = Capability.ALL
-    headers: tuple[tuple[str, str], ...] = field(default=())
-
-    @property
-    def origin(self) -> str:
-        """`https://host:port`."""
-        return f"{self.scheme}://{self.address}"
-
-    @property
-    def url(self) -> str:
-        """`https://host:port/v2`."""
-        return self.origin + self.base
-
-    def in_clear_text(self) -> "Host":
-        """The same without TLS."""
-        return replace(self, scheme="http")
 
 
 class Hosts:
@@ -75,19 +25,25 @@ class Hosts:
         self._settings = settings
 
     def pulling(self, domain: str) -> tuple[Host, ...]:
-        """Mirrors first, the registry itself last."""
-        if domain in HUB_NAMES:
-            return (*(self._mirror(url) for url in self._settings.mirrors), self.registry(HUB_HOST))
-        return (self.registry(domain),)
+        """Mirrors first, the registry itself last. Raises System for certificates or a hosts.toml that cannot be read."""
+        hub = domain in HUB_NAMES
+        own = self.registry(HUB_HOST if hub else domain)
+        place = certs_d.folder(self._settings.certificates, HUB if hub else domain)
+        hosts: tuple[Host, ...] = (own,)
+        if place is not None and (file := place / "hosts.toml").exists():
+            hosts = hosts_toml.read(file, own)
+        return (*(self._mirror(url) for url in self._settings.mirrors), *hosts) if hub else hosts
 
     def pushing(self, domain: str) -> tuple[Host, ...]:
-        """Never a mirror."""
-        return (self.registry(HUB_HOST if domain == HUB else domain),)
+        """The registry itself, never a mirror."""
+        return self.pulling(domain)[-1:]
 
     def registry(self, address: str) -> Host:
         """The host of that name itself."""
         insecure = self.is_insecure(address)
-        return Host("https", address, trust=Trust(verify=not insecure), insecure=insecure)
+        place = certs_d.folder(self._settings.certificates, address)
+        authorities, clients = certs_d.certificates(place) if place is not None else ((), ())
+        return Host("https", address, trust=Trust(not insecure, authorities, clients), insecure=insecure)
 
     def led_to(self, host: Host, scheme: str, address: str) -> Host:
         """Another place that `host` leads to, by a redirect or as its realm. Where `host` must prove its name, so must that."""
@@ -99,9 +55,10 @@ class Hosts:
     def _mirror(self, url: str) -> Host:
         scheme, _, rest = url.rpartition("://")
         address, _, path = rest.partition("/")
-        host = self.registry(address)
+        host = self.registry(address.lower())
         base = "/" + path.strip("/") + "/v2" if path.strip("/") else "/v2"
-        return replace(host, scheme=scheme or "https", base=base, mirror=True, own=False)
+        insecure = host.insecure or scheme == "http"
+        return replace(host, scheme=scheme or "https", base=base, insecure=insecure, mirror=True, own=False)
 
     def is_insecure(self, address: str) -> bool:
         """Whether the configuration says so: by name, or by the network that its address is in."""

@@ -42,6 +42,10 @@ class Repository(Protocol):
         """The manifest's or index's bytes, at most MANIFEST_LIMIT, verified against the descriptor's digest."""
         ...
 
+    def tags(self) -> Iterator[str]:
+        """All tags, page by page; not verified to be tags."""
+        ...
+
     def blob(self, descriptor: Descriptor, offset: int = 0) -> AbstractContextManager[BinaryIO]:
         """The blob's bytes from `offset` on. A cut connection is resumed where it broke, a bounded number of times.
 

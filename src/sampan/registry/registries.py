@@ -4,7 +4,8 @@ import re
 
 from sampan.errors import InvalidParameter
 from sampan.registry.conversation import Conversation, Means
-from sampan.registry.hosts import Host, Hosts
+from sampan.registry.host import Host
+from sampan.registry.hosts import Hosts
 from sampan.registry.protocol import Credentials
 from sampan.registry.pushed import PushedRepository
 from sampan.registry.repository import RemoteRepository

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, TypeVar, cast
 
+import msgspec
+
 from sampan.errors import InvalidParameter, NotFound, SampanError
 from sampan.registry import limits
 from sampan.registry.blobs import BlobStream
-from sampan.registry.conversation import Conversation, told_by
+from sampan.registry.conversation import Conversation, resolved, told_by
 from sampan.registry.faults import Refused, Unreachable, Untrustworthy, of_pull
-from sampan.registry.hosts import Capability
+from sampan.registry.host import Capability
 from sampan.registry.settings import Patience
 from sampan.registry.transport import Answer
 from sampan.spec import oci_image as oci
@@ -27,9 +29,13 @@ _log = logging.getLogger("sampan.registry")
 ACCEPT = f"{oci.OCI_INDEX}, {oci.DOCKER_INDEX}, {oci.OCI_MANIFEST}, {oci.DOCKER_MANIFEST}, */*;q=0.1"
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|sha256:[0-9a-f]{64}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
-_REFERRERS_PAGES = 20
+_PAGES = 1000
 
 Got = TypeVar("Got")
+
+
+class _Tags(msgspec.Struct, frozen=True):
+    tags: list[str] | None = None
 
 
 class RemoteRepository:
@@ -126,6 +132,22 @@ class RemoteRepository:
         answer = conversation.demand("GET", url, self._scopes, headers, expected=(200, 206) if at else (200,))
         self._note(answer)
         return answer
+
+    def tags(self) -> Iterator[str]:
+        """See `protocol.Repository`."""
+        url = f"/{self.path}/tags/list"
+        for _ in range(_PAGES):
+            names, url = self._first(Capability.RESOLVE, lambda one, at=url: self._tags(one, at))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+            yield from names
+            if not url:
+                return
+
+    def _tags(self, conversation: Conversation, url: str) -> tuple[list[str], str]:
+        with conversation.demand("GET", url, self._scopes, {"Accept": "application/json"}) as answer:
+            data = answer.read(oci.MANIFEST_LIMIT)
+            following = re.match(r"\s*<([^>]{1,2000})>\s*;[^,]*\brel=\"?next\"?", answer.headers.get("Link", ""))
+        names = oci.decode(data, _Tags, "the list of tags").tags or []
+        return names, resolved(answer.url, following[1]) if following is not None else ""
 
     def has_blob(self, digest: Digest) -> bool:
         """See `protocol.Repository`."""

@@ -17,7 +17,8 @@ import msgspec
 
 from sampan.registry.challenges import Challenge, parse_challenges
 from sampan.registry.faults import Refused, Untrustworthy, refusal
-from sampan.registry.hosts import Host, Hosts
+from sampan.registry.host import Host
+from sampan.registry.hosts import Hosts
 from sampan.registry.protocol import Credentials
 from sampan.registry.transport import Answer, Transport
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol, Self
 from sampan.registry import trust
 from sampan.registry.faults import Unreachable, Untrustworthy
 from sampan.registry.proxying import proxy_for
-from sampan.registry.words import why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     import urllib3
 
-    from sampan.registry.hosts import Host, Trust
+    from sampan.registry.host import Host, Trust
     from sampan.registry.settings import Settings
 
 CONNECTIONS = 8
@@ -75,6 +74,8 @@ class Answer:
         """Some bytes of the body, at most `size`; b"" at its end. Raises Unreachable where it breaks off or stands still."""
         import urllib3
 
+        from sampan.registry.words import why
+
         try:
             return self._response.read1(size)
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -114,6 +115,8 @@ class Transport:
     def send(self, host: Host, method: str, url: str, headers: Mapping[str, str], body: Body = None) -> Answer:
         """The answer's head. `url` is whole, and within `host`. Raises Unreachable."""
         import urllib3
+
+        from sampan.registry.words import why
 
         patience = self._settings.patience
         request = f'{method.capitalize()} "{url}"'

@@ -9,7 +9,7 @@ from sampan.errors import System
 if TYPE_CHECKING:
     import ssl
 
-    from sampan.registry.hosts import Trust
+    from sampan.registry.host import Trust
 
 
 def context(trust: Trust) -> ssl.SSLContext:
