@@ -121,10 +121,17 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cli/", "client/context.py", "cli_main.py", "daemon_main.py", "daemon/assembly.py", "crashpoints.py"),
     ),
     # Beside the runtime: layers are unpacked and files carried by jailed children, features are probed in one, the command
-    # starts a daemon.
+    # starts a daemon and asks the programs that keep logins.
     "subprocess": (
         ("subprocess", "os.fork", "os.posix_spawn", "pty.fork"),
-        ("runtime/", "snapshots/jail.py", "transfer/porter.py", "host/", "cli/daemon_start.py"),
+        (
+            "runtime/",
+            "snapshots/jail.py",
+            "transfer/porter.py",
+            "host/",
+            "cli/daemon_start.py",
+            "cli/credentials/keychain.py",
+        ),
     ),
     "threads-before-fork": (("multiprocessing", "concurrent.futures.process"), ()),
 }
