@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from sampan.content.store import Content
-from sampan.errors import InvalidParameter, System
+from sampan.errors import InvalidParameter, NotImplementedHere, System
 from sampan.images import host
 from sampan.images.catalog import Catalog, NoSuchImage
 from sampan.images.committing import CommitWish, commit_image
@@ -21,17 +23,35 @@ from sampan.images.details import (
     parse_filters,
     shared_sizes,
 )
+from sampan.images.downloads import Downloads
 from sampan.images.events import ImageAction, Notify, silent
 from sampan.images.host_layer import HostLayer
 from sampan.images.importing import import_image
 from sampan.images.loading import Loaded, LoadEvent, load
+from sampan.images.pulling import Puller, PullWish
 from sampan.images.references import Reference, parse_reference, parse_tag
 from sampan.images.removal import ImageConflict, Removed, Remover, Users
 from sampan.images.saving import choose_images, save
+from sampan.images.steps import Cancellation, Report
+from sampan.registry.protocol import Registries
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.ids import ChainId, ImageId
 from sampan.spec.oci_image import Image, ImageConfig
 from sampan.state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Travel:
+    """What pulling and pushing need: the registries, how many layers travel at once, and how often each is tried.
+
+    `second` is how long a second of waiting before the next attempt takes.
+    """
+
+    registries: Registries
+    downloads: int = 3
+    uploads: int = 5
+    attempts: int = 5
+    second: float = 1.0
 
 
 class Images:
@@ -44,10 +64,12 @@ class Images:
         snapshots: Snapshotter,
         notify: Notify = silent,
         host_layer: HostLayer | None = None,
+        travel: Travel | None = None,
     ) -> None:
         """Open the records. What no image needs is deleted: an interrupted load's layers and blobs.
 
-        Without `host_layer` the image `host` is listed and no container can be made of it.
+        Without `host_layer` the image `host` is listed and no container can be made of it; without `travel` nothing is
+        pulled or pushed.
         """
         if host_layer is not None:
             snapshots.borrow(host.CHAIN, host_layer.directories, host_layer.opened)
@@ -55,15 +77,24 @@ class Images:
         self._catalog.add_fixed(host.ID, host.CONFIG, host.REFERENCE)
         self._notify = notify
         self._catalog.sweep()
+        self._travel = travel
+        if travel is not None:
+            downloads = Downloads(content, travel.downloads, travel.attempts, travel.second)
+            self._puller = Puller(
+                self._catalog, travel.registries, downloads, partial(self._travelled, ImageAction.PULL)
+            )
 
     def close(self) -> None:
         """End background work. What is still to be deleted goes at the next start."""
         self._catalog.content.close()
 
-    def _tell(self, action: ImageAction, actor: ImageId | str, name: str) -> None:
-        image = ImageId(actor)
-        facts = self._catalog.ledger.facts(image)
+    def _tell(self, action: ImageAction, actor: ImageId | str, name: str, image: ImageId | None = None) -> None:
+        facts = self._catalog.ledger.facts(image or ImageId(actor))
         self._notify(action, actor, name, facts.labels if facts is not None else {})
+
+    def _travelled(self, action: ImageAction, image: ImageId, reference: Reference) -> None:
+        """As Docker tells it: the actor is the name that was asked for."""
+        self._tell(action, reference.familiar, reference.familiar_name, image)
 
     def resolve(self, text: str) -> ImageId:
         """The image that a user names. Raises NoSuchImage (NotFound), InvalidParameter."""
@@ -215,6 +246,13 @@ class Images:
         if name:
             self._tell(ImageAction.TAG, image, name)
         return image, name
+
+    def pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
+        """Bring images from a registry; see `pulling.Puller.pull`."""
+        if self._travel is None:
+            raise NotImplementedHere("there is no registry to pull from")
+        with _host_trouble("pull"):
+            self._puller.pull(wish, report, end)
 
     def save(self, names: Sequence[str]) -> Iterator[bytes]:
         """An archive of the images, in pieces. What cannot be saved raises now, before the first piece is asked for.

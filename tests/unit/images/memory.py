@@ -9,11 +9,12 @@ from sampan.content.store import Content
 from sampan.files.compression import decompressed
 from sampan.files.tar_reader import BadArchive, TarReader
 from sampan.images.events import ImageAction
-from sampan.images.images import Images
+from sampan.images.images import Images, Travel
 from sampan.snapshots.protocol import Change, Layer, LayerInUse, LayerNotFound, Usage, chain_id
 from sampan.spec.ids import ChainId, DiffId, ImageId
 from sampan.spec.rootfs import PlainRoot, RootMount
 from sampan.state.store import Store
+from tests.unit.images.registry import MemoryRegistry
 
 
 class MemorySnapshotter:
@@ -110,11 +111,13 @@ class World:
     """Images on a store in a directory, and what was told to the listener."""
 
     def __init__(self, directory: Path, snapshots: MemorySnapshotter | None = None) -> None:
+        self.registry = MemoryRegistry()
         self.events: list[tuple[ImageAction, str, str]] = []
         self.store = Store(directory / "db")
         self.content = Content(directory / "content")
         self.snapshots = snapshots or MemorySnapshotter()
-        self.images = Images(self.store, self.content, self.snapshots, self._hear)
+        travel = Travel(self.registry, second=0.0)
+        self.images = Images(self.store, self.content, self.snapshots, self._hear, travel=travel)
 
     def _hear(self, action: ImageAction, actor: ImageId | str, name: str, labels: Mapping[str, str]) -> None:
         self.events.append((action, actor, name))

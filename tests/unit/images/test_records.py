@@ -1,7 +1,6 @@
 """What a record keeps of where an image came from."""
 
 import gzip
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -14,14 +13,7 @@ from sampan.spec.ids import Digest, ImageId
 from sampan.spec.oci_image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.archives import Layer
 from tests.unit.images.memory import World
-
-
-def digest_of(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def described(media_type: str, data: bytes) -> dict[str, object]:
-    return {"mediaType": media_type, "digest": digest_of(data), "size": len(data)}
+from tests.unit.images.registry import described, digest_of
 
 
 def layout(reference: str) -> tuple[bytes, bytes, bytes, bytes]:

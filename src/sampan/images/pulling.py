@@ -1,0 +1,313 @@
+"""`pull`: an image from a registry, layers side by side, recorded when all of it is verified, unpacked and durable.
+
+resolve ─▶ index ─▶ manifest ─▶ configuration ─▶ layers ┬─▶ download ─▶ download ─▶ download   (`downloads.py`)
+                                                        └─▶   unpack ─▶   unpack ─▶   unpack   the lowest first
+                                                                                          ▼
+                                                                        sync ─▶ record, names ─▶ event
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO, cast
+
+from sampan.content.partial import DigestMismatch
+from sampan.crashpoints import crash_point
+from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError, System
+from sampan.files.tar_reader import BadArchive
+from sampan.images import host
+from sampan.images.catalog import Catalog, LayerRecord, Lease, ManifestRecord
+from sampan.images.downloads import Downloads, Watch
+from sampan.images.manifests import Followed, follow
+from sampan.images.platforms import fits, normalised, parse_platform, shown
+from sampan.images.references import Reference, parse_tag, short_id
+from sampan.images.steps import Cancellation, Meter, Metered, Report, Step
+from sampan.registry.protocol import Credentials, Registries, Repository
+from sampan.snapshots.protocol import LayerNotFound, chain_id
+from sampan.spec.ids import ChainId, DiffId, Digest, ImageId, parse_digest
+from sampan.spec.oci_image import CONFIG_LIMIT, Descriptor, Image, Platform, decode_image
+
+_TAGS_LIMIT = 100_000
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class PullWish:
+    """What to pull: one tag or digest, or all tags where `reference` has neither. `platform` "" is this machine's."""
+
+    reference: Reference
+    platform: str = ""
+    credentials: Credentials = field(default_factory=Credentials)
+
+
+Pulled = Callable[[ImageId, Reference], None]
+"""Hears of each image that is there now."""
+
+
+class Puller:
+    """Pulls images for one daemon. Any thread may call; two that pull the same layer share its download and its unpacking."""
+
+    def __init__(self, catalog: Catalog, registries: Registries, downloads: Downloads, pulled: Pulled) -> None:
+        self._catalog = catalog
+        self._registries = registries
+        self._downloads = downloads
+        self._pulled = pulled
+        self._unpacking = _Turns()
+
+    def pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
+        """Carry the wish out. What was there before stays as it is until the new image is whole.
+
+        Raises NotFound, Unauthorized, Forbidden, InvalidParameter, Unavailable, System in Docker's words; Cancelled.
+        """
+        reference = wish.reference
+        if reference.familiar_name == "scratch":
+            raise Forbidden("'scratch' is a reserved name")
+        if self._catalog.is_reserved(reference.stored()):
+            raise InvalidParameter(f"the name {reference.familiar} is reserved for this machine's own image")
+        repository = self._registries.pulling(reference.domain, reference.path, wish.credentials)
+        news = False
+        image: ImageId | None = None
+        for one in _each(repository, reference):
+            end.check()
+            image, new = _Pull(self._catalog, self._downloads, self._unpacking, repository, report, end).run(
+                one, wish.platform
+            )
+            news = news or new
+            self._pulled(image, one)
+        told = "Downloaded newer image for" if news else "Image is up to date for"
+        report(Step(f"Status: {told} {reference.familiar}", plain=True))
+        if wish.platform and image is not None:
+            self._warn(reference, image, wish.platform, report)
+
+    def _warn(self, reference: Reference, image: ImageId, asked: str, report: Report) -> None:
+        """One image alone in its repository is taken whatever it is for, as in Docker; whoever asked for another hears it."""
+        config = self._catalog.config(image)
+        own = Platform(config.architecture, config.os, variant=config.variant)
+        if not fits(own, parse_platform(asked)):
+            report(
+                Step(
+                    f"WARNING: image with reference {reference.familiar} was found but its platform ({shown(own)}) does not "
+                    f"match the specified platform ({asked})",
+                    plain=True,
+                )
+            )
+
+
+def _each(repository: Repository, reference: Reference) -> Iterator[Reference]:
+    if not reference.is_name_only:
+        yield reference
+        return
+    for number, tag in enumerate(repository.tags()):
+        if number >= _TAGS_LIMIT:
+            raise InvalidParameter(f"{reference.familiar} has more than {_TAGS_LIMIT} tags")
+        yield Reference(reference.domain, reference.path, parse_tag(tag))
+
+
+class _Turns:
+    """Lets one at a time have a name."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def turn(self, name: str, end: Cancellation) -> Iterator[None]:
+        """Until nobody else has it. Raises Cancelled."""
+        end.wakes(self._wake)
+        with self._changed:
+            self._changed.wait_for(lambda: name not in self._taken or end.asked)
+            end.check()
+            self._taken.add(name)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.discard(name)
+                self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+class _Pull:
+    """One tag or digest."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        downloads: Downloads,
+        unpacking: _Turns,
+        repository: Repository,
+        report: Report,
+        end: Cancellation,
+    ) -> None:
+        self._catalog = catalog
+        self._content = catalog.content
+        self._downloads = downloads
+        self._unpacking = unpacking
+        self._repository = repository
+        self._report = report
+        self._end = end
+
+    def run(self, reference: Reference, platform: str) -> tuple[ImageId, bool]:
+        """The image that the reference stands for now, and whether it stood for another one, or none, before."""
+        first = self._repository.resolve(reference.digest or reference.tag or "")
+        if reference.digest is not None and first.digest != reference.digest:
+            raise InvalidParameter(f"manifest verification failed for digest {reference.digest}")
+        data = self._repository.manifest(first)
+        told = str(reference.stored()) if reference.digest is not None else reference.tag or ""
+        self._report(Step(f"Pulling from {self._repository.path}", told, plain=True))
+        wanted = parse_platform(platform)
+        followed = follow(self._repository, first, data, reference, wanted, platform or _plain(wanted))
+        with self._catalog.lease() as lease:
+            image = ImageId(parse_digest(followed.config.digest))
+            self._take(lease, followed)
+            if self._catalog.has(image):
+                layers = []
+            else:
+                config = self._config(followed.config)
+                layers = self._layers(lease, followed, _diff_ids(config, len(followed.layers)))
+            new = self._record(reference, first, image, followed, layers)
+        return image, new
+
+    def _take(self, lease: Lease, followed: Followed) -> None:
+        for passed in followed.way:
+            lease.take(passed.digest)
+        for part in (followed.config, *followed.layers):
+            lease.take(parse_digest(part.digest))
+
+    def _config(self, described: Descriptor) -> Image:
+        digest = parse_digest(described.digest)
+        try:
+            if described.size > CONFIG_LIMIT:
+                raise InvalidParameter(f"it is larger than {CONFIG_LIMIT} bytes")
+            if not self._content.has(digest):
+                with self._repository.blob(described) as stream:
+                    self._content.ingest(stream.read, CONFIG_LIMIT, digest)
+        except DigestMismatch as error:
+            raise InvalidParameter(
+                f"error pulling image configuration: image config verification failed for digest {digest}"
+            ) from error
+        except SampanError as error:
+            raise System(f"error pulling image configuration: {error}") from error
+        return decode_image(self._content.read(digest, CONFIG_LIMIT))
+
+    # ---- layers
+
+    def _layers(self, lease: Lease, followed: Followed, diff_ids: list[DiffId]) -> list[LayerRecord]:
+        chains = _chains(diff_ids)
+        for chain in chains:
+            lease.take(chain)
+        present = self._present(followed.layers, chains)
+        watches: dict[Digest, Watch] = {}
+        try:
+            for layer in followed.layers[:present]:
+                self._report(Step("Already exists", short_id(layer.digest)))
+            for layer in followed.layers[present:]:
+                digest = parse_digest(layer.digest)
+                self._report(Step("Pulling fs layer", short_id(digest)))
+                if digest not in watches:
+                    watches[digest] = self._downloads.begin(self._repository, layer, self._report)
+            for number in range(present, len(followed.layers)):
+                self._downloads.wait(watches[parse_digest(followed.layers[number].digest)], self._end)
+                self._unpack(followed.layers[number], chains[number - 1] if number else None, diff_ids[number])
+        finally:
+            for watch in watches.values():
+                watch.release()
+        return [
+            LayerRecord(layer.digest, diff_id, self._content.size(parse_digest(layer.digest)))
+            for layer, diff_id in zip(followed.layers, diff_ids, strict=True)
+        ]
+
+    def _present(self, layers: tuple[Descriptor, ...], chains: list[ChainId]) -> int:
+        """How many of the lowest layers are here: unpacked, and as this manifest has them."""
+        for number, (layer, chain) in enumerate(zip(layers, chains, strict=True)):
+            if not self._content.has(parse_digest(layer.digest)) or not self._has_layer(chain):
+                return number
+        return len(layers)
+
+    def _has_layer(self, chain: ChainId) -> bool:
+        try:
+            self._catalog.snapshots.layer(chain)
+        except LayerNotFound:
+            return False
+        return True
+
+    def _unpack(self, layer: Descriptor, parent: ChainId | None, diff_id: DiffId) -> None:
+        identifier = short_id(layer.digest)
+        meter = Meter(self._report, "Extracting", identifier, layer.size)
+        with self._unpacking.turn(chain_id(parent, diff_id), self._end):
+            with self._content.open(parse_digest(layer.digest)) as blob:
+                source = cast(BinaryIO, Metered(blob, meter, self._end))
+                try:
+                    self._catalog.snapshots.apply(parent, source, diff_id)
+                except BadArchive as error:
+                    raise InvalidParameter(f"failed to register layer: {error}") from error
+        self._report(Step("Pull complete", identifier))
+
+    # ---- the end
+
+    def _record(
+        self, reference: Reference, first: Descriptor, image: ImageId, followed: Followed, layers: list[LayerRecord]
+    ) -> bool:
+        content, catalog = self._content, self._catalog
+        for passed in followed.way:
+            content.put(passed.data)
+        self._end.check()
+        # The files before the record: it must not be there after a power cut without them.
+        content.sync()
+        catalog.snapshots.sync()
+        crash_point("image-before-commit")
+        digest = Digest(first.digest)
+        named = Reference(reference.domain, reference.path, None, digest)
+        names = [named] if reference.digest is not None else [named, reference]
+        self._report(Step(f"Digest: {digest}", plain=True))
+        with catalog.lock:
+            # Removed meanwhile by somebody: then its layers were not brought.
+            if not layers and followed.layers and not catalog.has(image):
+                raise NotFound(f"the image {image} was removed while it was pulled: pull it again")
+            new = catalog.by_reference(reference) != image
+            catalog.add(image, layers, names, manifests=self._manifests(followed))
+        crash_point("image-after-commit")
+        return new
+
+    def _manifests(self, followed: Followed) -> list[ManifestRecord]:
+        repositories = [f"{self._repository.domain}/{self._repository.path}"]
+        blobs = [layer.digest for layer in followed.layers]
+        # An image that came in another way keeps the layers of that one; this manifest alone could then not be pushed.
+        whole = all(self._content.has(Digest(blob)) for blob in blobs)
+        last = len(followed.way) - 1
+        return [
+            ManifestRecord(passed.digest, passed.media_type, blobs if whole and number == last else [], repositories)
+            for number, passed in enumerate(followed.way)
+        ]
+
+
+def _plain(platform: Platform) -> str:
+    """This machine as messages call it: without what its processor can do beyond."""
+    own = normalised(platform)
+    return shown(Platform(own.architecture, own.os) if own.architecture == "amd64" else own)
+
+
+def _chains(diff_ids: list[DiffId]) -> list[ChainId]:
+    chains: list[ChainId] = []
+    for diff_id in diff_ids:
+        chains.append(chain_id(chains[-1] if chains else None, diff_id))
+    return chains
+
+
+def _diff_ids(config: Image, layers: int) -> list[DiffId]:
+    if config.os not in ("", "linux"):
+        raise InvalidParameter(
+            f'image operating system "{config.os}" cannot be used on this platform: operating system is not supported'
+        )
+    if config.rootfs is None:
+        raise InvalidParameter("invalid rootfs in image configuration")
+    diff_ids = [DiffId(parse_digest(text)) for text in config.rootfs.diff_ids or ()]
+    if len(diff_ids) != layers:
+        raise InvalidParameter("layers from manifest don't match image configuration")
+    if host.DIFF_ID in diff_ids:
+        raise InvalidParameter("an image that stands on the image host cannot be pulled: it is a part of this machine")
+    return diff_ids
