@@ -327,6 +327,7 @@ class Images:
         self.received = 0
         self.refuse_after: int | None = None
         self.tags: list[tuple[str, str, str]] = []
+        self.travelled: list[r.PullOptions | r.PushOptions] = []
         self.archive = [b"tar" * 1000] * 3
 
     async def list(self, options: r.ImageListOptions) -> Sequence[i.ImageSummary]:
@@ -358,6 +359,21 @@ class Images:
 
     async def import_url(self, url: str, options: r.ImportOptions) -> AsyncIterator[i.Progress]:
         yield i.Progress(status=url)
+
+    async def pull(self, options: r.PullOptions) -> AsyncIterator[i.Progress]:
+        self.travelled.append(options)
+        if options.name == "nothing":
+            raise NotFound("manifest for nothing:latest not found: manifest unknown: manifest unknown")
+        yield i.Progress(status="Pulling from library/busybox", id=options.tag)
+        yield i.Progress(status="Pulling fs layer", progress_detail=i.ProgressDetail(), id="0123456789ab")
+        if options.name == "broken":
+            raise InvalidParameter("unsupported media type x")
+
+    async def push(self, options: r.PushOptions) -> AsyncIterator[i.Progress]:
+        self.travelled.append(options)
+        yield i.Progress(
+            progress_detail=i.ProgressDetail(), aux=i.PushResult(tag=options.tag, digest="sha256:1", size=5)
+        )
 
     async def tag(self, name: str, repository: str, tag: str) -> None:
         self.tags.append((name, repository, tag))

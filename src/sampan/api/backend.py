@@ -238,6 +238,14 @@ class Images(Protocol):
         """The same, from an address."""
         ...
 
+    def pull(self, options: r.PullOptions) -> AsyncIterator[i.Progress]:
+        """Bring an image from a registry. Called off when the iterator is closed."""
+        ...
+
+    def push(self, options: r.PushOptions) -> AsyncIterator[i.Progress]:
+        """Send an image to a registry. Called off when the iterator is closed."""
+        ...
+
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """Give an image one more name; `tag` "" is latest."""
         ...

@@ -37,7 +37,7 @@ from sampan.errors import InvalidParameter, System
 from sampan.files.trash import Trash
 from sampan.host.facts import Facts, read
 from sampan.images.host_layer import HostLayer
-from sampan.images.images import Images
+from sampan.images.images import Images, Travel
 from sampan.images.removal import ImageUser
 from sampan.kernel.caps import capget
 from sampan.network.networks import Networks
@@ -158,8 +158,15 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     workers = Workers()
     snapshots = _snapshots(config)
     host_layer = HostLayer((str(config.data_root), str(config.exec_root)))
+    known = replace(config.registries, proxies=registry_settings.proxies(config.registries.proxies, os.environ))
+    registries = RemoteRegistries(known)
     images = Images(
-        store, Content(config.data_root / "content"), snapshots, partial(_image_event, loop, events), host_layer
+        store,
+        Content(config.data_root / "content"),
+        snapshots,
+        partial(_image_event, loop, events),
+        host_layer,
+        Travel(registries, config.max_downloads, config.max_uploads, config.download_attempts),
     )
     runtime = RuntimeClient(str(config.exec_root), str(config.data_root), _ENVIRONMENT, host_layer=host_layer.mount)
     networks = Networks(instance, _network_options(config))
@@ -194,7 +201,6 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exit(partial(exits.on_exit, engine))
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
-    known = replace(config.registries, proxies=registry_settings.proxies(config.registries.proxies, os.environ))
     return Assembly(
         engine,
         images,
@@ -205,7 +211,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         facts,
         kept_volumes,
         groups,
-        RemoteRegistries(known),
+        registries,
         known,
     )
 

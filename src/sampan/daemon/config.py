@@ -75,6 +75,9 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     ip_forward: bool = True
     publish_ip: str = "0.0.0.0"
     registries: Settings = Settings()
+    max_downloads: int = 3
+    max_uploads: int = 5
+    download_attempts: int = 5
     warnings: tuple[str, ...] = ()
 
 
@@ -141,6 +144,9 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
             Proxies(text("http-proxy"), text("https-proxy"), text("no-proxy")),
             folder,
         ),
+        max_downloads=decimal(values, "max-concurrent-downloads", 3) or 3,
+        max_uploads=decimal(values, "max-concurrent-uploads", 5) or 5,
+        download_attempts=decimal(values, "max-download-attempts", 5) or 5,
         warnings=tuple(warnings),
     )
     _check_bip(config)

@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from functools import partial
 
 from sampan.daemon.layers import as_api
 from sampan.daemon.times import rfc3339
+from sampan.daemon.travels import follow
 from sampan.daemon.workers import Pipe, Workers, as_file
 from sampan.errors import InvalidParameter, NotFound, NotImplementedHere
 from sampan.images.details import ImageDetails, parse_filters
 from sampan.images.images import Images
 from sampan.images.loading import Loaded, LoadEvent, Message
+from sampan.images.pulling import PullWish
+from sampan.images.references import parse_named
 from sampan.images.removal import ImageUser
+from sampan.registry.authconfig import lenient_auth
 from sampan.spec import images as i
 from sampan.spec import requests as r
 from sampan.spec.containers import DriverData
@@ -102,6 +108,24 @@ class ImagesApi:
     def import_url(self, url: str, options: r.ImportOptions) -> AsyncIterator[i.Progress]:
         """The same, from an address."""
         raise NotImplementedHere(f"import from an address ({url}, for {options.repository}) is not implemented yet")
+
+    def pull(self, options: r.PullOptions) -> AsyncIterator[i.Progress]:
+        """Bring an image from a registry."""
+        reference = parse_named(options.name.removesuffix(":"), options.tag)
+        wish = PullWish(reference, options.platform, lenient_auth(options.credentials))
+        return follow("pull", partial(self._images.pull, wish))
+
+    async def push(self, options: r.PushOptions) -> AsyncIterator[i.Progress]:
+        """Send an image to a registry."""
+        reference = parse_named(options.name, options.tag)
+        if options.platform:
+            _check_platform(
+                options.name, await self._workers.run(self._images.inspect, reference.familiar), options.platform
+            )
+        steps = follow("push", partial(self._images.push, reference, lenient_auth(options.credentials)))
+        async with aclosing(steps):
+            async for line in steps:
+                yield line
 
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """Give an image one more name."""

@@ -53,7 +53,6 @@ YES, NO, VOID = Verdict.HONOURED, Verdict.REFUSED, Verdict.MEANINGLESS
 
 _NO_SWARM = "Sampan has no swarm mode"
 _NO_IPV6 = "IPv6 networks are not there yet"
-_NO_PULL = "the registry client is not there yet"
 _NO_BUILD = "the builder is not there yet"
 _NO_CONTAINERD = "no containerd takes part: layers and containers are Sampan's own"
 _OWN_RUNTIME = "containers are started by Sampan's own runtime"
@@ -148,9 +147,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("registry-mirrors", L, YES, "URLs, asked before docker.io", flag="registry-mirror"),
     Option("insecure-registries", L, YES, "host[:port] or a network as CIDR", flag="insecure-registry"),
     Option("allow-nondistributable-artifacts", L, VOID, "no longer read by Docker either", flag="-"),
-    Option("max-concurrent-downloads", N, VOID, _NO_PULL),
-    Option("max-concurrent-uploads", N, VOID, _NO_PULL),
-    Option("max-download-attempts", N, VOID, _NO_PULL),
+    Option("max-concurrent-downloads", N, YES, "layers that are pulled at once; 3"),
+    Option("max-concurrent-uploads", N, YES, "layers that are pushed at once; 5"),
+    Option("max-download-attempts", N, YES, "times that a layer is asked for; 5"),
     Option("http-proxy", T, YES, "to reach registries; default: the environment's HTTP_PROXY"),
     Option("https-proxy", T, YES, "default: the environment's HTTPS_PROXY"),
     Option("no-proxy", T, YES, "default: the environment's NO_PROXY"),

@@ -11,11 +11,12 @@ import threading
 
 from sampan.content.partial import ContentTruncated, DigestMismatch, Partial
 from sampan.content.store import Content
-from sampan.errors import InvalidParameter, SampanError, System, Unavailable
+from sampan.errors import InvalidParameter, SampanError, System
 from sampan.images.lanes import Lanes
 from sampan.images.references import short_id
 from sampan.images.steps import Cancellation, Meter, Report, Step
-from sampan.registry.protocol import Repository
+from sampan.registry.faults import Unreachable
+from sampan.registry.protocol import Source
 from sampan.spec.ids import Digest, parse_digest
 from sampan.spec.oci_image import Descriptor
 
@@ -27,7 +28,7 @@ _PARTIAL_WAIT = 30.0
 class _Download:
     """One blob on its way, and who watches it."""
 
-    def __init__(self, repository: Repository, descriptor: Descriptor) -> None:
+    def __init__(self, repository: Source, descriptor: Descriptor) -> None:
         self.repository = repository
         self.descriptor = descriptor
         self.digest = parse_digest(descriptor.digest)
@@ -75,7 +76,7 @@ class _Download:
 class Watch:
     """One pull's interest in a blob."""
 
-    def __init__(self, repository: Repository, descriptor: Descriptor, report: Report) -> None:
+    def __init__(self, repository: Source, descriptor: Descriptor, report: Report) -> None:
         self.repository = repository
         self.descriptor = descriptor
         self.report = report
@@ -102,7 +103,7 @@ class Downloads:
         self._lock = threading.Lock()
         self._under_way: dict[Digest, _Download] = {}
 
-    def begin(self, repository: Repository, descriptor: Descriptor, report: Report) -> Watch:
+    def begin(self, repository: Source, descriptor: Descriptor, report: Report) -> Watch:
         """Have a blob brought; the caller holds a lease on it, and releases the watch. Raises InvalidParameter for no digest."""
         watch = Watch(repository, descriptor, report)
         self._begin(watch)
@@ -200,7 +201,7 @@ class Downloads:
 
 def _may_pass(error: SampanError) -> bool:
     """Whether asking again may help: nobody answered in time, or the connection broke."""
-    return isinstance(error, Unavailable | ContentTruncated) or bool(getattr(error, "late", False))
+    return isinstance(error, ContentTruncated) or (isinstance(error, Unreachable) and error.late)
 
 
 def _wrong_size(download: _Download) -> SampanError:

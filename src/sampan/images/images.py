@@ -29,11 +29,12 @@ from sampan.images.host_layer import HostLayer
 from sampan.images.importing import import_image
 from sampan.images.loading import Loaded, LoadEvent, load
 from sampan.images.pulling import Puller, PullWish
+from sampan.images.pushing import Pusher
 from sampan.images.references import Reference, parse_reference, parse_tag
 from sampan.images.removal import ImageConflict, Removed, Remover, Users
 from sampan.images.saving import choose_images, save
 from sampan.images.steps import Cancellation, Report
-from sampan.registry.protocol import Registries
+from sampan.registry.protocol import Credentials, Repositories
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.ids import ChainId, ImageId
 from sampan.spec.oci_image import Image, ImageConfig
@@ -47,7 +48,7 @@ class Travel:
     `second` is how long a second of waiting before the next attempt takes.
     """
 
-    registries: Registries
+    repositories: Repositories
     downloads: int = 3
     uploads: int = 5
     attempts: int = 5
@@ -80,8 +81,11 @@ class Images:
         self._travel = travel
         if travel is not None:
             downloads = Downloads(content, travel.downloads, travel.attempts, travel.second)
+            self._pusher = Pusher(
+                self._catalog, travel.repositories, travel.uploads, partial(self._travelled, ImageAction.PUSH)
+            )
             self._puller = Puller(
-                self._catalog, travel.registries, downloads, partial(self._travelled, ImageAction.PULL)
+                self._catalog, travel.repositories, downloads, partial(self._travelled, ImageAction.PULL)
             )
 
     def close(self) -> None:
@@ -253,6 +257,13 @@ class Images:
             raise NotImplementedHere("there is no registry to pull from")
         with _host_trouble("pull"):
             self._puller.pull(wish, report, end)
+
+    def push(self, reference: Reference, credentials: Credentials, report: Report, end: Cancellation) -> None:
+        """Send images to a registry; see `pushing.Pusher.push`."""
+        if self._travel is None:
+            raise NotImplementedHere("there is no registry to push to")
+        with _host_trouble("push"):
+            self._pusher.push(reference, credentials, report, end)
 
     def save(self, names: Sequence[str]) -> Iterator[bytes]:
         """An archive of the images, in pieces. What cannot be saved raises now, before the first piece is asked for.

@@ -11,7 +11,7 @@ import msgspec
 from sampan.errors import InvalidParameter, NotFound
 from sampan.images.platforms import choose
 from sampan.images.references import Reference
-from sampan.registry.protocol import Repository
+from sampan.registry.protocol import Source
 from sampan.spec.ids import parse_digest
 from sampan.spec.oci_image import (
     DOCKER_INDEX,
@@ -68,7 +68,7 @@ class _Shape(msgspec.Struct, frozen=True, rename={"media_type": "mediaType", "fs
 
 
 def follow(
-    repository: Repository, first: Descriptor, data: bytes, reference: Reference, wanted: Platform, asked: str
+    repository: Source, first: Descriptor, data: bytes, reference: Reference, wanted: Platform, asked: str
 ) -> Followed:
     """From `first`, whose bytes are `data`, to an image for the platform `wanted`, which messages call `asked`.
 

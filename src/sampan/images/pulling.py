@@ -17,13 +17,14 @@ from sampan.crashpoints import crash_point
 from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError, System
 from sampan.files.tar_reader import BadArchive
 from sampan.images import host
-from sampan.images.catalog import Catalog, LayerRecord, Lease, ManifestRecord
+from sampan.images.catalog import Catalog, LayerRecord, ManifestRecord
 from sampan.images.downloads import Downloads, Watch
+from sampan.images.leases import Lease
 from sampan.images.manifests import Followed, follow
 from sampan.images.platforms import fits, normalised, parse_platform, shown
 from sampan.images.references import Reference, parse_tag, short_id
 from sampan.images.steps import Cancellation, Meter, Metered, Report, Step
-from sampan.registry.protocol import Credentials, Registries, Repository
+from sampan.registry.protocol import Credentials, Repositories, Source
 from sampan.snapshots.protocol import LayerNotFound, chain_id
 from sampan.spec.ids import ChainId, DiffId, Digest, ImageId, parse_digest
 from sampan.spec.oci_image import CONFIG_LIMIT, Descriptor, Image, Platform, decode_image
@@ -48,7 +49,7 @@ Pulled = Callable[[ImageId, Reference], None]
 class Puller:
     """Pulls images for one daemon. Any thread may call; two that pull the same layer share its download and its unpacking."""
 
-    def __init__(self, catalog: Catalog, registries: Registries, downloads: Downloads, pulled: Pulled) -> None:
+    def __init__(self, catalog: Catalog, registries: Repositories, downloads: Downloads, pulled: Pulled) -> None:
         self._catalog = catalog
         self._registries = registries
         self._downloads = downloads
@@ -94,7 +95,7 @@ class Puller:
             )
 
 
-def _each(repository: Repository, reference: Reference) -> Iterator[Reference]:
+def _each(repository: Source, reference: Reference) -> Iterator[Reference]:
     if not reference.is_name_only:
         yield reference
         return
@@ -139,7 +140,7 @@ class _Pull:
         catalog: Catalog,
         downloads: Downloads,
         unpacking: _Turns,
-        repository: Repository,
+        repository: Source,
         report: Report,
         end: Cancellation,
     ) -> None:

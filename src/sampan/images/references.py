@@ -100,6 +100,14 @@ def parse_reference(text: str) -> Reference:
     return Reference(match["domain"], match["path"], match["tag"], Digest(digest) if digest is not None else None)
 
 
+def parse_named(name: str, tag: str) -> Reference:
+    """A name with the tag or digest that came beside it, "" for neither. Raises InvalidParameter."""
+    reference = parse_reference(name)
+    if _SHA256.fullmatch(tag):
+        return Reference(reference.domain, reference.path, None, Digest(tag))
+    return Reference(reference.domain, reference.path, parse_tag(tag)) if tag else reference
+
+
 def parse_any(text: str) -> Reference | ImageId:
     """`text` as a full image id (64 hex digits, with or without `sha256:`), else as a name. Raises InvalidParameter."""
     if _HEX64.fullmatch(text):

@@ -22,8 +22,8 @@ class Credentials:
     registry_token: str = ""
 
 
-class Repository(Protocol):
-    """One repository, `busybox` of `docker.io`, for one direction (pulling may go to mirrors, pushing never does).
+class Source(Protocol):
+    """One repository, `busybox` of `docker.io`, to read from (from its mirrors, perhaps).
 
     Every method raises, in Docker's words: NotFound (image unknown or denied), and kinds of System for all else, because
     Docker answers that with 500: `faults.Refused` (the registry's own words, with its codes and status),
@@ -57,6 +57,14 @@ class Repository(Protocol):
         """Whether the registry has it already."""
         ...
 
+    def referrers(self, digest: Digest, artifact_type: str = "") -> Iterator[Descriptor]:
+        """What refers to the manifest (signatures, SBOMs), by the referrers API or its tag fallback."""
+        ...
+
+
+class Repository(Source, Protocol):
+    """The same to write to: never a mirror."""
+
     def mount(self, digest: Digest, source: str) -> bool:
         """Ask for a blob of the repository `source` of the same registry; False where it has to be uploaded."""
         ...
@@ -71,21 +79,21 @@ class Repository(Protocol):
         """Store a manifest under a tag or digest; its digest."""
         ...
 
-    def referrers(self, digest: Digest, artifact_type: str = "") -> Iterator[Descriptor]:
-        """What refers to the manifest (signatures, SBOMs), by the referrers API or its tag fallback."""
-        ...
 
+class Repositories(Protocol):
+    """Where repositories are found: by this machine's and the daemon's configuration."""
 
-class Registries(Protocol):
-    """All registries, as this machine and the daemon's configuration know them."""
-
-    def pulling(self, domain: str, path: str, credentials: Credentials) -> Repository:
+    def pulling(self, domain: str, path: str, credentials: Credentials) -> Source:
         """`domain`/`path` to read from: its mirrors first, then itself."""
         ...
 
     def pushing(self, domain: str, path: str, credentials: Credentials) -> Repository:
         """`domain`/`path` to write to."""
         ...
+
+
+class Registries(Repositories, Protocol):
+    """All registries, as this machine and the daemon's configuration know them."""
 
     def login(self, address: str, credentials: Credentials) -> str:
         """Try the credentials: an identity token where the registry gave one, else "". Raises Unauthorized in Docker's words."""

@@ -169,6 +169,14 @@ class ErrorDetail(Document, frozen=True, rename=None):
     message: str = ""
 
 
+class PushResult(Document, frozen=True):
+    """What a push left in the registry."""
+
+    tag: str = ""
+    digest: str = ""
+    size: Int64 = 0
+
+
 class Progress(Document, frozen=True, rename="camel"):
     """One line of the stream that load, import, pull and push send. `stream` is text to print as it is."""
 
@@ -179,3 +187,4 @@ class Progress(Document, frozen=True, rename="camel"):
     id: str = ""
     error_detail: ErrorDetail | None = None
     error: str = ""
+    aux: PushResult | None = None

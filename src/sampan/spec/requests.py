@@ -114,6 +114,26 @@ class ImportOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PullOptions:
+    """`tag` may be a digest; "" with a name that has neither is all tags. `credentials` is the header as it came."""
+
+    name: str
+    tag: str = ""
+    platform: str = ""
+    credentials: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """`tag` "" with a name that has none is all tags. `credentials` is the header as it came."""
+
+    name: str
+    tag: str = ""
+    platform: str = ""
+    credentials: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractOptions:
     """`path` is the directory to unpack into. `keep_kinds`: no directory takes the place of something else, nor the reverse.
 

@@ -481,10 +481,27 @@ def test_an_import_that_fails_at_once_has_a_status(client: Client, served: Serve
     assert (answer.status, answer.message) == (400, "archive is empty")
 
 
-def test_pulling_is_refused_by_name(client: Client) -> None:
-    answer = client.ask("POST", "/images/create?fromImage=busybox&tag=latest")
-    assert answer.status == 501
-    assert answer.message.startswith("pulling from a registry is not implemented yet")
+def test_a_pull_is_told_in_lines(client: Client) -> None:
+    answer = client.ask("POST", "/images/create?fromImage=busybox&tag=latest", b"", "X-Registry-Auth: e30=")
+    assert answer.status == 200
+    assert answer.body.split(b"\r\n") == [
+        b'{"status":"Pulling from library/busybox","id":"latest"}',
+        b'{"status":"Pulling fs layer","progressDetail":{},"id":"0123456789ab"}',
+        b"",
+    ]
+
+
+def test_what_a_pull_says_before_its_first_line_has_a_status(client: Client) -> None:
+    assert client.ask("POST", "/images/create?fromImage=nothing&tag=latest").status == 404
+    broken = client.ask("POST", "/images/create?fromImage=broken&tag=latest")
+    assert broken.status == 200
+    last = b'{"errorDetail":{"message":"unsupported media type x"},"error":"unsupported media type x"}'
+    assert broken.body.split(b"\r\n")[-2] == last
+
+
+def test_a_push_tells_what_it_left(client: Client) -> None:
+    answer = client.ask("POST", "/images/here:1/a/b/push?tag=1")
+    assert answer.body == b'{"progressDetail":{},"aux":{"Tag":"1","Digest":"sha256:1","Size":5}}\r\n'
 
 
 def test_save_and_its_failure(client: Client) -> None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from sampan.errors import NotFound, Unavailable
+from sampan.errors import NotFound
+from sampan.registry.faults import Unreachable
 from sampan.registry.protocol import Credentials, Found, Repository
 from sampan.spec.ids import Digest
 from sampan.spec.oci_image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
@@ -149,7 +150,7 @@ class _Stream(io.RawIOBase):
         chunk = self._data[self._at : self._at + min(size, 1000)]
         self._at += len(chunk)
         if not chunk and self._cut:
-            raise Unavailable("unexpected EOF")
+            raise Unreachable("unexpected EOF", late=True)
         return chunk
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError, Unavailable
+from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError
 from sampan.images.catalog import Catalog
 from sampan.images.events import ImageAction
 from sampan.images.pulling import PullWish
 from sampan.images.references import parse_reference
 from sampan.images.steps import Cancellation, Cancelled, Step
+from sampan.registry.faults import Unreachable
 from sampan.spec.oci_image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.archives import Layer
 from tests.unit.images.memory import World
@@ -300,7 +301,7 @@ def test_what_came_waits_for_the_next_pull_of_another_daemon(world: World, tmp_p
     registry = world.registry
     registry.repository("a").add_image("1", config(data), (OCI_LAYER, data))
     registry.broken[digest_of(data)] = Broken(cut=1000, times=5)
-    refused(world, "unexpected EOF", Unavailable)
+    refused(world, "unexpected EOF", Unreachable)
     world.close()
     again = World(tmp_path, world.snapshots)
     again.registry.repositories.update(registry.repositories)

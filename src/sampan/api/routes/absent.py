@@ -49,7 +49,6 @@ _TO_COME = (
     ("POST", "/session", "BuildKit sessions"),
     ("POST", "/grpc", "BuildKit's control API"),
     ("GET", "/images/search", "searching a registry"),
-    ("POST", "/images/{name}/push", "pushing to a registry"),
     ("GET", "/distribution/{name}/json", "asking a registry about an image"),
     ("GET", "/plugins/privileges", "plugins"),
     ("POST", "/plugins/pull", "plugins"),

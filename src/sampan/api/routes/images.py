@@ -13,7 +13,7 @@ from sampan.api.routing import Route, Support
 from sampan.api.versions import Version
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.spec.images import ImageInspect, ImageSummary
-from sampan.spec.requests import ImageListOptions, ImportOptions
+from sampan.spec.requests import ImageListOptions, ImportOptions, PullOptions, PushOptions
 
 _TAR = "application/x-tar"
 
@@ -102,25 +102,38 @@ async def load(request: Request, backend: Backend) -> Answer:
 
 
 async def create(request: Request, backend: Backend) -> Answer:
-    """Import a root file system. Pulling comes with the registry client."""
+    """Pull from a registry, or import a root file system."""
     form = request.form
+    platform = platform_of_text(form.text("platform")) if request.version >= (1, 32) else ""
     if form.text("fromImage"):
-        raise NotImplementedHere(
-            "pulling from a registry is not implemented yet: load the image from an archive (docker load), "
-            "or use the image 'host', which needs no download"
-        )
+        # Pulling only tells: when its client has gone it is called off. An import is the client's own body.
+        request.follows = True
+        wanted = PullOptions(form.text("fromImage"), form.text("tag"), platform, _credentials(request))
+        return await or_failure(backend.images.pull(wanted))
     source = form.text("fromSrc")
     options = ImportOptions(
         repository=form.text("repo"),
         tag=form.text("tag"),
         message=form.text("message") or f"Imported from {source}",
         changes=form.all("changes"),
-        platform=platform_of_text(form.text("platform")) if request.version >= (1, 32) else "",
+        platform=platform,
     )
     if source == "-":
         return await or_failure(backend.images.import_archive(request.stream(), options))
     url = source if "://" in source else f"http://{source}"
     return await or_failure(backend.images.import_url(url, options))
+
+
+def _credentials(request: Request) -> str:
+    return request.headers.get(b"x-registry-auth", b"").decode("latin-1")
+
+
+async def push(request: Request, backend: Backend) -> Answer:
+    """Send an image to a registry."""
+    form = request.form
+    platform = platform_of_json(form.text("platform")) if request.version >= (1, 46) else ""
+    wanted = PushOptions(request.name, form.text("tag"), platform, _credentials(request))
+    return await or_failure(backend.images.push(wanted))
 
 
 async def tag(request: Request, backend: Backend) -> Answer:
@@ -169,8 +182,9 @@ ROUTES = (
         "/images/create",
         create,
         Support.PARTIAL,
-        "imports what is sent (`fromSrc=-`); no pulling, no import from an address",
+        "pulls; imports what is sent (`fromSrc=-`), nothing from an address",
     ),
+    Route("POST", "/images/{name}/push", push, follows=True),
     Route("POST", "/images/{name}/tag", tag),
     Route("DELETE", "/images/{name}", remove, Support.PARTIAL, "not by `platforms`"),
     Route("GET", "/images/{name}/get", save_one, Support.PARTIAL, "not one platform of several", follows=True),

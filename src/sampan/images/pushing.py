@@ -1,0 +1,314 @@
+"""`push`: an image to a registry, layers side by side, the manifest last.
+
+tag ─▶ manifest as it came, where all of it is here ─┐
+    └▶ else one made of the store's packed layers  ──┴▶ each layer: there already │ mounted from a neighbour │ uploaded
+                                                         configuration ─▶ manifest under the tag ─▶ record, digest's name
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, Self, cast
+
+import msgspec
+
+from sampan.content.store import Content
+from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError
+from sampan.images import host
+from sampan.images.catalog import Catalog, LayerRecord, ManifestRecord
+from sampan.images.lanes import Lanes
+from sampan.images.leases import Lease
+from sampan.images.packing import is_gzip, is_zstd, pack, packed_before
+from sampan.images.references import Reference, short_id
+from sampan.images.steps import Cancellation, Meter, PushResult, Report, Step
+from sampan.registry.protocol import Credentials, Repositories, Repository
+from sampan.spec.ids import Digest, ImageId
+from sampan.spec.oci_image import (
+    CONFIG_LIMIT,
+    DOCKER_CONFIG,
+    DOCKER_INDEX,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    MANIFEST_LIMIT,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Descriptor,
+    decode_manifest,
+)
+
+_MOUNTS = 4
+"""Neighbours that are asked for a layer before it is uploaded."""
+
+
+class _ManifestDocument(msgspec.Struct, frozen=True, rename="camel"):
+    schema_version: int
+    media_type: str
+    config: Descriptor
+    layers: list[Descriptor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """What is sent: the manifest's bytes, and the blobs in its order."""
+
+    media_type: str
+    data: bytes
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    @property
+    def digest(self) -> Digest:
+        return Digest("sha256:" + hashlib.sha256(self.data).hexdigest())
+
+
+class Pusher:
+    """Pushes images for one daemon. Any thread may call."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        repositories: Repositories,
+        limit: int,
+        pushed: Callable[[ImageId, Reference], None],
+    ) -> None:
+        """At most `limit` layers travel at once. `pushed` hears of each push."""
+        self._catalog = catalog
+        self._repositories = repositories
+        self._lanes = Lanes(limit, "upload")
+        self._pushed = pushed
+
+    def push(self, reference: Reference, credentials: Credentials, report: Report, end: Cancellation) -> None:
+        """Send one tag, or all tags where the reference has none.
+
+        Raises NotFound, Forbidden, InvalidParameter and what the registry says, in Docker's words; Cancelled.
+        """
+        report(Step(f"The push refers to repository [{reference.name}]", plain=True))
+        wanted = self._wanted(reference)
+        for _, image in wanted:
+            rootfs = self._catalog.config(image).rootfs
+            if rootfs is not None and host.DIFF_ID in (rootfs.diff_ids or ()):
+                raise Forbidden(
+                    f"{reference.familiar} stands on the image host, which is this machine itself and cannot leave it"
+                )
+        repository = self._repositories.pushing(reference.domain, reference.path, credentials)
+        for tag, image in wanted:
+            _Push(self._catalog, self._lanes, repository, report, end).run(tag, image)
+        self._pushed(wanted[0][1], reference)
+
+    def _wanted(self, reference: Reference) -> list[tuple[Reference, ImageId]]:
+        named = [(one, image) for one, image in self._catalog.references() if one.name == reference.name]
+        if not named:
+            raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
+        if reference.digest is not None:
+            raise InvalidParameter("cannot push a digest reference")
+        tags = [(one, image) for one, image in named if one.tag is not None]
+        if reference.tag is None:
+            if not tags:
+                raise NotFound(f"no tags to push for {reference.familiar_name}")
+            return tags
+        found = [pair for pair in tags if pair[0].tag == reference.tag]
+        if not found:
+            raise NotFound(f"tag does not exist: {reference.familiar}")
+        return found
+
+
+class _Push:
+    """One tag."""
+
+    def __init__(
+        self, catalog: Catalog, lanes: Lanes, repository: Repository, report: Report, end: Cancellation
+    ) -> None:
+        self._catalog = catalog
+        self._content = catalog.content
+        self._lanes = lanes
+        self._repository = repository
+        self._report = report
+        self._end = end
+        self._name = f"{repository.domain}/{repository.path}"
+
+    def run(self, reference: Reference, image: ImageId) -> None:
+        """Send what the tag stands for."""
+        with self._catalog.lease() as lease:
+            with self._catalog.lock:
+                record = self._catalog.record(image)
+                for name in (image, *self._catalog.chains(image), *record.blobs()):
+                    lease.take(name)
+            diff_ids = [layer.diff_id for layer in record.layers]
+            for diff_id in reversed(diff_ids):
+                self._report(Step("Preparing", short_id(diff_id)))
+            outgoing = self._as_it_came(record.manifests, len(diff_ids)) or self._made(lease, image)
+            self._send_layers(outgoing.layers, diff_ids)
+            self._send_config(outgoing.config)
+            tag = reference.tag or ""
+            self._repository.put_manifest(tag, outgoing.media_type, outgoing.data)
+            self._record(reference, image, outgoing)
+        size = len(outgoing.data)
+        self._report(Step(f"{tag}: digest: {outgoing.digest} size: {size}", plain=True))
+        self._report(Step("", result=PushResult(tag, outgoing.digest, size)))
+
+    # ---- what is sent
+
+    def _as_it_came(self, known: Sequence[ManifestRecord], layers: int) -> _Outgoing | None:
+        """The manifest that this repository knows, else the latest, of those whose blobs are all here."""
+        whole = [manifest for manifest in known if self._is_whole(manifest, layers)]
+        if not whole:
+            return None
+        here = [manifest for manifest in whole if self._name in manifest.repositories]
+        chosen = (here or whole)[-1]
+        data = self._content.read(Digest(chosen.digest), MANIFEST_LIMIT)
+        manifest = decode_manifest(data, chosen.media_type)
+        assert manifest.config is not None
+        return _Outgoing(chosen.media_type, data, manifest.config, tuple(manifest.layers or ()))
+
+    def _is_whole(self, manifest: ManifestRecord, layers: int) -> bool:
+        if manifest.media_type in (OCI_INDEX, DOCKER_INDEX) or len(manifest.layers) != layers:
+            return False
+        return all(self._content.has(Digest(blob)) for blob in (manifest.digest, *manifest.layers))
+
+    def _made(self, lease: Lease, image: ImageId) -> _Outgoing:
+        """A manifest of the layers as they lie here; OCI's where one of them is packed in a way that Docker's has no name for."""
+        blobs = self._packed(lease, image)
+        oci = any(is_zstd(self._content, blob) for blob in blobs)
+        layers = []
+        for blob in blobs:
+            suffix = "+zstd" if is_zstd(self._content, blob) else "+gzip"
+            layers.append(Descriptor(OCI_LAYER + suffix if oci else DOCKER_LAYER, blob, self._content.size(blob)))
+        size = len(self._content.read(Digest(image), CONFIG_LIMIT))
+        config = Descriptor(OCI_CONFIG if oci else DOCKER_CONFIG, image, size)
+        media_type = OCI_MANIFEST if oci else DOCKER_MANIFEST
+        document = msgspec.json.encode(_ManifestDocument(2, media_type, config, layers))
+        # As Docker and others write it, so that the same image has the same digest wherever it is pushed from.
+        data = msgspec.json.format(document, indent=3)
+        return _Outgoing(media_type, data, config, tuple(layers))
+
+    def _packed(self, lease: Lease, image: ImageId) -> list[Digest]:
+        found: list[Digest] = []
+        work: list[Callable[[], None]] = []
+        for number, layer in enumerate(self._catalog.record(image).layers):
+            blob = Digest(layer.blob)
+            if not (is_gzip(self._content, blob) or is_zstd(self._content, blob)):
+                before = packed_before(self._catalog, layer.diff_id)
+                if before is not None:
+                    lease.take(before)
+                    blob = before
+                else:
+                    work.append(partial(self._pack, lease, layer, found, number))
+            found.append(blob)
+        self._all(work)
+        return found
+
+    def _pack(self, lease: Lease, layer: LayerRecord, found: list[Digest], number: int) -> None:
+        found[number] = pack(self._content, layer, lease, self._end)
+
+    # ---- sending
+
+    def _send_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[str]) -> None:
+        distinct = {layer.digest: (layer, diff_id) for layer, diff_id in zip(layers, diff_ids, strict=True)}
+        calls = [partial(self._send, layer, diff_id) for layer, diff_id in reversed(distinct.values())]
+        self._all(calls, [short_id(diff_id) for _, diff_id in reversed(distinct.values())])
+
+    def _all(self, calls: Sequence[Callable[[], None]], names: Sequence[str] = ()) -> None:
+        """Do all of them in lanes, and wait for the last one; the first error ends the others. Raises Cancelled."""
+        failures: list[BaseException] = []
+        left = threading.Semaphore(0)
+
+        def guarded(call: Callable[[], None]) -> None:
+            try:
+                self._end.check()
+                if not failures:
+                    call()
+            except BaseException as error:  # noqa: BLE001 - a thread's end: whoever waits raises it
+                failures.append(error)
+            finally:
+                left.release()
+
+        for number, call in enumerate(calls):
+            waits = partial(self._report, Step("Waiting", names[number])) if names else _silent
+            self._lanes.submit(partial(guarded, call), waits)
+        for _ in calls:
+            left.acquire()
+        if failures:
+            raise failures[0]
+
+    def _send(self, layer: Descriptor, diff_id: str) -> None:
+        digest, identifier = Digest(layer.digest), short_id(diff_id)
+        if self._repository.has_blob(digest):
+            self._report(Step("Layer already exists", identifier))
+            return
+        source = self._mounted(digest)
+        if source:
+            self._report(Step(f"Mounted from {source}", identifier))
+            return
+        meter = Meter(self._report, "Pushing", identifier, layer.size)
+        self._repository.upload(digest, layer.size, lambda at: _opened(self._content, digest, at, self._end), meter)
+        self._report(Step("Pushed", identifier))
+
+    def _mounted(self, digest: Digest) -> str:
+        """The repository of the same registry that gave the blob; "" where none did, whatever its reason."""
+        for source in self._neighbours(digest)[:_MOUNTS]:
+            try:
+                if self._repository.mount(digest, source):
+                    return source
+            except SampanError:
+                # Not allowed to read there, perhaps: then the blob is uploaded, and says why where that is refused, too.
+                continue
+        return ""
+
+    def _neighbours(self, digest: Digest) -> list[str]:
+        prefix = f"{self._repository.domain}/"
+        found: dict[str, None] = {}
+        for image in self._catalog.images():
+            for manifest in self._catalog.record(image).manifests:
+                if digest in manifest.layers:
+                    found.update(dict.fromkeys(manifest.repositories))
+        return [name.removeprefix(prefix) for name in found if name.startswith(prefix) and name != self._name]
+
+    def _send_config(self, config: Descriptor) -> None:
+        digest = Digest(config.digest)
+        if not self._repository.has_blob(digest):
+            self._repository.upload(
+                digest, config.size, lambda at: _opened(self._content, digest, at, self._end), lambda _: None
+            )
+
+    def _record(self, reference: Reference, image: ImageId, outgoing: _Outgoing) -> None:
+        self._content.put(outgoing.data)
+        self._content.sync()
+        named = Reference(reference.domain, reference.path, None, outgoing.digest)
+        manifest = ManifestRecord(
+            outgoing.digest, outgoing.media_type, [layer.digest for layer in outgoing.layers], [self._name]
+        )
+        with self._catalog.lock:
+            if self._catalog.has(image):
+                self._catalog.add(image, [], [named], manifests=[manifest])
+
+
+class _Source:
+    """A blob's bytes on their way out; ends with Cancelled when the push is called off."""
+
+    def __init__(self, blob: BinaryIO, end: Cancellation) -> None:
+        self._blob = blob
+        self._end = end
+
+    def read(self, size: int = -1) -> bytes:
+        self._end.check()
+        return self._blob.read(size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._blob.close()
+
+
+def _silent() -> None:
+    """Packing has no bar."""
+
+
+def _opened(content: Content, digest: Digest, offset: int, end: Cancellation) -> BinaryIO:
+    blob = content.open(digest)
+    blob.seek(offset)
+    return cast(BinaryIO, _Source(blob, end))
