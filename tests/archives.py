@@ -63,8 +63,13 @@ def busybox_rootfs() -> bytes:
     return layer.tar()
 
 
-def docker_archive(tag: str, layers: Sequence[bytes], config: Mapping[str, object]) -> bytes:
-    """What `docker save` writes (manifest.json form): `config` is the image's `config` object (Cmd, Env, User …)."""
+def docker_archive(
+    tag: str, layers: Sequence[bytes], config: Mapping[str, object], packed: Mapping[int, bytes] | None = None
+) -> bytes:
+    """What `docker save` writes (manifest.json form): `config` is the image's `config` object (Cmd, Env, User …).
+
+    `packed`: what stands for the layer of that number in the archive, such as its compressed form.
+    """
     image = json.dumps(
         {
             "architecture": "amd64",
@@ -82,9 +87,9 @@ def docker_archive(tag: str, layers: Sequence[bytes], config: Mapping[str, objec
     paths = [f"{hashlib.sha256(layer).hexdigest()}/layer.tar" for layer in layers]
     archive = Layer()
     archive.file(name, image)
-    for path, layer in zip(paths, layers, strict=True):
+    for index, (path, layer) in enumerate(zip(paths, layers, strict=True)):
         archive.directory(path.split("/", 1)[0])
-        archive.file(path, layer)
+        archive.file(path, (packed or {}).get(index, layer))
     archive.file("manifest.json", json.dumps([{"Config": name, "RepoTags": [tag], "Layers": paths}]).encode())
     return archive.tar()
 

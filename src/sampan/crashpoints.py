@@ -34,10 +34,10 @@ POINTS = (
     "layer-after-publish",
     "image-before-commit",
     "image-after-commit",
+    # and where an image goes: its record, its blobs, its layers
     "image-after-removal",
-    # files: what is no longer wanted, between its going out of sight and its last byte
-    "trash-after-move",
-    "trash-before-deletion",
+    "image-after-blobs",
+    "image-after-layers",
     # runtime: launcher and monitor, around forks, mounts and records
     "launcher-before-fork",
     "launcher-after-fork",

@@ -244,6 +244,30 @@ class Load(Operation):
         assert scene.engine.api("DELETE", "/images/other:latest").status == 200
 
 
+class RemoveImage(Operation):
+    """The record is gone, so the image is; its blobs and layers are the next daemon's to delete."""
+
+    def prepare(self, scene: Scene) -> None:
+        more = Layer()
+        more.file("more", b"of this")
+        archive = docker_archive("other:latest", [busybox_rootfs(), more.tar()], {"Cmd": ["cat", "/more"]})
+        assert scene.engine.api("POST", "/images/load", archive).status == 200
+
+    def act(self, scene: Scene) -> None:
+        scene.ask("DELETE", "/images/other:latest")
+        assert scene.answer is None
+
+    def judge(self, scene: Scene) -> None:
+        engine = scene.engine
+        assert not scene.exists("/images/other:latest/json")
+        checked = engine.sampan("system", "check")
+        assert checked.code == 0, checked
+        blobs = engine.data_root / "content/blobs/sha256"
+        assert len(list(blobs.iterdir())) == 2, "those of busybox"
+        trashes = [engine.data_root / "trash", engine.data_root / "content/trash"]
+        eventually(lambda: not any(any(trash.iterdir()) for trash in trashes), "the trash is not emptied")
+
+
 CASES: list[tuple[str, Operation]] = [
     ("state-before-commit", Create(kept=False)),
     ("state-after-commit", Create(kept=True)),
@@ -266,6 +290,9 @@ CASES: list[tuple[str, Operation]] = [
     ("layer-before-publish", Load(named=False, by_import=True)),
     ("image-before-commit", Load(named=False, by_import=True)),
     ("image-after-commit", Load(named=True, by_import=True)),
+    ("image-after-removal", RemoveImage()),
+    ("image-after-blobs", RemoveImage()),
+    ("image-after-layers", RemoveImage()),
     ("launcher-before-fork", FailedStart()),
     ("launcher-after-fork", FailedStart()),
     ("monitor-after-clone", FailedStart(cold=True)),

@@ -16,6 +16,7 @@ from sampan.spec import networks as n
 from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
+from sampan.spec.check import CheckStep
 from sampan.spec.disk import DiskUsage
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
@@ -336,6 +337,10 @@ class Disk(Protocol):
 
     async def usage(self, types: Collection[str]) -> DiskUsage:
         """What takes it, of the types container, image, volume and build-cache."""
+        ...
+
+    def check(self, repair: bool) -> AsyncIterator[CheckStep]:
+        """Everything that images need, looked at; faults mended where `repair`. Ends with a verdict."""
         ...
 
 

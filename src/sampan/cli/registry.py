@@ -62,6 +62,7 @@ COMMANDS: tuple[Row, ...] = (
     ("system df", "disk", "DF", "Show what takes room on the disk"),
     ("network prune", "prune", "PRUNE_NETWORKS", "Remove networks in which no container stands"),
     ("network rm|network remove", "network_changes", "REMOVE", "Remove networks"),
+    ("system check", "check", "CHECK", "Look whether all that images need is whole on the disk; --repair mends it"),
     ("system check-host", "check_host", "CHECK_HOST", "Say for each feature whether this host has it, and why not"),
     ("setup", "setup", "SETUP", "Let docker and other clients find Sampan; --undo takes it back"),
     ("completion", "completion", "COMPLETION", "Print the completion script of a shell"),

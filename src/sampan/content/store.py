@@ -8,6 +8,7 @@ partial(digest, size) ──▶ ingest/partial-HEX, see `partial.py` ──▶ b
 import hashlib
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,9 @@ from sampan.kernel.sync import syncfs
 from sampan.spec.ids import Digest, parse_digest
 
 _CHUNK = 1 << 20
+_TEMPORARY = re.compile("[0-9a-f]{24}")
+_DAMAGED = 32
+"""Damaged blobs that are kept for whoever wants to save something of them."""
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -43,6 +47,7 @@ class Content:
         finally:
             os.close(descriptor)
         self.partials = Partials(self._ingest, self._blobs)
+        self._damaged = make_directory(root / "damaged")
         self.trash = Trash(root / "trash")
 
     def has(self, digest: Digest) -> bool:
@@ -142,8 +147,28 @@ class Content:
         yield from (digest for name in os.listdir(self._blobs) if (digest := _digest_of_name(name)) is not None)
 
     def strays(self) -> tuple[Path, ...]:
-        """What lies among the blobs and is named by no digest."""
-        return tuple(self._blobs / name for name in os.listdir(self._blobs) if _digest_of_name(name) is None)
+        """What lies among the blobs and is none, or where blobs come in and is none on its way; what cannot be deleted."""
+        blobs = (self._blobs / name for name in os.listdir(self._blobs) if _digest_of_name(name) is None)
+        coming = (
+            self._ingest / name
+            for name in os.listdir(self._ingest)
+            if partial_name(name) is None and not _TEMPORARY.fullmatch(name)
+        )
+        return (*blobs, *coming, *self.trash.stuck())
+
+    def throw_away(self, stray: Path) -> None:
+        """Delete one of `strays` in the background. Raises OSError."""
+        self.trash.take(stray)
+
+    def quarantine(self, digest: Digest) -> None:
+        """Move a damaged blob to `damaged/`, where nothing reads it. Only the latest few are kept there. Raises OSError."""
+        try:
+            os.rename(self._path(digest), self._damaged / digest.removeprefix("sha256:"))
+        except FileNotFoundError:
+            return
+        kept = sorted(self._damaged.iterdir(), key=lambda path: path.stat().st_ctime_ns)
+        for path in kept[:-_DAMAGED]:
+            self.trash.take(path)
 
     def close(self) -> None:
         """End background work. What is left in the trash goes at the next start."""

@@ -1,11 +1,13 @@
 """How much room images, containers and volumes take. Images by their records; what is written to has to be walked."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 
 from sampan.daemon.engine import Engine
 from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.list import list_containers
 from sampan.daemon.volumes_api import VolumesApi
+from sampan.images.findings import Examined, Finding, Step, Verdict
+from sampan.spec.check import CheckFinding, CheckProgress, CheckStep, CheckVerdict
 from sampan.spec.disk import DiskUsage
 from sampan.spec.requests import ContainerListOptions, ImageListOptions
 
@@ -32,3 +34,21 @@ class DiskApi:
             volumes=await self._volumes.measured() if "volume" in types else None,
             build_cache=() if "build-cache" in types else None,
         )
+
+    async def check(self, repair: bool) -> AsyncIterator[CheckStep]:
+        """See the Protocol."""
+        async for step in self._images.check(repair):
+            yield _shown(step)
+
+
+def _shown(step: Step) -> CheckStep:
+    match step:
+        case Finding():
+            finding = CheckFinding(
+                str(step.kind), step.name, step.images, step.problem, step.remedy, repaired=step.repaired
+            )
+            return CheckStep(finding=finding)
+        case Examined():
+            return CheckStep(progress=CheckProgress(step.current, step.total))
+        case Verdict():
+            return CheckStep(verdict=CheckVerdict(step.images, step.blobs, step.layers, step.findings, step.repaired))

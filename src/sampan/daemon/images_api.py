@@ -11,6 +11,7 @@ from sampan.daemon.travels import follow
 from sampan.daemon.workers import Pipe, Workers, as_file
 from sampan.errors import InvalidParameter, NotFound, NotImplementedHere
 from sampan.images.details import ImageDetails, parse_filters
+from sampan.images.findings import Step
 from sampan.images.images import Images
 from sampan.images.loading import Loaded, LoadEvent, Message
 from sampan.images.pulling import PullWish
@@ -151,6 +152,10 @@ class ImagesApi:
         removed, freed = await self._workers.run(self._images.prune, plain, self._users)
         items = tuple(i.DeleteItem(untagged=item.untagged, deleted=item.deleted) for item in removed)
         return i.ImagesPruneReport(images_deleted=items or None, space_reclaimed=freed)
+
+    def check(self, repair: bool) -> AsyncIterator[Step]:
+        """Look at everything that images need; see `images.check`."""
+        return self._workers.iterate(lambda: self._images.check(self._users, repair))
 
 
 class _sent:  # noqa: N801 - used as a statement

@@ -9,7 +9,6 @@ import queue
 import threading
 from pathlib import Path
 
-from sampan.crashpoints import crash_point
 from sampan.files.atomic import make_directory
 from sampan.files.remove import remove_tree
 
@@ -26,6 +25,7 @@ class Trash:
         self._lock = threading.Lock()
         # Begun with the first thing to delete: most trashes stay empty for long.
         self._thread: threading.Thread | None = None
+        self._stuck: set[bytes] = set()
         for name in os.listdir(os.fsencode(directory)):
             self._delete(name)
 
@@ -36,7 +36,6 @@ class Trash:
             os.rename(path, self._directory / name)
         except FileNotFoundError:
             return
-        crash_point("trash-after-move")
         self._delete(name.encode())
 
     def _delete(self, name: bytes) -> None:
@@ -50,6 +49,10 @@ class Trash:
         """How many of the things that were thrown away are still to be deleted."""
         return sum(1 for _ in os.scandir(self._directory))
 
+    def stuck(self) -> tuple[Path, ...]:
+        """What could not be deleted; `take` tries again."""
+        return tuple(path for name in sorted(self._stuck) if (path := self._directory / os.fsdecode(name)).exists())
+
     def close(self) -> None:
         """End after the directory that is being deleted; the rest goes at the next start."""
         with self._lock:
@@ -62,10 +65,10 @@ class Trash:
         directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
         try:
             while (name := self._waiting.get()) is not None:
-                crash_point("trash-before-deletion")
                 try:
                     remove_tree(directory, name)
                 except OSError as error:
+                    self._stuck.add(name)
                     # Still mounted somewhere, or a broken disk: the next start tries again.
                     _log.warning("cannot delete %s/%s: %s", self._directory, os.fsdecode(name), error)
         finally:

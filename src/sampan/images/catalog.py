@@ -9,18 +9,17 @@ Every commit of these goes through `Catalog.commit`, which keeps the ledger in s
 import functools
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import msgspec
 
 from sampan.content.store import Content
 from sampan.errors import NotFound, SampanError, System
-from sampan.images.leases import Lease, Leases
+from sampan.images.collection import Collection
+from sampan.images.leases import Lease
 from sampan.images.ledger import Facts, Ledger, facts_of, facts_of_broken
 from sampan.images.references import Reference, id_prefix, parse_any, parse_reference
-from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound, Snapshotter
+from sampan.snapshots.protocol import LayerNotFound, Snapshotter
 from sampan.spec.ids import ChainId, Digest, ImageId
 from sampan.spec.oci_image import CONFIG_LIMIT, Image, decode_image
 from sampan.state.store import Change, Delete, Put, Store
@@ -96,8 +95,12 @@ class Catalog:
         self.lock = threading.RLock()
         self._images = store.table(IMAGES)
         self._references = store.table(REFERENCES)
-        self._leases = Leases(self.lock, self._present)
         self.ledger = Ledger()
+        self._collection = Collection(content, snapshots, self.ledger, self.lock)
+        self.lease = self._collection.lease
+        self.collect = self._collection.collect
+        self.orphans = self._collection.orphans
+        self.sweep = self._collection.sweep
         self._fixed: dict[ImageId, Image] = {}
         self._fixed_references: dict[Reference, ImageId] = {}
         self.config = functools.lru_cache(maxsize=256)(self._read_config)
@@ -162,6 +165,13 @@ class Catalog:
             facts = facts_of(image, record.parent, blobs, config, self._layer_size)
         self.ledger.put(image, facts)
 
+    def forget_config(self, image: ImageId) -> None:
+        """Its configuration's bytes are no longer to be trusted: read them again."""
+        self.config.cache_clear()
+        with self.lock:
+            if self.has(image):
+                self.refresh(image)
+
     def _layer_size(self, chain: ChainId) -> int:
         """0 for what lies in no store of ours (the machine's own root), or is lost."""
         try:
@@ -175,6 +185,11 @@ class Catalog:
         if facts is None:
             raise NoSuchImage(image)
         return facts
+
+    def needs(self, image: ImageId) -> frozenset[str]:
+        """The blobs and layers of an image; nothing where there is no such image."""
+        facts = self.ledger.facts(image)
+        return facts.needs if facts is not None else frozenset()
 
     def chain(self, image: ImageId) -> ChainId | None:
         """What a container of the image stands on; None for an image without layers. Raises NoSuchImage."""
@@ -269,6 +284,8 @@ class Catalog:
         now, named = time.time_ns(), list(names)
         with self.lock:
             record = self.record(image) if self.has(image) else ImageRecord(layers, now, parent=parent)
+            if layers and not all(self.content.has(Digest(layer.blob)) for layer in record.layers):
+                record = msgspec.structs.replace(record, layers=layers)  # some were lost; these were just brought
             record = msgspec.structs.replace(record, manifests=_merged(record.manifests, manifests))
             if named:
                 record = msgspec.structs.replace(record, tagged=now)
@@ -287,20 +304,6 @@ class Catalog:
         """The change that takes the name away."""
         return Delete(REFERENCES, str(reference.stored()))
 
-    @contextmanager
-    def lease(self) -> Iterator[Lease]:
-        """Keeps blobs and layers that are named to it from being collected while they are in use.
-
-        Whoever makes an image holds all of it from before it looks whether a part is there until the record is committed;
-        whoever reads an image, from before it looks at the record until the last byte.
-        """
-        lease = Lease(self._leases)
-        try:
-            yield lease
-        finally:
-            self._leases.release(lease.names)
-            self.collect(lease.names)
-
     def hold_image(self, lease: Lease, image: ImageId) -> ImageRecord:
         """Hold everything that the image needs, whatever becomes of its record; the record. Raises NoSuchImage."""
         with self.lock:
@@ -308,48 +311,6 @@ class Catalog:
             for name in self.facts(image).needs:
                 lease.take(name)
             return record
-
-    def _present(self, name: str) -> bool:
-        try:
-            self.snapshots.layer(ChainId(name))
-        except LayerNotFound:
-            return self.content.has(Digest(name))
-        return True
-
-    def collect(self, names: Iterable[str]) -> "Collected":
-        """Delete those blobs and layers among `names` that no image and no lease needs."""
-        with self.lock:
-            spare = {name for name in names if not self.ledger.users(name) and not self._leases.holds(name)}
-            freed = 0
-            for name in spare:
-                freed += self.content.delete(Digest(name))
-            layers = self._remove_layers(spare)
-            return Collected([layer.chain for layer in layers], freed + sum(layer.size for layer in layers))
-
-    def sweep(self) -> None:
-        """Delete every blob and layer that no image needs. Only while nothing else runs: at the start of the daemon."""
-        known = {layer.chain for layer in self.snapshots.layers()}
-        self.collect({*self.content.list(), *known})
-
-    def _remove_layers(self, spare: set[str]) -> list[Layer]:
-        """Topmost first: a layer goes when nothing stands on it any more."""
-        removed: list[Layer] = []
-        layers = {layer.chain: layer for layer in self.snapshots.layers() if layer.chain in spare}
-        while True:
-            below = {layer.parent for layer in layers.values()}
-            tops = [layer for layer in layers.values() if layer.chain not in below]
-            if not tops:
-                return removed
-            for layer in tops:
-                del layers[layer.chain]
-                try:
-                    self.snapshots.remove_layer(layer.chain)
-                    removed.append(layer)
-                except LayerInUse:
-                    # A container stands on it, though its image is gone: it goes at a later collection.
-                    continue
-                except LayerNotFound:
-                    continue
 
 
 def _merged(known: list[ManifestRecord], fresh: Iterable[ManifestRecord]) -> list[ManifestRecord]:
@@ -360,11 +321,3 @@ def _merged(known: list[ManifestRecord], fresh: Iterable[ManifestRecord]) -> lis
         repositories = list(dict.fromkeys([*before.repositories, *manifest.repositories]))
         result[manifest.digest] = msgspec.structs.replace(manifest, repositories=repositories)
     return list(result.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What `Catalog.collect` took away: the layers, topmost first, and all bytes, those of blobs included."""
-
-    layers: list[ChainId]
-    freed: int

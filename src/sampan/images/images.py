@@ -11,6 +11,7 @@ from sampan.content.store import Content
 from sampan.errors import InvalidParameter, NotImplementedHere, System
 from sampan.images import host
 from sampan.images.catalog import Catalog, NoSuchImage
+from sampan.images.check import Check
 from sampan.images.committing import CommitWish, commit_image
 from sampan.images.details import (
     HistoryItem,
@@ -25,6 +26,7 @@ from sampan.images.details import (
 )
 from sampan.images.downloads import Downloads
 from sampan.images.events import ImageAction, Notify, silent
+from sampan.images.findings import Step
 from sampan.images.host_layer import HostLayer
 from sampan.images.importing import import_image
 from sampan.images.loading import Loaded, LoadEvent, load
@@ -206,6 +208,10 @@ class Images:
                 freed += remover.freed
         self._tell(ImageAction.PRUNE, "", str(freed))
         return removed, freed
+
+    def check(self, users: Users, repair: bool) -> Iterator[Step]:
+        """Look at every byte that images need, and at what nobody needs; see `check.Check`."""
+        return Check(self._catalog, users, repair).run()
 
     def load(self, stream: BinaryIO) -> Iterator[LoadEvent]:
         """Take an archive in; see `loading.load`."""

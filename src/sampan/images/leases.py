@@ -10,17 +10,23 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-Present = Callable[[str], bool]
+from sampan.spec.ids import ChainId, Digest
 
 
 class Leases:
     """All leases of one daemon. `lock` is the one under which removals decide and delete."""
 
-    def __init__(self, lock: AbstractContextManager[bool], present: Present) -> None:
-        """`present` tells whether a blob or layer is there."""
+    def __init__(
+        self,
+        lock: AbstractContextManager[bool],
+        has_blob: Callable[[Digest], bool],
+        has_layer: Callable[[ChainId], bool],
+    ) -> None:
+        """The last two tell what is there."""
         self._lock = lock
         self._held: Counter[str] = Counter()
-        self.present = present
+        self.has_blob = has_blob
+        self.has_layer = has_layer
 
     def holds(self, name: str) -> bool:
         """Whether somebody holds the name. Asked under the lock."""
@@ -51,7 +57,12 @@ class Lease:
             self._leases.hold(name)
             self.names.add(name)
 
-    def keep(self, name: str) -> bool:
-        """Hold it, and say whether it is there: then it stays, and need not be brought."""
-        self.take(name)
-        return self._leases.present(name)
+    def keep_blob(self, digest: Digest) -> bool:
+        """Hold a blob, and say whether it is there: then it stays, and need not be brought."""
+        self.take(digest)
+        return self._leases.has_blob(digest)
+
+    def keep_layer(self, chain: ChainId) -> bool:
+        """The same for a layer. (The lowest layer and its plain tar have the same digest, but may be there one by one.)"""
+        self.take(chain)
+        return self._leases.has_layer(chain)

@@ -30,11 +30,15 @@ def apply_layer(
     expected: DiffId | None,
     marks: str,
     begin: Callable[[Path], None],
+    mend: bool = False,
 ) -> Layer:
-    """`Snapshotter.apply` for a driver that keeps its layers on `shelf`. `begin` makes the directory to unpack into."""
+    """`Snapshotter.apply` for a driver that keeps its layers on `shelf`. `begin` makes the directory to unpack into.
+
+    `mend`: in the place of what is there, which is damaged.
+    """
     if parent is not None and not shelf.has(parent):
         raise LayerNotFound(f"layer {parent} does not exist")
-    if expected is not None and (known := _known(shelf, chain_id(parent, expected))) is not None:
+    if expected is not None and not mend and (known := _known(shelf, chain_id(parent, expected))) is not None:
         _verify(_digest_of(stream), expected)
         return known
     if sum(1 for _ in shelf.chain_of(parent)) >= MAX_DEPTH:
@@ -54,7 +58,7 @@ def apply_layer(
             size = measure(target)[0] if unpacked.recount and marks == "overlay" else unpacked.size
         finally:
             os.close(target)
-        return shelf.publish(made, _named(parent, unpacked, size))
+        return shelf.publish(made, _named(parent, unpacked, size), mend)
     except BaseException:
         shelf.trash.take(made)
         raise

@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from sampan.snapshots.mounting import READ_ONLY, overlay
 from sampan.snapshots.protocol import Change, Layer, LayerNotFound, Usage
 from sampan.snapshots.shelf import Shelf
 from sampan.snapshots.spares import Spares, make_pair
+from sampan.snapshots.verifying import verify
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import OverlayRoot, RootMount
 
@@ -35,11 +37,24 @@ class OverlaySnapshotter:
         self.keys = self._shelf.keys
         self.remove = self._shelf.remove_writable
         self.sync = self._shelf.sync
+        self.standing = self._shelf.standing
+        self.strays = self._shelf.strays
+        self.throw_away = self._shelf.trash.take
         self._spares = Spares(self._shelf.writables)
 
     def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
         """See the protocol."""
-        return apply_layer(self._shelf, parent, stream, expected, "overlay", lambda diff: diff.mkdir(mode=0o755))
+        return apply_layer(self._shelf, parent, stream, expected, "overlay", partial(Path.mkdir, mode=0o755))
+
+    def mend(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId) -> Layer:
+        """See the protocol."""
+        begin = partial(Path.mkdir, mode=0o755)
+        return apply_layer(self._shelf, parent, stream, expected, "overlay", begin, mend=True)
+
+    def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
+        """See the protocol."""
+        self._shelf.layer(chain)
+        return verify(self._shelf.directory(chain), stream, alone=True)
 
     def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
         """See the protocol."""

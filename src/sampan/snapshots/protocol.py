@@ -1,9 +1,10 @@
 """What every layer driver does: the Snapshotter protocol and the facts that it deals in."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from sampan.errors import Conflict, NotFound
@@ -170,6 +171,29 @@ class Snapshotter(Protocol):
 
         One owner for each writable layer: it must not be mounted anywhere else.
         """
+        ...
+
+    def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
+        """Compare a layer's files with the tar in `stream` that they came from: the differences, as sentences.
+
+        Yields now and then how many bytes of the tar were compared. Raises LayerNotFound, BadArchive, OSError.
+        """
+        ...
+
+    def mend(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId) -> Layer:
+        """`apply`, in the place of what is there under that name. No running container may stand on it. Raises as `apply`."""
+        ...
+
+    def standing(self) -> frozenset[ChainId]:
+        """The layers that a writable layer stands on, all the way down."""
+        ...
+
+    def strays(self) -> tuple[Path, ...]:
+        """What lies among the layers or in the trash and belongs to nothing, or cannot be deleted."""
+        ...
+
+    def throw_away(self, stray: Path) -> None:
+        """Delete one of `strays` in the background. Raises OSError."""
         ...
 
     def sync(self) -> None:

@@ -175,15 +175,20 @@ class Shelf:
         path.mkdir(mode=0o700)
         return path
 
-    def publish(self, made: Path, layer: Layer) -> Layer:
-        """Put what `new_layer` gave in its place. Where another was faster, that one is the layer and this goes."""
-        link = base64.b32encode(os.urandom(10)).decode()
+    def publish(self, made: Path, layer: Layer, mend: bool = False) -> Layer:
+        """Put what `new_layer` gave in its place. Where another was faster, that one is the layer and this goes.
+
+        `mend`: what is there goes, and this takes its place and its short name.
+        """
+        link = self._links.get(layer.chain, "") or base64.b32encode(os.urandom(10)).decode()
         record = _LayerRecord(layer.chain, layer.diff_id, layer.parent, layer.size, layer.tar_size, link)
         write_atomic(made / _RECORD, msgspec.json.encode(record), durable=False)
         with self._lock:
             if layer.parent is not None and not self.has(layer.parent):
                 raise LayerNotFound(f"layer {layer.parent} does not exist")
-            if layer.chain not in self._layers:
+            if mend:
+                self.trash.take(self._layers_at / _hex(layer.chain))
+            if mend or layer.chain not in self._layers:
                 crash_point("layer-before-publish")
                 os.rename(made, self._layers_at / _hex(layer.chain))
                 crash_point("layer-after-publish")
@@ -205,6 +210,28 @@ class Shelf:
             self.trash.take(self._layers_at / _hex(chain))
             (self._links_at / self._links[chain]).unlink(missing_ok=True)
             del self._layers[chain], self._links[chain]
+
+    def standing(self) -> frozenset[ChainId]:
+        """The layers that a writable layer stands on, all the way down."""
+        with self._lock:
+            found: set[ChainId] = set()
+            for writable in self._writable.values():
+                chain = ChainId(writable.parent) if writable.parent else None
+                while chain is not None and chain not in found:
+                    found.add(chain)
+                    layer = self._layers.get(chain)
+                    chain = layer.parent if layer is not None else None
+            return frozenset(found)
+
+    def strays(self) -> tuple[Path, ...]:
+        """What lies among the layers and is none, nor being made; and what the trash cannot get rid of."""
+        with self._lock:
+            known = {"l", *(_hex(chain) for chain in self._layers)}
+            names = [name for name in os.listdir(self._layers_at) if name not in known]
+            links = set(self._links.values())
+            unknown = [self._links_at / name for name in os.listdir(self._links_at) if name not in links]
+        layers = [self._layers_at / name for name in names if not name.startswith(_TEMPORARY)]
+        return (*layers, *unknown, *self.trash.stuck())
 
     def writable_directory(self, key: str) -> Path:
         """Where the writable layer `key` is or will be. Raises BadPath for a key that is no plain name."""

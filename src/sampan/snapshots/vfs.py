@@ -4,7 +4,8 @@ A layer shares the files it does not replace with its parent by hard links; a co
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from sampan.snapshots.changes import find_changes
 from sampan.snapshots.comparison import tree_difference, tree_usage
 from sampan.snapshots.protocol import Change, Layer, LayerNotFound, Usage
 from sampan.snapshots.shelf import Shelf
+from sampan.snapshots.verifying import verify
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import PlainRoot, RootMount
 
@@ -37,16 +39,27 @@ class VfsSnapshotter:
         self.keys = self._shelf.keys
         self.remove = self._shelf.remove_writable
         self.sync = self._shelf.sync
+        self.standing = self._shelf.standing
+        self.strays = self._shelf.strays
+        self.throw_away = self._shelf.trash.take
 
     def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
         """See the protocol."""
+        return apply_layer(self._shelf, parent, stream, expected, "applied", partial(self._begin, parent))
 
-        def begin(diff: Path) -> None:
-            diff.mkdir(mode=0o755)
-            if parent is not None:
-                _copy(self._shelf.directory(parent), diff, share=True)
+    def mend(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId) -> Layer:
+        """See the protocol. Layers above share its damaged files: they are to be mended after it."""
+        return apply_layer(self._shelf, parent, stream, expected, "applied", partial(self._begin, parent), mend=True)
 
-        return apply_layer(self._shelf, parent, stream, expected, "applied", begin)
+    def _begin(self, parent: ChainId | None, diff: Path) -> None:
+        diff.mkdir(mode=0o755)
+        if parent is not None:
+            _copy(self._shelf.directory(parent), diff, share=True)
+
+    def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
+        """See the protocol. What is too much cannot be told from what is of the layers below."""
+        self._shelf.layer(chain)
+        return verify(self._shelf.directory(chain), stream, alone=False)
 
     def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
         """See the protocol. One directory: it holds all that is below, too."""

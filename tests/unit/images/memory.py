@@ -1,7 +1,7 @@
 """Layers in memory: a Snapshotter for tests of what stands above it."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,6 +99,23 @@ class MemorySnapshotter:
 
     def mounted(self, key: str) -> int:
         raise LayerNotFound(key)
+
+    def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
+        self.layer(chain)
+        yield len(stream.read())
+        return ()
+
+    def mend(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId) -> Layer:
+        return self.apply(parent, stream, expected)
+
+    def standing(self) -> frozenset[ChainId]:
+        return frozenset(chain for chain in self._writable.values() if chain is not None)
+
+    def strays(self) -> tuple[Path, ...]:
+        return ()
+
+    def throw_away(self, stray: Path) -> None:
+        raise AssertionError("there are no strays here")
 
     def sync(self) -> None:
         return

@@ -125,8 +125,8 @@ def test_a_pull_reuses_a_layer_while_its_last_image_goes(world: World) -> None:
     source = load(world, "a:1", layer("x"))
     pull = Pull(world, source)
     with pull.catalog.lease() as lease:
-        assert lease.keep(pull.parts[0].blob)
-        assert lease.keep(_chains(pull.parts)[0])
+        assert lease.keep_blob(Digest(pull.parts[0].blob))
+        assert lease.keep_layer(_chains(pull.parts)[0])
         world.images.remove("a:1", nobody, force=True)
         world.images.prune({"dangling": ["false"]}, nobody)
         image = pull.finish(world.content, list(pull.parts))
@@ -141,15 +141,15 @@ def test_a_pull_that_looks_too_late_is_told_to_bring_the_layer(world: World) -> 
     pull = Pull(world, source)
     with pull.catalog.lease() as lease:
         world.images.remove("a:1", nobody, force=True)
-        assert not lease.keep(pull.parts[0].blob)
-        assert not lease.keep(_chains(pull.parts)[0])
+        assert not lease.keep_blob(Digest(pull.parts[0].blob))
+        assert not lease.keep_layer(_chains(pull.parts)[0])
         # It brings both: from now on they are its own, though no record names them yet.
         blob, _ = world.content.ingest(io.BytesIO(layer("x")).read, 10**6, claim=lease.take)
         with world.content.open(blob) as tar:
             world.snapshots.apply(None, tar)
         world.images.prune({"dangling": ["false"]}, nobody)
-        assert lease.keep(blob)
-        assert lease.keep(_chains(pull.parts)[0])
+        assert lease.keep_blob(blob)
+        assert lease.keep_layer(_chains(pull.parts)[0])
         image = pull.finish(world.content, list(pull.parts))
     _whole(world, image)
 
@@ -158,7 +158,7 @@ def test_a_failed_pull_leaves_what_others_need(world: World) -> None:
     source = load(world, "a:1", layer("x"))
     pull = Pull(world, source)
     with pytest.raises(RuntimeError), pull.catalog.lease() as lease:
-        lease.keep(pull.parts[0].blob)
+        lease.keep_blob(Digest(pull.parts[0].blob))
         world.content.put(b"a manifest", lease.take)
         raise RuntimeError("the registry went away")
     assert len(list(world.content.list())) == 2

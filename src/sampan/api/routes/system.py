@@ -7,9 +7,10 @@ import msgspec
 from sampan.api.backend import Backend
 from sampan.api.request import Request
 from sampan.api.responses import Answer, Response, Stream, json_response
-from sampan.api.routing import Route
+from sampan.api.routing import Route, Support
 from sampan.api.versions import MAXIMUM, MINIMUM, text
 from sampan.errors import InvalidParameter
+from sampan.spec.check import CheckStep
 from sampan.spec.document import encode
 from sampan.spec.events import Message
 from sampan.spec.requests import EventOptions
@@ -97,6 +98,21 @@ async def disk_usage(request: Request, backend: Backend) -> Answer:
     return json_response(found)
 
 
+async def check(request: Request, backend: Backend) -> Answer:
+    """Whether all that images need is whole: a line of JSON for each step."""
+    return Stream(_check_lines(backend.disk.check(request.form.flag("repair"))))
+
+
+async def _check_lines(steps: AsyncIterator[CheckStep]) -> AsyncIterator[bytes]:
+    try:
+        async for step in steps:
+            yield encode(step) + b"\n"
+    finally:
+        close = getattr(steps, "aclose", None)
+        if close is not None:
+            await close()
+
+
 async def events(request: Request, backend: Backend) -> Answer:
     """What happens, a line of JSON each, until the client goes or `until` has come."""
     form = request.form
@@ -127,4 +143,5 @@ ROUTES = (
     Route("GET", "/info", info),
     Route("GET", "/system/df", disk_usage),
     Route("GET", "/events", events, follows=True),
+    Route("POST", "/sampan/check", check, Support.OWN, "`sampan system check`", follows=True),
 )

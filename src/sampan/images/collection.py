@@ -1,0 +1,106 @@
+"""What nobody needs goes: blobs and layers that no image, no operation under way and no container holds.
+
+Whoever decides holds the catalog's lock from the look at the ledger and the leases until the last deletion, which moves things
+out of sight only; room is given back by the trashes of the content store and of the layers.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from sampan.content.store import Content
+from sampan.crashpoints import crash_point
+from sampan.images.leases import Lease, Leases
+from sampan.images.ledger import Ledger
+from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound, Snapshotter
+from sampan.spec.ids import ChainId, Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What `Catalog.collect` took away: the layers, topmost first, and all bytes, those of blobs included."""
+
+    layers: list[ChainId]
+    freed: int
+
+
+class Collection:
+    """One for each catalog, which lends its ledger and its lock. Any thread may call."""
+
+    def __init__(
+        self, content: Content, snapshots: Snapshotter, ledger: Ledger, lock: AbstractContextManager[bool]
+    ) -> None:
+        """`lock` may be taken again by the thread that holds it."""
+        self.content = content
+        self.snapshots = snapshots
+        self.ledger = ledger
+        self.lock = lock
+        self._leases = Leases(lock, content.has, self._has_layer)
+
+    @contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """Keeps blobs and layers that are named to it from being collected while they are in use.
+
+        Whoever makes an image holds all of it from before it looks whether a part is there until the record is committed;
+        whoever reads an image, from before it looks at the record until the last byte.
+        """
+        lease = Lease(self._leases)
+        try:
+            yield lease
+        finally:
+            self._leases.release(lease.names)
+            self.collect(lease.names)
+
+    def _has_layer(self, chain: ChainId) -> bool:
+        try:
+            self.snapshots.layer(chain)
+        except LayerNotFound:
+            return False
+        return True
+
+    def collect(self, names: Iterable[str]) -> Collected:
+        """Delete those blobs and layers among `names` that no image and no lease needs."""
+        with self.lock:
+            spare = {name for name in names if not self.ledger.users(name) and not self._leases.holds(name)}
+            if not spare:
+                return Collected([], 0)
+            freed = 0
+            for name in spare:
+                freed += self.content.delete(Digest(name))
+            crash_point("image-after-blobs")
+            layers = self._remove_layers(spare)
+            crash_point("image-after-layers")
+            return Collected([layer.chain for layer in layers], freed + sum(layer.size for layer in layers))
+
+    def orphans(self) -> list[str]:
+        """Blobs and layers that no image, no lease and no container needs, sorted."""
+        with self.lock:
+            standing = self.snapshots.standing()
+            known = {layer.chain for layer in self.snapshots.layers()} - standing
+            stored = {*self.content.list(), *known}
+            return sorted(name for name in stored if not self.ledger.users(name) and not self._leases.holds(name))
+
+    def sweep(self) -> None:
+        """Delete every blob and layer that no image needs. Only while nothing else runs: at the start of the daemon."""
+        known = {layer.chain for layer in self.snapshots.layers()}
+        self.collect({*self.content.list(), *known})
+
+    def _remove_layers(self, spare: set[str]) -> list[Layer]:
+        """Topmost first: a layer goes when nothing stands on it any more."""
+        removed: list[Layer] = []
+        layers = {layer.chain: layer for layer in self.snapshots.layers() if layer.chain in spare}
+        while True:
+            below = {layer.parent for layer in layers.values()}
+            tops = [layer for layer in layers.values() if layer.chain not in below]
+            if not tops:
+                return removed
+            for layer in tops:
+                del layers[layer.chain]
+                try:
+                    self.snapshots.remove_layer(layer.chain)
+                    removed.append(layer)
+                except LayerInUse:
+                    # A container stands on it, though its image is gone: it goes at a later collection.
+                    continue
+                except LayerNotFound:
+                    continue
