@@ -46,7 +46,7 @@ def logs(engine: Sampan, name: str, *flags: str) -> list[str]:
 
 
 def test_local_is_read_as_json_file_is(engine: Sampan, named: str) -> None:
-    labels = ("--label", "team=sea", "--log-opt", "labels=team", "--log-opt", "tag={{.Name}}")
+    labels = ("--label", "team=sea", "--log-opt", "labels=team", "--log-opt", "tag={{.Name | upper}}")
     program = 'i=0; while [ $i -lt 200 ]; do echo "line $i"; i=$((i+1)); done; echo oops >&2; printf "no end"'
     container = run(engine, named, program, "--log-driver", "local", *labels)
     finished(engine, named)
@@ -54,7 +54,7 @@ def test_local_is_read_as_json_file_is(engine: Sampan, named: str) -> None:
     assert plain.out.decode() == "".join(f"line {n}\n" for n in range(200)) + "no end"
     assert plain.err == b"oops\n"
     assert logs(engine, named, "--tail", "3")[0] == "line 199"
-    assert logs(engine, named, "--details", "--tail", "1") == ["tag=logged,team=sea no end"]
+    assert logs(engine, named, "--details", "--tail", "1") == ["tag=LOGGED,team=sea no end"]
     stamped = logs(engine, named, "-t", "--tail", "1")[0].split(" ", 1)
     assert stamped[1] == "no end"
     assert len(stamped[0]) == len("2026-11-23T20:00:00.123456789Z")
@@ -117,6 +117,18 @@ def test_a_log_is_cleared_while_it_is_written_and_followed(
     assert out == b"behind\n"
     assert engine.sampan("logs", "--clear", named).code == 0, "a stopped one, too"
     assert logs(engine, named) == []
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+def test_a_tag_that_cannot_be_rendered_is_said_at_the_start(engine: Sampan, named: str, driver: str) -> None:
+    flags = ("--log-driver", driver, "--log-opt", "tag={{shout .Name}}", "--name", named)
+    assert engine.docker("create", *flags, "busybox", "true").code == 0, "as in Docker"
+    answer = engine.api("POST", f"/containers/{named}/start")
+    assert answer.status == 500
+    assert answer.json() == {
+        "message": "failed to create task for container: failed to initialize logging driver: "
+        'template: log-tag:1: function "shout" not defined'
+    }
 
 
 def test_clearing_what_is_not_there(engine: Sampan, named: str) -> None:

@@ -18,7 +18,7 @@ SOURCE = PROJECT / "src" / "sampan"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "crashpoints", "version"),
-    ("spec",),
+    ("spec", "templates"),
     ("kernel",),
     ("host",),
     ("files",),

@@ -9,8 +9,9 @@ from pathlib import Path
 from sampan.daemon import log_settings
 from sampan.daemon.definition import Definition
 from sampan.daemon.times import rfc3339
+from sampan.errors import System
 from sampan.files.atomic import make_directory
-from sampan.logs.attributes import extra, tag
+from sampan.logs.attributes import extra
 from sampan.logs.options import SHIPPED
 from sampan.logs.shipping.jobs import Facts, Job, job_file, read_position, write_job
 from sampan.runtime.shipper_port import ShipperPort
@@ -20,7 +21,6 @@ _log = logging.getLogger("sampan.daemon")
 _REMOVAL_SECONDS = 30.0
 """How long the log of a removed container waits for its collector."""
 _PAUSE = 0.1
-_DEFAULT_TAG = "{{.ID}}"
 
 
 class LogShipping:
@@ -46,7 +46,12 @@ class LogShipping:
     def adopt(self, definition: Definition, *, running: bool, ran: bool) -> None:
         """A container that a new daemon finds: of what it has said, something may be left to send."""
         if ran and definition.host.log_config.type in SHIPPED:
-            self._put(_job(definition, self._data_root, run=time.time_ns(), running=running))
+            try:
+                job = _job(definition, self._data_root, run=time.time_ns(), running=running)
+            except System as error:  # its name, which the tag takes apart, has changed since
+                _log.error("container %s: its log is not sent: %s", definition.id[:12], error)
+                return
+            self._put(job)
 
     def is_due(self, container: ContainerId) -> bool:
         """Whether something of its log is still to be sent."""
@@ -100,7 +105,7 @@ def _job(definition: Definition, data_root: Path, *, run: int, running: bool) ->
         image_name=definition.image,
         command=" ".join((definition.path, *definition.args)),
         created=rfc3339(definition.created_ns),
-        tag=tag(options.get("tag", "") or _DEFAULT_TAG, log_settings.subject(definition)),
+        tag=log_settings.rendered_tag(definition),
         hostname=os.uname().nodename,
         extra=extra(options, config.labels or {}, config.env or ()),
     )

@@ -127,11 +127,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "KernelMemoryTCP": _not("a limit of control groups v1", Refused(1 << 24, f"KernelMemoryTCP {_LATER}")),
     "Links": _full("on the default bridge; ignored elsewhere, refused with the host's or another container's network"),
     "LogConfig": _partial(
-        "json-file, local, none, syslog, fluentd, gelf, journald; functions in tags are missing; json-file is bounded by default",
-        Refused(
-            {"Type": "json-file", "Config": {"tag": "{{.Name | upper}}"}},
-            f"the log option tag={{{{.Name | upper}}}} {_LATER}",
-        ),
+        "json-file, local, none, syslog, fluentd, gelf, journald; json-file is bounded by default",
         Refused({"Type": "splunk"}, "logger: no log driver named 'splunk' is registered"),
     ),
     "MaskedPaths": _full(),

@@ -1,26 +1,15 @@
-"""What a log says of its container beside the lines: chosen labels and variables, and the tag. Pure."""
+"""What a log says of its container beside the lines: chosen labels and variables, and the tag (`tags`). Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter
+from sampan.logs.tags import Subject, tag
 
 TEXT_OPTIONS = frozenset(("labels", "labels-regex", "env", "env-regex", "tag"))
 """options that every driver which writes takes"""
-_FIELD = re.compile(r"\{\{-?\s*\.(\w+)\s*-?\}\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a tag may speak of: the container and its image. Ids are whole, `image_id` with its algorithm."""
-
-    id: str
-    name: str
-    image_id: str
-    image_name: str
 
 
 def patterns(options: Mapping[str, str]) -> dict[str, re.Pattern[str]]:
@@ -61,29 +50,3 @@ def attributes(options: Mapping[str, str], labels: Mapping[str, str], env: Itera
     for plain, escaped in ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026")):
         encoded = encoded.replace(plain, escaped)
     return encoded.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
-
-
-def check_tag(template: str) -> None:
-    """Raises NotImplementedHere for a template that `tag` cannot render."""
-    tag(template, Subject("", "", "", ""))
-
-
-def tag(template: str, subject: Subject) -> str:
-    """The tag for its template, of which only fields are understood, no functions. Raises NotImplementedHere for more."""
-    image = subject.image_id.removeprefix("sha256:")
-    fields = {
-        "ID": subject.id[:12],
-        "FullID": subject.id,
-        "Name": subject.name.removeprefix("/"),
-        "ImageID": image[:12],
-        "ImageFullID": subject.image_id,
-        "ImageName": subject.image_name,
-        "DaemonName": "docker",
-    }
-    rest = _FIELD.sub("", template)
-    unknown = [name for name in _FIELD.findall(template) if name not in fields]
-    if "{{" in rest or unknown:
-        raise NotImplementedHere(
-            f"the log option tag={template} is not implemented yet (fields such as {{{{.Name}}}} are)"
-        )
-    return _FIELD.sub(lambda match: fields[match[1]], template)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sampan.errors import InvalidParameter
-from sampan.logs.attributes import TEXT_OPTIONS, check_tag, patterns
+from sampan.logs.attributes import TEXT_OPTIONS, patterns
 from sampan.logs.shipped_options import check_shipped
 
 DEFAULT_BYTES = 100_000_000
@@ -65,14 +65,13 @@ class LogSettings:
 
 
 def parse(driver: str, options: Mapping[str, str]) -> LogSettings:
-    """The settings of a container. Raises InvalidParameter in Docker's wording, NotImplementedHere by name."""
+    """The settings of a container. Raises InvalidParameter in Docker's wording. The tag is judged where the container is known."""
     if driver == "none":
         return LogSettings(driver, readable=False)
     buffer = _buffer(options)
     if driver not in DRIVERS:
         raise InvalidParameter(f"logger: no log driver named '{driver}' is registered")
     own = {name: value for name, value in options.items() if name not in _EVERYWHERE}
-    check_tag(options.get("tag", ""))
     patterns(options)
     if driver == "json-file":
         _check_known(own, _BOUNDS | TEXT_OPTIONS, f"unknown log opt '%s' for {driver} log driver")

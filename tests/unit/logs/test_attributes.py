@@ -2,8 +2,9 @@
 
 import pytest
 
-from sampan.errors import InvalidParameter, NotImplementedHere
-from sampan.logs.attributes import Subject, attributes, check_tag, patterns
+from sampan.errors import InvalidParameter
+from sampan.logs.attributes import attributes, patterns
+from sampan.logs.tags import Subject
 
 SUBJECT = Subject("0123456789ab" + "c" * 52, "/web", "sha256:fedcba987654" + "3" * 52, "nginx:1")
 LABELS = {"a": "1", "b": "<2>", "c": "3"}
@@ -23,12 +24,6 @@ LABELS = {"a": "1", "b": "<2>", "c": "3"}
 )
 def test_attributes(options: dict[str, str], encoded: bytes) -> None:
     assert attributes(options, LABELS, ["PATH=/bin:=x", "EMPTY=", "NONE"], SUBJECT) == encoded
-
-
-@pytest.mark.parametrize("template", ["{{.Name | upper}}", "{{.Nonsense}}", "{{"])
-def test_templates_that_need_more_are_refused_by_name(template: str) -> None:
-    with pytest.raises(NotImplementedHere, match="tag="):
-        check_tag(template)
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:

@@ -43,6 +43,6 @@ ROUTES = (
         create,
         Support.PARTIAL,
         "members that cannot be honoured yet are refused by name: device requests, "
-        "image mounts, subpaths, functions in log tags, block I/O limits",
+        "image mounts, subpaths, block I/O limits",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sampan.cli.failures import Exit
 from sampan.cli.output.columns import align_text
-from sampan.cli.template.values import Row
+from sampan.templates.values import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,13 +82,14 @@ def _cell(row: Row, name: str) -> str:
 
 
 def _by_template(form: str, headings: Headings, rows: list[Row]) -> list[str]:
-    from sampan.cli.template.evaluate import Template, TemplateError
-    from sampan.cli.template.functions import HEADING_FUNCTIONS
+    from sampan.cli.output.go_json import compact
+    from sampan.templates.evaluate import Template, TemplateError
+    from sampan.templates.functions import HEADING_FUNCTIONS
 
     is_table = form.startswith("table")
     source = form.removeprefix("table").strip(" ").replace("\\t", "\t").replace("\\n", "\n")
     try:
-        template = Template(source)
+        template = Template(source, compact)
     except TemplateError as error:
         raise Exit(1, f"{headings.parsing}: {error}") from error
     try:

@@ -74,10 +74,11 @@ def _print_json(session: Session, findings: tuple[Finding, ...]) -> None:
 
 
 def _print_template(session: Session, form: str, findings: tuple[Finding, ...]) -> None:
-    from sampan.cli.template.evaluate import Template, TemplateError
+    from sampan.cli.output.go_json import compact
+    from sampan.templates.evaluate import Template, TemplateError
 
     try:
-        template = Template(form)
+        template = Template(form, compact)
         for finding in findings:
             session.say(
                 template.render(

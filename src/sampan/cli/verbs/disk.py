@@ -5,8 +5,8 @@ from __future__ import annotations
 from sampan.cli.options import Command, Option
 from sampan.cli.output.listing import HELP, Headings, print_rows
 from sampan.cli.output.units import decimal_size
-from sampan.cli.template.values import Row
 from sampan.client.documents import number_of, object_of, objects_of, text_of, texts_of
+from sampan.templates.values import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -40,15 +40,15 @@ def _events(session: Session, parsed: Parsed) -> int:
 def _drawing(form: str) -> Callable[[Document], str]:
     if not form:
         return plain_line
-    if form == "json":
-        from sampan.cli.output.go_json import compact
+    from sampan.cli.output.go_json import compact
 
+    if form == "json":
         return compact
-    from sampan.cli.template.evaluate import Template, TemplateError
-    from sampan.cli.template.values import Row
+    from sampan.templates.evaluate import Template, TemplateError
+    from sampan.templates.values import Row
 
     try:
-        template = Template(form)
+        template = Template(form, compact)
     except TemplateError as error:
         raise Exit(64, f"Error parsing format: {error}") from error
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sampan.cli.options import Command, Option
 from sampan.cli.output.listing import HELP, Headings, print_rows, truncated
 from sampan.cli.output.units import ago, decimal_size, go_time
-from sampan.cli.template.values import Row
 from sampan.cli.verbs.filters import encode_filters
 from sampan.client.documents import number_of, text_of, texts_of
+from sampan.templates.values import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

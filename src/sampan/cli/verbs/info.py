@@ -51,10 +51,11 @@ def _by_template(session: Session, form: str, info: Document) -> None:
     if form == "json":
         session.say(marshal(info))
         return
-    from sampan.cli.template.evaluate import Template, TemplateError
+    from sampan.cli.output.go_json import compact
+    from sampan.templates.evaluate import Template, TemplateError
 
     try:
-        session.say(Template(form).render(info))
+        session.say(Template(form, compact).render(info))
     except TemplateError as error:
         raise Exit(64, f"template parsing error: {error}") from error
 

@@ -73,10 +73,10 @@ def _print(session: Session, form: str, found: list[str]) -> None:
     if form == "json":
         session.say(compact([documents.parse(text) for text in found]))
         return
-    from sampan.cli.template.evaluate import Template, TemplateError
+    from sampan.templates.evaluate import Template, TemplateError
 
     try:
-        template = Template(form)
+        template = Template(form, compact)
     except TemplateError as error:
         raise Exit(64, f"template parsing error: {error}") from error
     try:

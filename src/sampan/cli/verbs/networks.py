@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sampan.cli.options import Command, Option
 from sampan.cli.output.listing import HELP, Headings, natural, print_rows, truncated
-from sampan.cli.template.values import Row
 from sampan.cli.verbs.filters import encode_filters
 from sampan.client.documents import flag_of, object_of, text_of
+from sampan.templates.values import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from sampan.cli.failures import Exit
 from sampan.cli.options import Command, Option
 from sampan.cli.output.listing import HELP, Headings, row_lines, truncated
 from sampan.cli.output.units import binary_size, decimal_size
-from sampan.cli.template.values import Row
 from sampan.client import documents
 from sampan.client.documents import list_of, number_of, object_of, objects_of, text_of
 from sampan.client.engine import quoted
 from sampan.client.failures import RefusedByDaemon
+from sampan.templates.values import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

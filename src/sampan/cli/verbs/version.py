@@ -75,10 +75,11 @@ def _by_template(session: Session, form: str, client: Document, server: Document
 
         session.say(marshal(whole))
         return
-    from sampan.cli.template.evaluate import Template, TemplateError
+    from sampan.cli.output.go_json import compact
+    from sampan.templates.evaluate import Template, TemplateError
 
     try:
-        session.say(Template(form).render({**whole, "ServerOK": server is not None}))
+        session.say(Template(form, compact).render({**whole, "ServerOK": server is not None}))
     except TemplateError as error:
         raise Exit(64, f"template parsing error: {error}") from error
 

@@ -7,11 +7,11 @@ from sampan.cli.failures import Exit
 from sampan.cli.options import Command, Option
 from sampan.cli.output.listing import HELP, Headings, natural, print_rows
 from sampan.cli.output.units import decimal_size
-from sampan.cli.template.values import Row
 from sampan.cli.verbs.each import for_each
 from sampan.cli.verbs.filters import encode_filters
 from sampan.client.documents import number_of, object_of, objects_of, text_of
 from sampan.client.engine import quoted
+from sampan.templates.values import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

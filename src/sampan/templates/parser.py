@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.cli.template.lexer import TemplateError, Token, pieces
+from sampan.templates.lexer import TemplateError, Token, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from sampan.cli.template.formats import quoted
-from sampan.cli.template.functions import FUNCTIONS
-from sampan.cli.template.lexer import TemplateError
-from sampan.cli.template.parser import Node, Operand, Pipeline, Tree, parse
-from sampan.cli.template.values import Row, is_true, look_up, shown
+from sampan.templates.formats import quoted
+from sampan.templates.functions import FUNCTIONS, writing
+from sampan.templates.lexer import TemplateError
+from sampan.templates.parser import Node, Operand, Pipeline, Tree, parse
+from sampan.templates.values import Row, is_true, look_up, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from sampan.cli.template.functions import Function
-    from sampan.cli.template.values import Thing
+    from sampan.templates.functions import Function
+    from sampan.templates.values import Json, Thing
 
 MAX_OUTPUT = 64 * 1024 * 1024
+MAX_STEPS = 20_000_000
 MAX_DEPTH = 100
 
 
@@ -30,24 +31,43 @@ class _Continue(Exception):
 class Template:
     """A template, ready to be carried out any number of times. TemplateError where it is malformed or does not fit."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, write: Callable[[Json], str]) -> None:
+        """`write` makes the JSON of the function `json`."""
+        self._functions = {**FUNCTIONS, "json": writing(write)}
         try:
-            self._tree: Tree = parse(source, FUNCTIONS)
+            self._tree: Tree = parse(source, self._functions)
         except TemplateError as error:
             raise TemplateError(f"template: {error}") from None
+        except RecursionError:
+            raise TemplateError("template: :1: expression nested too deeply") from None
 
-    def render(self, data: Thing, functions: dict[str, Function] | None = None) -> str:
-        """The text for `data`."""
-        run = _Run(self._tree, data, functions or FUNCTIONS)
+    def render(
+        self,
+        data: Thing,
+        instead: dict[str, Function] | None = None,
+        *,
+        longest: int = MAX_OUTPUT,
+        steps: int = MAX_STEPS,
+    ) -> str:
+        """The text for `data`, of at most `longest` characters, as may any value on the way; in at most `steps` nodes.
+
+        `instead` replaces functions.
+        """
+        run = _Run(self._tree, data, {**self._functions, **(instead or {})}, longest, steps)
         try:
             run.body(self._tree.body, data)
         except (_Break, _Continue):
             raise TemplateError("template: :1: {{break}} outside {{range}}") from None
+        except RecursionError:
+            raise TemplateError("template: :1: expression nested too deeply") from None
         return "".join(run.out)
 
 
 class _Run:
-    def __init__(self, tree: Tree, data: Thing, functions: dict[str, Function]) -> None:
+    def __init__(self, tree: Tree, data: Thing, functions: dict[str, Function], longest: int, steps: int) -> None:
+        self._longest = longest
+        self._left = longest
+        self._steps = steps
         self._tree = tree
         self._functions = functions
         self._scopes: list[dict[str, Thing]] = [{"": data}]
@@ -64,9 +84,21 @@ class _Run:
         finally:
             self._scopes.pop()
 
+    def _write(self, text: str) -> None:
+        self._left -= len(text)
+        if self._left < 0:
+            raise _failed(f"more than {self._longest} characters", "output")
+        self.out.append(text)
+
+    def _step(self) -> None:
+        self._steps -= 1
+        if self._steps < 0:
+            raise _failed("too many steps", "range")
+
     def _node(self, node: Node, dot: Thing) -> None:
+        self._step()
         if node.kind == "text":
-            self.out.append(node.text)
+            self._write(node.text)
         elif node.kind == "action":
             self._action(node, dot)
         elif node.kind in ("if", "with"):
@@ -91,7 +123,7 @@ class _Run:
         assert node.pipeline is not None
         value = self._pipeline(node.pipeline, dot)
         if not node.pipeline.targets:
-            self.out.append(shown(value, _last_field(node.pipeline)))
+            self._write(shown(value, _last_field(node.pipeline)))
 
     def _template(self, node: Node, dot: Thing) -> None:
         if node.text not in self._tree.defined:
@@ -110,10 +142,10 @@ class _Run:
     def _range(self, node: Node, dot: Thing) -> None:
         assert node.pipeline is not None
         pipeline = Pipeline(node.pipeline.commands, [], False)
-        found = list(_items(self._pipeline(pipeline, dot)))
-        if not found:
-            self.body(node.otherwise, dot)
-        for key, value in found:
+        empty = True
+        for key, value in _items(self._pipeline(pipeline, dot)):
+            empty = False
+            self._step()
             targets = node.pipeline.targets
             self._scopes.append({})
             if len(targets) == 2:
@@ -128,6 +160,8 @@ class _Run:
                 continue
             finally:
                 self._scopes.pop()
+        if empty:
+            self.body(node.otherwise, dot)
 
     # ---- values
 
@@ -169,9 +203,12 @@ class _Run:
             raise TemplateError(f'template: :1: function "{name}" not defined')
         arguments = [self._operand(operand, dot) for operand in operands] + piped
         try:
-            return function(*arguments)
+            value = function(*arguments)
         except TypeError as error:
             raise TemplateError(f"wrong number of args for {name}: got {len(arguments)}") from error
+        if isinstance(value, str) and len(value) > self._longest:
+            raise TemplateError(f"error calling {name}: more than {self._longest} characters")
+        return value
 
     def _short_circuit(self, name: str, operands: list[Operand], dot: Thing, piped: list[Thing]) -> Thing:
         value: Thing = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sampan.cli.template.values import shown, type_name
+from sampan.templates.values import shown, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.cli.template.values import Thing
+    from sampan.templates.values import Thing
 
 _FLAGS = "+-# 0"
+_WIDEST = 10_000
 
 
 def sprintf(form: str, values: list[Thing]) -> str:
@@ -44,7 +45,7 @@ def _one(modifiers: str, verb: str, value: Thing) -> str:
     flags = modifiers[: len(modifiers) - len(modifiers.lstrip(_FLAGS))]
     width, _, precision = modifiers[len(flags) :].partition(".")
     text = _verb(verb, value, flags, precision if "." in modifiers else None)
-    room = min(int(width or 0), 10_000)
+    room = _bounded(width)
     if "-" in flags:
         return text.ljust(room)
     if "0" in flags and verb in "dxXof" and not isinstance(value, str):
@@ -52,12 +53,17 @@ def _one(modifiers: str, verb: str, value: Thing) -> str:
     return text.rjust(room)
 
 
+def _bounded(digits: str) -> int:
+    """A width or precision; a format that asks for more than a screen ever has gets that."""
+    return min(int(digits[:8]), _WIDEST) if digits.isdecimal() else 0
+
+
 def _verb(verb: str, value: Thing, flags: str, precision: str | None) -> str:
     if verb in ("v", "s"):
         if verb == "s" and isinstance(value, (bool, int, float)):
             return f"%!s({type_name(value)}={shown(value)})"
         text = shown(value)
-        return text if precision is None or not isinstance(value, str) else text[: int(precision or 0)]
+        return text if precision is None or not isinstance(value, str) else text[: _bounded(precision)]
     if verb == "q" and isinstance(value, (str, list)):
         if isinstance(value, list):
             return "[" + " ".join(quoted(shown(item)) for item in value) + "]"
@@ -72,13 +78,13 @@ def _verb(verb: str, value: Thing, flags: str, precision: str | None) -> str:
         text = value.encode("utf-8", "surrogateescape").hex()
         return text if verb == "x" else text.upper()
     if verb in "feg" and isinstance(value, float):
-        return f"{value:{'+' if '+' in flags else ''}.{precision or 6}{verb}}"
+        return f"{value:{'+' if '+' in flags else ''}.{_bounded(precision) if precision else 6}{verb}}"
     return f"%!{verb}({type_name(value)}={shown(value)})"
 
 
 def _integer(verb: str, value: int, flags: str) -> str:
     if verb == "c":
-        return chr(value)
+        return chr(value) if 0 <= value <= 0x10FFFF else "\ufffd"
     if verb == "U":
         return f"U+{value:04X}"
     prefix = "0" + verb if "#" in flags and verb in "xX" else ""

@@ -1,29 +1,29 @@
-"""The functions that a template may call: Go's own and those of Docker's command."""
+"""The functions that a template may call: Go's own and those of Docker's command and log drivers."""
 
 from __future__ import annotations
 
-from sampan.cli.output.go_json import compact
-from sampan.cli.template.formats import sprintf
-from sampan.cli.template.lexer import TemplateError
-from sampan.cli.template.values import Row, is_true, shown, type_name
+from sampan.templates.formats import sprintf
+from sampan.templates.lexer import TemplateError
+from sampan.templates.values import Row, is_true, shown, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sampan.cli.template.values import Thing
+    from sampan.templates.values import Json, Thing
 
     Function = Callable[..., Thing]
+
+
+_WIDEST = 1 << 20
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
+"""What Go's url.QueryEscape leaves as it is."""
 
 
 def _text(value: Thing, name: str) -> str:
     if not isinstance(value, str):
         raise TemplateError(f"wrong type for value; expected string; got {type_name(value)} in {name}")
     return value
-
-
-def _json(value: Thing) -> str:
-    return compact(value.document() if isinstance(value, Row) else value)
 
 
 def _split(text: Thing, separator: Thing) -> Thing:
@@ -55,6 +55,8 @@ def _pad(text: Thing, before: Thing, after: Thing) -> str:
     whole = _text(text, "pad")
     if not isinstance(before, int) or not isinstance(after, int):
         raise TemplateError("wrong type for value; expected int in pad")
+    if not 0 <= before + after <= _WIDEST or min(before, after) < 0:
+        raise TemplateError("error calling pad: the padding is out of range")
     return " " * before + whole + " " * after if whole else whole
 
 
@@ -164,19 +166,22 @@ def _html(*values: Thing) -> str:
 
 
 def _urlquery(*values: Thing) -> str:
-    from sampan.client.engine import quoted
+    text = _print(*values).encode("utf-8", "surrogateescape")
+    return "".join("+" if byte == 0x20 else chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in text)
 
-    return quoted(_print(*values), " ").replace(" ", "+").replace("~", "%7E").replace("%7E", "~")
+
+def writing(write: Callable[[Json], str]) -> Function:
+    """The function `json`, by a writer of JSON: the command and the daemon have each their own."""
+    return lambda value: write(value.document() if isinstance(value, Row) else value)
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS: dict[str, Function] = {  # and `json`
     "eq": _eq,
     "ge": _order("ge", lambda less, _same: not less),
     "gt": _order("gt", lambda less, same: not less and not same),
     "html": _html,
     "index": _index,
     "join": _join,
-    "json": _json,
     "le": _order("le", lambda less, same: less or same),
     "len": _len,
     "lower": lambda text: _text(text, "lower").lower(),
@@ -196,7 +201,6 @@ FUNCTIONS: dict[str, Function] = {
 }
 # A table's heading goes through the same template: what would take a value apart leaves the heading whole.
 HEADING_FUNCTIONS: dict[str, Function] = {
-    **FUNCTIONS,
     "join": lambda text, _separator: text,
     "json": lambda text: text,
     "lower": lambda text: text,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from sampan.cli.template.lexer import TemplateError
+from sampan.templates.lexer import TemplateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
-    from sampan.client.documents import Json
-
+    Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
     Thing: TypeAlias = "Json | Row"
 
 
@@ -132,6 +131,8 @@ def _inner(value: Json, name: str = "") -> str:
 
 def go_float(number: float) -> str:
     """%v of a float64: the shortest digits; an exponent below 1e-4 and from 1e21 on, of at least two digits."""
+    if number - number != 0:  # neither infinity nor what is not a number has a difference
+        return "NaN" if number != number else "+Inf" if number > 0 else "-Inf"
     if number == int(number) and abs(number) < 1e21:
         return str(int(number))
     text = repr(number)

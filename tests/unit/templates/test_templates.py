@@ -2,9 +2,10 @@
 
 import pytest
 
-from sampan.cli.template.evaluate import Template
-from sampan.cli.template.lexer import TemplateError
-from sampan.cli.template.values import Row, go_float
+from sampan.cli.output.go_json import compact
+from sampan.templates.evaluate import Template
+from sampan.templates.lexer import TemplateError
+from sampan.templates.values import Row, go_float
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ DATA: "Document" = {
     ],
 )  # fmt: skip
 def test_rendered(template: str, text: str) -> None:
-    assert Template(template).render(DATA) == text
+    assert Template(template, compact).render(DATA) == text
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_rendered(template: str, text: str) -> None:
 )  # fmt: skip
 def test_refused(template: str, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
-        Template(template).render(DATA)
+        Template(template, compact).render(DATA)
     assert message in str(caught.value)
 
 
@@ -113,11 +114,11 @@ def test_a_row_computes_only_what_is_asked_for() -> None:
         return name.lower()
 
     row = Row("*x.Row", {"A": lambda: field("A"), "B": lambda: field("B")}, {"Label": lambda name: f"<{name}>"})
-    assert Template('{{.A}} {{.Label "l"}}').render(row) == "a <l>"
+    assert Template('{{.A}} {{.Label "l"}}', compact).render(row) == "a <l>"
     assert asked == ["A"]
-    assert Template("{{json .}}").render(row) == '{"A":"a","B":"b"}'
+    assert Template("{{json .}}", compact).render(row) == '{"A":"a","B":"b"}'
     with pytest.raises(TemplateError, match=r"can't evaluate field C in type \*x\.Row"):
-        Template("{{.C}}").render(row)
+        Template("{{.C}}", compact).render(row)
 
 
 @pytest.mark.parametrize(
