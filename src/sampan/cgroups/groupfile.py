@@ -98,4 +98,6 @@ def put(path: str, text: str) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise OSError(error.errno, f"write {text!r}: {os.strerror(error.errno or 0)}", path) from error
+        raise OSError(
+            error.errno, f"write {text!r} to {os.path.basename(path)}: {os.strerror(error.errno or 0)}", path
+        ) from error

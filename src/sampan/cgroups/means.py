@@ -24,6 +24,9 @@ class Means:
     cpu_realtime: bool
     cpuset: bool
     blkio_weight: bool
+    blkio_weight_device: bool
+    blkio_throttle: bool
+    kernel_tcp: bool
     cpu_count: int
     cpus: str
     mems: str
@@ -57,6 +60,9 @@ def probe(hierarchy: Hierarchy, instance: str) -> Means:
         cpu_realtime=there("cpu", "cpu.rt_period_us", ""),
         cpuset=cpuset,
         blkio_weight=there("blkio", "blkio.bfq.weight", "io.bfq.weight"),
+        blkio_weight_device=there("blkio", "blkio.bfq.weight_device", "io.bfq.weight"),
+        blkio_throttle=there("blkio", "blkio.throttle.read_bps_device", "io.max"),
+        kernel_tcp=there("memory", "memory.kmem.tcp.limit_in_bytes", ""),
         cpu_count=len(os.sched_getaffinity(0)),
         cpus=_list(hierarchy, groups, "cpus") if cpuset else "",
         mems=_list(hierarchy, groups, "mems") if cpuset else "",

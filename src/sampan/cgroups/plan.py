@@ -49,7 +49,8 @@ def plan(hierarchy: Hierarchy, instance: str, container_id: str, parent: str, re
     groups = place(hierarchy, instance, container_id, parent)
     writes = [*_memory(hierarchy, resources.memory), *_cpu(hierarchy, resources.cpu)]
     writes += [*_cpuset(hierarchy, resources.cpu), *_pids(hierarchy, resources.pids_limit)]
-    writes += _weight_of_io(hierarchy, resources.blkio_weight)
+    writes += [*_weight_of_io(hierarchy, resources.blkio_weight), *_block_limits(hierarchy, resources.block_limits)]
+    writes += _tcp(hierarchy, resources.kernel_tcp)
     program = b""
     if not devices.allows_everything(resources.devices):
         if _version(hierarchy, "devices", "device rules") == 1:
@@ -206,6 +207,33 @@ def _weight_of_io(hierarchy: Hierarchy, weight: int | None) -> Iterator[Write]:
             yield "blkio", "blkio.bfq.weight", str(weight)
         else:
             yield UNIFIED, "io.bfq.weight", str(weight)
+
+
+_THROTTLES = {"read_bps": "rbps", "write_bps": "wbps", "read_iops": "riops", "write_iops": "wiops"}
+"""By the names of v1's files: what io.max calls them."""
+
+
+def _block_limits(hierarchy: Hierarchy, limits: tuple[oci.BlockLimit, ...]) -> Iterator[Write]:
+    """One device in each write; a rate of 0 is no limit on v1, and `max` on v2."""
+    if not limits:
+        return
+    v1 = _version(hierarchy, "blkio", "limits of block I/O") == 1
+    for limit in limits:
+        device = f"{limit.major}:{limit.minor}"
+        if limit.what == "weight":
+            file, text = ("blkio.bfq.weight_device" if v1 else "io.bfq.weight"), str(limit.value)
+        elif v1:
+            file, text = f"blkio.throttle.{limit.what}_device", str(limit.value)
+        else:
+            file, text = "io.max", f"{_THROTTLES[limit.what]}={limit.value or 'max'}"
+        yield "blkio" if v1 else UNIFIED, file, f"{device} {text}"
+
+
+def _tcp(hierarchy: Hierarchy, limit: int | None) -> Iterator[Write]:
+    if limit:
+        if _version(hierarchy, "memory", "the limit of TCP buffers") != 1:
+            raise System("a limit of TCP buffers cannot be enforced on this host: cgroup v2 has no such setting")
+        yield "memory", "memory.kmem.tcp.limit_in_bytes", str(limit)
 
 
 def _maximum(value: int) -> str:

@@ -310,6 +310,7 @@ def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy) -> o
         init=config.init,
         no_new_privileges=config.no_new_privileges,
         cgroup_parent=config.cgroup_parent,
+        cdi_spec_dirs=config.cdi_spec_dirs,
     )
 
 

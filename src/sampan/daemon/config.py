@@ -13,6 +13,7 @@ from sampan.logs import options
 from sampan.registry.settings import Proxies, Settings
 
 DEFAULT_CONFIG = Path("/etc/sampan/daemon.json")
+_CDI_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
 _TLS_HOME = "/etc/sampan"
 
 
@@ -60,6 +61,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_opts: dict[str, str] = {}
     labels: tuple[str, ...] = ()
     cgroup_parent: str = ""
+    cdi_spec_dirs: tuple[str, ...] = _CDI_DIRECTORIES
     storage_driver: str = ""
     bridge: bool = True
     bip: str = ""
@@ -124,6 +126,7 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         log_opts=mapping(values, "log-opts"),
         labels=_labels(listing(values, "labels")),
         cgroup_parent=text("cgroup-parent"),
+        cdi_spec_dirs=listing(values, "cdi-spec-dirs") or _CDI_DIRECTORIES,
         storage_driver=_storage_driver(text("storage-driver")),
         bridge=_bridge(text("bridge")),
         bip=text("bip"),

@@ -7,7 +7,7 @@ containers whose namespaces are shared, the mounts with their sources found).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sampan.daemon import environment
+from sampan.daemon import device_requests, environment
 from sampan.daemon.config_values import Ulimit
 from sampan.daemon.definition import Definition
 from sampan.runtime import profile_capabilities, profile_devices, profile_files, profile_options, profile_sysctl
@@ -40,6 +40,7 @@ class Surroundings:
     init: bool = False
     no_new_privileges: bool = False
     cgroup_parent: str = ""
+    cdi_spec_dirs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
     own = {namespace.type for namespace in namespaces if not namespace.path}
     devices, rules = _devices(host)
     uts_of_host = host.uts_mode == "host"
-    return oci.Config(
+    config = oci.Config(
         process=_process(definition, around, options, caps, joined),
         # Empty names leave what the host has.
         hostname="" if uts_of_host else joined.hostname,
@@ -79,7 +80,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
             namespaces=namespaces,
             devices=devices,
             cgroups_path=f"{cgroup_parent(host, around)}/{definition.id}".lstrip("/"),
-            resources=resources(host, rules),
+            resources=resources(host, rules, _block_limits(host)),
             sysctl=profile_sysctl.requested(
                 host.sysctls or {}, own_network="network" in own, own_ipc="ipc" in own, own_uts="uts" in own
             ),
@@ -91,6 +92,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
         ),
         init=wants_init(host, default=around.init),
     )
+    return device_requests.applied(config, host.device_requests or (), around.cdi_spec_dirs)
 
 
 NO_RESOURCES = oci.Resources()
@@ -189,7 +191,22 @@ def _devices(host: HostConfig) -> tuple[tuple[oci.Device, ...], tuple[oci.Device
     return tuple(devices), profile_devices.rules(host.privileged, rules)
 
 
-def resources(host: Resources, rules: tuple[oci.DeviceRule, ...] = ()) -> oci.Resources:
+def _block_limits(host: HostConfig) -> tuple[oci.BlockLimit, ...]:
+    """What is asked for paths, for the devices that they name now. Raises InvalidParameter."""
+    asked = [("weight", each.path, each.weight) for each in host.blkio_weight_device or ()]
+    for what, throttles in (
+        ("read_bps", host.blkio_device_read_bps),
+        ("write_bps", host.blkio_device_write_bps),
+        ("read_iops", host.blkio_device_read_iops),
+        ("write_iops", host.blkio_device_write_iops),
+    ):
+        asked += [(what, each.path, each.rate) for each in throttles or ()]
+    return tuple(oci.BlockLimit(what, *profile_devices.numbers(path), value) for what, path, value in asked)
+
+
+def resources(
+    host: Resources, rules: tuple[oci.DeviceRule, ...] = (), blocks: tuple[oci.BlockLimit, ...] = ()
+) -> oci.Resources:
     """Docker's units to the specification's; a memory limit alone allows as much swap again."""
     return oci.Resources(
         devices=rules,
@@ -203,6 +220,8 @@ def resources(host: Resources, rules: tuple[oci.DeviceRule, ...] = ()) -> oci.Re
         cpu=_cpu(host),
         pids_limit=host.pids_limit,
         blkio_weight=host.blkio_weight or None,
+        block_limits=blocks,
+        kernel_tcp=host.kernel_memory_tcp if host.kernel_memory_tcp > 0 else None,
     )
 
 

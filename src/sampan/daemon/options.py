@@ -104,7 +104,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("userns-remap", T, NO, "user namespaces for all containers are not there yet", default=""),
     Option("cpu-rt-period", N, NO, "the parent group's real-time budget is the host's business", default=0),
     Option("cpu-rt-runtime", N, NO, "the parent group's real-time budget is the host's business", default=0),
-    Option("cdi-spec-dirs", L, NO, "CDI devices are not there yet", flag="cdi-spec-dir"),
+    Option("cdi-spec-dirs", L, YES, "default /etc/cdi and /var/run/cdi; files in JSON", flag="cdi-spec-dir"),
     Option("nri-opts", M, NO, "the node resource interface is containerd's"),
     Option("rootless", B, NO, "the daemon runs as root", default=False),
     # layers

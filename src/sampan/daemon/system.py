@@ -93,6 +93,7 @@ class SystemApi:
             no_proxy=proxies.no_proxy,
             name=facts.name,
             labels=config.labels,
+            cdi_spec_dirs=config.cdi_spec_dirs,
             server_version=VERSION,
             runtimes={"runc": s.Runtime(path=f"{sys.executable} (Sampan's own runtime)")},
             default_runtime="runc",

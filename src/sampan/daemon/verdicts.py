@@ -47,7 +47,7 @@ def _not(note: str, *refused: Refused) -> Verdict:
     return Verdict(Measure.NOT, note, refused)
 
 
-_THROTTLE = [{"Path": "/dev/null", "Rate": 1000}]
+_BLOCK = "of a whole disk, whose path is looked up at each start"
 _KEPT = "kept and shown; nothing on Linux reads it, as in Docker"
 _LATER = "is not implemented yet"
 
@@ -83,17 +83,18 @@ HOST_CONFIG: dict[str, Verdict] = {
     "Annotations": _full("kept and shown; there is no other OCI runtime that would read them"),
     "AutoRemove": _full(),
     "Binds": _full("directories and volumes, with their modes; SELinux labels (z, Z) mean nothing without SELinux"),
-    "BlkioDeviceReadBps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceReadBps {_LATER}")),
-    "BlkioDeviceReadIOps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceReadIOps {_LATER}")),
-    "BlkioDeviceWriteBps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceWriteBps {_LATER}")),
-    "BlkioDeviceWriteIOps": _not("block I/O is not limited yet", Refused(_THROTTLE, f"BlkioDeviceWriteIOps {_LATER}")),
+    "BlkioDeviceReadBps": _full(_BLOCK),
+    "BlkioDeviceReadIOps": _full(_BLOCK),
+    "BlkioDeviceWriteBps": _full(_BLOCK),
+    "BlkioDeviceWriteIOps": _full(_BLOCK),
     "BlkioWeight": _full("where the kernel has BFQ's weights; else taken off with a warning, as in Docker"),
-    "BlkioWeightDevice": _not(
-        "block I/O is not limited yet", Refused([{"Path": "/dev/null", "Weight": 500}], f"BlkioWeightDevice {_LATER}")
-    ),
+    "BlkioWeightDevice": _full("as BlkioWeight; the kernel refuses a device without the scheduler BFQ"),
     "CapAdd": _full(),
     "CapDrop": _full(),
-    "Cgroup": _not("another container's control group", Refused("container:x", f"HostConfig.Cgroup {_LATER}")),
+    "Cgroup": _not(
+        "another container's control group; Docker keeps it and does nothing",
+        Refused("container:x", f"HostConfig.Cgroup {_LATER}"),
+    ),
     "CgroupParent": _full("the instance's group stands between it and the container's"),
     "CgroupnsMode": _full("private, host"),
     "ConsoleSize": _full(),
@@ -108,9 +109,8 @@ HOST_CONFIG: dict[str, Verdict] = {
     "CpusetCpus": _full(),
     "CpusetMems": _full(),
     "DeviceCgroupRules": _full(),
-    "DeviceRequests": _not(
-        "devices from drivers (GPUs, CDI)",
-        Refused([{"Count": -1, "Capabilities": [["gpu"]]}], f"DeviceRequests {_LATER}"),
+    "DeviceRequests": _full(
+        "CDI devices, from specifications in JSON without hooks; GPUs are refused at the start, as by Docker without a driver"
     ),
     "Devices": _full("a device, or a directory of them"),
     "Dns": _full(),
@@ -124,7 +124,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "IpcMode": _full("none, private, shareable, host, container:NAME"),
     "Isolation": _full("default is all that there is on Linux"),
     "KernelMemory": _full("gone since API 1.42; before, taken off with a warning, as in Docker"),
-    "KernelMemoryTCP": _not("a limit of control groups v1", Refused(1 << 24, f"KernelMemoryTCP {_LATER}")),
+    "KernelMemoryTCP": _full("on control groups v1; v2 has none: taken off with a warning. Docker's runc ignores it"),
     "Links": _full("on the default bridge; ignored elsewhere, refused with the host's or another container's network"),
     "LogConfig": _partial(
         "json-file, local, none, syslog, fluentd, gelf, journald; json-file is bounded by default",
@@ -163,7 +163,10 @@ HOST_CONFIG: dict[str, Verdict] = {
         Refused(["label=level:s0"], "sampan does not write SELinux labels"),
     ),
     "ShmSize": _full(),
-    "StorageOpt": _not("the storage drivers have none", Refused({"size": "1g"}, f"HostConfig.StorageOpt {_LATER}")),
+    "StorageOpt": _not(
+        "layers have no quotas: refused as Docker does where the file system has none",
+        Refused({"size": "1g"}, "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"),
+    ),
     "Sysctls": _full("those of the container's own namespaces"),
     "Tmpfs": _full(),
     "UTSMode": _full("host"),

@@ -9,7 +9,7 @@ from sampan.daemon import environment
 from sampan.daemon.config_values import parse_size
 from sampan.daemon.mount_words import clean, tmpfs_words
 from sampan.daemon.signals import parse_signal
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter, NotImplementedHere, System
 from sampan.runtime import profile_capabilities, profile_devices, profile_options
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig, RestartPolicy
@@ -73,7 +73,6 @@ def check_host(host: HostConfig, config: ContainerConfig, available: tuple[str, 
 def _refuse_missing(host: HostConfig) -> None:
     absent = {
         "Cgroup": host.cgroup,
-        "StorageOpt": host.storage_opt,
         "Isolation": host.isolation not in ("", "default"),
         "ContainerIDFile": "\0" in host.container_id_file,
     }
@@ -82,6 +81,9 @@ def _refuse_missing(host: HostConfig) -> None:
     for name, value in absent.items():
         if value:
             raise NotImplementedHere(f"HostConfig.{name} is not implemented yet")
+    if host.storage_opt:
+        # Layers have no quotas here: Docker's answer on most file systems, too.
+        raise System("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     if host.runtime not in RUNTIMES:
         raise InvalidParameter(f"unknown or invalid runtime name: {host.runtime}")
     if host.userns_mode not in ("", "host"):

@@ -6,7 +6,7 @@ Pure: what the host can do comes in as `Means`.
 import msgspec
 
 from sampan.cgroups.means import Means
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter
 from sampan.spec.host_config import HostConfig
 
 _LEAST_MEMORY = 6 << 20
@@ -14,32 +14,20 @@ _NO_KERNEL = "Your kernel does not support {} or the cgroup is not mounted. {}"
 
 
 def check_resources(host: HostConfig, means: Means, *, is_update: bool = False) -> tuple[HostConfig, list[str]]:
-    """The request as it can be kept here, and the warnings. Raises InvalidParameter, NotImplementedHere.
+    """The request as it can be kept here, and the warnings. Raises InvalidParameter.
 
     An update may name memory plus swap alone: memory has its limit already.
     """
-    _refuse_missing(host)
+    _refuse_foreign(host)
     changed, warnings = _memory(host, means, is_update=is_update)
     changed, more = _cpu(changed, means)
     _cpuset(changed, means)
-    changed, weight = _weight_of_io(changed, means)
-    return changed, [*warnings, *more, *weight]
+    changed, block = _block_io(changed, means)
+    return changed, [*warnings, *more, *block]
 
 
-def _refuse_missing(host: HostConfig) -> None:
-    """Limits that Docker has and this engine does not yet: by name, never in silence."""
-    absent = {
-        "BlkioWeightDevice": host.blkio_weight_device,
-        "BlkioDeviceReadBps": host.blkio_device_read_bps,
-        "BlkioDeviceWriteBps": host.blkio_device_write_bps,
-        "BlkioDeviceReadIOps": host.blkio_device_read_iops,
-        "BlkioDeviceWriteIOps": host.blkio_device_write_iops,
-        "DeviceRequests": host.device_requests,
-        "KernelMemoryTCP": host.kernel_memory_tcp,
-    }
-    for name, value in absent.items():
-        if value:
-            raise NotImplementedHere(f"HostConfig.{name} is not implemented yet")
+def _refuse_foreign(host: HostConfig) -> None:
+    """Limits that only Windows has."""
     for name, value in {"IOMaximumBandwidth": host.io_maximum_bandwidth, "IOMaximumIOps": host.io_maximum_iops}.items():
         if value:
             what = "bandwidth" if name.endswith("width") else "IOPs"
@@ -78,6 +66,9 @@ def _memory(host: HostConfig, means: Means, *, is_update: bool) -> tuple[HostCon
         raise InvalidParameter("You should always set the Memory limit when using Memoryswap limit, see usage")
     _swappiness(host, means, verdict)
     _reservation(host, means, memory, verdict)
+    if host.kernel_memory_tcp and not means.kernel_tcp:
+        text = _NO_KERNEL.format("kernel memory TCP limit capabilities", "Limitation discarded.")
+        verdict.drop("kernel_memory_tcp", 0, text)
     if host.kernel_memory:
         text = _NO_KERNEL.format("kernel memory limit capabilities", "Limitation discarded.")
         verdict.drop("kernel_memory", 0, text)
@@ -179,17 +170,35 @@ def _cpuset(host: HostConfig, means: Means) -> None:
             raise InvalidParameter(f"Requested {what} are not available - requested {asked}, available: {there}")
 
 
-def _weight_of_io(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
-    if not host.blkio_weight:
-        return host, []
-    if not means.blkio_weight:
-        warning = _NO_KERNEL.format("Block I/O weight", "Weight discarded.")
-        return msgspec.structs.replace(host, blkio_weight=0), [warning]
-    if not 10 <= host.blkio_weight <= 1000:
+_THROTTLES = (
+    ("blkio_device_read_bps", "BPS Block I/O read limit", "Block I/O BPS read limit discarded."),
+    ("blkio_device_write_bps", "BPS Block I/O write limit", "Block I/O BPS write limit discarded."),
+    ("blkio_device_read_iops", "IOPS Block read limit", "Block I/O IOPS read limit discarded."),
+    ("blkio_device_write_iops", "IOPS Block write limit", "Block I/O IOPS write limit discarded."),
+)
+
+
+def _block_io(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
+    verdict = _Judgement()
+    if host.blkio_weight and not means.blkio_weight:
+        verdict.drop("blkio_weight", 0, _NO_KERNEL.format("Block I/O weight", "Weight discarded."))
+    elif host.blkio_weight and not 10 <= host.blkio_weight <= 1000:
         raise InvalidParameter("Range of blkio weight is from 10 to 1000")
-    return host, []
+    if host.blkio_weight_device and not means.blkio_weight_device:
+        verdict.drop(
+            "blkio_weight_device", (), _NO_KERNEL.format("Block I/O weight_device", "Weight-device discarded.")
+        )
+    for field, what, outcome in _THROTTLES:
+        if getattr(host, field) and not means.blkio_throttle:
+            verdict.drop(field, (), _NO_KERNEL.format(what, outcome))
+    count = sum(len(getattr(host, field) or ()) for field in ("blkio_weight_device", *(row[0] for row in _THROTTLES)))
+    if count > _MOST_DEVICES:
+        raise InvalidParameter(f"{count} limits of block I/O are too many: a container can have {_MOST_DEVICES}")
+    return msgspec.structs.replace(host, **verdict.changes), verdict.warnings
 
 
+_MOST_DEVICES = 256
+"""Each is a write into a file of the control groups at every start."""
 _MOST_CPUS = 8192
 
 

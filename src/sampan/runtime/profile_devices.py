@@ -153,3 +153,13 @@ def _number(text: str, highest: int, which: str, rule: str) -> int | None:
 def rules(privileged: bool, extra: Sequence[oci.DeviceRule]) -> tuple[oci.DeviceRule, ...]:
     """The rules of a container, `extra` being those of its devices and of its request."""
     return (ALLOW_ALL,) if privileged else (*DEFAULT_RULES, *extra)
+
+
+def numbers(path: str) -> tuple[int, int]:
+    """Major and minor number of the device at `path`, links followed. Raises InvalidParameter in Go's words."""
+    try:
+        device = os.stat(path).st_rdev
+    except (OSError, ValueError) as error:
+        text = error.strerror.lower() if isinstance(error, OSError) and error.strerror else "invalid argument"
+        raise InvalidParameter(f"stat {path}: {text}") from error
+    return os.major(device), os.minor(device)

@@ -127,6 +127,15 @@ class Cpu(Struct, frozen=True):
     mems: str = ""
 
 
+class BlockLimit(Struct, frozen=True):
+    """A limit of I/O on one block device. `what` is weight, read_bps, write_bps, read_iops or write_iops."""
+
+    what: str
+    major: int
+    minor: int
+    value: int
+
+
 class Resources(Struct, frozen=True):
     """What the control groups enforce. `pids_limit` of None, 0 or less is unlimited; `blkio_weight` is 10 to 1000."""
 
@@ -135,6 +144,9 @@ class Resources(Struct, frozen=True):
     cpu: Cpu = Cpu()
     pids_limit: int | None = None
     blkio_weight: int | None = None
+    block_limits: tuple[BlockLimit, ...] = ()
+    kernel_tcp: int | None = None
+    """bytes of the buffers of TCP, on v1"""
 
 
 class SeccompArg(Struct, frozen=True):

@@ -63,6 +63,31 @@ def writes(hierarchy: Hierarchy, resources: oci.Resources) -> list[str]:
         (oci.Resources(pids_limit=0), ["pids.max=max"], ["pids.max=max"]),
         (oci.Resources(pids_limit=-1), ["pids.max=max"], ["pids.max=max"]),
         (oci.Resources(blkio_weight=300), ["blkio.bfq.weight=300"], ["io.bfq.weight=300"]),
+        (
+            oci.Resources(
+                block_limits=(
+                    oci.BlockLimit("weight", 8, 0, 200),
+                    oci.BlockLimit("read_bps", 8, 0, 1 << 20),
+                    oci.BlockLimit("write_bps", 8, 0, 0),
+                    oci.BlockLimit("read_iops", 8, 16, 30),
+                    oci.BlockLimit("write_iops", 8, 16, 40),
+                )
+            ),
+            [
+                "blkio.bfq.weight_device=8:0 200",
+                f"blkio.throttle.read_bps_device=8:0 {1 << 20}",
+                "blkio.throttle.write_bps_device=8:0 0",
+                "blkio.throttle.read_iops_device=8:16 30",
+                "blkio.throttle.write_iops_device=8:16 40",
+            ],
+            [
+                "io.bfq.weight=8:0 200",
+                f"io.max=8:0 rbps={1 << 20}",
+                "io.max=8:0 wbps=max",
+                "io.max=8:16 riops=30",
+                "io.max=8:16 wiops=40",
+            ],
+        ),
     ],
 )
 def test_limits(resources: oci.Resources, v1: list[str], v2: list[str]) -> None:
@@ -72,11 +97,13 @@ def test_limits(resources: oci.Resources, v1: list[str], v2: list[str]) -> None:
 
 
 def test_limits_that_only_v1_has() -> None:
+    tcp = oci.Resources(kernel_tcp=MB)
+    assert writes(V1, tcp) == [f"memory.kmem.tcp.limit_in_bytes={MB}"]
     memory = oci.Resources(memory=oci.Memory(swappiness=0, disable_oom_killer=True))
     assert writes(V1, memory) == ["memory.swappiness=0", "memory.oom_control=1"]
     realtime = oci.Resources(cpu=oci.Cpu(realtime_runtime=1, realtime_period=2))
     assert writes(V1, realtime) == ["cpu.rt_period_us=2", "cpu.rt_runtime_us=1"]
-    for resources in (memory, realtime):
+    for resources in (memory, realtime, tcp):
         with pytest.raises(System, match="cgroup v2 has no such setting"):
             plan(V2, "i1", ID, "", resources)
 
@@ -89,6 +116,7 @@ def test_limits_that_only_v1_has() -> None:
         (oci.Resources(cpu=oci.Cpu(cpus="0")), "cpuset"),
         (oci.Resources(pids_limit=5), "pids"),
         (oci.Resources(blkio_weight=500), "blkio"),
+        (oci.Resources(block_limits=(oci.BlockLimit("read_bps", 8, 0, 1),)), "blkio"),
         (oci.Resources(devices=(oci.DeviceRule(allow=False),)), "devices"),
     ],
 )

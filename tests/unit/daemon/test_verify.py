@@ -8,15 +8,18 @@ import pytest
 from sampan.cgroups.means import Means
 from sampan.daemon import verify
 from sampan.daemon.verify_resources import check_resources, parse_list
-from sampan.errors import InvalidParameter, NotImplementedHere, SampanError
+from sampan.errors import InvalidParameter, SampanError
 from sampan.runtime.profile_capabilities import KNOWN
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.health import HealthConfig
-from sampan.spec.host_config import HostConfig, LogConfig, RestartPolicy, ThrottleDevice
+from sampan.spec.host_config import HostConfig, LogConfig, RestartPolicy, ThrottleDevice, WeightDevice
 from sampan.spec.ports import PortBinding
 
-ALL = Means(True, True, True, True, True, True, True, True, True, True, True, 2, "0-1", "0")
-NOTHING = Means(False, False, False, False, False, False, False, False, False, False, False, 2, "", "")
+THROTTLE = (ThrottleDevice(path="/dev/x", rate=1),)
+ALL = Means(True, True, True, True, True, True, True, True, True, True, True, True, True, True, 2, "0-1", "0")
+NOTHING = Means(
+    False, False, False, False, False, False, False, False, False, False, False, False, False, False, 2, "", ""
+)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_programs_that_are_refused(config: dict[str, Any], text: str) -> None:
         ({"runtime": "kata"}, {}, "unknown or invalid runtime name: kata"),
         ({"userns_mode": "x"}, {}, "invalid userns mode"),
         ({"cgroup_parent": "/../x"}, {}, "invalid cgroup parent"),
-        ({"storage_opt": {"size": "1g"}}, {}, "HostConfig.StorageOpt is not implemented yet"),
+        ({"storage_opt": {"size": "1g"}}, {}, "--storage-opt is supported only for overlay over xfs"),
         ({"cgroup": "container:x"}, {}, "HostConfig.Cgroup is not implemented yet"),
     ],
 )
@@ -98,11 +101,14 @@ def test_what_is_taken() -> None:
         ({"cpu_realtime_period": 1, "cpu_realtime_runtime": 2}, "cannot be higher than cpu real-time period"),
         ({"io_maximum_iops": 1}, "QoS maximum IOPs configuration is not supported on linux"),
         ({"blkio_weight": 5}, "Range of blkio weight is from 10 to 1000"),
-        ({"blkio_device_read_bps": (ThrottleDevice(path="/dev/x", rate=1),)}, "BlkioDeviceReadBps"),
+        (
+            {"blkio_device_read_bps": (ThrottleDevice(path="/dev/x", rate=1),) * 257},
+            "257 limits of block I/O are too many",
+        ),
     ],
 )
 def test_limits_that_are_refused(host: dict[str, Any], text: str) -> None:
-    with pytest.raises((InvalidParameter, NotImplementedHere)) as caught:
+    with pytest.raises(InvalidParameter) as caught:
         check_resources(HostConfig(**host), ALL)
     assert text in str(caught.value)
 
@@ -118,6 +124,12 @@ def test_limits_that_are_refused(host: dict[str, Any], text: str) -> None:
         ({"oom_kill_disable": True}, "oom_kill_disable", None, "OomKillDisable discarded"),
         ({"memory_swappiness": 5}, "memory_swappiness", None, "memory swappiness"),
         ({"cpu_percent": 5}, "cpu_percent", 0, "CPU percent"),
+        ({"kernel_memory_tcp": 5}, "kernel_memory_tcp", 0, "kernel memory TCP limit"),
+        ({"blkio_weight_device": (WeightDevice(path="/dev/x"),)}, "blkio_weight_device", (), "Weight-device discarded"),
+        ({"blkio_device_read_bps": THROTTLE}, "blkio_device_read_bps", (), "Block I/O BPS read limit discarded."),
+        ({"blkio_device_write_bps": THROTTLE}, "blkio_device_write_bps", (), "BPS Block I/O write limit or the cgroup"),
+        ({"blkio_device_read_iops": THROTTLE}, "blkio_device_read_iops", (), "IOPS Block read limit or the cgroup"),
+        ({"blkio_device_write_iops": THROTTLE}, "blkio_device_write_iops", (), "Block I/O IOPS write limit discarded."),
         ({"blkio_weight": 5}, "blkio_weight", 0, "Block I/O weight or the cgroup is not mounted. Weight discarded."),
     ],
 )

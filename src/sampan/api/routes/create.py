@@ -42,7 +42,6 @@ ROUTES = (
         "/containers/create",
         create,
         Support.PARTIAL,
-        "members that cannot be honoured yet are refused by name: device requests, "
-        "image mounts, subpaths, block I/O limits",
+        "members that cannot be honoured yet are refused by name: device requests, image mounts, subpaths",
     ),
 )

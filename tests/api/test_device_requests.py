@@ -1,0 +1,56 @@
+"""`--gpus` and CDI names through docker's command: refused in Docker's words, or the device is there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemons import Sampan, running_sampan
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay", "netns", "docker-client", "busybox")
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cdi")
+
+
+@pytest.fixture(scope="module")
+def host(cards: Path) -> Iterator[Sampan]:
+    with running_sampan("--cdi-spec-dir", str(cards)) as engine:
+        engine.load_busybox()
+        yield engine
+
+
+def test_a_gpu_that_no_driver_has(host: Sampan) -> None:
+    done = host.docker("run", "--rm", "--gpus", "all", "busybox", "true")
+    assert done.code == 125
+    assert 'could not select device driver "" with capabilities: [[gpu]]' in done.err.decode()
+
+
+def test_a_cdi_device(host: Sampan, cards: Path) -> None:
+    (cards / "share").mkdir()
+    (cards / "share" / "library").write_text("from the host")
+    edits = {
+        "env": ["CARD=one"],
+        "deviceNodes": [{"path": "/dev/card0", "hostPath": "/dev/zero", "permissions": "r"}],
+        "mounts": [{"hostPath": str(cards / "share"), "containerPath": "/opt/card", "options": ["ro", "bind"]}],
+    }
+    document = {
+        "cdiVersion": "0.6.0",
+        "kind": "example.com/card",
+        "devices": [{"name": "one", "containerEdits": edits}],
+    }
+    (cards / "card.json").write_text(json.dumps(document))
+    program = "echo $CARD; head -c 2 /dev/card0 | wc -c; cat /opt/card/library; touch /opt/card/x || echo read-only"
+    done = host.docker("run", "--rm", "--device", "example.com/card=one", "busybox", "sh", "-c", program)
+    assert done.code == 0, done
+    assert done.text.splitlines()[:2] == ["one", "2"]
+    assert done.text.endswith("from the hostread-only")
+    missing = host.docker("run", "--rm", "--device", "example.com/card=two", "busybox", "true")
+    assert "CDI device injection failed: unresolvable CDI devices example.com/card=two" in missing.err.decode()
+    info = host.api("GET", "/info").json()
+    assert isinstance(info, dict)
+    assert info["CDISpecDirs"] == [str(cards)]
