@@ -168,7 +168,14 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         host_layer,
         Travel(registries, config.max_downloads, config.max_uploads, config.download_attempts),
     )
-    runtime = RuntimeClient(str(config.exec_root), str(config.data_root), _ENVIRONMENT, host_layer=host_layer.mount)
+    layers = ImageLayers(images, snapshots, workers)
+    runtime = RuntimeClient(
+        str(config.exec_root),
+        str(config.data_root),
+        _ENVIRONMENT,
+        host_layer=host_layer.mount,
+        image_root=lambda image: layers.view(ImageId(image)),
+    )
     networks = Networks(instance, _network_options(config))
     containers: Registry[Container] = Registry()
     kept_volumes = Volumes(store, config.data_root / "volumes")
@@ -179,13 +186,13 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         instance=instance,
         store=store,
         runtime=runtime,
-        layers=ImageLayers(images, snapshots, workers),
+        layers=layers,
         volumes=volumes,
         wiring=NetworkWiring(networks, config, runtime),
         cgroups=groups,
         events=events,
         containers=containers,
-        planner=MountPlanner(volumes, containers.find, api_socket),
+        planner=MountPlanner(volumes, containers.find, layers.mountable, api_socket),
         around=_surroundings(config, facts, hierarchy),
         means=means.probe(hierarchy, instance),
         shm=SharedMemory(config.exec_root / "shm"),
@@ -245,7 +252,7 @@ def image_users(engine: Engine, image: ImageId) -> list[ImageUser]:
     return [
         ImageUser(container.id, container.state.running)
         for container in engine.containers
-        if container.definition.image_id == image
+        if container.definition.image_id == image or any(point.image == image for point in container.definition.mounts)
     ]
 
 

@@ -13,6 +13,7 @@ from sampan.errors import Conflict, System
 from sampan.runtime.request import StartFailed
 from sampan.runtime.sources import open_binds
 from sampan.spec import oci_runtime as oci
+from sampan.spec.ids import ImageId
 from sampan.spec.requests import WaitCondition
 from sampan.transfer.porter import Porter, View
 
@@ -78,7 +79,7 @@ async def _at_rest(engine: Engine, container: Container) -> View:
     try:
         await engine.runtime.let_go(container.id)
         opened.append(await engine.layers.mounted(container.id))
-        opened += open_binds(binds)
+        opened += open_binds(binds, lambda image: engine.layers.view(ImageId(image)))
     except (OSError, StartFailed) as error:
         for descriptor in opened:
             os.close(descriptor)

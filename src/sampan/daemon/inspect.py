@@ -108,7 +108,7 @@ def mount_points(engine: Engine, mounts: tuple[Kept, ...]) -> tuple[MountPoint, 
     return tuple(
         MountPoint(
             type=point.type,
-            name=point.name if point.type == "volume" else "",
+            name=point.name if point.type in ("volume", "image") else "",
             source=_volume_directory(engine, point.name) if point.type == "volume" else point.source,
             destination=point.destination,
             driver=point.driver,

@@ -6,6 +6,7 @@ import msgspec
 
 from sampan.daemon.needs import FoundImage
 from sampan.daemon.workers import Workers
+from sampan.errors import NotImplementedHere
 from sampan.images.images import Images
 from sampan.snapshots.protocol import Change, LayerNotFound, Snapshotter
 from sampan.spec.ids import ContainerId, ImageId
@@ -54,6 +55,13 @@ class ImageLayers:
     def stands_on_host(self, image: ImageId) -> bool:
         """See `needs.Layers`."""
         return self._images.stands_on_host(image)
+
+    def mountable(self, reference: str) -> ImageId:
+        """The image that is to be mounted in a container. Raises NotFound, NotImplementedHere for one without a root of its own."""
+        image = self._images.resolve(reference)
+        if self._images.stands_on_host(image):
+            raise NotImplementedHere(f"mounts of the image {reference}, which is this machine, are not implemented yet")
+        return image
 
     def view(self, image: ImageId | None) -> int:
         """See `needs.Layers`."""

@@ -20,8 +20,8 @@ DEFAULT_PROPAGATION = "rprivate"
 class MountPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One mount that a container was created with, as it is kept.
 
-    `type` is bind, volume or tmpfs. `source` is a path on the host for a bind, empty for the others (a volume is found by
-    `name` at each start). `words` are what tmpfs was given.
+    `type` is bind, volume, image or tmpfs. `source` is a path on the host for a bind, empty for the others (a volume is found by
+    `name` at each start, an image by `image`). `words` are what tmpfs was given.
     """
 
     type: str
@@ -40,6 +40,8 @@ class MountPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A missing source directory is made, as `-v` does and `--mount` does not."""
     anonymous: bool = False
     subpath: str = ""
+    image: str = ""
+    """the id of what `name` meant when the container was made, for type image"""
     words: tuple[str, ...] = ()
     listed: bool = True
     """Shown by inspect. `--tmpfs` is not: Docker shows it in HostConfig.Tmpfs only."""

@@ -1,4 +1,4 @@
-"""Mounts of a create request: binds, volumes and tmpfs, judged and with their volumes made; and the same at each start."""
+"""Mounts of a create request: binds, volumes, images and tmpfs, judged and with their volumes made; and the same at each start."""
 
 import os
 import stat
@@ -17,10 +17,11 @@ from sampan.daemon.mount_words import (
     tmpfs_words,
 )
 from sampan.daemon.needs import VolumeStore
-from sampan.errors import InvalidParameter, NotFound, NotImplementedHere
+from sampan.errors import InvalidParameter, NotFound
 from sampan.spec import oci_runtime as oci
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
+from sampan.spec.ids import ImageId
 from sampan.spec.mounts import Mount
 
 _MOST = 200
@@ -32,15 +33,21 @@ DriverOptions = dict[str, tuple[dict[str, str], dict[str, str]]]
 
 
 class MountPlanner:
-    """Turns requests into mount points. `find` gets another container by reference; `socket` is Sampan's own API socket."""
+    """Turns requests into mount points. `socket` is Sampan's own API socket.
 
-    def __init__(self, volumes: VolumeStore, find: Callable[[str], Container], socket: str) -> None:
+    `find` gets another container by reference, `image` the id of an image.
+    """
+
+    def __init__(
+        self, volumes: VolumeStore, find: Callable[[str], Container], image: Callable[[str], ImageId], socket: str
+    ) -> None:
+        self._image = image
         self._volumes = volumes
         self._find = find
         self._socket = socket
 
     async def plan(self, host: HostConfig, config: ContainerConfig, made: list[str]) -> tuple[MountPoint, ...]:
-        """Every mount point of a new container, its volumes made. Raises InvalidParameter, NotFound, NotImplementedHere.
+        """Every mount point of a new container, its volumes made. Raises InvalidParameter, NotFound.
 
         Anonymous volumes are noted in `made` as they come, so that they can be taken back on a fault.
 
@@ -92,6 +99,8 @@ class MountPlanner:
     async def _with_volume(self, point: MountPoint, drivers: DriverOptions, made: list[str]) -> MountPoint:
         if point.type == "bind":
             return self._with_source(point)
+        if point.type == "image":
+            return _replace(point, image=self._image(point.name))
         if point.type != "volume":
             return point
         options, labels = drivers.get(point.destination, ({}, {}))
@@ -127,7 +136,7 @@ def _replace(point: MountPoint, **changes: str | bool) -> MountPoint:
 
 
 def from_mount(mount: Mount) -> MountPoint:
-    """One entry of HostConfig.Mounts. Raises InvalidParameter in Docker's wording, NotImplementedHere."""
+    """One entry of HostConfig.Mounts. Raises InvalidParameter in Docker's wording."""
     kind = mount.type
     check_destination(kind, mount.target)
     match kind:
@@ -138,7 +147,7 @@ def from_mount(mount: Mount) -> MountPoint:
         case "tmpfs":
             return _tmpfs_mount(mount)
         case "image":
-            raise NotImplementedHere("mounts of type image are not implemented yet")
+            return _image(mount)
         case "cluster" | "npipe":
             raise _bad(kind, "mount type unknown")
         case _:
@@ -195,10 +204,7 @@ def _volume(mount: Mount) -> MountPoint:
     subpath = options.subpath if options else ""
     if subpath and not mount.source:
         raise _bad("volume", "must not set Subpath when using anonymous volumes")
-    if subpath and (subpath.startswith("/") or ".." in subpath.split("/")):
-        raise _bad("volume", "subpath must be a relative path within the volume")
-    if subpath:
-        raise NotImplementedHere("VolumeOptions.Subpath is not implemented yet")
+    _check_subpath("volume", subpath)
     if mount.read_only and not mount.source:
         raise _bad("volume", "must not set ReadOnly mode when using anonymous volumes")
     return MountPoint(
@@ -207,9 +213,27 @@ def _volume(mount: Mount) -> MountPoint:
         destination=clean(mount.target),
         rw=not mount.read_only,
         driver=options.driver_config.name if options and options.driver_config else "",
-        nocopy=bool(options and options.no_copy),
+        # What is to be a part of the volume is there already.
+        nocopy=bool(options and options.no_copy) or bool(subpath),
         anonymous=not mount.source,
+        subpath=subpath,
     )
+
+
+def _image(mount: Mount) -> MountPoint:
+    options = mount.image_options
+    _forbid(mount, BindOptions=mount.bind_options, VolumeOptions=mount.volume_options, TmpfsOptions=mount.tmpfs_options)
+    if not mount.source:
+        raise _bad("image", "field Source must not be empty")
+    subpath = options.subpath if options else ""
+    _check_subpath("image", subpath)
+    return MountPoint(type="image", name=mount.source, destination=clean(mount.target), rw=False, subpath=subpath)
+
+
+def _check_subpath(kind: str, subpath: str) -> None:
+    """Refuse what is not a path within; whether links lead out of it is the kernel's to see, at each start."""
+    if subpath.startswith("/") or ".." in subpath.split("/") or "\0" in subpath:
+        raise _bad(kind, "subpath must be a relative path within the volume")
 
 
 def _tmpfs_mount(mount: Mount) -> MountPoint:
@@ -257,6 +281,9 @@ def at_start(
 def _at_start(point: MountPoint, volumes: VolumeStore) -> oci.Mount:
     if point.type == "tmpfs":
         return oci.Mount(destination=point.destination, type="tmpfs", source="tmpfs", options=point.words)
+    if point.type == "image":
+        words = ("bind", "ro", "nosuid", "nodev", DEFAULT_PROPAGATION)
+        return oci.Mount(point.destination, "bind", options=words, image=point.image, below=point.subpath)
     source = volumes.get(point.name).mountpoint if point.type == "volume" else point.source
     if point.make_source:
         _make_source(source)
@@ -264,7 +291,7 @@ def _at_start(point: MountPoint, volumes: VolumeStore) -> oci.Mount:
     if not point.rw:
         options += ["ro"] if point.readonly_nonrecursive else ["ro", "rro"]
     options.append(point.propagation or DEFAULT_PROPAGATION)
-    return oci.Mount(destination=point.destination, type="bind", source=source, options=tuple(options))
+    return oci.Mount(point.destination, "bind", source, tuple(options), below=point.subpath)
 
 
 def _make_source(source: str) -> None:

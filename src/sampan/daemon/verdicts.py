@@ -135,12 +135,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "MemoryReservation": _full(),
     "MemorySwap": _full(),
     "MemorySwappiness": _full("on control groups v1; v2 has none: taken off with a warning, as in Docker"),
-    "Mounts": _partial(
-        "binds, volumes and tmpfs (see below)",
-        Refused(
-            [{"Type": "image", "Source": "busybox", "Target": "/x"}], "mounts of type image are not implemented yet"
-        ),
-    ),
+    "Mounts": _full("binds, volumes, images and tmpfs (see below)"),
     "NanoCpus": _full(),
     "NetworkMode": _full("bridge, host, none, container:NAME, and networks of one's own by name or id"),
     "OomKillDisable": _full("on control groups v1; v2 has none: taken off with a warning, as in Docker"),
@@ -217,10 +212,7 @@ MOUNT: dict[str, Verdict] = {
     "BindOptions.ReadOnlyForceRecursive": _full(),
     "BindOptions.ReadOnlyNonRecursive": _full(),
     "Consistency": _full("kept; nothing on Linux reads it, as in Docker"),
-    "ImageOptions.Subpath": _not(
-        "image mounts",
-        Refused("a", "mounts of type image are not implemented yet", (("Type", "image"), ("Source", "busybox"))),
-    ),
+    "ImageOptions.Subpath": _full("from Linux 6.15 on; links in the image lead nowhere outside it"),
     "ReadOnly": _full(),
     "Source": _full(),
     "Target": _full(),
@@ -228,16 +220,13 @@ MOUNT: dict[str, Verdict] = {
     "TmpfsOptions.Options": _full("exec, noexec, as in Docker"),
     "TmpfsOptions.SizeBytes": _full(),
     "Type": _partial(
-        "bind, volume, tmpfs",
-        Refused("image", "mounts of type image are not implemented yet", (("Source", "busybox"),)),
+        "bind, volume, image, tmpfs; cluster volumes and npipe are swarm's and Windows'",
+        Refused("cluster", 'invalid mount config for type "cluster": mount type unknown', (("Source", "x"),)),
     ),
     "VolumeOptions.DriverConfig": _partial(
         "local, without options", Refused({"Name": "nfs"}, "nfs", (("Type", "volume"), ("Source", "v")))
     ),
     "VolumeOptions.Labels": _full(),
     "VolumeOptions.NoCopy": _full(),
-    "VolumeOptions.Subpath": _not(
-        "a part of a volume",
-        Refused("a", "VolumeOptions.Subpath is not implemented yet", (("Type", "volume"), ("Source", "v"))),
-    ),
+    "VolumeOptions.Subpath": _full("links in the volume lead nowhere outside it; looked up at each start"),
 }

@@ -6,8 +6,9 @@ the path again.
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, MountAttr, OpenTree, mount_setattr, open_tree
 from sampan.runtime.request import StartFailed, StartFault
 from sampan.spec import oci_runtime as oci
@@ -24,7 +25,11 @@ _ATTRIBUTES = {
 _WHOLE_TREE = OpenTree.CLONE | OpenTree.RECURSIVE
 
 
-def open_binds(mounts: Iterable[oci.Mount]) -> list[int]:
+ImageRoot = Callable[[str], int]
+"""A descriptor of an image's root: of a mount that no namespace shows, or of a directory. Raises SampanError, OSError."""
+
+
+def open_binds(mounts: Iterable[oci.Mount], image_root: ImageRoot) -> list[int]:
     """One detached mount for each bind among `mounts`, in order, attributes and propagation set. The caller closes them.
 
     Raises StartFailed where a source does not exist.
@@ -33,21 +38,27 @@ def open_binds(mounts: Iterable[oci.Mount]) -> list[int]:
     try:
         # One at a time: what is open when one fails must be closed again.
         for mount in (mount for mount in mounts if mount.type == "bind"):
-            opened.append(_open_bind(mount))  # noqa: PERF401
+            opened.append(_open_bind(mount, image_root))  # noqa: PERF401
     except BaseException:
         close_all(opened)
         raise
     return opened
 
 
-def _open_bind(mount: oci.Mount) -> int:
+def _open_bind(mount: oci.Mount, image_root: ImageRoot) -> int:
     recursive = "rbind" in mount.options
     flags = _WHOLE_TREE if recursive else OpenTree.CLONE
     try:
-        tree = open_tree(AT_FDCWD, os.fsencode(mount.source), flags)
+        if mount.image:
+            tree = _image_tree(image_root(mount.image), mount.below)
+        elif mount.below:
+            tree = _part(mount.source, mount.below, flags)
+        else:
+            tree = open_tree(AT_FDCWD, os.fsencode(mount.source), flags)
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
-        message = f'error mounting "{mount.source}" to rootfs at "{mount.destination}": {reason}'
+        source = "/".join(part for part in (mount.source or mount.image, mount.below) if part)
+        message = f'error mounting "{source}" to rootfs at "{mount.destination}": {reason}'
         raise StartFailed(StartFault.BAD_MOUNT, message, error.errno or 0) from error
     try:
         _set_attributes(tree, mount.options, recursive)
@@ -56,6 +67,33 @@ def _open_bind(mount: oci.Mount) -> int:
         reason = os.strerror(error.errno or errno.EINVAL).lower()
         message = f'error setting options of the mount "{mount.source}": {reason}'
         raise StartFailed(StartFault.BAD_MOUNT, message, error.errno or 0) from error
+    return tree
+
+
+def _part(source: str | int, below: str, flags: OpenTree) -> int:
+    """A path below a directory that others may change meanwhile: opened once, and what was opened is bound (CVE-2021-30465)."""
+    with SafeRoot(source) as root:
+        descriptor = root.open(below)
+    try:
+        return open_tree(descriptor, b"", flags | OpenTree.EMPTY_PATH)
+    finally:
+        os.close(descriptor)
+
+
+def _image_tree(root: int, below: str) -> int:
+    """The image's root, or a part of it, for one container. Takes over `root`."""
+    tree = root
+    try:
+        # The view of an image is for the engine to look into; programs may be executed from what a container gets.
+        tree = _part(root, below or ".", OpenTree.CLONE)
+    except OSError as error:
+        # Before Linux 6.15 nothing is cloned from a mount that no namespace shows. The whole of it needs no clone.
+        if error.errno != errno.EINVAL or below:
+            raise
+    finally:
+        if tree != root or below:
+            os.close(root)
+    mount_setattr(tree, clear=MountAttr.NOEXEC)
     return tree
 
 

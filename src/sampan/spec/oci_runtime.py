@@ -74,6 +74,10 @@ class Mount(Struct, frozen=True):
     type: str
     source: str = ""
     options: tuple[str, ...] = ()
+    image: str = ""
+    """an image id: its root is bound instead of a path on the host, read-only"""
+    below: str = ""
+    """what of the source is bound; links in it lead nowhere outside the source"""
 
 
 class Namespace(Struct, frozen=True):

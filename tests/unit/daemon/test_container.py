@@ -16,11 +16,11 @@ from sampan.daemon.mount_words import MountPoint
 from sampan.daemon.needs import FoundVolume
 from sampan.daemon.states import State, Status
 from sampan.daemon.times import go_duration, human, parse_time, rfc3339
-from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere
+from sampan.errors import Conflict, InvalidParameter, NotFound
 from sampan.spec.containers import ContainerConfig, CreateRequest
 from sampan.spec.document import EMPTY
 from sampan.spec.host_config import HostConfig
-from sampan.spec.ids import ContainerId
+from sampan.spec.ids import ContainerId, ImageId
 from sampan.spec.images import ImageConfig
 from sampan.spec.mounts import BindOptions, Mount, TmpfsOptions, VolumeOptions
 from sampan.spec.requests import WaitCondition
@@ -234,7 +234,7 @@ def plan(host: HostConfig, config: ContainerConfig | None = None, socket: str = 
     def find(reference: str) -> Container:
         raise NotFound(f"No such container: {reference}")
 
-    planner = mounts.MountPlanner(Volumes(), find, socket)
+    planner = mounts.MountPlanner(Volumes(), find, lambda name: ImageId("sha256:" + name), socket)
     return asyncio.run(planner.plan(host, config or ContainerConfig(), []))
 
 
@@ -285,9 +285,12 @@ def test_mounts_that_are_refused(host: HostConfig, text: str) -> None:
     assert text in str(caught.value)
 
 
-def test_mounts_that_are_not_there_yet() -> None:
-    with pytest.raises(NotImplementedHere, match="type image"):
-        plan(HostConfig(mounts=(Mount(type="image", source="x", target="/x"),)))
+def test_images_and_parts_of_volumes() -> None:
+    image = Mount(type="image", source="web", target="/x")
+    part = Mount(type="volume", source="data", target="/y", volume_options=VolumeOptions(subpath="a/b"))
+    first, second = plan(HostConfig(mounts=(image, part)))
+    assert (first.type, first.name, first.image, first.rw) == ("image", "web", "sha256:web", False)
+    assert (second.subpath, second.nocopy) == ("a/b", True)
 
 
 def test_a_missing_docker_socket_is_our_own() -> None:

@@ -42,6 +42,6 @@ ROUTES = (
         "/containers/create",
         create,
         Support.PARTIAL,
-        "members that cannot be honoured yet are refused by name: device requests, image mounts, subpaths",
+        "members that cannot be honoured are refused by name: see the tables below",
     ),
 )

@@ -1,0 +1,155 @@
+"""Parts of volumes and images as mounts: what is seen, what cannot be written, and links that would lead outside."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemons import Sampan
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay", "netns", "docker-client", "busybox")
+
+
+@pytest.fixture(autouse=True)
+def clean(engine: Sampan) -> Iterator[None]:
+    yield
+    engine.remove_containers()
+    engine.docker("volume", "rm", "-f", "parts")
+
+
+@pytest.fixture
+def volume(engine: Sampan) -> Path:
+    assert engine.docker("volume", "create", "parts").code == 0
+    place = engine.data_root / "volumes" / "parts" / "_data"
+    (place / "sub" / "deep").mkdir(parents=True)
+    (place / "sub" / "deep" / "file").write_text("inside")
+    return place
+
+
+def run(engine: Sampan, mount: str, program: str) -> tuple[int, str]:
+    done = engine.docker("run", "--rm", "--network", "none", "--mount", mount, "busybox", "sh", "-c", program)
+    return done.code, (done.out + done.err).decode()
+
+
+@pytest.mark.parametrize(
+    ("subpath", "program", "said"),
+    [
+        ("sub", "cat /x/deep/file", "inside"),
+        ("sub/deep", "ls /x", "file\n"),
+        ("sub/deep/file", "cat /x; echo more >> /x; wc -l < /x", "inside1\n"),
+        ("./sub//deep/", "echo new > /x/other && ls /x", "file\nother\n"),
+    ],
+)
+def test_a_part_of_a_volume(engine: Sampan, volume: Path, subpath: str, program: str, said: str) -> None:
+    mount = f"type=volume,source=parts,target=/x,volume-subpath={subpath}"
+    assert run(engine, mount, program) == (0, said)
+
+
+@pytest.mark.parametrize("subpath", ["absolute", "climbing", "absolute/etc", "magic/root/etc", "nosuch"])
+def test_links_of_a_volume_do_not_lead_out_of_it(engine: Sampan, volume: Path, subpath: str) -> None:
+    """CVE-2021-30465, CVE-2023-… : who writes in the volume decides what is mounted, but only of the volume."""
+    (volume / "absolute").symlink_to("/etc")
+    (volume / "climbing").symlink_to("../../../../../../../../etc")
+    (volume / "magic").symlink_to("/proc/self")
+    code, text = run(engine, f"type=volume,source=parts,target=/x,volume-subpath={subpath}", "ls /x")
+    assert code in (125, 127)
+    assert "no such file or directory" in text
+    assert "passwd" not in text
+
+
+def test_a_link_inside_a_volume_is_followed_inside(engine: Sampan, volume: Path) -> None:
+    (volume / "here").symlink_to("/sub/deep")
+    assert run(engine, "type=volume,source=parts,target=/x,volume-subpath=here", "cat /x/file") == (0, "inside")
+
+
+def test_a_link_that_is_swapped_in_meanwhile(engine: Sampan, volume: Path) -> None:
+    """A program in the volume changes a directory into a link to the host's /etc and back, as fast as it can."""
+    ending = threading.Event()
+    (volume / "turn").mkdir()
+    (volume / "out").symlink_to("/etc")
+
+    def swap() -> None:
+        while not ending.is_set():
+            os.rename(volume / "turn", volume / "aside")
+            os.rename(volume / "out", volume / "turn")
+            os.rename(volume / "turn", volume / "out")
+            os.rename(volume / "aside", volume / "turn")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _ in range(20):
+            _, text = run(engine, "type=volume,source=parts,target=/x,volume-subpath=turn", "ls /x")
+            assert "passwd" not in text
+    finally:
+        ending.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        ({"Type": "volume", "Source": "parts", "VolumeOptions": {"Subpath": "/sub"}}, "must be a relative path within"),
+        (
+            {"Type": "volume", "Source": "parts", "VolumeOptions": {"Subpath": "a/../b"}},
+            "must be a relative path within",
+        ),
+        ({"Type": "volume", "VolumeOptions": {"Subpath": "sub"}}, "must not set Subpath when using anonymous volumes"),
+        ({"Type": "image", "Source": "busybox", "ImageOptions": {"Subpath": "../x"}}, "must be a relative path within"),
+        ({"Type": "image"}, "field Source must not be empty"),
+        ({"Type": "image", "Source": "busybox", "TmpfsOptions": {}}, "TmpfsOptions must not be specified"),
+    ],
+)
+def test_refused(engine: Sampan, mount: dict[str, object], words: str) -> None:
+    body = {"Image": "busybox", "HostConfig": {"Mounts": [{"Target": "/x", **mount}]}}
+    answer = engine.api("POST", "/containers/create", body)
+    assert answer.status == 400
+    assert words in answer.body.decode()
+
+
+def test_an_image_is_mounted_read_only(engine: Sampan) -> None:
+    program = "ls /x/bin/busybox; touch /x/new; /x/bin/busybox echo runs; grep ' /x ' /proc/mounts | cut -d' ' -f4"
+    code, text = run(engine, "type=image,source=busybox,target=/x", program)
+    assert code == 0, text
+    lines = text.splitlines()
+    assert lines[0] == "/x/bin/busybox"
+    assert "Read-only file system" in text
+    assert "runs" in lines
+    assert {"ro", "nosuid", "nodev"} <= set(next(line for line in lines if line.startswith("ro,")).split(","))
+
+
+def test_a_part_of_an_image(engine: Sampan) -> None:
+    code, text = run(
+        engine, "type=image,source=busybox,target=/x,image-subpath=bin", "test -x /x/busybox && echo there"
+    )
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 15):
+        assert "invalid argument" in text, "nothing can be cloned from a mount that no namespace shows"
+        return
+    assert (code, text) == (0, "there\n")
+    code, text = run(engine, "type=image,source=busybox,target=/x,image-subpath=nosuch", "true")
+    assert code in (125, 127)
+    assert "no such file or directory" in text
+
+
+def test_an_image_that_is_mounted_is_in_use(engine: Sampan) -> None:
+    imported = engine.api("GET", "/images/busybox/json").json()
+    assert isinstance(imported, dict)
+    made = engine.docker("commit", engine.docker("create", "busybox", "true").text, "mounted:1")
+    assert made.code == 0
+    mount = ("--mount", "type=image,source=mounted:1,target=/x")
+    assert engine.docker("create", "--name", "holder", *mount, "busybox", "ls", "/x").code == 0
+    inspected = engine.api("GET", "/containers/holder/json").json()
+    assert isinstance(inspected, dict)
+    shown = inspected["Mounts"][0]
+    assert (shown["Type"], shown["Name"], shown["Destination"], shown["RW"]) == ("image", "mounted:1", "/x", False)
+    assert engine.docker("rmi", "mounted:1").code == 1, "a container has it"
+    assert engine.docker("start", "-a", "holder").code == 0
+    copied = engine.docker("cp", "holder:/x/bin/busybox", "/dev/null")
+    assert copied.code == 0 or b"/dev/null" in copied.err
+    missing = engine.docker("create", "--mount", "type=image,source=nosuch:1,target=/x", "busybox", "true")
+    assert missing.code == 1
+    engine.remove_containers()
+    assert engine.docker("rmi", "mounted:1").code == 0
