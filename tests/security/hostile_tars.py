@@ -73,6 +73,40 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (length, key, value)
 
 
+def old_sparse(name: bytes, regions: list[tuple[int, int]], size: int, data: bytes, stored: int | None = None) -> bytes:
+    """A sparse file of GNU's old form; beyond four regions go into further blocks."""
+    pairs = [b"%011o\0%011o\0" % pair for pair in regions]
+    head = bytearray(block(name, b"S", size=len(data) if stored is None else stored))
+    head[257:265] = b"ustar  \0"
+    head[345:500] = bytes(155)
+    first = b"".join(pairs[:4])
+    head[386 : 386 + len(first)] = first
+    head[482] = len(pairs) > 4
+    head[483:495] = b"%011o\0" % size
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    more = [pairs[at : at + 21] for at in range(4, len(pairs), 21)]
+    blocks = [b"".join(part).ljust(504, b"\0") + bytes([at + 1 < len(more)]) + bytes(7) for at, part in enumerate(more)]
+    return bytes(head) + b"".join(blocks) + content(data)
+
+
+def pax_sparse(version: bytes, name: bytes, numbers: list[int], size: int, data: bytes) -> bytes:
+    """A sparse file of pax 0.0, 0.1 or 1.0; `numbers`: offset, length, offset, length …"""
+    listed = [b"%d" % number for number in numbers]
+    if version == b"1.0":
+        table = b"\n".join([b"%d" % (len(numbers) // 2), *listed, b""])
+        data = content(table) + data
+        records = {b"GNU.sparse.major": b"1", b"GNU.sparse.minor": b"0", b"GNU.sparse.realsize": b"%d" % size}
+        return pax({**records, b"GNU.sparse.name": name}, file(b"x", data))
+    if version == b"0.1":
+        records = {b"GNU.sparse.map": b",".join(listed), b"GNU.sparse.name": name, b"GNU.sparse.size": b"%d" % size}
+        return pax(records, file(b"x", data))
+    keys = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+    body = _record(b"GNU.sparse.size", b"%d" % size)
+    body += b"".join(_record(keys[at % 2], number) for at, number in enumerate(listed))
+    return block(b"pax", b"x", size=len(body)) + content(body) + file(name, data)
+
+
 def gnu_long(kind: bytes, text: bytes, entry: bytes) -> bytes:
     body = text + b"\0"
     return block(b"././@LongLink", kind, size=len(body)) + content(body) + entry
@@ -100,7 +134,7 @@ class Case:
 
 def cases(canary: bytes) -> list[Case]:
     """The whole matrix. `canary` is the absolute path of a directory outside, with a file `file` in it."""
-    return [*_paths(canary), *_kinds(canary), *_whiteouts(), *_numbers(), *_extensions(), *_streams()]
+    return [*_paths(canary), *_kinds(canary), *_whiteouts(), *_numbers(), *_extensions(), *_sparse(), *_streams()]
 
 
 def _paths(canary: bytes) -> list[Case]:
@@ -231,6 +265,40 @@ def _extensions() -> list[Case]:
         Case("xattr-capability-bad", pax({b"SCHILY.xattr.security.capability": b"nonsense"}, file(b"f")) + END),
         Case("xattr-label", pax({b"SCHILY.xattr.security.selinux": b"x"}, file(b"f")) + END, {"f": b"data"}),
     ]  # fmt: skip
+
+
+def _sparse() -> list[Case]:
+    whole = b"\0" * 10 + b"abc" + b"\0" * 7 + b"de" + b"\0" * 3
+    many = [(n * 10, 1) for n in range(60)]
+    spread = b"".join(b"x" + bytes(9) for _ in range(60))
+    cases = [
+        Case("sparse-old", old_sparse(b"s", [(10, 3), (20, 2)], 25, b"abcde") + END, {"s": whole}),
+        Case("sparse-old-many", old_sparse(b"s", many, 600, b"x" * 60) + file(b"f") + END, {"s": spread, "f": b"data"}),
+        Case("sparse-old-empty", old_sparse(b"s", [], 5, b"") + END, {"s": bytes(5)}),
+        Case("sparse-old-overlap", old_sparse(b"s", [(10, 3), (12, 2)], 25, b"abcde") + END),
+        Case("sparse-old-behind", old_sparse(b"s", [(10, 5)], 12, b"abcde") + END),
+        Case("sparse-old-less", old_sparse(b"s", [(10, 5)], 25, b"abc") + END),
+        Case("sparse-old-huge", old_sparse(b"s", [(0, 1)], (1 << 33) - 1, b"a", 1 << 32) + END),
+        Case("sparse-old-cut", old_sparse(b"s", many, 600, b"x" * 60)[:900]),
+        Case("sparse-old-endless", old_sparse(b"s", [(n, 1) for n in range(150_000)], 1 << 20, b"") + END),
+        Case("sparse-1.0-endless", pax_sparse(b"1.0", b"s", [0, 0] * 90_000 + [9], 1, b"")[:-2048] + END),
+        Case(
+            "sparse-1.0-no-digits",
+            pax({b"GNU.sparse.major": b"1", b"GNU.sparse.realsize": b"9"}, file(b"x", b"z" * 512)) + END,
+        ),
+        Case("sparse-unknown-version", pax({b"GNU.sparse.major": b"2"}, file(b"x")) + END),
+        Case("sparse-name-escape", pax_sparse(b"1.0", b"../../x", [0, 1], 1, b"a") + END),
+    ]
+    for version in (b"0.0", b"0.1", b"1.0"):
+        name = f"sparse-{version.decode()}"
+        cases += [
+            Case(name, pax_sparse(version, b"s", [10, 3, 20, 2], 25, b"abcde") + END, {"s": whole}, ("x",)),
+            Case(f"{name}-overlap", pax_sparse(version, b"s", [10, 3, 12, 2], 25, b"abcde") + END),
+            Case(f"{name}-odd", pax_sparse(version, b"s", [10], 25, b"abcde") + END),
+            Case(f"{name}-behind", pax_sparse(version, b"s", [10, 5], 12, b"abcde") + END),
+            Case(f"{name}-negative", pax_sparse(version, b"s", [-1, 5], 12, b"abcde") + END),
+        ]
+    return cases
 
 
 def _streams() -> list[Case]:

@@ -1,20 +1,24 @@
 """Tar archives in: a strict and fast reader of ustar, GNU long names, pax headers and base-256 numbers.
 
-Everything in a header is hostile: numbers are range-checked, text is bytes, extension headers are bounded. Sparse files,
-multi-volume archives and unknown entry types are refused by name rather than guessed. What the reader yields is not yet
-safe to use as a path: see `paths.clean`. (POSIX.1-2024 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar".)
+Everything in a header is hostile: numbers are range-checked, text is bytes, extension headers are bounded. Multi-volume
+archives and unknown entry types are refused by name rather than guessed. What the reader yields is not yet safe to use as a
+path: see `paths.clean`. (POSIX.1-2024 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar".)
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 
 from sampan.errors import InvalidParameter
 from sampan.files.paths import shown
+from sampan.files.tar_sparse import BadMap, leading_map, listed_map, old_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sampan.files.tar_sparse import Regions
 
 BLOCK = 512
 MAX_EXTENSION = 1 << 20
@@ -26,12 +30,18 @@ _MAX_SIZE = (1 << 63) - 1
 
 FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _KINDS = frozenset((FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO))
-_REFUSED = {b"S": "a sparse file", b"M": "a continued file", b"V": "a volume label", b"D": "a GNU dump directory"}
+_SPARSE, _GNU_MAGIC = b"S", b"ustar  \0"
+_REFUSED = {b"M": "a continued file", b"V": "a volume label", b"D": "a GNU dump directory"}
 _XATTR = b"SCHILY.xattr."
+_MAPPED = b"GNU.sparse."
+_MAP_PARTS = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 
 _FIELDS = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _ZEROS = bytes(BLOCK)
 _NO_HEADER = "archive/tar: invalid tar header"
+# What the fields of headers say recurs: owners, modes, days. Bounded, because an archive chooses what comes in.
+_known_numbers: dict[bytes, int] = {}
+_KNOWN_LIMIT = 4096
 
 
 class BadArchive(InvalidParameter):
@@ -46,9 +56,12 @@ class Truncated(BadArchive):
 
 
 class Entry:
-    """One member. `name` and `link` are as written; `mtime` in nanoseconds; `xattrs` by full name."""
+    """One member. `name` and `link` are as written; `mtime` in nanoseconds; `xattrs` by full name.
 
-    __slots__ = ("gid", "kind", "link", "major", "minor", "mode", "mtime", "name", "size", "uid", "xattrs")
+    `regions` is None, or for a sparse file where what the archive holds belongs; `size` is then the whole file's.
+    """
+
+    __slots__ = ("gid", "kind", "link", "major", "minor", "mode", "mtime", "name", "regions", "size", "uid", "xattrs")
 
     def __init__(self, name: bytes, kind: bytes, size: int = 0, link: bytes = b"", mode: int = 0o644) -> None:
         self.name = name
@@ -61,14 +74,16 @@ class Entry:
         self.mtime = 0
         self.major = 0
         self.minor = 0
+        self.regions: Regions | None = None
         self.xattrs: dict[bytes, bytes] = {}
 
 
 class TarReader:
     """Iterates over the entries of a stream; between two entries `read` gives the content of the last one.
 
-    `source(n)` returns exactly n bytes, fewer only at the end of the stream (as a blocking BufferedReader does).
-    Every fault of the archive raises BadArchive; the reader is of no use afterwards.
+    `source(n)` returns exactly n bytes, fewer only at the end of the stream (as a blocking BufferedReader does). Of a sparse
+    file `read` gives what its regions hold, one after the other. Every fault of the archive raises BadArchive; the reader is
+    of no use afterwards.
     """
 
     __slots__ = ("_left", "_padding", "_source", "entries")
@@ -126,8 +141,39 @@ class TarReader:
             if entry.kind == FILE:
                 self._left = entry.size
                 self._padding = -entry.size % BLOCK
+                if kind == _SPARSE or (pax and any(key.startswith(_MAPPED) for key in pax)):
+                    self._map(entry, header, pax)
             self.entries += 1
             return entry
+
+    def _map(self, entry: Entry, header: bytes, pax: dict[bytes, bytes]) -> None:
+        """Read where the content of a sparse file belongs."""
+        try:
+            if header[156:157] == _SPARSE:
+                if header[257:265] != _GNU_MAGIC:
+                    raise BadMap("it has no GNU header")
+                entry.size, entry.regions = old_map(header, lambda field: _number(field, "sparse"), self._block)
+            elif pax.get(b"GNU.sparse.major", b"0") == b"0":
+                numbers = pax.get(b"GNU.sparse.map", b"")
+                size = pax.get(b"GNU.sparse.size", b"")
+                entry.size, entry.regions = listed_map(numbers.split(b",") if numbers else (), size)
+            elif pax[b"GNU.sparse.major"] == b"1":
+                size = pax.get(b"GNU.sparse.realsize", b"")
+                entry.size, entry.regions, _ = leading_map(lambda: self.read(BLOCK), size)
+            else:
+                raise BadMap("its version is unknown")
+        except BadMap as error:
+            raise BadArchive(f"the sparse file {shown(entry.name)} is malformed: {error}") from error
+        if sum(length for _, length in entry.regions) != self._left:
+            raise BadArchive(
+                f"the sparse file {shown(entry.name)} holds {self._left} bytes, which is not what its map says"
+            )
+
+    def _block(self) -> bytes:
+        data = self._source(BLOCK)
+        if len(data) != BLOCK:
+            raise Truncated
+        return data
 
     def _end(self, header: bytes, extensions: int) -> None:
         if extensions:
@@ -162,7 +208,11 @@ def _checked(header: bytes) -> tuple[bytes, ...]:
         stated = _number(fields[6], "checksum")
     except BadArchive as error:
         raise BadArchive(_NO_HEADER) from error
-    actual = sum(header) - sum(fields[6]) + 8 * 0x20
+    own = sum(fields[6])
+    # Adler-32's low half is the sum of the bytes and one, at the speed of C.
+    if zlib.adler32(header) & 0xFFFF == (stated + own - 8 * 0x20 + 1) % 65521 and 0 <= stated < 1 << 17:
+        return fields
+    actual = sum(header) - own + 8 * 0x20
     if stated != actual:
         # Some old writers summed signed bytes; what they wrote differs by 256 for each byte above 127.
         high = sum(1 for byte in header if byte > 127) - sum(1 for byte in fields[6] if byte > 127)
@@ -173,6 +223,16 @@ def _checked(header: bytes) -> tuple[bytes, ...]:
 
 def _number(field: bytes, what: str) -> int:
     """An octal field, or a base-256 one (GNU). Negative only from base-256; the caller checks the range."""
+    known = _known_numbers.get(field)
+    if known is None:
+        known = _read_number(field, what)
+        if len(_known_numbers) >= _KNOWN_LIMIT:
+            _known_numbers.clear()
+        _known_numbers[field] = known
+    return known
+
+
+def _read_number(field: bytes, what: str) -> int:
     if field[0] & 0x80:
         value = int.from_bytes(field, "big")
         bits = 8 * len(field)
@@ -202,9 +262,10 @@ def _entry(
         name = _text(fields[14]) + b"/" + name
     if long_name is not None:
         name = long_name
-    name = pax.get(b"path", name)
+    if pax:
+        name = pax.get(b"GNU.sparse.name", pax.get(b"path", name))
     link = long_link if long_link is not None else _text(fields[8])
-    kind = FILE if fields[7] in (b"\0", b"7") else fields[7]
+    kind = FILE if fields[7] in (b"\0", b"7", _SPARSE) else fields[7]
     if kind == FILE and name.endswith(b"/"):
         kind = DIRECTORY
     if kind not in _KINDS:
@@ -224,17 +285,10 @@ def _entry(
         entry.major, entry.minor = _number(fields[12], "major"), _number(fields[13], "minor")
         if not (0 <= entry.major <= MAX_MAJOR and 0 <= entry.minor <= MAX_MINOR):
             raise BadArchive(f"{shown(name)} is device {entry.major}:{entry.minor}, which does not exist")
-    if pax:
-        _take_extras(entry, pax)
-    return entry
-
-
-def _take_extras(entry: Entry, pax: dict[bytes, bytes]) -> None:
     for key, value in pax.items():
         if key.startswith(_XATTR):
             entry.xattrs[key[len(_XATTR) :]] = value
-        elif key.startswith(b"GNU.sparse."):
-            raise BadArchive(f"{shown(entry.name)} is a sparse file, which is not supported")
+    return entry
 
 
 def _identity(pax: bytes | None, field: bytes, name: bytes) -> int:
@@ -264,6 +318,7 @@ def _nanoseconds(text: bytes) -> int:
 def _pax_records(body: bytes) -> dict[bytes, bytes]:
     """The records `LENGTH KEY=VALUE\\n` of a pax header; later ones win. An empty value takes a key back."""
     records: dict[bytes, bytes] = {}
+    parts: list[bytes] = []
     at = 0
     while at < len(body):
         space = body.find(b" ", at, at + 20)
@@ -274,9 +329,14 @@ def _pax_records(body: bytes) -> dict[bytes, bytes]:
         key, equals, value = body[space + 1 : end - 1].partition(b"=")
         if end <= space + 1 or end > len(body) or body[end - 1 : end] != b"\n" or not equals or not key:
             raise BadArchive("a pax header is malformed")
-        if value or key.startswith(_XATTR):
+        if key in _MAP_PARTS:
+            # Pax 0.0 repeats these two; joined they are the map of pax 0.1.
+            parts.append(value)
+        elif value or key.startswith(_XATTR):
             records[key] = value
         else:
             records.pop(key, None)
         at = end
+    if parts:
+        records[b"GNU.sparse.map"] = b",".join(parts)
     return records

@@ -63,8 +63,8 @@ class Archive:
             self._links[name] = clean(entry.link if entry.link.startswith(b"/") else split(name)[0] + b"/" + entry.link)
         elif entry.kind == tar.HARD_LINK:
             self._links[name] = clean(entry.link)
-        elif entry.kind != tar.FILE:
-            raise BadArchive(f"the member {shown(name)} is no regular file")
+        elif entry.kind != tar.FILE or entry.regions is not None:
+            raise BadArchive(f"the member {shown(name)} is no plain file")
         elif name in _DOCUMENTS:
             if entry.size > MANIFEST_LIMIT:
                 raise BadArchive(f"the member {shown(name)} is larger than {MANIFEST_LIMIT} bytes")

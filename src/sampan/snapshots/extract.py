@@ -16,13 +16,26 @@ from sampan.files.paths import BadPath, check_component, clean, shown, split
 from sampan.files.remove import remove_tree
 from sampan.files.root import SafeRoot
 from sampan.files.tar_reader import BadArchive
+from sampan.snapshots.inodes import (
+    make_special,
+    moment_of,
+    set_xattrs,
+    set_xattrs_by_name,
+    write_content,
+    write_regions,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     class Whiteouts(Protocol):
         """How a driver keeps in mind what a layer takes away."""
+
+        @property
+        def fresh(self) -> bool:
+            """Whether the root is empty at first: no directory hands its group or default ACL on to what is made in it."""
 
         def made(self, directory: int, name: bytes) -> None:
             """The layer has brought this entry."""
@@ -45,14 +58,17 @@ MAX_IMPLIED = 100_000
 _RESERVE = 64 << 20
 """Bytes that unpacking leaves free on the file system."""
 _CHECK_EVERY = 64 << 20
-_CHUNK = 1 << 20
 _CACHED = 64
-_MAX_TIME = 1 << 63
+_MAX_KEPT = 64 << 20
+"""Bytes of directories' attributes that are held until the end."""
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 # The host's trouble, not the archive's.
 _HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
-_KEPT_XATTRS = (b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default")
+
+
+_Attributes = tuple[int, int, int, int, dict[bytes, bytes]]
+"""Owner, group, mode, time and extended attributes of a directory."""
 
 
 class Extraction:
@@ -60,10 +76,12 @@ class Extraction:
 
     __slots__ = (
         "_bytes_left",
+        "_described",
         "_directories",
         "_implied",
+        "_inherits",
+        "_kept",
         "_root",
-        "_times",
         "_unchecked",
         "_whiteouts",
         "recount",
@@ -74,7 +92,9 @@ class Extraction:
         self._root = SafeRoot(root)
         self._whiteouts = whiteouts
         self._directories: dict[bytes, int] = {}
-        self._times: dict[bytes, int] = {}
+        self._described: dict[bytes, _Attributes] = {}
+        self._kept = 0
+        self._inherits = not whiteouts.fresh
         self._bytes_left = limit
         self._unchecked = 0
         self.size = 0
@@ -85,19 +105,32 @@ class Extraction:
 
     def implied(self) -> list[bytes]:
         """Directories that the archive implies and never describes, parents first."""
-        return [path for path in self._implied if path not in self._times]
+        return [path for path in self._implied if path not in self._described]
 
     def run(self, reader: tar.TarReader) -> None:
         """Unpack all entries. Raises BadArchive, and OSError for the host's own trouble (disk full)."""
         try:
+            if self._whiteouts.fresh:
+                self._own_root()
             for entry in reader:
                 if reader.entries > MAX_ENTRIES:
                     raise BadArchive(f"the layer has more than {MAX_ENTRIES} entries")
                 self._guarded(entry, reader)
-            self._set_directory_times()
+            self._describe_directories()
         finally:
             self._forget_directories()
             self._root.close()
+
+    def _own_root(self) -> None:
+        """Take from the root what it has of the directory that it was made in, and would hand on."""
+        descriptor = os.open(b".", _READABLE, dir_fd=self._root.fd)
+        try:
+            os.removexattr(descriptor, b"system.posix_acl_default")
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+                raise
+        finally:
+            os.close(descriptor)
 
     def _guarded(self, entry: tar.Entry, reader: tar.TarReader) -> None:
         try:
@@ -116,7 +149,7 @@ class Extraction:
         if not path:
             if entry.kind != tar.DIRECTORY:
                 raise BadArchive("the root of the layer is no directory")
-            self._describe_directory(os.open(b".", _READABLE, dir_fd=self._root.fd), entry, path)
+            self._describe(entry, path)
             return
         if b".wh." in path and self._is_mark(path):
             return
@@ -165,23 +198,27 @@ class Extraction:
         self._forget_directories()
 
     def _file(self, entry: tar.Entry, reader: tar.TarReader, directory: int, name: bytes) -> None:
-        self._charge(entry.size)
+        self._charge(entry)
+        # A plain mode and root's ownership are what the file is born with; calls that change nothing cost as much as others.
+        special = entry.mode & 0o6000 or entry.uid or entry.gid or self._inherits
+        mode = 0o600 if special else entry.mode
         try:
-            descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+            descriptor = os.open(name, _NEW_FILE, mode, dir_fd=directory)
         except FileExistsError:
             self._clear(directory, name)
-            descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+            descriptor = os.open(name, _NEW_FILE, mode, dir_fd=directory)
         try:
-            while chunk := reader.read(_CHUNK):
-                written = os.write(descriptor, chunk)
-                while written < len(chunk):
-                    written += os.write(descriptor, memoryview(chunk)[written:])
-            # Owner before mode and capabilities: chown(2) clears both kinds of privilege.
-            os.fchown(descriptor, entry.uid, entry.gid)
-            os.fchmod(descriptor, entry.mode)
+            if entry.regions is None:
+                write_content(reader, descriptor, entry.size)
+            else:
+                write_regions(reader, descriptor, entry)
+            if special:
+                # Owner before mode and capabilities: chown(2) clears both kinds of privilege.
+                os.fchown(descriptor, entry.uid, entry.gid)
+                os.fchmod(descriptor, entry.mode)
             if entry.xattrs:
-                _set_xattrs(descriptor, entry)
-            moment = _moment(entry.mtime)
+                set_xattrs(descriptor, entry.name, entry.xattrs)
+            moment = moment_of(entry.mtime)
             os.utime(descriptor, ns=(moment, moment))
         finally:
             os.close(descriptor)
@@ -197,21 +234,23 @@ class Extraction:
                 opaque = self._whiteouts.is_whiteout(status)
                 self._clear(directory, name)
                 os.mkdir(name, 0o700, dir_fd=directory)
-        descriptor = os.open(name, _READABLE, dir_fd=directory)
         if opaque:
-            self._whiteouts.make_opaque(descriptor)
-        self._describe_directory(descriptor, entry, path)
+            descriptor = os.open(name, _READABLE, dir_fd=directory)
+            try:
+                self._whiteouts.make_opaque(descriptor)
+            finally:
+                os.close(descriptor)
+        self._describe(entry, path)
 
-    def _describe_directory(self, descriptor: int, entry: tar.Entry, path: bytes) -> None:
-        """Owner, mode and attributes now; the time when all is in it. Takes the descriptor over."""
-        try:
-            os.fchown(descriptor, entry.uid, entry.gid)
-            os.fchmod(descriptor, entry.mode)
-            if entry.xattrs:
-                _set_xattrs(descriptor, entry)
-        finally:
-            os.close(descriptor)
-        self._times[path] = _moment(entry.mtime)
+    def _describe(self, entry: tar.Entry, path: bytes) -> None:
+        """Keep in mind what the directory is to be like when all is in it: its time suffers from what is made in it, and its
+        default ACL and set-group-ID bit would tell on that. In a tree that others use all but the time is set at once."""
+        self._kept += sum(map(len, entry.xattrs.values()))
+        if self._kept > _MAX_KEPT:
+            raise BadArchive(f"the directories of the layer have more than {_MAX_KEPT} bytes of attributes")
+        self._described[path] = (entry.uid, entry.gid, entry.mode, moment_of(entry.mtime), entry.xattrs)
+        if self._inherits:
+            self._with_directory(path, self._set_attributes)
 
     def _hard_link(self, entry: tar.Entry, directory: int, name: bytes, path: bytes) -> None:
         target = clean(entry.link)
@@ -236,17 +275,20 @@ class Extraction:
         if entry.kind == tar.CHARACTER and entry.major == entry.minor == 0:
             raise BadArchive(f"{shown(entry.name)} is the device 0:0, which stands for a whiteout")
         try:
-            _make_special(entry, directory, name)
+            make_special(entry, directory, name)
         except FileExistsError:
             self._clear(directory, name)
-            _make_special(entry, directory, name)
-        os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
+            make_special(entry, directory, name)
+        if entry.uid or entry.gid or self._inherits:
+            os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
         if entry.kind == tar.SYMLINK:
             self.size += len(entry.link)
         else:
             # fchmodat(2) cannot refuse links before Linux 6.6; this is the node made a moment ago in a private tree.
             os.chmod(name, entry.mode, dir_fd=directory)
-        moment = _moment(entry.mtime)
+        if entry.xattrs:
+            set_xattrs_by_name(directory, name, entry.name, entry.xattrs)
+        moment = moment_of(entry.mtime)
         os.utime(name, ns=(moment, moment), dir_fd=directory, follow_symlinks=False)
 
     def _clear(self, directory: int, name: bytes) -> None:
@@ -254,8 +296,9 @@ class Extraction:
         self.recount = True
         self._forget_directories(keep=directory)
 
-    def _charge(self, size: int) -> None:
-        self._bytes_left -= size
+    def _charge(self, entry: tar.Entry) -> None:
+        self._bytes_left -= entry.size
+        size = entry.size if entry.regions is None else sum(length for _, length in entry.regions)
         if self._bytes_left < 0:
             raise BadArchive("the layer unpacks to more than its limit")
         self._unchecked += size
@@ -292,46 +335,33 @@ class Extraction:
                 os.close(descriptor)
         self._directories = kept
 
-    def _set_directory_times(self) -> None:
-        for path, moment in self._times.items():
+    def _describe_directories(self) -> None:
+        for path in self._described:
             try:
-                descriptor = self._root.open(path, _READABLE)
+                self._with_directory(path, self._set_time if self._inherits else self._set_all)
             except OSError as error:
                 if error.errno in _HOST_ERRORS:
                     raise
                 continue  # a later entry took its place
-            try:
-                os.utime(descriptor, ns=(moment, moment))
-            finally:
-                os.close(descriptor)
 
-
-def _make_special(entry: tar.Entry, directory: int, name: bytes) -> None:
-    if entry.kind == tar.SYMLINK:
-        os.symlink(entry.link, name, dir_fd=directory)
-    elif entry.kind == tar.FIFO:
-        os.mknod(name, stat.S_IFIFO | 0o600, dir_fd=directory)
-    else:
-        kind = stat.S_IFCHR if entry.kind == tar.CHARACTER else stat.S_IFBLK
-        os.mknod(name, kind | 0o600, os.makedev(entry.major, entry.minor), dir_fd=directory)
-
-
-def _set_xattrs(descriptor: int, entry: tar.Entry) -> None:
-    """Capabilities, ACLs and `user.*`. Labels of the machine that packed (SELinux, IMA, `trusted.*`) mean nothing here and
-    are left out; overlay's own would redirect what the kernel reads, and are refused."""
-    for key, value in entry.xattrs.items():
-        if b".overlay." in key + b".":
-            raise BadArchive(f"{shown(entry.name)} carries the attribute {shown(key)} of an overlay file system")
-        if key not in _KEPT_XATTRS and not key.startswith(b"user."):
-            continue
+    def _with_directory(self, path: bytes, act: Callable[[int, bytes], None]) -> None:
+        descriptor = self._root.open(path, _READABLE)
         try:
-            os.setxattr(descriptor, key, value)
-        except OSError as error:
-            # A file system without such attributes (tmpfs before 6.6 has no user.*), as Docker takes it.
-            if error.errno != errno.ENOTSUP:
-                raise
+            act(descriptor, path)
+        finally:
+            os.close(descriptor)
 
+    def _set_attributes(self, descriptor: int, path: bytes) -> None:
+        uid, gid, mode, _, xattrs = self._described[path]
+        os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, mode)
+        if xattrs:
+            set_xattrs(descriptor, path, xattrs)
 
-def _moment(mtime: int) -> int:
-    """`mtime` where the kernel can hold it, else the epoch, as Docker does."""
-    return mtime if 0 <= mtime < _MAX_TIME else 0
+    def _set_all(self, descriptor: int, path: bytes) -> None:
+        self._set_attributes(descriptor, path)
+        self._set_time(descriptor, path)
+
+    def _set_time(self, descriptor: int, path: bytes) -> None:
+        moment = self._described[path][3]
+        os.utime(descriptor, ns=(moment, moment))

@@ -17,6 +17,7 @@ class OverlayMarks:
     """overlayfs' own: a character device 0:0 for a name, an attribute on a directory (kernel: overlayfs.rst, "whiteouts")."""
 
     __slots__ = ("_mark",)
+    fresh = True
 
     def __init__(self, mark: Callable[[int], None]) -> None:
         """`mark` sets OPAQUE_XATTR on a directory's descriptor; it needs CAP_SYS_ADMIN, which the jail has not."""
@@ -50,6 +51,7 @@ class AppliedMarks:
     """For a copy of the layers below, in which what is taken away is removed at once (vfs)."""
 
     __slots__ = ("_made",)
+    fresh = False
 
     def __init__(self) -> None:
         # Inodes that the layer brought or described: a whiteout means the layers below, never its own.

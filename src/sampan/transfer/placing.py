@@ -14,6 +14,8 @@ from sampan.snapshots.extract import Extraction
 class _NoMarks:
     """No whiteouts: a name is a name."""
 
+    fresh = False
+
     def made(self, directory: int, name: bytes) -> None:
         """Nothing to remember."""
 

@@ -1,0 +1,87 @@
+"""What one entry of an archive becomes: content, kind, attributes; by descriptor, or by name without following links."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from sampan.files import tar_reader as tar
+from sampan.files.paths import shown
+from sampan.files.tar_reader import BadArchive
+
+_CHUNK = 1 << 20
+_MAX_TIME = 1 << 63
+_KEPT_XATTRS = (b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default")
+
+
+def write_content(reader: tar.TarReader, descriptor: int, size: int) -> None:
+    """`size` bytes, the current entry's, into a new file. Raises BadArchive where the archive ends, OSError."""
+    left = size
+    while left:
+        chunk = reader.read(_CHUNK)
+        left -= len(chunk)
+        written = os.write(descriptor, chunk)
+        while written < len(chunk):
+            written += os.write(descriptor, memoryview(chunk)[written:])
+
+
+def write_regions(reader: tar.TarReader, descriptor: int, entry: tar.Entry) -> None:
+    """The parts of a sparse file where they belong; what lies between them stays a hole. Raises as `write_content`."""
+    os.ftruncate(descriptor, entry.size)
+    for offset, length in entry.regions or ():
+        end = offset + length
+        while offset < end:
+            chunk = reader.read(min(_CHUNK, end - offset))
+            written = 0
+            while written < len(chunk):
+                written += os.pwrite(descriptor, memoryview(chunk)[written:], offset + written)
+            offset += len(chunk)
+
+
+def make_special(entry: tar.Entry, directory: int, name: bytes) -> None:
+    """A symbolic link, a device or a FIFO, without owner and time. Raises OSError."""
+    if entry.kind == tar.SYMLINK:
+        os.symlink(entry.link, name, dir_fd=directory)
+    elif entry.kind == tar.FIFO:
+        os.mknod(name, stat.S_IFIFO | 0o600, dir_fd=directory)
+    else:
+        kind = stat.S_IFCHR if entry.kind == tar.CHARACTER else stat.S_IFBLK
+        os.mknod(name, kind | 0o600, os.makedev(entry.major, entry.minor), dir_fd=directory)
+
+
+def set_xattrs(file: int | bytes, owner: bytes, xattrs: dict[bytes, bytes]) -> None:
+    """Set capabilities, ACLs and `user.*` on a descriptor, or on a name in the working directory. Raises BadArchive, OSError.
+
+    Labels of the machine that packed (SELinux, IMA, `trusted.*`) mean nothing here and are left out; overlay's own would
+    redirect what the kernel reads, and are refused. `owner` is for the message.
+    """
+    follow = isinstance(file, int)
+    for key, value in xattrs.items():
+        if b".overlay." in key + b".":
+            raise BadArchive(f"{shown(owner)} carries the attribute {shown(key)} of an overlay file system")
+        if key not in _KEPT_XATTRS and not key.startswith(b"user."):
+            continue
+        try:
+            os.setxattr(file, key, value, follow_symlinks=follow)
+        except OSError as error:
+            # A file system without such attributes (tmpfs before 6.6 has no user.*), or a kind of file that never has
+            # them (user.* on devices and links): as Docker takes it.
+            if error.errno != errno.ENOTSUP and not (error.errno == errno.EPERM and key.startswith(b"user.")):
+                raise
+
+
+def set_xattrs_by_name(directory: int, name: bytes, owner: bytes, xattrs: dict[bytes, bytes]) -> None:
+    """The same for what cannot be opened, links and devices, themselves. Changes the working directory for a moment."""
+    back = os.open(b".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        os.fchdir(directory)
+        set_xattrs(name, owner, xattrs)
+    finally:
+        os.fchdir(back)
+        os.close(back)
+
+
+def moment_of(mtime: int) -> int:
+    """`mtime` where the kernel can hold it, else the epoch, as Docker does."""
+    return mtime if 0 <= mtime < _MAX_TIME else 0
