@@ -160,14 +160,9 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     host_layer = HostLayer((str(config.data_root), str(config.exec_root)))
     known = replace(config.registries, proxies=registry_settings.proxies(config.registries.proxies, os.environ))
     registries = RemoteRegistries(known)
-    images = Images(
-        store,
-        Content(config.data_root / "content"),
-        snapshots,
-        partial(_image_event, loop, events),
-        host_layer,
-        Travel(registries, config.max_downloads, config.max_uploads, config.download_attempts),
-    )
+    travel = Travel(registries, config.max_downloads, config.max_uploads, config.download_attempts)
+    content = Content(config.data_root / "content")
+    images = Images(store, content, snapshots, partial(_image_event, loop, events), host_layer, travel)
     layers = ImageLayers(images, snapshots, workers)
     runtime = RuntimeClient(
         str(config.exec_root),
@@ -208,19 +203,8 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exit(partial(exits.on_exit, engine))
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
-    return Assembly(
-        engine,
-        images,
-        networks,
-        runtime,
-        workers,
-        snapshots,
-        facts,
-        kept_volumes,
-        groups,
-        registries,
-        known,
-    )
+    drivers = (snapshots, facts, kept_volumes, groups)
+    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, known)
 
 
 async def take_over(parts: Assembly) -> None:
