@@ -62,6 +62,37 @@ def chain_id(parent: ChainId | None, diff_id: DiffId) -> ChainId:
     return ChainId("sha256:" + hashlib.sha256(f"{parent} {diff_id}".encode()).hexdigest())
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A layer that is unpacked and has no place yet. `size` and `tar_size` as in `Layer`."""
+
+    diff_id: DiffId
+    tar_size: int
+    size: int
+
+
+class Staging(Protocol):
+    """Unpacking layers before it is known what they stand on. Any thread may call; every Staged is placed or discarded once.
+
+    A crash leaves nothing that a later `open` would show.
+    """
+
+    def unpack(self, stream: BinaryIO) -> Staged:
+        """Unpack the tar in `stream`, compressed or not, in a jail, and find its digest. Raises BadArchive, OSError, System."""
+        ...
+
+    def place(self, parent: ChainId | None, staged: Staged) -> Layer:
+        """Put it on top of `parent`, as `Snapshotter.apply` does. Where that layer exists already, that one is returned.
+
+        Raises LayerNotFound, InvalidParameter (too many layers), System; it is discarded then.
+        """
+        ...
+
+    def discard(self, staged: Staged) -> None:
+        """Delete it, in the background."""
+        ...
+
+
 class Snapshotter(Protocol):
     """Read-only layers in stacks, and writable layers on top of them. One object for each data root; any thread may call.
 
@@ -88,6 +119,11 @@ class Snapshotter(Protocol):
     @property
     def name(self) -> str:
         """`overlay2` or `vfs`: what `info` and `inspect` call the driver."""
+        ...
+
+    @property
+    def staging(self) -> Staging | None:
+        """None for a driver whose layers can only be made one on top of the other."""
         ...
 
     def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:

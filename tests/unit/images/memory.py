@@ -10,7 +10,7 @@ from sampan.files.compression import decompressed
 from sampan.files.tar_reader import BadArchive, TarReader
 from sampan.images.events import ImageAction
 from sampan.images.images import Images, Travel
-from sampan.snapshots.protocol import Change, Layer, LayerInUse, LayerNotFound, Usage, chain_id
+from sampan.snapshots.protocol import Change, Layer, LayerInUse, LayerNotFound, Staging, Usage, chain_id
 from sampan.spec.ids import ChainId, DiffId, ImageId
 from sampan.spec.rootfs import PlainRoot, RootMount
 from sampan.state.store import Store
@@ -23,6 +23,7 @@ class MemorySnapshotter:
     name = "memory"
 
     def __init__(self) -> None:
+        self.staging: Staging | None = None
         self._layers: dict[ChainId, Layer] = {}
         self._writable: dict[str, ChainId | None] = {}
 
