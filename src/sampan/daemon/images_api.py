@@ -83,10 +83,8 @@ class ImagesApi:
 
     async def load(self, archive: AsyncIterator[bytes], quiet: bool, platform: str) -> AsyncIterator[i.Progress]:
         """Take in a docker or OCI archive."""
-        if platform:
-            raise NotImplementedHere("loading one platform of an archive is not implemented yet")
         async with _sent(archive) as pipe:
-            async for event in self._workers.iterate(lambda: self._images.load(as_file(pipe))):
+            async for event in self._workers.iterate(lambda: self._images.load(as_file(pipe), platform)):
                 for line in _progress(event, quiet=quiet):
                     yield line
 
@@ -139,11 +137,9 @@ class ImagesApi:
 
     async def save(self, names: Sequence[str], platform: str) -> AsyncIterator[bytes]:
         """A docker archive of the images."""
-        if platform:
-            raise NotImplementedHere("saving one platform of an image is not implemented yet")
         if not names:
             raise InvalidParameter("no images to save were named")
-        pieces: Iterator[bytes] = await self._workers.run(self._images.save, names)
+        pieces: Iterator[bytes] = await self._workers.run(self._images.save, names, platform)
         return self._workers.iterate(lambda: pieces)
 
     async def prune(self, filters: r.Filters) -> i.ImagesPruneReport:
@@ -190,7 +186,7 @@ def _progress(event: LoadEvent, *, quiet: bool) -> list[i.Progress]:
         return [i.Progress(stream=f"Loaded image ID: {event.image}\n")]
     if quiet:
         return []
-    detail = i.ProgressDetail(current=event.total, total=event.total)
+    detail = i.ProgressDetail(current=event.current, total=event.total)
     return [i.Progress(status=_LOADING, progress_detail=detail, id=event.diff_id.removeprefix("sha256:")[:12])]
 
 

@@ -4,6 +4,7 @@ No member is ever written under its own name, links are looked up in the table, 
 calls its parts reaches no path (CVE-2014-9358, CVE-2018-8115's family).
 """
 
+from collections.abc import Callable
 from typing import BinaryIO
 
 from sampan.content.store import Content
@@ -25,7 +26,9 @@ _DOCUMENTS = (b"manifest.json", b"index.json", b"oci-layout", b"repositories")
 class Archive:
     """The members of one archive, by name. Their content lies in the store, held by the lease."""
 
-    def __init__(self, content: Content, lease: Lease) -> None:
+    def __init__(self, content: Content, lease: Lease, offer: Callable[[Digest], None]) -> None:
+        """`offer` hears of each blob as soon as it is in the store."""
+        self._offer = offer
         self._content = content
         self._lease = lease
         self._blobs: dict[bytes, tuple[Digest, int]] = {}
@@ -80,6 +83,7 @@ class Archive:
         if name.startswith(_BLOBS):
             expected = parse_digest("sha256:" + name[len(_BLOBS) :].decode("ascii", "replace"))
         self._blobs[name] = self._content.ingest(reader.read, _BLOB_LIMIT, expected, self._lease.take)
+        self._offer(self._blobs[name][0])
 
     def document(self, name: bytes) -> bytes | None:
         """One of the documents at the top, None where the archive has none."""
@@ -95,6 +99,14 @@ class Archive:
                 break
             key = self._links[key]
         raise BadArchive(f"the archive has no member {shown(asked)}")
+
+    def has(self, digest: str) -> bool:
+        """Whether `blob` gives something."""
+        try:
+            self.blob(digest)
+        except BadArchive:
+            return False
+        return True
 
     def blob(self, digest: str) -> Digest:
         """The blob of an OCI layout. Raises BadArchive where it is not in the archive, InvalidParameter for no digest."""

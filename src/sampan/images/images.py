@@ -213,10 +213,10 @@ class Images:
         """Look at every byte that images need, and at what nobody needs; see `check.Check`."""
         return Check(self._catalog, users, repair).run()
 
-    def load(self, stream: BinaryIO) -> Iterator[LoadEvent]:
+    def load(self, stream: BinaryIO, platform: str = "") -> Iterator[LoadEvent]:
         """Take an archive in; see `loading.load`."""
         with _host_trouble("load"):
-            for event in load(self._catalog, stream):
+            for event in load(self._catalog, stream, platform):
                 if isinstance(event, Loaded):
                     self._tell(ImageAction.LOAD, event.image, event.image)
                 yield event
@@ -271,12 +271,12 @@ class Images:
         with _host_trouble("push"):
             self._pusher.push(reference, credentials, report, end)
 
-    def save(self, names: Sequence[str]) -> Iterator[bytes]:
+    def save(self, names: Sequence[str], platform: str = "") -> Iterator[bytes]:
         """An archive of the images, in pieces. What cannot be saved raises now, before the first piece is asked for.
 
         Raises NoSuchImage, NotFound, InvalidParameter; Forbidden for the image host and what stands on it.
         """
-        chosen = choose_images(self._catalog, names)
+        chosen = choose_images(self._catalog, names, platform)
         for entry in chosen:
             self._tell(ImageAction.SAVE, entry.image, entry.image)
         return save(self._catalog, chosen)

@@ -1,7 +1,8 @@
 """`save`: an archive as Docker 25 and later write it, an OCI layout with Docker's own lists beside; streamed.
 
-Layers are written as plain tars, named by their diff ids, whatever they came as: so every engine reads them, and the same
-image gives the same archive.
+An image that came by a manifest leaves by it, with the very blobs that it names, so that its digest survives. Others get a
+manifest of plain tars, named by their diff ids: so the same image gives the same archive. What Docker 20.10 cannot unpack
+(zstd) stands in Docker's list as a plain tar, too.
 """
 
 import hashlib
@@ -15,19 +16,24 @@ from sampan.files import tar_reader as tar
 from sampan.files.compression import decompressed
 from sampan.files.tar_writer import END, header, member, padding
 from sampan.images import host
-from sampan.images.catalog import Catalog, LayerRecord
+from sampan.images.catalog import Catalog, ImageRecord, ManifestRecord
 from sampan.images.leases import Lease
+from sampan.images.platforms import fits, parse_platform
 from sampan.images.references import DEFAULT_DOMAIN, Reference, parse_any
 from sampan.spec.ids import Digest, ImageId
 from sampan.spec.oci_image import (
     CONFIG_LIMIT,
     CONTAINERD_NAME,
+    DOCKER_INDEX,
+    MANIFEST_LIMIT,
     OCI_CONFIG,
     OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
     REF_NAME,
     Descriptor,
+    Image,
+    Platform,
 )
 
 _CHUNK = 1 << 20
@@ -50,7 +56,7 @@ class _Listed(msgspec.Struct, frozen=True, rename="pascal"):
     config: str
     repo_tags: list[str] | None
     layers: list[str]
-    layer_sources: dict[str, Descriptor]
+    layer_sources: dict[str, Descriptor] | None
 
 
 @dataclass(slots=True)
@@ -59,28 +65,44 @@ class _Chosen:
     tags: list[Reference] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the bytes of a layer come from: a blob, as it is or unpacked."""
+
+    blob: Digest
+    size: int
+    unpacked: bool
+
+
 @dataclass(slots=True)
 class _Parts:
     """What the archive will hold, by digest: small documents as bytes, layers to be read."""
 
     small: dict[str, bytes] = field(default_factory=dict)
-    layers: dict[str, tuple[LayerRecord, int]] = field(default_factory=dict)
+    layers: dict[str, _Source] = field(default_factory=dict)
     index: list[Descriptor] = field(default_factory=list)
     listed: list[_Listed] = field(default_factory=list)
     repositories: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def choose_images(catalog: Catalog, names: Sequence[str]) -> list[_Chosen]:
-    """What `names` ask for: an id without its tags, a repository with all of them, a tag.
+def choose_images(catalog: Catalog, names: Sequence[str], platform: str = "") -> list[_Chosen]:
+    """What `names` ask for: an id without its tags, a repository with all of them, a tag. `platform` "" takes any.
 
-    Raises NoSuchImage, NotFound, InvalidParameter; Forbidden for the image host and what stands on it.
+    Raises NoSuchImage, NotFound (for another platform, too), InvalidParameter; Forbidden for the image host and what stands
+    on it.
     """
+    wanted = parse_platform(platform) if platform else None
     chosen: dict[ImageId, _Chosen] = {}
     for name in names:
         for image, tag in _named(catalog, name):
             rootfs = catalog.config(image).rootfs
             if rootfs is not None and host.DIFF_ID in (rootfs.diff_ids or ()):
                 raise Forbidden(f"{name} stands on the image host, which is this machine itself and cannot leave it")
+            if wanted is not None and not fits(_platform(catalog.config(image)), wanted):
+                raise NotFound(
+                    f"no suitable export target found: image with reference {name} was found but does not provide the "
+                    f"specified platform ({platform})"
+                )
             entry = chosen.setdefault(image, _Chosen(image))
             if tag is not None and tag not in entry.tags:
                 entry.tags.append(tag)
@@ -122,32 +144,77 @@ def _save(catalog: Catalog, chosen: Sequence[_Chosen]) -> Iterator[bytes]:
 def _describe(catalog: Catalog, lease: Lease, chosen: _Chosen, parts: _Parts) -> None:
     record = catalog.hold_image(lease, chosen.image)
     config = catalog.content.read(Digest(chosen.image), CONFIG_LIMIT)
-    layers = []
-    for layer, chain in zip(record.layers, catalog.chains(chosen.image), strict=True):
-        size = catalog.snapshots.layer(chain).tar_size
-        layers.append(Descriptor(OCI_LAYER, layer.diff_id, size))
-        parts.layers[layer.diff_id] = (layer, size)
     parts.small[chosen.image] = config
-    manifest = msgspec.json.encode(_ManifestDocument(Descriptor(OCI_CONFIG, chosen.image, len(config)), layers))
-    digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
-    parts.small[digest] = manifest
-    described = Descriptor(OCI_MANIFEST, digest, len(manifest))
+    kept = _kept(catalog, record)
+    if kept is None:
+        layers = _plain(catalog, chosen.image, record, parts)
+        data = msgspec.json.encode(_ManifestDocument(Descriptor(OCI_CONFIG, chosen.image, len(config)), layers))
+        media_type = OCI_MANIFEST
+    else:
+        data = catalog.content.read(Digest(kept.digest), MANIFEST_LIMIT)
+        media_type = kept.media_type
+        layers = [_as_it_is(catalog, Digest(blob), parts) for blob in kept.layers]
+        if any(_is_zstd(catalog, Digest(blob)) for blob in kept.layers):
+            layers = _plain(catalog, chosen.image, record, parts)
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    parts.small[digest] = data
+    platform = _platform(catalog.config(chosen.image))
+    _list(chosen, parts, Descriptor(media_type, digest, len(data), platform=platform), layers, sources=kept is None)
+
+
+def _list(chosen: _Chosen, parts: _Parts, manifest: Descriptor, layers: list[Descriptor], *, sources: bool) -> None:
+    """Enter the image into the index and into Docker's two lists."""
     for tag in chosen.tags:
         annotations = {CONTAINERD_NAME: str(tag), REF_NAME: tag.tag or ""}
-        parts.index.append(msgspec.structs.replace(described, annotations=annotations))
+        parts.index.append(msgspec.structs.replace(manifest, annotations=annotations))
         if layers:
             top = layers[-1].digest.removeprefix("sha256:")
             parts.repositories.setdefault(tag.familiar_name, {})[tag.tag or ""] = top
     if not chosen.tags:
-        parts.index.append(described)
+        parts.index.append(manifest)
     parts.listed.append(
         _Listed(
             _place(chosen.image),
             [tag.familiar for tag in chosen.tags] or None,
             [_place(layer.digest) for layer in layers],
-            {layer.digest: layer for layer in layers},
+            {layer.digest: layer for layer in layers} if sources else None,
         )
     )
+
+
+def _kept(catalog: Catalog, record: ImageRecord) -> ManifestRecord | None:
+    """The latest manifest that the image came by, if all that it names is here."""
+    for manifest in reversed(record.manifests):
+        blobs = (manifest.digest, *manifest.layers)
+        whole = manifest.media_type not in (OCI_INDEX, DOCKER_INDEX) and len(manifest.layers) == len(record.layers)
+        if whole and all(catalog.content.has(Digest(blob)) for blob in blobs):
+            return manifest
+    return None
+
+
+def _plain(catalog: Catalog, image: ImageId, record: ImageRecord, parts: _Parts) -> list[Descriptor]:
+    """The layers as plain tars."""
+    layers = []
+    for layer, chain in zip(record.layers, catalog.chains(image), strict=True):
+        size = catalog.snapshots.layer(chain).tar_size
+        parts.layers[layer.diff_id] = _Source(Digest(layer.blob), size, layer.blob != layer.diff_id)
+        layers.append(Descriptor(OCI_LAYER, layer.diff_id, size))
+    return layers
+
+
+def _as_it_is(catalog: Catalog, blob: Digest, parts: _Parts) -> Descriptor:
+    size = catalog.content.size(blob)
+    parts.layers[blob] = _Source(blob, size, unpacked=False)
+    return Descriptor(OCI_LAYER, blob, size)
+
+
+def _is_zstd(catalog: Catalog, blob: Digest) -> bool:
+    with catalog.content.open(blob) as stream:
+        return stream.read(4) == b"\x28\xb5\x2f\xfd"
+
+
+def _platform(config: Image) -> Platform:
+    return Platform(config.architecture, config.os or "linux", variant=config.variant)
 
 
 def _place(digest: str) -> str:
@@ -162,10 +229,10 @@ def _write(catalog: Catalog, parts: _Parts) -> Iterator[bytes]:
         if digest in parts.small:
             yield from member(name, parts.small[digest])
         else:
-            layer, size = parts.layers[digest]
-            yield header(tar.Entry(name, tar.FILE, size))
-            yield from _layer(catalog, layer, size)
-            yield padding(size)
+            source = parts.layers[digest]
+            yield header(tar.Entry(name, tar.FILE, source.size))
+            yield from _layer(catalog, digest, source)
+            yield padding(source.size)
     yield from member(b"index.json", msgspec.json.encode(_IndexDocument(parts.index)))
     yield from member(b"manifest.json", msgspec.json.encode(parts.listed))
     yield from member(b"oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
@@ -174,15 +241,15 @@ def _write(catalog: Catalog, parts: _Parts) -> Iterator[bytes]:
     yield END
 
 
-def _layer(catalog: Catalog, layer: LayerRecord, size: int) -> Iterator[bytes]:
-    """The layer's tar. Its digest is checked as it goes out: a disk that lost bytes must not go unnoticed."""
+def _layer(catalog: Catalog, digest: str, source: _Source) -> Iterator[bytes]:
+    """The layer's bytes. Their digest is checked as they go out: a disk that lost bytes must not go unnoticed."""
     hashed = hashlib.sha256()
-    left = size
-    with catalog.content.open(Digest(layer.blob)) as blob:
-        source = blob if layer.blob == layer.diff_id else decompressed(blob)
-        while left and (chunk := source.read(min(_CHUNK, left))):
+    left = source.size
+    with catalog.content.open(source.blob) as blob:
+        stream = decompressed(blob) if source.unpacked else blob
+        while left and (chunk := stream.read(min(_CHUNK, left))):
             hashed.update(chunk)
             left -= len(chunk)
             yield chunk
-    if left or f"sha256:{hashed.hexdigest()}" != layer.diff_id:
-        raise System(f"the stored layer {layer.diff_id} is damaged")
+    if left or f"sha256:{hashed.hexdigest()}" != digest:
+        raise System(f"the stored layer {digest} is damaged")

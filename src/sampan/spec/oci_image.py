@@ -26,6 +26,8 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 
 REF_NAME = "org.opencontainers.image.ref.name"
+REFERENCE_TYPE = "vnd.docker.reference.type"
+"""On an index's entry that speaks of another one: buildkit's attestations."""
 CONTAINERD_NAME = "io.containerd.image.name"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sampan.errors import InvalidParameter
-from sampan.snapshots import applying
+from sampan.snapshots import staging
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import LayerInUse, LayerNotFound, Snapshotter, chain_id
 from sampan.snapshots.vfs import VfsSnapshotter
@@ -321,7 +321,7 @@ def test_many_layers(driver: Snapshotter) -> None:
 
 
 def test_a_stack_has_an_end(driver: Snapshotter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(applying, "MAX_DEPTH", 3)
+    monkeypatch.setattr(staging, "MAX_DEPTH", 3)
     chain = apply(driver, *(layer((f"f{number}", b"")) for number in range(3)))
     with pytest.raises(InvalidParameter, match="max depth exceeded"):
         driver.apply(chain, io.BytesIO(layer(("one", b"more"))))

@@ -12,9 +12,10 @@ import pytest
 
 from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from sampan.images import host
+from sampan.images.ahead import LayerProgress
 from sampan.images.details import ListFilter, parse_filters
 from sampan.images.events import ImageAction
-from sampan.images.loading import LayerLoaded, Loaded, Message
+from sampan.images.loading import Loaded, Message
 from sampan.images.removal import ImageUser, Removed
 from sampan.spec.ids import ContainerId, Digest, ImageId
 from tests.archives import Layer, docker_archive
@@ -58,7 +59,7 @@ def names(world: World) -> list[tuple[str, ...]]:
 def test_load_reports_what_docker_reports(world: World) -> None:
     events = list(world.images.load(io.BytesIO(docker_archive("a:1", [layer()], {}))))
     diff = "sha256:" + hashlib.sha256(layer()).hexdigest()
-    assert events[0] == LayerLoaded(diff, len(layer()))  # type: ignore[arg-type]
+    assert events[0] == LayerProgress(diff, len(layer()), len(layer()))  # type: ignore[arg-type]
     assert events[1] == Message("Loaded image: a:1")
     assert isinstance(events[2], Loaded)
     assert world.events == [(ImageAction.LOAD, events[2].image, events[2].image)]

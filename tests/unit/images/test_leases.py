@@ -9,9 +9,9 @@ import pytest
 
 from sampan.content.store import Content
 from sampan.errors import NotFound
+from sampan.images.ahead import LayerProgress
 from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.committing import CommitWish
-from sampan.images.loading import LayerLoaded
 from sampan.snapshots.protocol import chain_id
 from sampan.spec.ids import ChainId, DiffId, Digest, ImageId
 from sampan.spec.oci_image import Image, ImageConfig, RootFs, encode_image
@@ -75,7 +75,7 @@ def test_a_prune_in_the_middle_of_a_load(world: World) -> None:
     """Two layers: everything that nobody needs is pruned between the first and the second."""
     old = load(world, "old:1", layer("x"))
     events = world.images.load(io.BytesIO(docker_archive("new:1", [layer("x"), layer("y")], {"Cmd": ["new"]})))
-    assert isinstance(next(events), LayerLoaded)
+    assert isinstance(next(events), LayerProgress)
     world.images.remove("old:1", nobody, force=True)
     world.images.prune({"dangling": ["false"]}, nobody)
     list(events)

@@ -176,7 +176,7 @@ ROUTES = (
     Route("GET", "/images/json", list_all),
     Route("GET", "/images/{name}/json", inspect),
     Route("GET", "/images/{name}/history", history),
-    Route("POST", "/images/load", load, Support.PARTIAL, "not one platform of several"),
+    Route("POST", "/images/load", load),
     Route(
         "POST",
         "/images/create",
@@ -187,7 +187,7 @@ ROUTES = (
     Route("POST", "/images/{name}/push", push, follows=True),
     Route("POST", "/images/{name}/tag", tag),
     Route("DELETE", "/images/{name}", remove, Support.PARTIAL, "not by `platforms`"),
-    Route("GET", "/images/{name}/get", save_one, Support.PARTIAL, "not one platform of several", follows=True),
-    Route("GET", "/images/get", save_many, Support.PARTIAL, "not one platform of several", follows=True),
+    Route("GET", "/images/{name}/get", save_one, follows=True),
+    Route("GET", "/images/get", save_many, follows=True),
     Route("POST", "/images/prune", prune),
 )

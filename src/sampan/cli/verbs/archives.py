@@ -45,7 +45,7 @@ def _load(session: Session, parsed: Parsed) -> int:
     pieces = _pieces(path)
     first = next(pieces, b"")  # opened before the daemon is asked for anything
     quiet = parsed.flag("quiet") or not os.isatty(1)
-    query = {"quiet": "1" if quiet else "0", "platform": parsed.text("platform") or None}
+    query = {"quiet": "1" if quiet else "0", "platform": _platform_json(parsed.text("platform")) or None}
 
     def whole() -> Iterator[bytes]:
         yield first
@@ -53,6 +53,18 @@ def _load(session: Session, parsed: Parsed) -> int:
 
     _show(session.engine.upload("/images/load", query, Meter("loading", _size(path))(whole())))
     return 0
+
+
+def _platform_json(text: str) -> str:
+    """What the API takes for `os/arch[/variant]`; "" for none."""
+    if not text:
+        return ""
+    parts = text.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise Exit(1, f"invalid platform {text!r}: give os/arch or os/arch/variant, such as linux/arm64")
+    import json
+
+    return json.dumps(dict(zip(("os", "architecture", "variant"), parts, strict=False)))
 
 
 def _size(path: str) -> int:
@@ -76,6 +88,8 @@ def _show(answer: Response) -> None:
 
 def _save(session: Session, parsed: Parsed) -> int:
     query = "&".join(f"names={_quoted(name)}" for name in parsed.words)
+    if parsed.text("platform"):
+        query += f"&platform={_quoted(_platform_json(parsed.text('platform')))}"
     return _fetch(session, parsed, f"/images/get?{query}", "saving", "failed to save image")
 
 
@@ -166,15 +180,13 @@ def _reference(text: str) -> tuple[str, str]:
     return (name, tag) if name != text else (text, "")
 
 
-_PLATFORM = "images have one platform here"
-
 LOAD = Command(
     "[OPTIONS]",
     "Load images from a tar archive",
     _load,
     (
         Option("input", "string", "Read this file; stdin without it", "i", completes="file"),
-        Option("platform", "string", "Load only this platform's variant", refused=_PLATFORM),
+        Option("platform", "string", "Load only what is for this platform (os/arch[/variant])"),
         Option("quiet", "bool", "Show no progress", "q"),
     ),
     examples=("load -i images.tar", "load < images.tar.gz"),
@@ -185,7 +197,7 @@ SAVE = Command(
     _save,
     (
         Option("output", "string", "Write this file; stdout without it", "o", completes="file"),
-        Option("platform", "string", "Save only this platform's variant", refused=_PLATFORM),
+        Option("platform", "string", "Save only what is for this platform (os/arch[/variant])"),
     ),
     words=(1, None),
     completes="image",

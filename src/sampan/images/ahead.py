@@ -1,0 +1,149 @@
+"""The layers of an archive, unpacked while the rest of it still comes in, on all processors.
+
+    member ─▶ content store ─▶ offer ─▶ unpack, in a thread ─┐
+                                                            ├─▶ layer(parent, …), the lowest first ─▶ in its place
+    manifest, known only at the end ─▶ which blob is what ──┘
+
+What turns out to be no layer, or is wanted by no image, is thrown away again.
+"""
+
+import os
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO, Self, TypeVar, cast
+
+from sampan.files.compression import is_compressed
+from sampan.files.tar_reader import BadArchive
+from sampan.images.catalog import Catalog
+from sampan.snapshots.protocol import Layer, LayerNotFound, Staged, chain_id
+from sampan.spec.ids import ChainId, DiffId, Digest
+
+T = TypeVar("T")
+
+_AT_ONCE = 4
+_TELL_EVERY = 0.1
+"""Seconds between two reports of progress."""
+_MAGIC = slice(257, 262)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerProgress:
+    """So much of the blob that holds a layer has been unpacked; bytes as they lie in the archive."""
+
+    diff_id: DiffId
+    current: int
+    total: int
+
+
+class _Counted:
+    """A blob that is being read, and how far."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.current = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self.current += len(data)
+        return data
+
+
+@dataclass(slots=True)
+class _Job:
+    """A blob that is being unpacked, or waits for its turn."""
+
+    total: int
+    source: _Counted | None = None
+    result: "Future[Staged] | None" = None
+
+
+class Ahead:
+    """The unpacking of one archive's layers; a context manager, at whose end nothing of it is left that has no place.
+
+    For one thread. Blobs that are offered are in the content store, verified, and held by a lease.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._content = catalog.content
+        self._staging = catalog.snapshots.staging
+        self._pool = ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1), "unpack")
+        self._jobs: dict[Digest, _Job] = {}
+        self._known = {layer.diff_id for layer in catalog.snapshots.layers()}.union(
+            layer.blob for image in catalog.images() for layer in catalog.record(image).layers
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for job in self._jobs.values():
+            done = job.result is not None and not job.result.cancelled() and job.result.exception() is None
+            if done and self._staging is not None and job.result is not None:
+                self._staging.discard(job.result.result())
+        self._jobs.clear()
+
+    def offer(self, blob: Digest) -> None:
+        """Begin to unpack the blob, if it looks like a layer that is not here yet."""
+        if self._staging is None or blob in self._known or blob in self._jobs:
+            return
+        with self._content.open(blob) as stream:
+            first = stream.read(512)
+        if is_compressed(first) or first[_MAGIC] == b"ustar":
+            job = self._jobs[blob] = _Job(self._content.size(blob))
+            job.result = self._pool.submit(self._unpack, blob, job)
+
+    def _unpack(self, blob: Digest, job: _Job) -> Staged:
+        assert self._staging is not None
+        with self._content.open(blob) as stream:
+            job.source = _Counted(stream)
+            return self._staging.unpack(cast("BinaryIO", job.source))
+
+    def layer(self, parent: ChainId | None, diff_id: DiffId, blob: Digest) -> Generator[LayerProgress, None, Layer]:
+        """The layer that the blob holds, on top of `parent`; one that is here already needs no progress.
+
+        Raises BadArchive (another layer, or none), InvalidParameter, OSError, System.
+        """
+        known = self._existing(chain_id(parent, diff_id))
+        if known is not None and str(blob) == str(diff_id):
+            return known
+        if known is None and blob in self._jobs and self._staging is not None:
+            job = self._jobs[blob]
+            assert job.result is not None
+            staged = yield from _awaited(job, job.result, diff_id)
+            del self._jobs[blob]
+            if staged.diff_id != diff_id:
+                self._staging.discard(staged)
+                raise BadArchive(f"wrong diff id calculated on extraction {staged.diff_id}, {diff_id} was expected")
+            return self._staging.place(parent, staged)
+        job = _Job(self._content.size(blob))
+        return (yield from _awaited(job, self._pool.submit(self._apply, parent, diff_id, blob, job), diff_id))
+
+    def _existing(self, chain: ChainId) -> Layer | None:
+        try:
+            return self._catalog.snapshots.layer(chain)
+        except LayerNotFound:
+            return None
+
+    def _apply(self, parent: ChainId | None, diff_id: DiffId, blob: Digest, job: _Job) -> Layer:
+        with self._content.open(blob) as stream:
+            job.source = _Counted(stream)
+            return self._catalog.snapshots.apply(parent, cast("BinaryIO", job.source), diff_id)
+
+
+def _awaited(job: _Job, result: Future[T], diff_id: DiffId) -> Generator[LayerProgress, None, T]:
+    """The result, with progress while it is waited for. Raises what the job raises."""
+    told = 0
+    while not wait([result], _TELL_EVERY).done:
+        current = job.source.current if job.source is not None else 0
+        if told < current < job.total:
+            yield LayerProgress(diff_id, current, job.total)
+            told = current
+    value = result.result()
+    yield LayerProgress(diff_id, job.total, job.total)
+    return value

@@ -1,0 +1,133 @@
+"""Layers that are unpacked while their archive still comes in: the same as one after the other, and nothing left over."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from sampan.content.store import Content
+from sampan.errors import InvalidParameter
+from sampan.images.ahead import LayerProgress
+from sampan.images.images import Images
+from sampan.snapshots.overlay import OverlaySnapshotter
+from sampan.snapshots.protocol import chain_id
+from sampan.spec.ids import ChainId, DiffId
+from sampan.state.store import Store
+from tests.archives import Layer, docker_archive
+from tests.oci_archives import OciArchive, digest_of
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay")
+
+
+class World:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = Store(root / "db")
+        self.snapshots = OverlaySnapshotter(root)
+        self.images = Images(self.store, Content(root / "content"), self.snapshots)
+
+    def load(self, archive: bytes) -> list[object]:
+        return list(self.images.load(io.BytesIO(archive)))
+
+    def directories(self) -> set[str]:
+        return {path.name for path in (self.root / "layers/overlay").iterdir() if path.name != "l"}
+
+    def close(self) -> None:
+        self.snapshots.close()
+        self.store.close()
+
+
+def layers(count: int) -> list[bytes]:
+    made = []
+    for number in range(count):
+        layer = Layer()
+        if number == 0:
+            layer.directory("tmp", 0o1777)
+        # The others imply the directory that the first one describes.
+        layer.file(f"tmp/{number}", b"x" * 1000 * number)
+        made.append(layer.tar())
+    return made
+
+
+def test_many_layers(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        tars = layers(10)
+        events = world.load(docker_archive("a:1", tars, {}))
+        chain: ChainId | None = None
+        for tar in tars:
+            chain = chain_id(chain, DiffId(digest_of(tar)))
+            assert world.snapshots.layer(chain).tar_size == len(tar)
+        assert chain is not None
+        root = world.snapshots.view(chain)
+        try:
+            inside = os.open("tmp", os.O_RDONLY, dir_fd=root)
+            assert sorted(os.listdir(inside)) == [str(number) for number in range(10)]
+            os.close(inside)
+            assert oct(os.stat("tmp", dir_fd=root).st_mode) == "0o41777"
+        finally:
+            os.close(root)
+        told = [event for event in events if isinstance(event, LayerProgress)]
+        ends = [event for event in told if event.current == event.total]
+        assert [event.diff_id for event in ends] == [digest_of(tar) for tar in tars]
+        assert len(world.directories()) == 10
+    finally:
+        world.close()
+
+
+def test_what_is_no_layer_is_thrown_away(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        archive = OciArchive()
+        archive.name(archive.image(layers(2)), "a:1")
+        archive.blob(layers(5)[4], "application/x-tar")
+        archive.blob(b"\x1f\x8b\x08 which is no gzip", "application/octet-stream")
+        world.load(archive.tar())
+        assert len(world.directories()) == 2
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_layer_that_cannot_be_unpacked(tmp_path: Path, place: int) -> None:
+    world = World(tmp_path)
+    try:
+        bad = Layer()
+        bad.file("../out", b"")
+        tars = layers(2)
+        tars[place] = bad.tar()
+        with pytest.raises(InvalidParameter, match="leaves its root"):
+            world.load(docker_archive("a:1", tars, {}))
+        assert world.directories() == set()
+        assert world.images.count() == 1
+    finally:
+        world.close()
+
+
+def test_a_layer_that_is_here_is_not_unpacked_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        tars = layers(3)
+        world.load(docker_archive("a:1", tars[:2], {}))
+        before = {path.stat().st_ino for path in (tmp_path / "layers/overlay").iterdir() if path.name != "l"}
+        events = world.load(docker_archive("b:1", tars, {}))
+        told = {event.diff_id for event in events if isinstance(event, LayerProgress)}
+        assert told == {digest_of(tars[2])}
+        after = {path.stat().st_ino for path in (tmp_path / "layers/overlay").iterdir() if path.name != "l"}
+        assert before < after
+    finally:
+        world.close()
+
+
+def test_a_reader_that_goes_away(tmp_path: Path) -> None:
+    """The archive breaks off behind its first layer, which is unpacked or being unpacked then."""
+    world = World(tmp_path)
+    try:
+        archive = docker_archive("a:1", layers(4), {})
+        with pytest.raises(InvalidParameter):
+            world.load(archive[: len(archive) // 2])
+        assert world.directories() == set()
+    finally:
+        world.close()
