@@ -32,6 +32,8 @@ COMMANDS: tuple[Row, ...] = (
     ("load|image load", "archives", "LOAD", "Load images from a tar archive"),
     ("logs|container logs", "logs", "LOGS", "Show what a container has written"),
     ("pause|container pause", "lifecycle", "PAUSE", "Let all processes of containers stand still"),
+    ("pull|image pull", "pull", "PULL", "Bring an image from a registry"),
+    ("push|image push", "push", "PUSH", "Send an image to a registry"),
     ("rename|container rename", "lifecycle", "RENAME", "Give a container another name"),
     ("restart|container restart", "lifecycle", "RESTART", "Stop and start containers"),
     ("rm|container rm|container remove", "removal", "RM", "Remove containers"),
@@ -78,9 +80,9 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "build,pull,push,login,logout,search,port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
+     "build,login,logout,search,port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
      "stack,swarm,compose,buildx,container port,"
-     "image build,image pull,image push,system prune,volume update").split(",")
+     "image build,system prune,volume update").split(",")
 )  # fmt: skip
 
 

@@ -102,18 +102,17 @@ def _line(step: Step) -> i.Progress:
 
 
 def bar(current: int, total: int) -> str:
-    """`[==>    ]  1.2MB/5MB`, which older clients draw as it comes; "" where there is nothing to draw."""
+    """`[==>    ]  1.2MB/5MB`, which clients draw as it comes that cannot draw it themselves; "" where there is nothing to draw."""
     if not total:
         return ""
-    done = min(_BAR, current * _BAR // total)
-    drawn = "=" * done + ">" if done < _BAR else "=" * _BAR + ">"
-    return f"[{drawn:<{_BAR}}]  {_size(current):>7}/{_size(total)}"
+    done = min(_BAR, int(current / total * 100) // 2)
+    return f"[{'=' * done}>{' ' * (_BAR - done)}] {_size(current):>8}/{_size(total)}"
 
 
 def _size(number: float) -> str:
     """In powers of 1000 with four digits, as Go's units.HumanSize."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
             return f"{number:.4g}{unit}"
         number /= 1000
-    return f"{number:.4g}PB"
+    return f"{number:.4g}TB"

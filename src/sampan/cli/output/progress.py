@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 4 * 1024 * 1024
 BAR = 50
+WIDE = 200
 
 
 def messages(pieces: Iterable[bytes]) -> Iterator[Document]:
@@ -37,10 +38,11 @@ def messages(pieces: Iterable[bytes]) -> Iterator[Document]:
 
 
 class Progress:
-    """Draws messages to descriptor `stream`. Lines with an id are rewritten in place on a terminal."""
+    """Draws messages to descriptor `stream`, as docker's command does. Lines with an id are rewritten in place on a terminal."""
 
     def __init__(self, stream: int, quiet: bool = False) -> None:
         self._file = sys.stdout if stream == 1 else sys.stderr
+        self._stream = stream
         self._terminal = os.isatty(stream)
         self._quiet = quiet
         self._rows: dict[str, int] = {}
@@ -50,45 +52,54 @@ class Progress:
         error = text_of(object_of(message, "errorDetail"), "message") or text_of(message, "error")
         if error:
             raise Exit(1, error)
-        if self._quiet:
+        if self._quiet or "aux" in message:
             return
-        text = text_of(message, "stream")
-        if text:
-            self._file.write(text)
-        elif text_of(message, "id"):
+        if text_of(message, "id") and "progressDetail" in message:
             self._show_row(message)
-        elif text_of(message, "status"):
-            self._file.write(text_of(message, "status") + "\n")
+        else:
+            # Whatever stands alone pushes the rows out of reach.
+            self._rows = {}
+            self._file.write(self._line(message))
         self._file.flush()
 
+    def _line(self, message: Document) -> str:
+        """A message that is no row: what it is about, and its text; text of a stream brings its own line end."""
+        name = text_of(message, "id")
+        text = text_of(message, "stream") or text_of(message, "status") + "\n"
+        return f"{name}: {text}" if name else text
+
     def _show_row(self, message: Document) -> None:
-        identifier = text_of(message, "id")
-        line = f"{identifier}: {text_of(message, 'status')} {self._bar(message)}".rstrip()
-        if not self._terminal:
-            if not object_of(message, "progressDetail"):
-                self._file.write(line + "\n")
-            return
-        if identifier not in self._rows:
-            self._rows = {known: row + 1 for known, row in self._rows.items()}
-            self._rows[identifier] = 1
-            self._file.write("\n")
-        up = self._rows[identifier]
-        self._file.write(f"\x1b[{up}A\r\x1b[2K{line}\x1b[{up}B\r")
-
-    def _bar(self, message: Document) -> str:
+        name, status = text_of(message, "id"), text_of(message, "status")
         detail = object_of(message, "progressDetail")
-        return bar(number_of(detail, "current"), number_of(detail, "total"))
+        current, total = number_of(detail, "current"), number_of(detail, "total")
+        if not self._terminal:
+            if current <= 0 and total <= 0:
+                self._file.write(f"{name}: {status}\n")
+            return
+        if name not in self._rows:
+            self._rows[name] = len(self._rows)
+            self._file.write("\n")
+        up = len(self._rows) - self._rows[name]
+        drawn = bar(current, total, self._columns())
+        self._file.write(f"\x1b[{up}A\x1b[2K\r{name}: {status} {drawn}\r\x1b[{up}B")
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream).columns
+        except OSError:
+            return WIDE
 
 
-def bar(current: int, total: int) -> str:
-    """`[====>   ]  12MB/50MB`; the amount alone where the whole is not known."""
-    if current <= 0:
+def bar(current: int, total: int, columns: int = WIDE) -> str:
+    """`[====>   ]  12MB/50MB`; only the numbers where the terminal is narrow, only the amount where the whole is not known."""
+    if current <= 0 and total <= 0:
         return ""
     if total <= 0:
         return f"{decimal_size(current):>8}"
-    done = min(BAR, current * BAR // total)
-    drawn = "=" * done + (">" if done < BAR else "")
-    return f"[{drawn:<{BAR}}] {decimal_size(current):>8}/{decimal_size(total)}"
+    done = min(BAR, int(current / total * 100) // 2)
+    drawn = f"[{'=' * done}>{' ' * (BAR - done)}] " if columns > 110 else ""
+    numbers = f"{decimal_size(current):>8}"
+    return f"{drawn}{numbers}" if current > total else f"{drawn}{numbers}/{decimal_size(total)}"
 
 
 class Meter:
