@@ -20,10 +20,12 @@ from sampan.daemon.config import DaemonConfig
 from sampan.daemon.containers_api import ContainersApi, EventsApi, ExecsApi
 from sampan.daemon.disk import DiskApi
 from sampan.daemon.files_api import FilesApi
+from sampan.daemon.flags import CommandLine
 from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.log_packing import keep_packed
 from sampan.daemon.manual import usage
 from sampan.daemon.networks_api import NetworksApi
+from sampan.daemon.reload import keep_reloaded
 from sampan.daemon.shutdown import stop_all
 from sampan.daemon.system import SystemApi
 from sampan.daemon.volumes_api import VolumesApi
@@ -52,20 +54,20 @@ def main() -> None:
             print("configuration OK", file=sys.stderr)
             return
         journal.set_up(settings.log_level, settings.log_format, debug=settings.debug)
-        _run(settings, began)
+        _run(line, settings, began)
     except (SampanError, ValueError) as error:
         print(error, file=sys.stderr)
         sys.exit(1)
 
 
-def _run(settings: DaemonConfig, began: float) -> None:
+def _run(line: CommandLine, settings: DaemonConfig, began: float) -> None:
     os.umask(0o022)
     data_lock = presence.prepare(settings.data_root, "data root", 0o710)
     exec_lock = presence.prepare(settings.exec_root, "exec root", 0o711)
     try:
         presence.write_pidfile(settings.pidfile)
         try:
-            asyncio.run(_serve(settings, began))
+            asyncio.run(_serve(line, settings, began))
         finally:
             presence.remove_pidfile(settings.pidfile)
     finally:
@@ -73,11 +75,12 @@ def _run(settings: DaemonConfig, began: float) -> None:
         data_lock.release()
 
 
-async def _serve(settings: DaemonConfig, began: float) -> None:
-    stopping = asyncio.Event()
+async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> None:
+    stopping, hung_up = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     for warning in settings.warnings:
         _log.warning(warning)
     instance = presence.instance_of(settings.data_root)
@@ -96,9 +99,10 @@ async def _serve(settings: DaemonConfig, began: float) -> None:
     _log.info("ready after %d ms", (time.monotonic() - began) * 1000)
     _ = parts.engine.spawn(adopt.start_wanted(parts.engine), "start of containers")
     _ = parts.engine.spawn(keep_packed(parts.engine), "packing of logs")
+    _ = parts.engine.spawn(keep_reloaded(parts.engine, line, hung_up, parts.facts.name), "reload of the configuration")
     await stopping.wait()
     systemd.notify(os.environ, "STOPPING=1")
-    await _end(settings, parts, server)
+    await _end(parts, server)
 
 
 def _own_socket(settings: DaemonConfig) -> str:
@@ -124,11 +128,11 @@ def _backend(parts: Assembly) -> Backend:
     )
 
 
-async def _end(settings: DaemonConfig, parts: Assembly, server: Server) -> None:
+async def _end(parts: Assembly, server: Server) -> None:
     engine = parts.engine
     began = time.monotonic()
     engine.shutting_down = True
-    if not settings.live_restore:
+    if not engine.config.live_restore:
         await stop_all(engine)
     await server.close(_GRACE_SECONDS)
     await parts.close()

@@ -1,4 +1,4 @@
-"""The daemon's settings: flags and daemon.json merged, checked and typed. Read once at start; nothing is read later."""
+"""The daemon's settings: flags and daemon.json merged, checked and typed. Read at start, and again for `reload`."""
 
 import ipaddress
 from pathlib import Path
@@ -81,16 +81,24 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_uploads: int = 5
     download_attempts: int = 5
     warnings: tuple[str, ...] = ()
+    file: dict[str, object] = {}
+    """what daemon.json gives, by key: what a reload goes by"""
 
 
 def load(line: CommandLine) -> DaemonConfig:
     """Merge the command line with its configuration file. Raises InvalidParameter in dockerd's wording where it has one."""
-    path = DEFAULT_CONFIG if line.config_file is None else Path(line.config_file)
+    path = file_of(line)
     values = config_file.read(path, required=line.config_file is not None)
     config_file.refuse_conflicts(path, line, values)
     merged: dict[str, object] = {**values, **line.values}
     warnings = config_file.refuse_unsupported(merged)
-    return _typed(merged, warnings, path.absolute().parent, insecure_tcp=line.insecure_tcp)
+    typed = _typed(merged, warnings, path.absolute().parent, insecure_tcp=line.insecure_tcp)
+    return msgspec.structs.replace(typed, file=values)
+
+
+def file_of(line: CommandLine) -> Path:
+    """The configuration file that `load` reads."""
+    return DEFAULT_CONFIG if line.config_file is None else Path(line.config_file)
 
 
 def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, insecure_tcp: bool) -> DaemonConfig:

@@ -38,8 +38,12 @@ def set_up(level: str, form: str, *, debug: bool) -> None:
     """Send every room's log lines of `level` and above to stderr. Called once, by `sampand`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line(as_json=form == "json"))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if debug else _LEVELS[level])
+    logging.getLogger().handlers[:] = [handler]
+    use_level(level, debug=debug)
     # asyncio's own debug lines say nothing about containers.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def use_level(level: str, *, debug: bool) -> None:
+    """Say what is of `level` and above, everything with `debug`."""
+    logging.getLogger().setLevel(logging.DEBUG if debug else _LEVELS[level])
