@@ -18,6 +18,9 @@ class Terminal:
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
+            # A shell that runs the tests in its background has them ignore Ctrl-C; who sits at a terminal does not.
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, signal.SIG_DFL)
             os.execvpe(command[0], command, environment)
         self.screen = b""
         self.resize(24, 80)

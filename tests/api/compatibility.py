@@ -15,8 +15,8 @@ _HEAD = """\
 
 Versions 1.24 to 1.51, chosen by the path (`/v1.41/…`); without one, 1.51. Made from the code by
 `python -m tests.api.compatibility`: routes from the route table, members of a create request from `daemon/verdicts.py`, flags
-of `docker run` by looking which members change with them. Tests fail where this page differs from the code, where a route or
-member of the published schema or a flag of the machine's `docker` is missing, and where a value that is said to be refused
+of `docker run`, `create`, `exec` and `update` by looking which members change with them. Tests fail where this page differs
+from the code, where a route or member of the published schema or a flag of the machine's `docker` is missing, and where a value that is said to be refused
 is not.
 
 Two suites of other projects are run against it: docker-py's integration tests (`./check long dockerpy`) and the core of
@@ -50,11 +50,16 @@ def document() -> str:
             "\n| member | support | note |\n|---|---|---|\n",
         ]
         parts += [f"| `{name}` | {verdict.measure} | {verdict.note} |\n" for name, verdict in sorted(table.items())]
-    asked = {f"--{name}": verdict for name, verdict in flags().items()}
-    parts += ["\n## docker run\n\nThe flags, by the members that they set.\n", _counts(asked.values())]
-    parts.append("\n| flag | support | members |\n|---|---|---|\n")
-    parts += [f"| `{name}` | {verdict.measure} | {verdict.note} |\n" for name, verdict in sorted(asked.items())]
+    for command in FLAGS_OF:
+        asked = {f"--{name}": verdict for name, verdict in flags(f"container {command}").items()}
+        parts += [f"\n## docker {command}\n\nThe flags, by the members that they set.\n", _counts(asked.values())]
+        parts.append("\n| flag | support | members |\n|---|---|---|\n")
+        parts += [f"| `{name}` | {verdict.measure} | {verdict.note} |\n" for name, verdict in sorted(asked.items())]
     return "".join(parts)
+
+
+FLAGS_OF = ("run", "create", "exec", "update")
+"""Commands whose flags are listed."""
 
 
 _TABLES: tuple[tuple[str, str, Mapping[str, Verdict]], ...] = (

@@ -1,4 +1,7 @@
-"""What each flag of `docker run` asks for, found by building the body that `sampan` would send with it and without it."""
+"""What each flag of docker's run, create, exec and update asks for.
+
+Found by building the body that `sampan` would send with the flag and without it.
+"""
 
 from typing import Any
 
@@ -6,6 +9,7 @@ from sampan.cli import registry
 from sampan.cli.create.body import create_body
 from sampan.cli.options import Option
 from sampan.cli.parse import parse_command
+from sampan.cli.verbs.update import changes
 from sampan.daemon.verdicts import CONFIG, ENDPOINT, HOST_CONFIG, Measure, Verdict
 
 Body = dict[str, Any]
@@ -77,9 +81,36 @@ THE_COMMANDS = {
 _PARTS = ("HostConfig", "NetworkingConfig")
 
 
-def flags() -> dict[str, Verdict]:
-    """Every flag of `run` that Docker has, with what becomes of it."""
-    return {option.name: _verdict(option) for option in registry.load(COMMAND).options if option.name != "explain"}
+EXEC = {
+    "detach": "`Detach`, `AttachStdout`, `AttachStderr`",
+    "detach-keys": "`DetachKeys`",
+    "env": "`Env`",
+    "env-file": "as --env",
+    "interactive": "`AttachStdin`",
+    "privileged": "`Privileged`",
+    "tty": "`Tty`, `ConsoleSize`",
+    "user": "`User`",
+    "workdir": "`WorkingDir`",
+}
+"""Members of the exec's body: all of them are honoured (tests/api, tests/differential)."""
+
+
+def flags(command: str = COMMAND) -> dict[str, Verdict]:
+    """Every flag of a command that Docker has, with what becomes of it: of container run, create, exec or update."""
+    options = [option for option in registry.load(command).options if option.name != "explain"]
+    match command:
+        case "container exec":
+            return {option.name: Verdict(Measure.FULL, EXEC[option.name]) for option in options}
+        case "container update":
+            return {option.name: _changed(option) for option in options}
+        case _:
+            return {option.name: _verdict(option) for option in options}
+
+
+def _changed(option: Option) -> Verdict:
+    command = "container update"
+    (member,) = changes(parse_command(registry.load(command), command, [f"--{option.name}={sample(option)}", "x"]))
+    return Verdict(HOST_CONFIG[member].measure, f"`HostConfig.{member}`")
 
 
 def members(option: Option) -> list[str]:

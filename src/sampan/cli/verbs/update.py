@@ -26,7 +26,7 @@ _TEXTS = {"cpuset-cpus": "CpusetCpus", "cpuset-mems": "CpusetMems"}
 def _update(session: Session, parsed: Parsed) -> int:
     if not parsed.values:
         raise Exit(1, "you must provide one or more flags when using this command")
-    body = _body(parsed)
+    body = changes(parsed)
     warnings: list[str] = []
     failures: list[str] = []
     for name in parsed.words:
@@ -44,7 +44,8 @@ def _update(session: Session, parsed: Parsed) -> int:
     return 0
 
 
-def _body(parsed: Parsed) -> Document:
+def changes(parsed: Parsed) -> Document:
+    """The body of the request. Raises Exit for a restart policy that is none."""
     body: Document = {field: parsed.number(option) for option, field in _NUMBERS.items() if parsed.number(option)}
     body.update({field: parsed.text(option) for option, field in _TEXTS.items() if parsed.text(option)})
     if parsed.text("restart"):
