@@ -66,7 +66,7 @@ def write(rows: list[Row], moves: dict[str, Samples], peer: str, version: str) -
         "- One idle move between control groups: "
         + ", ".join(f"{name} {samples}" for name, samples in moves.items())
         + " (ten samples; it differs between machines and hours, and is part of every cold start on v1)",
-        "\n".join(f"| {' | '.join(line)} |" for line in table),
+        "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in table),
         f"Missed: {'; '.join(missed) if missed else 'nothing'}.",
     ]
     if REMARKS.exists():

@@ -16,8 +16,8 @@ _HEAD = """\
 Versions 1.24 to 1.51, chosen by the path (`/v1.41/…`); without one, 1.51. Made from the code by
 `python -m tests.api.compatibility`: routes from the route table, members of a create request from `daemon/verdicts.py`, flags
 of `docker run`, `create`, `exec` and `update` by looking which members change with them. Tests fail where this page differs
-from the code, where a route or member of the published schema or a flag of the machine's `docker` is missing, and where a value that is said to be refused
-is not.
+from the code, where a route or member of the published schema or a flag of the machine's `docker` is missing, and where a
+value that is said to be refused is not.
 
 Two suites of other projects are run against it: docker-py's integration tests (`./check long dockerpy`) and the core of
 testcontainers-python with a stand-in for its reaper (`./check long testcontainers`). What fails of them is listed with its

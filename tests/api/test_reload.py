@@ -104,7 +104,7 @@ def test_what_is_reloaded(host: Sampan, file: Path) -> None:
     ("text", "words"),
     [
         ("{", "invalid JSON"),
-        ('{"lables": []}', "the following directives don't match any configuration option: lables"),
+        ('{"labells": []}', "the following directives don't match any configuration option: labells"),
         ('{"labels": ["a=1", "a=2"]}', "conflict labels for a=2 and a=1"),
         ('{"shutdown-timeout": "soon"}', "shutdown-timeout cannot be soon"),
         ('{"userns-remap": "default"}', "is not supported by Sampan"),

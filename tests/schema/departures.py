@@ -76,6 +76,11 @@ DEPARTURES: tuple[Departure, ...] = (
         "the same for what happens to an image: it comes from none",
     ),
     Departure(
+        "GET /events",
+        ".: Additional properties are not allowed ('status' was unexpected)",
+        "the same for a prune, which has no subject",
+    ),
+    Departure(
         "POST /exec/{name}/start",
         "status 101 is not among *",
         "Docker answers so to a client that asks to upgrade the connection, as with attach",

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
-from sampan.runtime.messages import Kind, pair
+from sampan.runtime.messages import Kind
 from sampan.runtime.monitored import Monitored
-from sampan.runtime.request import Exit, StartFailed
+from sampan.runtime.parking import Fork, park
+from sampan.runtime.request import StartFailed
 from sampan.spec.ids import ContainerId
 
 _log = logging.getLogger("sampan.runtime")
@@ -14,8 +14,6 @@ _REFILL_DELAY = 0.003
 _RETRY_DELAY = 5.0
 _CLOSE_SECONDS = 0.6
 _NOBODY = ContainerId("")
-
-Fork = Callable[[Kind, object, list[int]], Awaitable[int]]
 
 
 class ExecPool:
@@ -57,23 +55,13 @@ class ExecPool:
 
     async def _park(self) -> None:
         monitored = Monitored("", _NOBODY, "", {})
-        ours, theirs = pair()
-        monitored.listen(ours, _no_end)
         try:
-            pidfd = await self._fork(Kind.PARK_EXEC, {}, [theirs.fileno()])
-            monitored.watch_monitor(pidfd, self._gone)
-            theirs.close()
-            await monitored.parked
+            await park(self._fork, Kind.PARK_EXEC, {}, monitored, self._gone)
         except StartFailed as failure:
             _log.warning("a monitor for execs could not be made ready: %s", failure.message)
-            monitored.let_go()
             self.refill(_RETRY_DELAY)
             return
-        except asyncio.CancelledError:
-            monitored.let_go()
-            raise
         finally:
-            theirs.close()
             self._making = None
         if self._closed or monitored.gone:
             monitored.let_go()
@@ -86,7 +74,3 @@ class ExecPool:
         if self._ready is monitored:
             self._ready = None
         self.refill(_RETRY_DELAY)
-
-
-def _no_end(_monitored: Monitored, _ended: Exit) -> None:
-    """A parked monitor has no program that could end."""

@@ -7,16 +7,17 @@ a start that comes within two seconds and fits takes the slot, any other is cold
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.network.plan import VethPlan
 from sampan.runtime import adoption, plan
-from sampan.runtime.messages import Kind, pair
+from sampan.runtime.messages import Kind
 from sampan.runtime.monitored import Monitored
+from sampan.runtime.parking import Fork, park
 from sampan.runtime.plan import Step
-from sampan.runtime.request import Exit, StartFailed, StartRequest
+from sampan.runtime.request import StartFailed, StartRequest
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, new_id
 
@@ -75,9 +76,6 @@ def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) 
 def _shape(veth: VethPlan | None) -> tuple[int, int, str, bool, bool] | None:
     """What of a veth pair cannot be changed when it is claimed."""
     return None if veth is None else (veth.bridge_index, veth.mtu, veth.name, veth.isolated, veth.hairpin)
-
-
-Fork = Callable[[Kind, object, list[int]], Awaitable[int]]
 
 
 class Pool:
@@ -212,23 +210,12 @@ class Pool:
         monitored = Monitored(name, name, f"{self._directory}/{name}", slot_plan.cgroup.groups)
         world = plan.world(slot_plan.config, name, slot_plan.cgroup.groups, slot_plan.veth is not None)
         body = plan.park(name, monitored.directory, slot_plan.config, slot_plan.cgroup, slot_plan.veth, world)
-        ours, theirs = pair()
-        monitored.listen(ours, _no_end)
         try:
-            pidfd = await self._fork(Kind.PARK, body, [theirs.fileno()])
-            monitored.watch_monitor(pidfd, self._slot_gone)
-            theirs.close()
-            await monitored.parked
+            await park(self._fork, Kind.PARK, body, monitored, self._slot_gone)
         except StartFailed as failure:
             _log.warning("a slot could not be made ready: %s", failure.message)
-            monitored.let_go()
             self.refill_later(_RETRY_DELAY)
             return
-        except asyncio.CancelledError:
-            monitored.let_go()
-            raise
-        finally:
-            theirs.close()
         self._ready[bridge].append(Slot(name, slot_plan, monitored, world))
         self.refill_later(_REFILL_DELAY)
 
@@ -247,7 +234,3 @@ class Pool:
                 None, adoption.clear_up, monitored.groups, monitored.directory
             )
         self.refill_later(_RETRY_DELAY)
-
-
-def _no_end(_monitored: Monitored, _ended: Exit) -> None:
-    """A slot has no program that could end."""
