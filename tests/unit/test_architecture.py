@@ -19,7 +19,7 @@ SOURCE = PROJECT / "src" / "sampan"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "crashpoints", "version"),
     ("spec", "templates"),
-    ("kernel",),
+    ("dockerfile", "kernel"),
     ("host",),
     ("files",),
     ("state",),
