@@ -18,6 +18,7 @@ COMMANDS: tuple[Row, ...] = (
     ("images|image ls|image list", "images", "IMAGES", "List images"),
     ("version", "version", "VERSION", "Show the versions of client and daemon"),
     ("info|system info", "info", "INFO", "Show what the daemon and its host can do"),
+    ("build|image build", "build", "BUILD", "Check a Dockerfile (building is not implemented yet)"),
     ("attach|container attach", "attach", "ATTACH", "Connect this terminal to a running container"),
     ("commit|container commit", "commit", "COMMIT", "Make an image of what a container changed"),
     ("cp|container cp", "cp", "CP", "Copy files between a container and this machine"),
@@ -80,9 +81,9 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "build,login,logout,search,port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
+     "login,logout,search,port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
      "stack,swarm,compose,buildx,container port,"
-     "image build,system prune,volume update").split(",")
+     "system prune,volume update").split(",")
 )  # fmt: skip
 
 

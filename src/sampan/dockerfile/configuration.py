@@ -54,6 +54,11 @@ def configure(
             return config
 
 
+def inherited(config: ImageConfig) -> ImageConfig:
+    """What a stage on top of `config` begins with: its triggers have been pulled and are gone."""
+    return replace(config, on_build=None)
+
+
 def environment(config: ImageConfig) -> dict[str, str]:
     """The configuration's environment as a mapping; an entry without `=` has no value and is left out."""
     entries = (entry.partition("=") for entry in config.env or ())

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from sampan.dockerfile.faults import DockerfileError, Range
+from sampan.dockerfile.heredocs import Heredoc
 from sampan.dockerfile.instructions import Word
 from sampan.dockerfile.words import Expansion, Quotes, Rules, expand
 
@@ -31,9 +32,11 @@ class Expander:
         """An argument, cut at the spaces that came out of variables."""
         return self._expand(word.text, self._rules, word.at).words
 
-    def document(self, body: str) -> str:
+    def document(self, heredoc: Heredoc) -> str:
         """A heredoc's content, in which quotes mean nothing."""
-        return self._expand(body, Rules(quotes=Quotes.PLAIN), None).text
+        if not heredoc.mark.expand:
+            return heredoc.content
+        return self._expand(heredoc.content, Rules(quotes=Quotes.PLAIN), heredoc.at).text
 
     def _expand(self, text: str, rules: Rules, at: Range | None) -> Expansion:
         try:

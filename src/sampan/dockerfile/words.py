@@ -243,7 +243,10 @@ class _Reader:
             operator += self._next()
         kind = operator[-1:]
         if kind not in ("-", "+", "?", "#", "%") or (colon and kind in "#%"):
-            raise DockerfileError(f"unsupported modifier ({operator}) in substitution")
+            if self._at > len(self._text):
+                raise DockerfileError("syntax error: missing '}'")
+            shown = operator if operator.isprintable() else quoted(operator)
+            raise DockerfileError(f"unsupported modifier ({shown}) in substitution")
         word = self._operand("}", keep_escapes or kind in "#%")
         value = self._value(name)
         if value is None and self._rules.keep_unset:

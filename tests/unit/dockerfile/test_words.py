@@ -65,7 +65,7 @@ def test_expansion(text: str, expected: str) -> None:
         ("'a", 'failed to process "\'a": unexpected end of statement while looking for matching single-quote'),
         ('"a', "unexpected end of statement while looking for matching double-quote"),
         ("${", "syntax error: missing '}'"),
-        ("${X", "unsupported modifier () in substitution"),
+        ("${X", "syntax error: missing '}'"),
         ("${X:-a", "syntax error: missing '}'"),
         ("${X/a", "syntax error: missing '/' in ${}"),
         ("${X/a/b", "syntax error: missing '}'"),

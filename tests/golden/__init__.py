@@ -1,0 +1,1 @@
+"""Dockerfiles and what they are read as: beside each `good/NAME.dockerfile` its tree, beside each wrong one its error."""

@@ -1,0 +1,2 @@
+FROM debian
+ADD app.tar.gz /opt/

@@ -1,0 +1,5 @@
+FROM debian
+CMD ["a"]
+CMD ["b"]
+ENTRYPOINT ["x"]
+ENTRYPOINT ["y"]

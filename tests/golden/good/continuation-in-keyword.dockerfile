@@ -1,0 +1,3 @@
+FROM debian
+RU\
+N echo joined

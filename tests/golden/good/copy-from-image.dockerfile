@@ -1,0 +1,2 @@
+FROM scratch
+COPY --from=busybox:musl /bin/busybox /bin/busybox

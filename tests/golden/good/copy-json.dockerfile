@@ -1,0 +1,2 @@
+FROM debian
+COPY ["with space.txt", "/dst dir/"]

@@ -1,0 +1,2 @@
+FROM debian
+COPY --link=false --parents=true ./x/./y/*.txt /z/

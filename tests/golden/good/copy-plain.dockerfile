@@ -1,0 +1,4 @@
+FROM debian
+COPY a.txt /dst
+COPY a.txt b.txt dir/ /dst/
+COPY . .

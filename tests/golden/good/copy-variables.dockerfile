@@ -1,0 +1,3 @@
+FROM debian
+ARG SRC=src DST="/my dst" OWNER=1000
+COPY --chown=$OWNER $SRC ${DST}

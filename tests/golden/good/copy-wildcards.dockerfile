@@ -1,0 +1,2 @@
+FROM debian
+COPY *.go go.??? [ab]c /src/

@@ -1,0 +1,3 @@
+# check=skip=all
+FROM debian as X
+MAINTAINER me

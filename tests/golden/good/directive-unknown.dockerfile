@@ -1,0 +1,5 @@
+# unknown=value
+# escape=`
+FROM debian
+RUN a \
+  b

@@ -1,0 +1,4 @@
+FROM debian AS base
+CMD ["argument"]
+FROM base
+ENTRYPOINT ["program"]

@@ -1,0 +1,2 @@
+FROM debian
+ENV A="" B='' C="'" D='"' E="a'b"'c"d'

@@ -1,0 +1,2 @@
+FROM debian
+ENV A=\$HOME B="\$HOME \"x\" \\" C='\n' D=a\\b

@@ -1,0 +1,2 @@
+FROM debian
+ENV ONE TWO= THREE=world

@@ -1,0 +1,2 @@
+FROM debian
+ENV NAME the rest of "the line" is $HOME

@@ -1,0 +1,3 @@
+FROM debian
+ENV S=set
+ENV A="${S:?must be set}" B=${S?unset}

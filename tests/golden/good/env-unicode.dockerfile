@@ -1,0 +1,2 @@
+FROM debian
+ENV GRÜSSE="Grüße, 世界" EMOJI=🚢

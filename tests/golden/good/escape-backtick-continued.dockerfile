@@ -1,0 +1,5 @@
+# escape=`
+FROM windows
+RUN powershell -Command `
+    $x = 1; `
+    Write-Host `"hi`"

@@ -1,0 +1,2 @@
+FROM debian
+EXPOSE 80 443/tcp 53/udp 8000-8003 9000-9001/sctp

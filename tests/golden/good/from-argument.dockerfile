@@ -1,0 +1,3 @@
+ARG BASE=debian
+ARG TAG=12
+FROM ${BASE}:${TAG}-slim

@@ -1,0 +1,2 @@
+FROM host
+RUN true

@@ -1,0 +1,2 @@
+From debian:12 As Base
+Run true

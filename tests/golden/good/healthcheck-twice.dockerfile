@@ -1,0 +1,3 @@
+FROM debian
+HEALTHCHECK CMD true
+HEALTHCHECK --interval=0s CMD false

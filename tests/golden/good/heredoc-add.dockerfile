@@ -1,0 +1,4 @@
+FROM debian
+ADD <<EOF /x
+add
+EOF

@@ -1,0 +1,4 @@
+FROM debian
+COPY a.txt <<b.txt c.txt /dir/
+b
+b.txt

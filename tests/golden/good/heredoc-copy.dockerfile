@@ -1,0 +1,5 @@
+FROM debian
+COPY <<EOF /etc/app.conf
+key = value
+home = $HOME
+EOF

@@ -1,0 +1,6 @@
+# escape=`
+FROM debian
+RUN <<EOF
+echo \
+  still here `
+EOF

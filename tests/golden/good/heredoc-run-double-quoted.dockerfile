@@ -1,0 +1,4 @@
+FROM debian
+RUN <<"E O F"
+echo
+E O F

@@ -1,0 +1,4 @@
+FROM python
+RUN python3 <<EOF
+print("hello")
+EOF

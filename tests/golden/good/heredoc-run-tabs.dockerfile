@@ -1,0 +1,5 @@
+FROM debian
+RUN <<-EOF
+	echo one
+		echo two
+	EOF

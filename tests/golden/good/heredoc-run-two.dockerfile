@@ -1,0 +1,6 @@
+FROM debian
+RUN <<FIRST cat && <<SECOND sh
+one
+FIRST
+echo two
+SECOND

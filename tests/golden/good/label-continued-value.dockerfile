@@ -1,0 +1,4 @@
+FROM debian
+LABEL text="one \
+two \
+three"

@@ -1,0 +1,2 @@
+FROM debian
+LABEL description This is the old form

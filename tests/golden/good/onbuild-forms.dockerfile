@@ -1,0 +1,5 @@
+FROM debian
+ONBUILD COPY . /app
+ONBUILD RUN make \
+  install
+onbuild env A=b

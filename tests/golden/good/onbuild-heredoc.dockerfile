@@ -1,0 +1,4 @@
+FROM debian
+ONBUILD RUN <<EOF
+echo one
+EOF

@@ -1,0 +1,7 @@
+FROM debian AS base
+ONBUILD ARG WHO=world
+ONBUILD ENV HELLO=$WHO
+ONBUILD RUN echo $HELLO
+FROM base
+RUN true
+FROM base AS other

@@ -1,0 +1,3 @@
+FROM debian
+RUN --security=sandbox id
+RUN --security=insecure id

@@ -1,0 +1,3 @@
+FROM debian
+RUN [ -f /etc/passwd ] && echo yes
+RUN [[ a == b ]] || true

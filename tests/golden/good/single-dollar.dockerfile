@@ -1,0 +1,2 @@
+FROM debian
+ENV A=$ B="a $ b" C=$$ D=$(x)

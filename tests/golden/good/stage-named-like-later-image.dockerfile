@@ -1,0 +1,2 @@
+FROM tools AS first
+FROM busybox AS tools

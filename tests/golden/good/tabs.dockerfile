@@ -1,0 +1,2 @@
+FROM	debian	AS	t
+ENV	A=1	B=2

@@ -1,0 +1,6 @@
+FROM debian
+VOLUME /data
+VOLUME /a /b
+VOLUME ["/c", "/d e"]
+ENV V=/v
+VOLUME $V/x

@@ -1,0 +1,4 @@
+FROM busybox AS debug
+RUN ls -la /
+FROM busybox
+COPY . /src

@@ -1,0 +1,3 @@
+FROM debian
+WORKDIR app
+WORKDIR src/../lib

@@ -1,0 +1,2 @@
+FROM busybox
+ADD --from=0 a b

@@ -1,0 +1,3 @@
+FROM busybox AS a
+COPY --from=b x y
+FROM a AS b

@@ -1,0 +1,2 @@
+FROM busybox
+COPY --form=0 a b

@@ -1,0 +1,2 @@
+# check=error=perhaps
+FROM busybox

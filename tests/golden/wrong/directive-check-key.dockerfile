@@ -1,0 +1,2 @@
+# check=stop=all
+FROM busybox

@@ -1,0 +1,2 @@
+FROM busybox
+ENV A="${VERSION:?give a version}"

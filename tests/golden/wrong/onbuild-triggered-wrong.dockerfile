@@ -1,0 +1,3 @@
+FROM busybox AS a
+ONBUILD COPY x
+FROM a

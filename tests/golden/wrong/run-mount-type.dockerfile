@@ -1,0 +1,2 @@
+FROM busybox
+RUN --mount=type=cash,target=/x true

@@ -1,0 +1,5 @@
+FROM busybox
+
+
+# comment
+   INSTALL gcc

@@ -1,0 +1,2 @@
+from busybox
+entripoint x

@@ -1,0 +1,2 @@
+FROM busybox
+WORKDIR --create /x
