@@ -25,6 +25,7 @@ from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.log_packing import keep_packed
 from sampan.daemon.manual import usage
 from sampan.daemon.networks_api import NetworksApi
+from sampan.daemon.registries_api import RegistriesApi
 from sampan.daemon.reload import keep_reloaded
 from sampan.daemon.shutdown import stop_all
 from sampan.daemon.system import SystemApi
@@ -120,6 +121,7 @@ def _backend(parts: Assembly) -> Backend:
         files=FilesApi(engine, parts.images, parts.workers),
         execs=ExecsApi(engine),
         images=images,
+        registries=RegistriesApi(parts.registries, parts.asking),
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
         system=SystemApi(engine, parts.images, parts.facts, parts.registry_settings),

@@ -7,6 +7,7 @@
     ├── NotFound             the thing named does not exist
     ├── Conflict             the thing named is in a state that excludes the request
     ├── NotModified          the thing is already in the state asked for
+    ├── TooManyRequests      somebody who was asked wants to be asked less often
     ├── Unavailable          this node does not offer the service (swarm routes)
     ├── NotImplementedHere   Docker has it, Sampan does not yet; the text names it
     └── System               the host or the engine failed
@@ -42,6 +43,10 @@ class Conflict(SampanError):
 
 class NotModified(SampanError):
     """The thing is already in the state that was asked for; not a fault."""
+
+
+class TooManyRequests(SampanError):
+    """A registry wants to be asked less often."""
 
 
 class Unavailable(SampanError):

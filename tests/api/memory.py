@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from sampan.api import backend as b
-from sampan.errors import Conflict, InvalidParameter, NotFound, NotModified
+from sampan.errors import Conflict, InvalidParameter, NotFound, NotModified, Unauthorized
+from sampan.registry.protocol import Credentials
 from sampan.spec import containers as c
 from sampan.spec import images as i
 from sampan.spec import requests as r
@@ -31,6 +32,7 @@ from sampan.spec.networks import (
     NetworkDisconnectRequest,
     NetworksPruneReport,
 )
+from sampan.spec.registries import AuthConfig, AuthResponse, DistributionInspect, SearchResult
 from sampan.spec.stats import StatsResponse
 
 IMAGE = "sha256:" + "ab" * 32
@@ -443,6 +445,23 @@ class Networks:
         return NetworksPruneReport(networks_deleted=())
 
 
+class Registries:
+    """One registry, which knows one user and one image."""
+
+    async def login(self, given: AuthConfig) -> AuthResponse:
+        if (given.username, given.password) != ("me", "secret"):
+            raise Unauthorized('Get "https://r/v2/": unauthorized: incorrect username or password')
+        return AuthResponse(status="Login Succeeded")
+
+    async def search(
+        self, term: str, limit: int, filters: r.Filters, credentials: Credentials
+    ) -> Sequence[SearchResult]:
+        return [SearchResult(limit, True, term, False, f"{filters} {credentials.username}")]
+
+    async def inspect(self, name: str, credentials: Credentials) -> DistributionInspect:
+        raise NotFound(f"{name}: {credentials}")
+
+
 class System:
     async def version(self) -> s.Version:
         return s.Version(
@@ -568,6 +587,7 @@ class Memory:
             Files(self.containers),
             self.execs,
             self.images,
+            Registries(),
             self.volumes,
             self.networks,
             System(),

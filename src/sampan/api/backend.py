@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sampan.registry.protocol import Credentials
 from sampan.spec import containers as c
 from sampan.spec import images as i
 from sampan.spec import networks as n
@@ -23,6 +24,7 @@ from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect
 from sampan.spec.explain import ExplainedStep
 from sampan.spec.files import FilesystemChange, PathArchive
 from sampan.spec.host_config import UpdateRequest
+from sampan.spec.registries import AuthConfig, AuthResponse, DistributionInspect, SearchResult
 
 LogRecord = tuple[int, bytes]
 """1 (standard output) or 2 (standard error), and the line as it is to be sent, timestamp and newline included."""
@@ -264,6 +266,24 @@ class Images(Protocol):
         ...
 
 
+class Registries(Protocol):
+    """What is asked of registries without keeping anything."""
+
+    async def login(self, given: AuthConfig) -> AuthResponse:
+        """Try a login."""
+        ...
+
+    async def search(
+        self, term: str, limit: int, filters: r.Filters, credentials: Credentials
+    ) -> Sequence[SearchResult]:
+        """Find repositories; `limit` 0 is Docker's own."""
+        ...
+
+    async def inspect(self, name: str, credentials: Credentials) -> DistributionInspect:
+        """What an image's name stands for at its registry."""
+        ...
+
+
 class Volumes(Protocol):
     """Named volumes."""
 
@@ -360,6 +380,7 @@ class Backend:
     files: ContainerFiles
     execs: Execs
     images: Images
+    registries: Registries
     volumes: Volumes
     networks: Networks
     system: System

@@ -1,6 +1,18 @@
 """Every route there is."""
 
-from sampan.api.routes import absent, containers, create, execs, files, images, networks, streams, system, volumes
+from sampan.api.routes import (
+    absent,
+    containers,
+    create,
+    execs,
+    files,
+    images,
+    networks,
+    registries,
+    streams,
+    system,
+    volumes,
+)
 from sampan.api.routing import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -11,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     *streams.ROUTES,
     *execs.ROUTES,
     *images.ROUTES,
+    *registries.ROUTES,
     *volumes.ROUTES,
     *networks.ROUTES,
     *absent.ROUTES,

@@ -120,6 +120,8 @@ class Assembly:
     volumes: Volumes
     groups: GroupPlanner
     registries: RemoteRegistries
+    asking: Workers
+    """threads of their own for what waits for registries: one that stalls keeps nobody else waiting"""
     registry_settings: Settings
     """as the registries were made with them: the environment's proxies are in it"""
 
@@ -139,9 +141,10 @@ class Assembly:
         asyncio.get_running_loop().remove_reader(self.networks.fileno())
         self.networks.close(remove=not any(container.state.alive for container in self.engine.containers))
         self.engine.trash.close()
+        self.registries.close()
+        self.asking.close()
         self.workers.close()
         self.images.close()
-        self.registries.close()
         self.snapshots.close()
         self.engine.store.close()
 
@@ -204,7 +207,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
     drivers = (snapshots, facts, kept_volumes, groups)
-    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, known)
+    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), known)
 
 
 async def take_over(parts: Assembly) -> None:

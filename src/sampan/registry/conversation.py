@@ -9,17 +9,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from sampan.registry.challenges import Challenge, parse_challenges
 from sampan.registry.faults import Refused, Unreachable, Untrustworthy, refusal
 from sampan.registry.host import Host
-from sampan.registry.hosts import Hosts
+from sampan.registry.means import Means
 from sampan.registry.protocol import Credentials
-from sampan.registry.settings import Patience
-from sampan.registry.tokens import Authorizer
-from sampan.registry.transport import Answer, Body, Transport
+from sampan.registry.transport import Answer, Body
 
 _log = logging.getLogger("sampan.registry")
 ERROR_LIMIT = 1 << 20
@@ -28,23 +25,12 @@ _AGAIN = frozenset((429, 500, 502, 503, 504))
 _REPEATABLE = frozenset(("GET", "HEAD", "PUT", "POST", "DELETE"))
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What conversations share."""
-
-    transport: Transport
-    authorizer: Authorizer
-    hosts: Hosts
-    patience: Patience
-    tls_seen: set[str]
-    """addresses of insecure hosts that have answered by TLS: they are not spoken to in clear text any more"""
-
-
 class Conversation:
     """With one host. Any thread may ask."""
 
-    def __init__(self, means: Means, host: Host, credentials: Credentials) -> None:
+    def __init__(self, means: Means, host: Host, credentials: Credentials, greeting: str = "/") -> None:
         self.host = host
+        self._greeting = greeting
         self._means = means
         self._credentials = credentials
         self._challenges: tuple[Challenge, ...] = ()
@@ -52,9 +38,9 @@ class Conversation:
         self._lock = threading.Lock()
 
     def connect(self) -> None:
-        """Make the first contact, once. Raises Unreachable: `Get "https://…/v2/": why`."""
+        """Make the first contact, once, where there is a greeting. Raises Unreachable: `Get "https://…/v2/": why`."""
         with self._lock:
-            if self._connected:
+            if self._connected or not self._greeting:
                 return
             try:
                 self._ping(self.host)
@@ -69,7 +55,7 @@ class Conversation:
 
     def _ping(self, host: Host) -> None:
         with self._patiently(
-            "GET", lambda: self._send(host, "GET", f"{host.url}/", dict(host.headers), None)
+            "GET", lambda: self._send(host, "GET", host.url + self._greeting, dict(host.headers), None)
         ) as answer:
             self._learn(answer)
         if host.scheme == "https":
@@ -174,11 +160,12 @@ class Conversation:
         patience = self._means.patience
         attempts = patience.attempts if method in _REPEATABLE else 1
         pause = patience.pause
+        until = time.monotonic() + patience.document
         for _ in range(attempts - 1):
             try:
                 answer = send()
             except Unreachable as error:
-                if not error.late:
+                if not error.late or time.monotonic() > until:
                     raise
                 _log.info("%s: trying again", error)
                 wait = pause
@@ -186,7 +173,7 @@ class Conversation:
                 if answer.status not in _AGAIN:
                     return answer
                 asked = retry_after(answer.headers.get("Retry-After", ""))
-                if asked > patience.longest_pause:
+                if asked > patience.longest_pause or time.monotonic() > until:
                     return answer
                 answer.discard()
                 wait = max(pause, asked)

@@ -65,6 +65,14 @@ class Refused(System):
         return self.faults[0].code if self.faults else ""
 
 
+class UnknownImage(NotFound):
+    """The image that was asked for is not there, or not for this user; `said` is what the registry said."""
+
+    def __init__(self, text: str, said: Refused) -> None:
+        super().__init__(text)
+        self.said = said
+
+
 class Unreachable(System):
     """No answer came: nobody there, no trust, a time-out, a broken connection. `late`: it may come if asked again."""
 
@@ -172,4 +180,4 @@ def of_pull(error: SampanError, domain: str, path: str, suffix: str = "") -> Sam
             text = f"repository {name} not found"
         case _:
             return error
-    return NotFound(f"{text}: {error.faults[0]}")
+    return UnknownImage(f"{text}: {error.faults[0]}", error)

@@ -9,19 +9,19 @@ from urllib.parse import quote
 from sampan.errors import InvalidParameter, SampanError
 from sampan.registry.conversation import Conversation, told_by
 from sampan.registry.faults import Untrustworthy
-from sampan.registry.repository import RemoteRepository
+from sampan.registry.repository import Reading
 from sampan.registry.uploads import Upload
 from sampan.spec.ids import Digest
 
 _log = logging.getLogger("sampan.registry")
 
 
-class PushedRepository(RemoteRepository):
-    """Implements all of `protocol.Repository`."""
+class RemoteRepository(Reading):
+    """Implements `protocol.Repository`. What is written goes to the registry itself, never to a mirror."""
 
     @property
     def _registry(self) -> Conversation:
-        return self._conversations[0]
+        return self._conversations[-1]
 
     def mount(self, digest: Digest, source: str) -> bool:
         """See `protocol.Repository`."""

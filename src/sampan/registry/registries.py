@@ -3,12 +3,14 @@
 import re
 
 from sampan.errors import InvalidParameter
-from sampan.registry.conversation import Conversation, Means
+from sampan.registry.conversation import Conversation
 from sampan.registry.host import Host
 from sampan.registry.hosts import Hosts
-from sampan.registry.protocol import Credentials
-from sampan.registry.pushed import PushedRepository
-from sampan.registry.repository import RemoteRepository
+from sampan.registry.login import login
+from sampan.registry.means import Means
+from sampan.registry.protocol import Credentials, Found
+from sampan.registry.pushed import RemoteRepository
+from sampan.registry.search import search
 from sampan.registry.settings import Settings
 from sampan.registry.tokens import Authorizer
 from sampan.registry.transport import Transport
@@ -32,11 +34,21 @@ class RemoteRegistries:
         conversations = self._conversations(self._means.hosts.pulling(domain), credentials)
         return RemoteRepository(domain, path, conversations, "pull", self._means.patience)
 
-    def pushing(self, domain: str, path: str, credentials: Credentials) -> PushedRepository:
+    def pushing(self, domain: str, path: str, credentials: Credentials) -> RemoteRepository:
         """See `protocol.Registries`."""
         _check(domain, path)
         conversations = self._conversations(self._means.hosts.pushing(domain), credentials)
-        return PushedRepository(domain, path, conversations, "pull,push", self._means.patience)
+        return RemoteRepository(domain, path, conversations, "pull,push", self._means.patience)
+
+    def login(self, address: str, credentials: Credentials) -> str:
+        """See `protocol.Registries`. `address` is host or host:port."""
+        if not _DOMAIN.fullmatch(address):
+            raise InvalidParameter(f"unable to parse server address: {address[:200]!r}")
+        return login(self._means, self._means.hosts.pushing(address)[0], credentials)
+
+    def search(self, term: str, limit: int, credentials: Credentials) -> list[Found]:
+        """See `protocol.Registries`."""
+        return search(self._means, term, limit, credentials)
 
     def _conversations(self, hosts: tuple[Host, ...], credentials: Credentials) -> tuple[Conversation, ...]:
         return tuple(Conversation(self._means, host, credentials) for host in hosts)

@@ -38,8 +38,8 @@ class _Tags(msgspec.Struct, frozen=True):
     tags: list[str] | None = None
 
 
-class RemoteRepository:
-    """Implements `protocol.Repository` for reading; `push.PushedRepository` adds writing."""
+class Reading:
+    """The half of `protocol.Repository` that reads; `pushed.RemoteRepository` adds writing."""
 
     def __init__(
         self, domain: str, path: str, conversations: tuple[Conversation, ...], actions: str, patience: Patience

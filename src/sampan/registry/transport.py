@@ -110,6 +110,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
+        self._closed = False
         self._pools: dict[tuple[Trust, str], urllib3.PoolManager] = {}
 
     def send(self, host: Host, method: str, url: str, headers: Mapping[str, str], body: Body = None) -> Answer:
@@ -118,6 +119,8 @@ class Transport:
 
         from sampan.registry.words import why
 
+        if self._closed:
+            raise Unreachable("the daemon is ending")
         patience = self._settings.patience
         request = f'{method.capitalize()} "{url}"'
         deadline = time.monotonic() + patience.document
@@ -146,8 +149,9 @@ class Transport:
             return found
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle, and begin nothing any more."""
         with self._lock:
+            self._closed = True
             for pool in self._pools.values():
                 pool.clear()
 

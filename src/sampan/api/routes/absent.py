@@ -43,13 +43,10 @@ _SWARM = (
 )
 
 _TO_COME = (
-    ("POST", "/auth", "logging in to a registry"),
     ("POST", "/build", "building images"),
     ("POST", "/build/prune", "pruning the build cache"),
     ("POST", "/session", "BuildKit sessions"),
     ("POST", "/grpc", "BuildKit's control API"),
-    ("GET", "/images/search", "searching a registry"),
-    ("GET", "/distribution/{name}/json", "asking a registry about an image"),
     ("GET", "/plugins/privileges", "plugins"),
     ("POST", "/plugins/pull", "plugins"),
     ("POST", "/plugins/create", "plugins"),
