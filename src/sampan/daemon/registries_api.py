@@ -40,7 +40,7 @@ class RegistriesApi:
         address = _address(given.serveraddress)
         credentials = Credentials(given.username, given.password, given.identitytoken, given.registrytoken)
         token = await self._workers.run(self._registries.login, address, credentials)
-        return AuthResponse(status="Login Succeeded", identity_token=token)
+        return AuthResponse("Login Succeeded", token)
 
     async def search(
         self, term: str, limit: int, filters: r.Filters, credentials: Credentials

@@ -142,7 +142,11 @@ class Conversation:
     def _send(self, place: Host, method: str, url: str, headers: Mapping[str, str], body: Body) -> Answer:
         answer = self._means.transport.send(place, method, url, headers, body)
         for _ in range(_REDIRECTS):
-            target = _redirected(answer, method)
+            try:
+                target = _redirected(answer, method)
+            except Untrustworthy:
+                answer.close()
+                raise
             if not target:
                 return answer
             answer.discard()
@@ -207,7 +211,6 @@ def _redirected(answer: Answer, method: str) -> str:
         return ""
     location = answer.headers.get("Location", "")
     if method not in ("GET", "HEAD") or not location:
-        answer.close()
         raise Untrustworthy(f"{answer.request}: received unexpected HTTP status: {answer.status} (a redirect)")
     return resolved(answer.url, location)
 

@@ -145,7 +145,9 @@ class Transport:
         with self._lock:
             found = self._pools.get((host.trust, proxy))
             if found is None:
-                found = self._pools[(host.trust, proxy)] = _make_pool(host.trust, proxy)
+                found = self._pools[(host.trust, proxy)] = _make_pool(
+                    host.trust, proxy, self._settings.patience.document
+                )
             return found
 
     def close(self) -> None:
@@ -156,18 +158,26 @@ class Transport:
                 pool.clear()
 
 
-def _make_pool(trusted: Trust, proxy: str) -> urllib3.PoolManager:
+def _make_pool(trusted: Trust, proxy: str, head_seconds: float) -> urllib3.PoolManager:
     import urllib3
+
+    from sampan.registry import heads
 
     # Whoever made a registry insecure knows it; a warning for each request would only fill the log.
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     context = trust.context(trusted)
     reqs = "CERT_REQUIRED" if trusted.verify else "CERT_NONE"
-    if not proxy:
-        return urllib3.PoolManager(ssl_context=context, cert_reqs=reqs, maxsize=CONNECTIONS)
-    address = urllib3.util.parse_url(proxy)
-    headers = urllib3.make_headers(proxy_basic_auth=address.auth) if address.auth else None
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, ssl_context=context, cert_reqs=reqs, maxsize=CONNECTIONS)
+    made: urllib3.PoolManager
+    if proxy:
+        address = urllib3.util.parse_url(proxy)
+        headers = urllib3.make_headers(proxy_basic_auth=address.auth) if address.auth else None
+        made = urllib3.ProxyManager(
+            proxy, proxy_headers=headers, ssl_context=context, cert_reqs=reqs, maxsize=CONNECTIONS
+        )
+    else:
+        made = urllib3.PoolManager(ssl_context=context, cert_reqs=reqs, maxsize=CONNECTIONS)
+    heads.watch(made, head_seconds)
+    return made
 
 
 def _may_come(error: Exception) -> bool:
