@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from sampan.api import backend as b
 from sampan.errors import Conflict, InvalidParameter, NotFound, NotModified, Unauthorized
-from sampan.registry.protocol import Credentials
 from sampan.spec import containers as c
 from sampan.spec import images as i
 from sampan.spec import requests as r
@@ -453,12 +452,10 @@ class Registries:
             raise Unauthorized('Get "https://r/v2/": unauthorized: incorrect username or password')
         return AuthResponse(status="Login Succeeded")
 
-    async def search(
-        self, term: str, limit: int, filters: r.Filters, credentials: Credentials
-    ) -> Sequence[SearchResult]:
-        return [SearchResult(limit, True, term, False, f"{filters} {credentials.username}")]
+    async def search(self, term: str, limit: int, filters: r.Filters, credentials: str) -> Sequence[SearchResult]:
+        return [SearchResult(limit, True, term, False, f"{filters} {credentials}")]
 
-    async def inspect(self, name: str, credentials: Credentials) -> DistributionInspect:
+    async def inspect(self, name: str, credentials: str) -> DistributionInspect:
         raise NotFound(f"{name}: {credentials}")
 
 

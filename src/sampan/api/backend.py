@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sampan.registry.protocol import Credentials
 from sampan.spec import containers as c
 from sampan.spec import images as i
 from sampan.spec import networks as n
@@ -267,19 +266,17 @@ class Images(Protocol):
 
 
 class Registries(Protocol):
-    """What is asked of registries without keeping anything."""
+    """What is asked of registries without keeping anything. `credentials` is the header X-Registry-Auth as it came."""
 
     async def login(self, given: AuthConfig) -> AuthResponse:
         """Try a login."""
         ...
 
-    async def search(
-        self, term: str, limit: int, filters: r.Filters, credentials: Credentials
-    ) -> Sequence[SearchResult]:
+    async def search(self, term: str, limit: int, filters: r.Filters, credentials: str) -> Sequence[SearchResult]:
         """Find repositories; `limit` 0 is Docker's own."""
         ...
 
-    async def inspect(self, name: str, credentials: Credentials) -> DistributionInspect:
+    async def inspect(self, name: str, credentials: str) -> DistributionInspect:
         """What an image's name stands for at its registry."""
         ...
 

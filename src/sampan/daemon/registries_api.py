@@ -7,9 +7,10 @@ from sampan.daemon.matching import boolean, check_keys
 from sampan.daemon.workers import Workers
 from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError, System, TooManyRequests, Unauthorized
 from sampan.images.references import Reference, parse_any
+from sampan.registry.authconfig import lenient_auth
 from sampan.registry.faults import Refused, UnknownImage
 from sampan.registry.names import HUB_INDEX_NAME
-from sampan.registry.protocol import Credentials, Registries, Repository
+from sampan.registry.protocol import Credentials, Registries, Source
 from sampan.spec import oci_image as oci
 from sampan.spec import requests as r
 from sampan.spec.oci_descriptor import Descriptor, Platform
@@ -42,28 +43,28 @@ class RegistriesApi:
         token = await self._workers.run(self._registries.login, address, credentials)
         return AuthResponse("Login Succeeded", token)
 
-    async def search(
-        self, term: str, limit: int, filters: r.Filters, credentials: Credentials
-    ) -> Sequence[SearchResult]:
+    async def search(self, term: str, limit: int, filters: r.Filters, credentials: str) -> Sequence[SearchResult]:
         """Find repositories."""
         check_keys(filters, _FILTERS)
         if boolean(filters, "is-automated", default=False):
             return []
         official = boolean(filters, "is-official", default=False) if filters.get("is-official") else None
         stars = max((_stars(text) for text in filters.get("stars", ())), default=0)
-        found = await self._workers.run(self._registries.search, term, limit or _SEARCH_LIMIT, credentials)
+        found = await self._workers.run(
+            self._registries.search, term, limit or _SEARCH_LIMIT, lenient_auth(credentials)
+        )
         return [
             SearchResult(one.stars, one.official, one.name, is_automated=False, description=one.description)
             for one in found
             if one.stars >= stars and official in (None, one.official)
         ]
 
-    async def inspect(self, name: str, credentials: Credentials) -> DistributionInspect:
+    async def inspect(self, name: str, credentials: str) -> DistributionInspect:
         """What an image's name stands for at its registry."""
         reference = parse_any(name)
         if not isinstance(reference, Reference):
             raise System("no manifest found for full image ID")
-        return await self._workers.run(self._inspect, reference.with_default_tag(), credentials)
+        return await self._workers.run(self._inspect, reference.with_default_tag(), lenient_auth(credentials))
 
     def _inspect(self, reference: Reference, credentials: Credentials) -> DistributionInspect:
         repository = self._registries.pulling(reference.domain, reference.path, credentials)
@@ -108,7 +109,7 @@ def _stars(text: str) -> int:
         ) from error
 
 
-def _of_config(repository: Repository, manifest: oci.Manifest) -> list[Platform]:
+def _of_config(repository: Source, manifest: oci.Manifest) -> list[Platform]:
     """A single image says in its configuration what it is for; one that cannot be had or read says nothing, as in Docker."""
     config = manifest.config
     if config is None or config.size > oci.CONFIG_LIMIT:

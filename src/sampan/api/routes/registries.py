@@ -2,7 +2,6 @@
 
 from sampan.api.backend import Backend
 from sampan.api.form import Form
-from sampan.api.registry_auth import credentials
 from sampan.api.request import Request
 from sampan.api.responses import Answer, json_response
 from sampan.api.routing import Route
@@ -21,7 +20,7 @@ async def login(request: Request, backend: Backend) -> Answer:
 async def search(request: Request, backend: Backend) -> Answer:
     """Find repositories."""
     form = request.form
-    found = await backend.registries.search(form.text("term"), _limit(form), form.filters(), credentials(request))
+    found = await backend.registries.search(form.text("term"), _limit(form), form.filters(), _credentials(request))
     return json_response(list(found))
 
 
@@ -36,9 +35,13 @@ def _limit(form: Form) -> int:
     return limit
 
 
+def _credentials(request: Request) -> str:
+    return request.headers.get(b"x-registry-auth", b"").decode("latin-1")
+
+
 async def inspect(request: Request, backend: Backend) -> Answer:
     """What a name stands for."""
-    return json_response(await backend.registries.inspect(request.name, credentials(request)))
+    return json_response(await backend.registries.inspect(request.name, _credentials(request)))
 
 
 ROUTES = (
