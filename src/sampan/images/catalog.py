@@ -287,7 +287,7 @@ class Catalog:
             if layers and not all(self.content.has(Digest(layer.blob)) for layer in record.layers):
                 record = msgspec.structs.replace(record, layers=layers)  # some were lost; these were just brought
             record = msgspec.structs.replace(record, manifests=_merged(record.manifests, manifests))
-            if named:
+            if any(name.digest is None for name in named):
                 record = msgspec.structs.replace(record, tagged=now)
             changes: list[Change] = [Put(REFERENCES, str(name.stored()), image.encode()) for name in named]
             self.commit([Put(IMAGES, image, msgspec.json.encode(record)), *changes])
