@@ -218,7 +218,7 @@ def _fill(download: _Download, partial: Partial) -> None:
     with download.repository.blob(download.descriptor, partial.offset) as stream:
         while partial.offset < partial.size:
             download.cancellation.check()
-            chunk = stream.read(min(_CHUNK, partial.size - partial.offset))
+            chunk = stream.read1(min(_CHUNK, partial.size - partial.offset))
             if not chunk:
                 return
             try:

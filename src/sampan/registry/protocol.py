@@ -6,6 +6,7 @@ resolve(tag) ──▶ Descriptor ──▶ manifest ──▶ blob, blob, …  
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from typing import BinaryIO, Protocol
 
 from sampan.spec.ids import Digest
@@ -46,10 +47,11 @@ class Source(Protocol):
         """All tags, page by page; not verified to be tags."""
         ...
 
-    def blob(self, descriptor: Descriptor, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+    def blob(self, descriptor: Descriptor, offset: int = 0) -> AbstractContextManager[BufferedIOBase]:
         """The blob's bytes from `offset` on. A cut connection is resumed where it broke, a bounded number of times.
 
-        Not verified: the content store does that. The stream never gives more than `descriptor.size - offset` bytes.
+        `read1` gives what has come. Not verified: the content store does that. The stream never gives more than
+        `descriptor.size - offset` bytes.
         """
         ...
 

@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
@@ -110,7 +110,7 @@ class Reading:
         return data, _media_type(answer) or _own_type(data)
 
     @contextmanager
-    def blob(self, descriptor: oci.Descriptor, offset: int = 0) -> Iterator[BinaryIO]:
+    def blob(self, descriptor: oci.Descriptor, offset: int = 0) -> Iterator[io.BufferedIOBase]:
         """See `protocol.Repository`."""
         digest = parse_digest(descriptor.digest)
         if not 0 <= offset <= descriptor.size:
@@ -124,7 +124,7 @@ class Reading:
 
         stream = BlobStream(opened, descriptor.size, offset, self._patience)
         with io.BufferedReader(stream, 256 * 1024) as buffered:
-            yield cast(BinaryIO, buffered)
+            yield buffered
 
     def _blob(self, conversation: Conversation, digest: Digest, at: int) -> Answer:
         headers = {"Range": f"bytes={at}-"} if at else {}

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from sampan.errors import NotFound
 from sampan.registry.faults import Unreachable
@@ -93,7 +93,7 @@ class MemoryRepository:
         return iter([tag for tag in self.manifests if ":" not in tag])
 
     @contextmanager
-    def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[BinaryIO]:
+    def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[io.BufferedIOBase]:
         self.registry.asked.append((descriptor.digest, offset))
         broken = self.registry.broken.get(descriptor.digest, Broken())
         data = broken.swap if broken.swap is not None else self.blobs.get(descriptor.digest)
@@ -101,7 +101,7 @@ class MemoryRepository:
             raise NotFound("blob unknown: blob unknown to registry")
         cut = broken.cut if broken.times > 0 else None
         broken.times -= 1
-        yield cast(BinaryIO, _Stream(data[offset : descriptor.size], cut, broken.hold))
+        yield _Stream(data[offset : descriptor.size], cut, broken.hold)
 
     def has_blob(self, digest: Digest) -> bool:
         return digest in self.blobs
@@ -135,7 +135,7 @@ class MemoryRepository:
         return iter(())
 
 
-class _Stream(io.RawIOBase):
+class _Stream(io.BufferedIOBase):
     """Bytes that may end too early, or wait in the middle."""
 
     def __init__(self, data: bytes, cut: int | None, hold: threading.Event | None) -> None:
@@ -144,10 +144,16 @@ class _Stream(io.RawIOBase):
         self._hold = hold
         self._at = 0
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
+        parts = []
+        while chunk := self.read1():
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def read1(self, size: int = -1, /) -> bytes:
         if self._hold is not None and self._at > 0:
             assert self._hold.wait(20)
-        chunk = self._data[self._at : self._at + min(size, 1000)]
+        chunk = self._data[self._at : self._at + 1000]
         self._at += len(chunk)
         if not chunk and self._cut:
             raise Unreachable("unexpected EOF", late=True)

@@ -286,6 +286,16 @@ def test_a_wrong_layer_is_not_kept(world: World) -> None:
     pull(world)
 
 
+def test_a_layer_that_is_shorter_than_announced(world: World) -> None:
+    data = tar("file")
+    world.registry.repository("a").add_image("1", config(data), (OCI_LAYER, data))
+    media_type, manifest = world.registry.repository("a").manifests["1"]
+    lying = json.loads(manifest)
+    lying["layers"][0]["size"] += 1
+    world.registry.repository("a").add_manifest("1", media_type, json.dumps(lying).encode())
+    refused(world, f"content {digest_of(data)} ended after {len(data)} of {len(data) + 1} bytes")
+
+
 def test_a_cut_layer_goes_on_where_it_broke(world: World) -> None:
     data = tar("file", bytes(range(256)) * 100)
     world.registry.repository("a").add_image("1", config(data), (OCI_LAYER, data))

@@ -107,7 +107,7 @@ def test_another_registry_s_neighbours_are_not_asked(world: World) -> None:
 def test_what_was_pulled_goes_as_it_came(world: World, drop: bool) -> None:
     data = tar("one")
     packed = (ZSTD, zstandard.ZstdCompressor().compress(data))
-    config = {"os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest_of(data)]}}
+    config: dict[str, object] = {"os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest_of(data)]}}
     digest = world.registry.repository("a").add_image("1", config, packed, annotations={"of": "its own"})
     pull(world, "here:1/a:1")
     world.images.tag("here:1/a:1", "there:1/c:2")
