@@ -48,6 +48,7 @@ HOST_PROBES = {
 """Name here → the finding's name."""
 
 PROGRAMS = {
+    "buildah": "buildah",
     "busybox": "busybox-static",
     "docker-client": "docker.io or docker-cli",
     "docker-registry": "docker-registry",
