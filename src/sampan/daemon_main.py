@@ -15,7 +15,7 @@ from sampan.api.backend import Backend
 from sampan.api.server import Listening, Server
 from sampan.api.table import ROUTES
 from sampan.daemon import adopt, config, flags, journal, listeners, presence, systemd
-from sampan.daemon.assembly import Assembly, assemble, image_users, take_over, volume_users
+from sampan.daemon.assembly import Assembly, assemble, image_counts, image_users, take_over, volume_users
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.containers_api import ContainersApi, EventsApi, ExecsApi
 from sampan.daemon.disk import DiskApi
@@ -112,7 +112,9 @@ def _own_socket(settings: DaemonConfig) -> str:
 
 def _backend(parts: Assembly) -> Backend:
     engine = parts.engine
-    images = ImagesApi(parts.images, lambda image: image_users(engine, image), parts.workers)
+    images = ImagesApi(
+        parts.images, lambda image: image_users(engine, image), lambda: image_counts(engine), parts.workers
+    )
     volumes = VolumesApi(
         parts.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
     )

@@ -380,7 +380,7 @@ class Images:
     async def tag(self, name: str, repository: str, tag: str) -> None:
         self.tags.append((name, repository, tag))
 
-    async def remove(self, name: str, force: bool, prune: bool) -> Sequence[i.DeleteItem]:
+    async def remove(self, name: str, force: bool, prune: bool, platform: str) -> Sequence[i.DeleteItem]:
         return [i.DeleteItem(untagged=name)]
 
     async def save(self, names: Sequence[str], platform: str) -> AsyncIterator[bytes]:

@@ -1,9 +1,11 @@
 """The content store under a real daemon: what removal gives back, the ledger against a walk, and `system check`."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -142,3 +144,20 @@ def test_rmi_returns_before_the_room_is_given_back(alone: Sampan) -> None:
         assert alone.sampan("system", "check").code == 0
         _wait_for_room(alone)
         assert sum(_walked(_data_root(alone))) == 0
+
+
+def test_rmi_for_a_platform(alone: Sampan) -> None:
+    alone.load_busybox()
+
+    def remove(*platforms: str) -> tuple[int, str]:
+        query = "&".join("platforms=" + quote(json.dumps(dict(zip(("os", "architecture"), platform.split("/"), strict=True))))
+                         for platform in platforms)  # fmt: skip
+        answer = alone.api("DELETE", f"/v1.51/images/busybox?{query}")
+        return answer.status, answer.body.decode()
+
+    status, text = remove("linux/amd64", "linux/arm64")
+    assert (status, "multiple platforms are not supported" in text) == (400, True)
+    status, text = remove("linux/arm64")
+    assert (status, "does not match the specified platform (linux/arm64)" in text) == (404, True)
+    status, text = remove("linux/amd64")
+    assert (status, '"Untagged":"busybox:latest"' in text) == (200, True)

@@ -252,7 +252,7 @@ class Images(Protocol):
         """Give an image one more name; `tag` "" is latest."""
         ...
 
-    async def remove(self, name: str, force: bool, prune: bool) -> Sequence[i.DeleteItem]:
+    async def remove(self, name: str, force: bool, prune: bool, platform: str) -> Sequence[i.DeleteItem]:
         """Take a name away, and the image with its last name; `prune` removes parents without a name too."""
         ...
 

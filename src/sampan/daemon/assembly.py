@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -241,6 +242,11 @@ def image_users(engine: Engine, image: ImageId) -> list[ImageUser]:
         for container in engine.containers
         if container.definition.image_id == image or any(point.image == image for point in container.definition.mounts)
     ]
+
+
+def image_counts(engine: Engine) -> Counter[ImageId]:
+    """How many containers were made from each image."""
+    return Counter(container.definition.image_id for container in engine.containers if container.definition.image_id)
 
 
 def volume_users(containers: Registry[Container], name: str) -> list[ContainerId]:

@@ -1,6 +1,7 @@
 """Images as the API calls them: `images.Images` in worker threads, its answers as API bodies."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -9,7 +10,7 @@ from sampan.daemon.layers import as_api
 from sampan.daemon.times import rfc3339
 from sampan.daemon.travels import follow
 from sampan.daemon.workers import Pipe, Workers, as_file
-from sampan.errors import InvalidParameter, NotFound, NotImplementedHere
+from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.images.details import ImageDetails, parse_filters
 from sampan.images.findings import Step
 from sampan.images.images import Images
@@ -28,11 +29,12 @@ _LOADING = "Loading layer"
 
 
 class ImagesApi:
-    """Implements `api.backend.Images`. `users` tells which containers were made from an image."""
+    """Implements `api.backend.Images`. `users` tells which containers were made from an image, `counts` how many from each."""
 
-    def __init__(self, images: Images, users: Users, workers: Workers) -> None:
+    def __init__(self, images: Images, users: Users, counts: Callable[[], Counter[ImageId]], workers: Workers) -> None:
         self._images = images
         self._users = users
+        self._counts = counts
         self._workers = workers
 
     async def list(self, options: r.ImageListOptions) -> Sequence[i.ImageSummary]:
@@ -40,6 +42,7 @@ class ImagesApi:
         wanted = parse_filters({key: list(values) for key, values in options.filters.items()})
         found = await self._workers.run(self._images.list, wanted, options.all)
         shared = await self._workers.run(self._images.shared_sizes) if options.shared_size else {}
+        containers = self._counts()
         return [
             i.ImageSummary(
                 id=summary.id,
@@ -50,7 +53,7 @@ class ImagesApi:
                 repo_digests=summary.repo_digests,
                 size=summary.size,
                 shared_size=shared.get(summary.id, -1),
-                containers=len(self._users(summary.id)) if options.shared_size else -1,
+                containers=containers[summary.id],
             )
             for summary in found
         ]
@@ -58,7 +61,8 @@ class ImagesApi:
     async def inspect(self, name: str, manifests: bool, platform: str) -> i.ImageInspect:
         """Everything about one image."""
         details = await self._workers.run(self._images.inspect, name)
-        _check_platform(name, details, platform)
+        if platform:
+            self._images.check_platform(name, platform)
         if manifests:
             # One manifest an image, so there is nothing beside the image itself to show.
             return inspected(details)
@@ -67,7 +71,7 @@ class ImagesApi:
     async def history(self, name: str, platform: str) -> Sequence[i.HistoryItem]:
         """How it came to be, newest step first."""
         if platform:
-            _check_platform(name, await self._workers.run(self._images.inspect, name), platform)
+            self._images.check_platform(name, platform)
         steps = await self._workers.run(self._images.history, name)
         return [
             i.HistoryItem(
@@ -118,9 +122,7 @@ class ImagesApi:
         """Send an image to a registry."""
         reference = parse_named(options.name, options.tag)
         if options.platform:
-            _check_platform(
-                options.name, await self._workers.run(self._images.inspect, reference.familiar), options.platform
-            )
+            self._images.check_platform(reference.familiar, options.platform)
         steps = follow("push", partial(self._images.push, reference, lenient_auth(options.credentials)))
         async with aclosing(steps):
             async for line in steps:
@@ -130,9 +132,9 @@ class ImagesApi:
         """Give an image one more name."""
         await self._workers.run(self._images.tag, name, repository, tag)
 
-    async def remove(self, name: str, force: bool, prune: bool) -> Sequence[i.DeleteItem]:
+    async def remove(self, name: str, force: bool, prune: bool, platform: str) -> Sequence[i.DeleteItem]:
         """Take a name away, and the image with its last name."""
-        removed = await self._workers.run(self._images.remove, name, self._users, force, prune)
+        removed = await self._workers.run(self._images.remove, name, self._users, force, prune, platform)
         return [i.DeleteItem(untagged=item.untagged, deleted=item.deleted) for item in removed]
 
     async def save(self, names: Sequence[str], platform: str) -> AsyncIterator[bytes]:
@@ -211,12 +213,3 @@ def inspected(details: ImageDetails) -> i.ImageInspect:
         root_fs=i.RootFS(layers=details.diff_ids or None),
         metadata=i.ImageMetadata(last_tag_time=rfc3339(details.last_tagged_ns)),
     )
-
-
-def _check_platform(name: str, details: ImageDetails, platform: str) -> None:
-    parts = platform.split("/")
-    if platform and (parts[0] != details.os or (len(parts) > 1 and parts[1] != details.architecture)):
-        raise NotFound(
-            f"image with reference {name} was found but does not match the specified platform: "
-            f"wanted {platform}, actual: {details.os}/{details.architecture}"
-        )

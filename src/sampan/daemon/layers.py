@@ -93,6 +93,7 @@ class ImageLayers:
     def discard(self, container: ContainerId) -> None:
         """See `needs.Layers`."""
         self._snapshots.remove(container)
+        self._images.container_gone()
 
     def writable(self) -> Sequence[ContainerId]:
         """See `needs.Layers`."""

@@ -99,6 +99,7 @@ class Catalog:
         self._collection = Collection(content, snapshots, self.ledger, self.lock)
         self.lease = self._collection.lease
         self.collect = self._collection.collect
+        self.container_gone = self._collection.container_gone
         self.orphans = self._collection.orphans
         self.sweep = self._collection.sweep
         self._fixed: dict[ImageId, Image] = {}

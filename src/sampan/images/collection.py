@@ -36,6 +36,8 @@ class Collection:
         self.ledger = ledger
         self.lock = lock
         self._leases = Leases(lock, content.has, self._has_layer)
+        # Layers that only a container stands on: its image is gone.
+        self._left: set[ChainId] = set()
 
     @contextmanager
     def lease(self) -> Iterator[Lease]:
@@ -72,6 +74,14 @@ class Collection:
             crash_point("image-after-layers")
             return Collected([layer.chain for layer in layers], freed + sum(layer.size for layer in layers))
 
+    def container_gone(self) -> None:
+        """A writable layer was removed: what only it stood on goes, too. Costs nothing where there is no such layer."""
+        if not self._left:
+            return
+        with self.lock:
+            left, self._left = self._left, set()
+            self.collect(left)
+
     def orphans(self) -> list[str]:
         """Blobs and layers that no image, no lease and no container needs, sorted."""
         with self.lock:
@@ -100,7 +110,7 @@ class Collection:
                     self.snapshots.remove_layer(layer.chain)
                     removed.append(layer)
                 except LayerInUse:
-                    # A container stands on it, though its image is gone: it goes at a later collection.
-                    continue
+                    # A container stands on it, though its image is gone: it goes with the container.
+                    self._left.add(layer.chain)
                 except LayerNotFound:
                     continue

@@ -69,7 +69,8 @@ class HistoryItem:
 class ListFilter:
     """What a list is narrowed to. Within one kind any value fits, between kinds all must; `labels` must all fit.
 
-    `not_labels` is prune's `label!`. `until` in nanoseconds since the epoch: only what was created before.
+    `not_labels` is prune's `label!`. `until` in nanoseconds since the epoch: only what was created before. An image that
+    does not say when it was created is neither before nor since anything.
     """
 
     references: Sequence[str] = ()
@@ -87,9 +88,14 @@ class _Names:
     digests: list[str] = field(default_factory=list)
 
 
-def parse_filters(filters: Mapping[str, Sequence[str]], now: datetime | None = None) -> ListFilter:
+LIST_FILTERS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
+PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
+
+
+def parse_filters(
+    filters: Mapping[str, Sequence[str]], known: frozenset[str] = LIST_FILTERS, now: datetime | None = None
+) -> ListFilter:
     """The filters of an API request (name to values). Raises InvalidParameter in Docker's words."""
-    known = {"dangling", "label", "label!", "before", "since", "reference", "until"}
     for name in filters:
         if name not in known:
             raise InvalidParameter(f"invalid filter '{name}'")
@@ -101,9 +107,9 @@ def parse_filters(filters: Mapping[str, Sequence[str]], now: datetime | None = N
         dangling = truths[values[0]]
     until: int | None = None
     if values := filters.get("until"):
-        if len(values) > 1:
+        if len(values) > 1 and known == PRUNE_FILTERS:
             raise InvalidParameter("more than one until filter specified")
-        until = epoch_of(values[0], now or datetime.now(UTC))
+        until = min(epoch_of(value, now or datetime.now(UTC)) for value in values)
     return ListFilter(
         tuple(filters.get("reference", ())),
         tuple(filters.get("label", ())),
@@ -117,8 +123,10 @@ def parse_filters(filters: Mapping[str, Sequence[str]], now: datetime | None = N
 
 def list_images(catalog: Catalog, wanted: ListFilter, every: bool = False) -> tuple[ImageSummary, ...]:
     """The images that fit, the newest first. `every` shows unnamed parents of other images, too. Raises NoSuchImage."""
-    before = min((catalog.facts(catalog.find(text)).created for text in wanted.before), default=None)
-    since = max((catalog.facts(catalog.find(text)).created for text in wanted.since), default=None)
+    before = min(filter(None, (catalog.facts(catalog.find(text)).created for text in wanted.before)), default=None)
+    since = max(filter(None, (catalog.facts(catalog.find(text)).created for text in wanted.since)), default=None)
+    if wanted.until_ns is not None:
+        before = wanted.until_ns if before is None else min(before, wanted.until_ns)
     names = _names(catalog, wanted.references)
     result = []
     for image in catalog.images():
@@ -126,16 +134,14 @@ def list_images(catalog: Catalog, wanted: ListFilter, every: bool = False) -> tu
         if facts is None:
             continue  # removed a moment ago
         created, labels = facts.created, facts.labels
-        if (before is not None and created >= before) or (since is not None and created <= since):
-            continue
-        if wanted.until_ns is not None and created >= wanted.until_ns:
+        if (before is not None and (not created or created >= before)) or (since is not None and created <= since):
             continue
         if not all(_has_label(labels, label) for label in wanted.labels):
             continue
         if any(_has_label(labels, label) for label in wanted.not_labels):
             continue
         named = names.get(image, _Names())
-        if not _shown(named, wanted, is_parent=bool(catalog.children(image)) and not every):
+        if not _shown(named, wanted, is_parent=bool(catalog.children(image)) and not (every and not wanted.dangling)):
             continue
         result.append(_summary(image, named, facts))
     return tuple(sorted(result, key=lambda summary: summary.created, reverse=True))

@@ -1,6 +1,7 @@
 """The images of one daemon: the one object that its use-cases speak to. Every method may be called from any thread."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,12 +9,13 @@ from functools import partial
 from typing import BinaryIO
 
 from sampan.content.store import Content
-from sampan.errors import InvalidParameter, NotImplementedHere, System
+from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere, System
 from sampan.images import host
 from sampan.images.catalog import Catalog, NoSuchImage
 from sampan.images.check import Check
 from sampan.images.committing import CommitWish, commit_image
 from sampan.images.details import (
+    PRUNE_FILTERS,
     HistoryItem,
     ImageDetails,
     ImageSummary,
@@ -30,6 +32,7 @@ from sampan.images.findings import Step
 from sampan.images.host_layer import HostLayer
 from sampan.images.importing import import_image
 from sampan.images.loading import Loaded, LoadEvent, load
+from sampan.images.platforms import fits, machine_architecture, parse_platform, shown
 from sampan.images.pulling import Puller, PullWish
 from sampan.images.pushing import Pusher
 from sampan.images.references import Reference, parse_reference, parse_tag
@@ -39,7 +42,7 @@ from sampan.images.steps import Cancellation, Report
 from sampan.registry.protocol import Credentials, Repositories
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.ids import ChainId, ImageId
-from sampan.spec.oci_image import Image, ImageConfig
+from sampan.spec.oci_image import Image, ImageConfig, Platform
 from sampan.state.store import Store
 
 
@@ -79,6 +82,7 @@ class Images:
         self._catalog = Catalog(store, content, snapshots)
         self._catalog.add_fixed(host.ID, host.CONFIG, host.REFERENCE)
         self._notify = notify
+        self._pruning = threading.Lock()
         self._catalog.sweep()
         self._travel = travel
         if travel is not None:
@@ -123,6 +127,10 @@ class Images:
     def size(self, image: ImageId) -> int:
         """Bytes of the image's layers; what is no layer of ours (the machine's root) counts nothing. Raises NoSuchImage."""
         return self._catalog.size(image)
+
+    def container_gone(self) -> None:
+        """A container's writable layer was removed: layers whose image went before it go now."""
+        self._catalog.container_gone()
 
     def shared_sizes(self) -> Mapping[ImageId, int]:
         """For each image the bytes of those of its layers that another image has, too."""
@@ -170,22 +178,40 @@ class Images:
         self._tell(ImageAction.TAG, image, reference.familiar)
         return reference
 
-    def remove(self, text: str, users: Users, force: bool = False, prune: bool = True) -> Sequence[Removed]:
-        """`rmi`: take a name or an image away. `users` tells which containers use an image.
+    def remove(
+        self, text: str, users: Users, force: bool = False, prune: bool = True, platform: str = ""
+    ) -> Sequence[Removed]:
+        """`rmi`: take a name or an image away, if it is for `platform`. `users` tells which containers use an image.
 
         Raises NoSuchImage, InvalidParameter, Conflict.
         """
+        if platform:
+            self.check_platform(text, platform)
         return Remover(self._catalog, users, self._tell).remove(text, force, prune)
+
+    def check_platform(self, text: str, wanted: str) -> None:
+        """Raises NotFound in Docker's words where the image is for another platform than `wanted` (os/architecture/variant)."""
+        config = self.document(self._catalog.find(text))
+        found = Platform(config.architecture or machine_architecture(), config.os or "linux", variant=config.variant)
+        if not fits(found, parse_platform(wanted)):
+            raise NotFound(
+                f"image with reference {text} was found but its platform ({shown(found)}) "
+                f"does not match the specified platform ({wanted})"
+            )
 
     def prune(self, filters: Mapping[str, Sequence[str]], users: Users) -> tuple[Sequence[Removed], int]:
         """`image prune`: the images that no container uses, only unnamed ones unless `dangling=false`; and the bytes freed.
 
-        Raises InvalidParameter for filters.
+        Raises InvalidParameter for filters, Conflict while another prune runs.
         """
-        for name in filters:
-            if name not in ("dangling", "label", "label!", "until"):
-                raise InvalidParameter(f"invalid filter '{name}'")
-        wanted = parse_filters(filters)
+        if not self._pruning.acquire(blocking=False):
+            raise Conflict("a prune operation is already running")
+        try:
+            return self._prune(parse_filters(filters, PRUNE_FILTERS), users)
+        finally:
+            self._pruning.release()
+
+    def _prune(self, wanted: ListFilter, users: Users) -> tuple[Sequence[Removed], int]:
         only_dangling = wanted.dangling is not False
         narrowed = ListFilter(
             labels=wanted.labels,

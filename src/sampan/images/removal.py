@@ -74,6 +74,12 @@ class Remover:
                 names = self._untag_one(asked, image, names, force)
                 if names:
                     return self.removed
+                try:
+                    self._delete(image, force, prune)
+                except ImageConflict:
+                    # The name is gone, which was asked for; the image stays as long as it is in use, nameless.
+                    return self.removed
+                return self.removed
             elif is_single(names):
                 self._check(image, names=False, stopped=not force)
                 for name in names:
@@ -95,13 +101,14 @@ class Remover:
         same = [other for other in left if other.name == name.name]
         if name.digest is None and all(other.digest is not None for other in same):
             for other in same:
-                self._untag(other, image)
+                self._untag(other, image, silently=True)
             left = [other for other in left if other not in same]
         return left
 
-    def _untag(self, name: Reference, image: ImageId) -> None:
+    def _untag(self, name: Reference, image: ImageId, silently: bool = False) -> None:
         self._catalog.commit([self._catalog.drop_reference(name)])
-        self._tell(ImageAction.UNTAG, image, image)
+        if not silently:
+            self._tell(ImageAction.UNTAG, image, image)
         self.removed.append(Removed(untagged=name.familiar))
 
     def _delete(self, image: ImageId, force: bool, prune: bool) -> None:

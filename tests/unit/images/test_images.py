@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,14 @@ import pytest
 from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from sampan.images import host
 from sampan.images.ahead import LayerProgress
+from sampan.images.committing import CommitWish
 from sampan.images.details import ListFilter, parse_filters
 from sampan.images.events import ImageAction
 from sampan.images.loading import Loaded, Message
+from sampan.images.references import parse_reference
 from sampan.images.removal import ImageUser, Removed
 from sampan.spec.ids import ContainerId, Digest, ImageId
+from sampan.spec.oci_image import ImageConfig
 from tests.archives import Layer, docker_archive
 from tests.unit.images.memory import World
 
@@ -184,6 +187,11 @@ def test_a_container_s_layers_stay_when_its_image_goes(world: World) -> None:
     removed = world.images.remove("a:1", stopped, force=True)
     assert [one.deleted for one in removed if one.deleted] == [image]
     assert len(world.snapshots.layers()) == 1
+    world.images.container_gone()
+    assert len(world.snapshots.layers()) == 1
+    world.snapshots.remove("c")
+    world.images.container_gone()
+    assert world.snapshots.layers() == ()
 
 
 def test_prune(world: World) -> None:
@@ -220,6 +228,137 @@ def test_filters(world: World) -> None:
         found(colour=["red"])
     with pytest.raises(NotFound):
         found(before=["nothing"])
+
+
+def test_filters_by_time(world: World) -> None:
+    ids = {}
+    for day in (1, 2, 3):
+        archive = docker_archive(f"day:{day}", [layer(str(day))], {}).replace(b"1970-01-01", f"2020-01-0{day}".encode())
+        ids[day] = _loaded(world, archive, f"day:{day}")
+    ids[0] = _loaded(world, _undated(), "undated:1")
+
+    def found(**filters: list[str]) -> list[str]:
+        wanted = parse_filters(filters)
+        return [one.repo_tags[0] for one in world.images.list(wanted) if one.id != host.ID]
+
+    assert found() == ["day:3", "day:2", "day:1", "undated:1"]
+    assert found(before=["day:3"]) == ["day:2", "day:1"]
+    assert found(before=["day:3", "day:2"]) == ["day:1"]
+    assert found(since=["day:1"]) == ["day:3", "day:2"]
+    assert found(since=["day:1", "day:2"]) == ["day:3"]
+    assert found(before=["day:3"], since=["day:1"]) == ["day:2"]
+    assert found(until=["2020-01-02T12:00:00Z"]) == ["day:2", "day:1"]
+    assert found(until=["2020-01-02T12:00:00Z", "2020-01-01T12:00:00Z"]) == ["day:1"]
+    assert found(until=["2020-01-02T12:00:00Z"], before=["day:2"]) == ["day:1"]
+    assert found(before=["undated:1"]) == found(), "an image without a date is before and since nothing"
+    assert found(since=["undated:1"]) == found()
+    removed, _ = world.images.prune({"dangling": ["0"], "until": ["2020-01-02T12:00:00Z"]}, nobody)
+    assert [one.untagged for one in removed if one.untagged] == ["day:2", "day:1"]
+    for filters in ({"label!": ["x"]}, {"colour": ["red"]}, {"dangling": ["maybe"]}):
+        with pytest.raises(InvalidParameter, match=f"invalid filter '{next(iter(filters))}"):
+            parse_filters(filters)
+    with pytest.raises(InvalidParameter, match="more than one until filter"):
+        world.images.prune({"until": ["1h", "2h"]}, nobody)
+
+
+def _loaded(world: World, archive: bytes, tag: str) -> ImageId:
+    # The date stands in the configuration, whose file's name is no digest any more: nobody asks for that in this form.
+    list(world.images.load(io.BytesIO(archive)))
+    return world.images.resolve(tag)
+
+
+def _undated() -> bytes:
+    return docker_archive("undated:1", [layer("undated")], {}).replace(b'"created": "1970', b'"xreated": "1970')
+
+
+def test_parents_are_listed_on_demand(world: World) -> None:
+    parent = load(world, "a:1")
+    child, _ = world.images.commit(iter([layer("more")]), CommitWish(parent, ImageConfig()), "", "")
+    world.images.tag(child, "b", "1")
+    world.images.remove("a:1", nobody)
+    assert names(world) == [("b:1",)]
+    every = [one.repo_tags for one in world.images.list(every=True) if one.id != host.ID]
+    assert sorted(every) == [(), ("b:1",)]
+    dangling = parse_filters({"dangling": ["true"]})
+    assert world.images.list(dangling, every=True) == (), "an image that another was made from is not dangling"
+
+
+@pytest.mark.parametrize(
+    ("asked", "users", "force", "left", "untagged", "deleted"),
+    [
+        # by name: the name goes, quietly the image where nothing is in the way
+        ("a:1", nobody, False, 0, ["a:1"], True),
+        ("a:1", stopped, True, 0, ["a:1"], True),
+        ("a:1", running, True, 1, ["a:1"], False),
+        # by id with one name
+        ("id", nobody, False, 0, ["a:1"], True),
+        ("id", stopped, True, 0, ["a:1"], True),
+    ],
+)
+def test_what_goes(
+    world: World,
+    asked: str,
+    users: Callable[[ImageId], Sequence[ImageUser]],
+    force: bool,
+    left: int,
+    untagged: list[str],
+    deleted: bool,
+) -> None:
+    """moby 28: daemon/images/image_delete.go, ImageDelete."""
+    image = load(world)
+    removed = world.images.remove(image if asked == "id" else asked, users, force)
+    assert [one.untagged for one in removed if one.untagged] == untagged
+    assert (image in [one.deleted for one in removed]) == deleted
+    assert len(world.images.list()) - 1 == left
+
+
+def test_a_name_goes_though_another_image_was_made_from_its_image(world: World) -> None:
+    parent = load(world, "a:1")
+    child, _ = world.images.commit(iter([layer("more")]), CommitWish(parent, ImageConfig()), "b", "1")
+    short = parent[7:19]
+    with pytest.raises(Conflict, match=rf"unable to delete {short} \(cannot be forced\) - image has dependent child"):
+        world.images.remove(short, nobody, force=True)
+    assert world.images.remove("a:1", nobody) == [Removed(untagged="a:1")]
+    gone = [one.deleted for one in world.images.remove("b:1", nobody) if one.deleted]
+    assert gone[0] == child
+    assert parent in gone, "an unnamed parent goes with its last child"
+
+
+def test_a_tag_takes_the_digests_of_its_repository_along(world: World) -> None:
+    image = load(world, "a:1")
+    catalog = world.images._catalog
+    for name in ("a", "b"):
+        catalog.commit(catalog.set_reference(parse_reference(f"{name}@sha256:" + "1" * 64), image))
+    world.events.clear()
+    removed = world.images.remove("a:1", nobody)
+    assert [one.untagged for one in removed] == ["a:1", "a@sha256:" + "1" * 64], "b's digest keeps the image"
+    assert [action for action, _, _ in world.events] == [ImageAction.UNTAG], "as in Docker, told once"
+    assert [one.untagged for one in world.images.remove("b@sha256:" + "1" * 64, nobody) if one.untagged]
+
+
+def test_platforms(world: World) -> None:
+    image = load(world)
+    for wanted in ("linux/arm64", "windows/amd64", "linux/arm/v7"):
+        with pytest.raises(NotFound) as caught:
+            world.images.remove("a:1", nobody, platform=wanted)
+        assert str(caught.value) == (
+            f"image with reference a:1 was found but its platform (linux/amd64) does not match the specified platform ({wanted})"
+        )
+    world.images.check_platform(image, "linux/amd64")
+    assert world.images.remove("a:1", nobody, platform="linux/amd64")
+
+
+def test_one_prune_at_a_time(world: World) -> None:
+    load(world)
+
+    def users(image: ImageId) -> Sequence[ImageUser]:
+        with pytest.raises(Conflict, match="a prune operation is already running"):
+            world.images.prune({}, nobody)
+        return ()
+
+    removed, _ = world.images.prune({"dangling": ["false"]}, users)
+    assert removed
+    assert world.images.prune({}, nobody) == ([], 0)
 
 
 def test_inspect_and_history(world: World) -> None:

@@ -11,7 +11,7 @@ from sampan.api.request import Request
 from sampan.api.responses import Answer, Response, Stream, json_response
 from sampan.api.routing import Route, Support
 from sampan.api.versions import Version
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter
 from sampan.spec.images import ImageInspect, ImageSummary
 from sampan.spec.requests import ImageListOptions, ImportOptions, PullOptions, PushOptions
 
@@ -147,9 +147,13 @@ async def remove(request: Request, backend: Backend) -> Answer:
     if not request.name.strip():
         raise InvalidParameter("image name cannot be blank")
     form = request.form
-    if request.version >= (1, 50) and form.has("platforms"):
-        raise NotImplementedHere("removing single platforms of an image is not implemented yet")
-    return json_response(await backend.images.remove(request.name, form.flag("force"), not form.flag("noprune")))
+    platforms = [platform_of_json(text) for text in form.all("platforms")] if request.version >= (1, 50) else []
+    if len(platforms) > 1:
+        raise InvalidParameter("multiple platforms are not supported")
+    platform = platforms[0] if platforms else ""
+    return json_response(
+        await backend.images.remove(request.name, form.flag("force"), not form.flag("noprune"), platform)
+    )
 
 
 async def save_one(request: Request, backend: Backend) -> Answer:
@@ -186,7 +190,7 @@ ROUTES = (
     ),
     Route("POST", "/images/{name}/push", push, follows=True),
     Route("POST", "/images/{name}/tag", tag),
-    Route("DELETE", "/images/{name}", remove, Support.PARTIAL, "not by `platforms`"),
+    Route("DELETE", "/images/{name}", remove),
     Route("GET", "/images/{name}/get", save_one, follows=True),
     Route("GET", "/images/get", save_many, follows=True),
     Route("POST", "/images/prune", prune),
