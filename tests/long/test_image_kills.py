@@ -8,7 +8,7 @@ import pytest
 from tests.image_kills import random_image_kills
 from tests.requires import requires
 
-pytestmark = [requires("root", "overlay", "busybox", "docker-client"), pytest.mark.crash]
+pytestmark = [requires("root", "overlay", "busybox", "docker-client", "docker-registry"), pytest.mark.crash]
 
 
 @pytest.mark.parametrize("round_number", range(4))
