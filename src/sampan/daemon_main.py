@@ -113,7 +113,11 @@ def _own_socket(settings: DaemonConfig) -> str:
 def _backend(parts: Assembly) -> Backend:
     engine = parts.engine
     images = ImagesApi(
-        parts.images, lambda image: image_users(engine, image), lambda: image_counts(engine), parts.workers
+        parts.images,
+        lambda image: image_users(engine, image),
+        lambda: image_counts(engine),
+        parts.workers,
+        parts.fetcher,
     )
     volumes = VolumesApi(
         parts.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events

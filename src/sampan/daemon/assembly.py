@@ -43,6 +43,7 @@ from sampan.images.removal import ImageUser
 from sampan.kernel.caps import capget
 from sampan.network.networks import Networks
 from sampan.network.options import AddressPool, NetworkOptions, parse_bip
+from sampan.registry.fetching import Fetcher
 from sampan.registry.registries import RemoteRegistries
 from sampan.registry.settings import Settings
 from sampan.runtime.client import RuntimeClient
@@ -123,6 +124,7 @@ class Assembly:
     registries: RemoteRegistries
     asking: Workers
     """threads of their own for what waits for registries: one that stalls keeps nobody else waiting"""
+    fetcher: Fetcher
     registry_settings: Settings
     """as the registries were made with them: the environment's proxies are in it"""
 
@@ -143,6 +145,7 @@ class Assembly:
         self.networks.close(remove=not any(container.state.alive for container in self.engine.containers))
         self.engine.trash.close()
         self.registries.close()
+        self.fetcher.close()
         self.asking.close()
         self.workers.close()
         self.images.close()
@@ -208,7 +211,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
     drivers = (snapshots, facts, kept_volumes, groups)
-    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), known)
+    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known), known)
 
 
 async def take_over(parts: Assembly) -> None:

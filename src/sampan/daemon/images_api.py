@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
+from typing import BinaryIO, cast
 
 from sampan.daemon.layers import as_api
 from sampan.daemon.times import rfc3339
 from sampan.daemon.travels import follow
 from sampan.daemon.workers import Pipe, Workers, as_file
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter
 from sampan.images.details import ImageDetails, parse_filters
 from sampan.images.findings import Step
 from sampan.images.images import Images
@@ -18,7 +19,10 @@ from sampan.images.loading import Loaded, LoadEvent, Message
 from sampan.images.pulling import PullWish
 from sampan.images.references import parse_named
 from sampan.images.removal import ImageUser
+from sampan.images.steps import Cancellation, Meter, Metered, Report
+from sampan.images.steps import Step as Told
 from sampan.registry.authconfig import lenient_auth
+from sampan.registry.fetching import Fetcher
 from sampan.spec import images as i
 from sampan.spec import requests as r
 from sampan.spec.containers import DriverData
@@ -31,11 +35,14 @@ _LOADING = "Loading layer"
 class ImagesApi:
     """Implements `api.backend.Images`. `users` tells which containers were made from an image, `counts` how many from each."""
 
-    def __init__(self, images: Images, users: Users, counts: Callable[[], Counter[ImageId]], workers: Workers) -> None:
+    def __init__(
+        self, images: Images, users: Users, counts: Callable[[], Counter[ImageId]], workers: Workers, fetcher: Fetcher
+    ) -> None:
         self._images = images
         self._users = users
         self._counts = counts
         self._workers = workers
+        self._fetcher = fetcher
 
     async def list(self, options: r.ImageListOptions) -> Sequence[i.ImageSummary]:
         """Images, newest first."""
@@ -104,13 +111,28 @@ class ImagesApi:
                 options.tag,
                 options.changes,
                 options.message,
-                options.platform.partition("/")[2].partition("/")[0],
+                options.platform,
             )
         yield i.Progress(status=image)
 
     def import_url(self, url: str, options: r.ImportOptions) -> AsyncIterator[i.Progress]:
         """The same, from an address."""
-        raise NotImplementedHere(f"import from an address ({url}, for {options.repository}) is not implemented yet")
+        return follow("import", partial(self._import_url, url, options))
+
+    def _import_url(self, url: str, options: r.ImportOptions, report: Report, end: Cancellation) -> None:
+        with self._fetcher.open(url) as fetched:
+            report(Told(f"Downloading from {url}", plain=True))
+            # Without a length there is no bar to draw.
+            meter = Meter(report if fetched.size else lambda _: None, "Importing", "", fetched.size)
+            image = self._images.import_(
+                cast("BinaryIO", Metered(cast("BinaryIO", fetched), meter, end)),
+                options.repository,
+                options.tag,
+                options.changes,
+                options.message,
+                options.platform,
+            )
+        report(Told(image, plain=True))
 
     def pull(self, options: r.PullOptions) -> AsyncIterator[i.Progress]:
         """Bring an image from a registry."""

@@ -254,12 +254,12 @@ class Images:
         tag: str = "",
         changes: Sequence[str] = (),
         message: str = "",
-        architecture: str = "",
+        platform: str = "",
     ) -> ImageId:
         """Make an image of a root file system's tar; see `importing.import_image`."""
         reference = _new_name(repository, tag)
         with _host_trouble("import"):
-            image = import_image(self._catalog, stream, changes, message, reference, architecture)
+            image = import_image(self._catalog, stream, changes, message, reference, platform)
         if reference is not None:
             self._tell(ImageAction.TAG, image, reference.familiar)
         self._tell(ImageAction.IMPORT, image, image)

@@ -8,10 +8,10 @@ from sampan.crashpoints import crash_point
 from sampan.errors import InvalidParameter
 from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.changes import apply_changes
-from sampan.images.platforms import machine_architecture
+from sampan.images.platforms import machine_architecture, parse_platform
 from sampan.images.references import Reference
 from sampan.spec.ids import ImageId
-from sampan.spec.oci_image import History, Image, ImageConfig, RootFs, encode_image
+from sampan.spec.oci_image import History, Image, ImageConfig, Platform, RootFs, encode_image
 
 _LIMIT = 256 << 30
 DEFAULT_MESSAGE = "Imported from -"
@@ -23,14 +23,18 @@ def import_image(
     changes: Sequence[str] = (),
     message: str = "",
     reference: Reference | None = None,
-    architecture: str = "",
+    platform: str = "",
 ) -> ImageId:
     """Make an image of the tar in `stream`, compressed or not. `changes` are Dockerfile instructions for its configuration.
 
-    Raises BadArchive, InvalidParameter, OSError; nothing is left behind then.
+    `platform`: what it is for, as `os/architecture[/variant]`; this machine where it is "". Raises BadArchive,
+    InvalidParameter, OSError; nothing is left behind then.
     """
     if reference is not None and catalog.is_reserved(reference.stored()):
         raise InvalidParameter(f"the name {reference.familiar} is reserved for this machine's own image")
+    meant = parse_platform(platform) if platform else Platform(machine_architecture(), "linux")
+    if meant.os != "linux":
+        raise InvalidParameter("operating system is not supported")
     config = apply_changes(ImageConfig(), changes)
     with catalog.lease() as lease:
         blob, size = catalog.content.ingest(stream.read, _LIMIT, claim=lease.take)
@@ -40,8 +44,9 @@ def import_image(
         created = now()
         comment = message or DEFAULT_MESSAGE
         image = Image(
-            architecture=architecture or machine_architecture(),
+            architecture=meant.architecture,
             os="linux",
+            variant=meant.variant,
             config=config,
             rootfs=RootFs(diff_ids=[layer.diff_id]),
             history=[History(created=created, comment=comment)],

@@ -120,6 +120,7 @@ async def create(request: Request, backend: Backend) -> Answer:
     )
     if source == "-":
         return await or_failure(backend.images.import_archive(request.stream(), options))
+    request.follows = True
     url = source if "://" in source else f"http://{source}"
     return await or_failure(backend.images.import_url(url, options))
 
@@ -185,8 +186,6 @@ ROUTES = (
         "POST",
         "/images/create",
         create,
-        Support.PARTIAL,
-        "pulls; imports what is sent (`fromSrc=-`), nothing from an address",
     ),
     Route("POST", "/images/{name}/push", push, follows=True),
     Route("POST", "/images/{name}/tag", tag),
