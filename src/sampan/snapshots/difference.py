@@ -9,11 +9,13 @@ from sampan.files import tar_reader as tar
 from sampan.files.tar_writer import END, header, padding
 from sampan.files.walk import walk
 from sampan.snapshots.extract import OPAQUE, WHITEOUT
+from sampan.snapshots.inodes import is_kept
 from sampan.snapshots.marks import OPAQUE_XATTR, is_whiteout
 
 _CHUNK = 1 << 20
-_CAPABILITY = b"security.capability"
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_GONE = frozenset((errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENOTDIR))
 _MADE_FILES = frozenset((b".dockerenv", b"etc/hostname", b"etc/hosts", b"etc/resolv.conf"))
 _MADE_DIRECTORIES = frozenset((b"dev", b"proc", b"sys"))
 _KINDS = {
@@ -70,7 +72,22 @@ def tar_entry(
     elif kind == tar.FILE:
         yield from _file(entry, parent, name)
         return
+    elif kind == tar.DIRECTORY:
+        entry.xattrs = _directory_xattrs(parent, name)
     yield header(entry)
+
+
+def _directory_xattrs(parent: int, name: bytes) -> dict[bytes, bytes]:
+    try:
+        descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
+    except OSError as error:
+        if error.errno in _GONE:
+            return {}
+        raise
+    try:
+        return _kept_xattrs(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _file(entry: tar.Entry, parent: int, name: bytes) -> Iterator[bytes]:
@@ -78,7 +95,7 @@ def _file(entry: tar.Entry, parent: int, name: bytes) -> Iterator[bytes]:
     try:
         descriptor = os.open(name, _FILE, dir_fd=parent)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV):
+        if error.errno in _GONE:
             return  # gone, or swapped for a link or a special file, since it was listed
         raise
     try:
@@ -86,9 +103,7 @@ def _file(entry: tar.Entry, parent: int, name: bytes) -> Iterator[bytes]:
         if not stat.S_ISREG(status.st_mode):
             return
         entry.size = status.st_size
-        capability = _xattr(descriptor, _CAPABILITY)
-        if capability is not None:
-            entry.xattrs[_CAPABILITY] = capability
+        entry.xattrs = _kept_xattrs(descriptor)
         yield header(entry)
         left = entry.size
         while left:
@@ -123,6 +138,18 @@ def is_opaque(parent: int, name: bytes) -> bool:
         return _xattr(descriptor, OPAQUE_XATTR.encode()) == b"y"
     finally:
         os.close(descriptor)
+
+
+def _kept_xattrs(descriptor: int) -> dict[bytes, bytes]:
+    """What unpacking would set again (`inodes.is_kept`): capabilities, ACLs, `user.*`."""
+    try:
+        names = os.listxattr(descriptor)
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise
+    found = {key: _xattr(descriptor, key) for key in map(os.fsencode, names) if is_kept(key)}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _xattr(descriptor: int, name: bytes) -> bytes | None:

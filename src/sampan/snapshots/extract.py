@@ -21,6 +21,7 @@ from sampan.snapshots.inodes import (
     moment_of,
     set_xattrs,
     set_xattrs_by_name,
+    strip_acls,
     write_content,
     write_regions,
 )
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
         @property
         def fresh(self) -> bool:
             """Whether the root is empty at first: no directory hands its group or default ACL on to what is made in it."""
+
+        @property
+        def private(self) -> bool:
+            """Whether nobody else uses the tree meanwhile: directories then get their attributes at the end."""
 
         def made(self, directory: int, name: bytes) -> None:
             """The layer has brought this entry."""
@@ -81,6 +86,7 @@ class Extraction:
         "_implied",
         "_inherits",
         "_kept",
+        "_late",
         "_root",
         "_unchecked",
         "_whiteouts",
@@ -95,6 +101,7 @@ class Extraction:
         self._described: dict[bytes, _Attributes] = {}
         self._kept = 0
         self._inherits = not whiteouts.fresh
+        self._late = whiteouts.private
         self._bytes_left = limit
         self._unchecked = 0
         self.size = 0
@@ -125,10 +132,7 @@ class Extraction:
         """Take from the root what it has of the directory that it was made in, and would hand on."""
         descriptor = os.open(b".", _READABLE, dir_fd=self._root.fd)
         try:
-            os.removexattr(descriptor, b"system.posix_acl_default")
-        except OSError as error:
-            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
-                raise
+            strip_acls(descriptor)
         finally:
             os.close(descriptor)
 
@@ -216,6 +220,8 @@ class Extraction:
                 # Owner before mode and capabilities: chown(2) clears both kinds of privilege.
                 os.fchown(descriptor, entry.uid, entry.gid)
                 os.fchmod(descriptor, entry.mode)
+            if self._inherits and self._late:
+                strip_acls(descriptor)
             if entry.xattrs:
                 set_xattrs(descriptor, entry.name, entry.xattrs)
             moment = moment_of(entry.mtime)
@@ -249,7 +255,7 @@ class Extraction:
         if self._kept > _MAX_KEPT:
             raise BadArchive(f"the directories of the layer have more than {_MAX_KEPT} bytes of attributes")
         self._described[path] = (entry.uid, entry.gid, entry.mode, moment_of(entry.mtime), entry.xattrs)
-        if self._inherits:
+        if not self._late:
             self._with_directory(path, self._set_attributes)
 
     def _hard_link(self, entry: tar.Entry, directory: int, name: bytes, path: bytes) -> None:
@@ -338,7 +344,7 @@ class Extraction:
     def _describe_directories(self) -> None:
         for path in self._described:
             try:
-                self._with_directory(path, self._set_time if self._inherits else self._set_all)
+                self._with_directory(path, self._set_all if self._late else self._set_time)
             except OSError as error:
                 if error.errno in _HOST_ERRORS:
                     raise
@@ -355,6 +361,8 @@ class Extraction:
         uid, gid, mode, _, xattrs = self._described[path]
         os.fchown(descriptor, uid, gid)
         os.fchmod(descriptor, mode)
+        if self._inherits and self._late:
+            strip_acls(descriptor)
         if xattrs:
             set_xattrs(descriptor, path, xattrs)
 

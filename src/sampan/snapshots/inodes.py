@@ -12,7 +12,8 @@ from sampan.files.tar_reader import BadArchive
 
 _CHUNK = 1 << 20
 _MAX_TIME = 1 << 63
-_KEPT_XATTRS = (b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default")
+_ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+_KEPT_XATTRS = (b"security.capability", *_ACLS)
 
 
 def write_content(reader: tar.TarReader, descriptor: int, size: int) -> None:
@@ -50,6 +51,11 @@ def make_special(entry: tar.Entry, directory: int, name: bytes) -> None:
         os.mknod(name, kind | 0o600, os.makedev(entry.major, entry.minor), dir_fd=directory)
 
 
+def is_kept(key: bytes) -> bool:
+    """Whether an attribute means the same on another machine. Overlay's own (`user.overlay.`) never does."""
+    return key in _KEPT_XATTRS or (key.startswith(b"user.") and not key.startswith(b"user.overlay."))
+
+
 def set_xattrs(file: int | bytes, owner: bytes, xattrs: dict[bytes, bytes]) -> None:
     """Set capabilities, ACLs and `user.*` on a descriptor, or on a name in the working directory. Raises BadArchive, OSError.
 
@@ -60,7 +66,7 @@ def set_xattrs(file: int | bytes, owner: bytes, xattrs: dict[bytes, bytes]) -> N
     for key, value in xattrs.items():
         if b".overlay." in key + b".":
             raise BadArchive(f"{shown(owner)} carries the attribute {shown(key)} of an overlay file system")
-        if key not in _KEPT_XATTRS and not key.startswith(b"user."):
+        if not is_kept(key):
             continue
         try:
             os.setxattr(file, key, value, follow_symlinks=follow)
@@ -80,6 +86,16 @@ def set_xattrs_by_name(directory: int, name: bytes, owner: bytes, xattrs: dict[b
     finally:
         os.fchdir(back)
         os.close(back)
+
+
+def strip_acls(descriptor: int) -> None:
+    """Take away the lists that a new file or directory has from the directory it was made in. Raises OSError."""
+    for key in _ACLS:
+        try:
+            os.removexattr(descriptor, key)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOTSUP, errno.EACCES):
+                raise
 
 
 def moment_of(mtime: int) -> int:

@@ -18,6 +18,7 @@ class OverlayMarks:
 
     __slots__ = ("_mark",)
     fresh = True
+    private = True
 
     def __init__(self, mark: Callable[[int], None]) -> None:
         """`mark` sets OPAQUE_XATTR on a directory's descriptor; it needs CAP_SYS_ADMIN, which the jail has not."""
@@ -52,6 +53,7 @@ class AppliedMarks:
 
     __slots__ = ("_made",)
     fresh = False
+    private = True
 
     def __init__(self) -> None:
         # Inodes that the layer brought or described: a whiteout means the layers below, never its own.

@@ -15,6 +15,7 @@ class _NoMarks:
     """No whiteouts: a name is a name."""
 
     fresh = False
+    private = False
 
     def made(self, directory: int, name: bytes) -> None:
         """Nothing to remember."""

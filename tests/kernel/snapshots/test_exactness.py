@@ -1,0 +1,151 @@
+"""Layers against GNU tar: a tree of everything that a tar can say, unpacked by both, and packed again."""
+
+import os
+import stat
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sampan.files.walk import walk
+from sampan.snapshots.overlay import OverlaySnapshotter
+from sampan.snapshots.protocol import Snapshotter
+from sampan.snapshots.vfs import VfsSnapshotter
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay")
+MOMENT = 1_234_567_890_123_456_789
+CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
+# linux/posix_acl_xattr.h: version 2, then tag, permissions, id.
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", *entry)
+    for entry in ((1, 6, 0xFFFFFFFF), (2, 7, 1234), (4, 4, 0xFFFFFFFF), (16, 7, 0xFFFFFFFF), (32, 4, 0xFFFFFFFF))
+)
+FORMATS = {
+    "pax": ("--format=pax", "--xattrs", "--xattrs-include=*"),
+    "pax-sparse-0.1": ("--format=pax", "--sparse", "--sparse-version=0.1", "--xattrs", "--xattrs-include=*"),
+    "pax-sparse-1.0": ("--format=pax", "--sparse", "--xattrs", "--xattrs-include=*"),
+    "gnu": ("--format=gnu", "--sparse"),
+}
+
+
+def build(root: Path) -> None:
+    """Everything that ext4 can hold and a tar can say."""
+    (root / "deep" / ("d" * 120) / ("e" * 120)).mkdir(parents=True)
+    (root / "deep" / ("d" * 120) / ("e" * 120) / ("f" * 200)).write_bytes(b"long name")
+    (root / "ünï\nnew").write_bytes(b"odd name")
+    os.symlink("x" * 300, root / "long-link")
+    os.symlink("../../outside", root / "link")
+    os.link(root / "link", root / "link-to-link", follow_symlinks=False)
+    (root / "setuid").write_bytes(b"s")
+    os.chown(root / "setuid", 1234, 4_000_000_000)
+    os.chmod(root / "setuid", 0o6755)
+    (root / "none").write_bytes(b"")
+    os.chmod(root / "none", 0)
+    os.link(root / "setuid", root / "hard")
+    os.mkfifo(root / "fifo", 0o640)
+    os.mknod(root / "char", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    os.mknod(root / "block", stat.S_IFBLK | 0o660, os.makedev(259, 1 << 19))
+    (root / "sticky").mkdir()
+    os.chown(root / "sticky", 0, 77)
+    os.chmod(root / "sticky", 0o3777)
+    (root / "sticky" / "inside").mkdir()
+    (root / "sticky" / "inside" / "file").write_bytes(b"x")
+    with open(root / "sparse", "wb") as file:
+        for place in (0, 3 << 20, 20 << 20):
+            file.seek(place)
+            file.write(b"data" * 5000)
+        file.truncate(64 << 20)
+    (root / "attributes").write_bytes(b"a")
+    for key, value in (
+        ("user.color", b"red\0blue"),
+        ("security.capability", CAPABILITY),
+        ("system.posix_acl_access", ACL),
+    ):
+        os.setxattr(root / "attributes", key, value)
+    (root / "listed").mkdir()
+    (root / "listed" / "child").write_bytes(b"made before the list was")
+    for key in ("system.posix_acl_access", "system.posix_acl_default"):
+        os.setxattr(root / "listed", key, ACL)
+    os.setxattr(root / "listed", "user.color", b"green")
+    for number, (path, *_) in enumerate(list(entries(root))):
+        os.utime(root / os.fsdecode(path), ns=(MOMENT, MOMENT + number * 1_000_000_007), follow_symlinks=False)
+
+
+def entries(root: Path) -> Iterator[tuple[bytes, os.stat_result]]:
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Children first: a directory's time is the last to be set.
+        yield from reversed([(path, status) for path, _, _, status in walk(descriptor)])
+    finally:
+        os.close(descriptor)
+
+
+def described(root: Path, *, attributes: bool = True, nanoseconds: bool = True) -> dict[bytes, tuple[object, ...]]:
+    found: dict[bytes, tuple[object, ...]] = {}
+    first: dict[int, bytes] = {}
+    for path, status in sorted(entries(root)):
+        place = os.path.join(os.fsencode(root), path)
+        content = b""
+        if stat.S_ISREG(status.st_mode):
+            content = Path(os.fsdecode(place)).read_bytes()
+        elif stat.S_ISLNK(status.st_mode):
+            content = os.readlink(place)
+        names = os.listxattr(place, follow_symlinks=False)
+        found[path] = (
+            oct(status.st_mode),
+            (status.st_uid, status.st_gid, status.st_rdev),
+            status.st_mtime_ns if nanoseconds else status.st_mtime_ns // 1_000_000_000,
+            first.setdefault(status.st_ino, path) if not stat.S_ISDIR(status.st_mode) else b"",
+            hash(content),
+            {name: os.getxattr(place, name, follow_symlinks=False) for name in names} if attributes else {},
+        )
+    return found
+
+
+@pytest.fixture(params=["overlay", "vfs"])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Snapshotter]:
+    (tmp_path / "data").mkdir()
+    made: Snapshotter = (OverlaySnapshotter if request.param == "overlay" else VfsSnapshotter)(tmp_path / "data")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_same_as_gnu_tar(driver: Snapshotter, tmp_path: Path, form: str) -> None:
+    tree, theirs, archive = tmp_path / "tree", tmp_path / "theirs", tmp_path / "archive.tar"
+    tree.mkdir()
+    theirs.mkdir()
+    build(tree)
+    subprocess.run(["tar", "-C", tree, *FORMATS[form], "--numeric-owner", "-cf", archive, "."], check=True, timeout=60)
+    extract = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf"]
+    subprocess.run(["tar", "-C", theirs, *extract, archive], check=True, timeout=60)
+    with archive.open("rb") as stream:
+        layer = driver.apply(None, stream)
+    ours = Path(driver.layer_directories(layer.chain)[0])
+    assert described(ours) == described(theirs)
+    exact = form != "gnu"
+    assert described(ours, attributes=exact, nanoseconds=exact) == described(tree, attributes=exact, nanoseconds=exact)
+    if form != "pax":
+        assert (ours / "sparse").stat().st_blocks * 512 < 1 << 20
+
+
+def test_what_a_container_holds_goes_the_way_unchanged(tmp_path: Path) -> None:
+    """Into a layer, by way of a writable layer's difference, as commit does."""
+    (tmp_path / "data").mkdir()
+    driver = OverlaySnapshotter(tmp_path / "data")
+    try:
+        driver.prepare("key", None)
+        upper = tmp_path / "data/rw/key/upper"
+        build(upper)
+        archive = tmp_path / "difference.tar"
+        archive.write_bytes(b"".join(driver.diff("key")))
+        with archive.open("rb") as stream:
+            layer = driver.apply(None, stream)
+        # Layers have whole seconds, as Docker writes them.
+        made = Path(driver.layer_directories(layer.chain)[0])
+        assert described(made, nanoseconds=False) == described(upper, nanoseconds=False)
+    finally:
+        driver.close()
