@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import host, measures, report
+from bench import host, images, measures, report
 from bench.report import Row, bounded, compared
 from tests.daemons import Daemon, Docker, Sampan, entry_point
 
@@ -151,6 +151,38 @@ def _share(name: str, ours: float, theirs: float) -> Row:
     return Row(name, shown[0], shown[1], theirs / ours if ours > 0 else None, "≤ 5 % of a core", ours <= 0.05)
 
 
+def travel(pair: Pair) -> list[Row]:
+    rows = []
+    times = pair.times(5)
+    with images.engines(pair.sampan, pair.docker) as at:
+        for kind in images.KINDS:
+            found = images.load_and_save(at, kind, times)
+            for index, what in enumerate(("load", "save")):
+                ours, theirs = (found[engine.kind][index] for engine in at.both())
+                rows.append(compared(f"docker {what}, Debian in {kind}", ours, theirs, 2))
+            for what, taken in (
+                ("docker push", images.push(at, kind, times)),
+                ("docker pull, gzip", pulled := images.pull(at, kind, "gzip", times)),
+            ):
+                ours, theirs = (taken[engine.kind] for engine in at.both())
+                rows.append(compared(f"{what}, Debian in {kind}", ours, theirs, 2))
+            own = images.pull(at, kind, "zstd", times)[pair.sampan.kind]
+            peer = pulled[pair.docker.kind]
+            rows.append(
+                Row(f"docker pull, zstd (Docker: gzip), Debian in {kind}", str(own), str(peer), peer.p50 / own.p50)
+            )
+        held = [images.peak_memory(engine) for engine in at.both()]
+    rows.append(_megabytes("most memory of the daemon meanwhile", held[0], held[1], 150.0))
+    return rows
+
+
+def unpacking(pair: Pair) -> list[Row]:
+    ours, theirs = images.unpacking(pair.times(5))
+    ratio = min(ours.seconds) / min(theirs.seconds)
+    name = "a layer unpacked, beside GNU tar; the best of each"
+    return [Row(name, str(ours), f"{theirs} (tar)", 1 / ratio, "≤ 1.2 × tar's time", ratio <= 1.2)]
+
+
 MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "ready": ready,
     "memory": memory,
@@ -163,6 +195,8 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "logs": logs,
     "stats": statistics,
     "copies": copies,
+    "travel": travel,
+    "unpacking": unpacking,
 }
 
 

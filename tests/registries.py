@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,10 +97,15 @@ def running_registry(
     client_ca: Path | None = None,
     users: dict[str, str] | None = None,
     mirror_of: str = "",
+    within: Sequence[str] = (),
+    shared: Path | None = None,
 ) -> Iterator[Registry]:
-    """docker-registry with its files in `directory`. `users` have passwords; `mirror_of` makes it a cache of that URL."""
+    """docker-registry with its files in `directory`. `users` have passwords; `mirror_of` makes it a cache of that URL.
+
+    `within`: a command that starts it somewhere else, such as nsenter; `shared`: another registry's storage.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    storage, log, config = directory / "storage", directory / "log", directory / "config.yml"
+    storage, log, config = shared or directory / "storage", directory / "log", directory / "config.yml"
     http: dict[str, Any] = {"addr": "127.0.0.1:0", "secret": "tests"}
     settings: dict[str, Any] = {
         "version": "0.1",
@@ -120,7 +125,7 @@ def running_registry(
     config.write_text(yaml.safe_dump(settings))
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [PROGRAM, "serve", str(config)],
+            [*within, PROGRAM, "serve", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

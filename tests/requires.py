@@ -60,6 +60,7 @@ PROGRAMS = {
     "runc": "runc",
     "skopeo": "skopeo",
     "umoci": "umoci",
+    "buildah": "buildah",
     "mmdebstrap": "mmdebstrap",
     "tmux": "tmux",
 }

@@ -18,13 +18,13 @@ def is_compressed(first: bytes) -> bool:
 
 
 def decompressed(source: BinaryIO) -> BinaryIO:
-    """A buffered reader of what `source` holds, decompressed where its first bytes are those of gzip, zstd, bzip2 or xz.
+    """What `source` holds, to be read with `read`, decompressed where its first bytes are those of gzip, zstd, bzip2 or xz.
 
     `source.read(n)` must return n bytes unless the stream ends. Reading raises BadArchive for damaged or truncated data and
     for a window of more than `decompressors.WINDOW_LIMIT`, OSError as `source` does. Closing it leaves `source` open.
     """
     first = source.read(_SNIFFED)
-    whole = cast("BinaryIO", io.BufferedReader(_Rejoined(first, source), _BUFFER))
+    whole = cast("BinaryIO", _Rejoined(first, source))
     if not is_compressed(first):
         return whole
     from sampan.files import decompressors
@@ -40,21 +40,19 @@ def decompressed(source: BinaryIO) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(raw, _BUFFER))
 
 
-class _Rejoined(io.RawIOBase):
-    """The bytes that were looked at, then the rest of the stream."""
+class _Rejoined:
+    """The bytes that were looked at, then the rest of the stream: read as the stream is, and copied no more than it."""
 
     def __init__(self, first: bytes, rest: BinaryIO) -> None:
         self._first = first
         self._rest = rest
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # Buffer is Python 3.12's
-        data = self._first[: len(buffer)]
-        if data:
-            self._first = self._first[len(data) :]
-        else:
-            data = self._rest.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    def read(self, size: int = -1) -> bytes:
+        first = self._first
+        if not first:
+            return self._rest.read(size)
+        if 0 <= size < len(first):
+            self._first = first[size:]
+            return first[:size]
+        self._first = b""
+        return first + self._rest.read(size - len(first) if size >= 0 else -1)

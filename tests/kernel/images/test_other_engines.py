@@ -3,7 +3,7 @@
 import io
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from sampan.spec.ids import ImageId
 from sampan.state.store import Store
 from tests.archives import PATH, Layer, busybox_archive, busybox_rootfs, docker_archive
 from tests.daemons import Docker
+from tests.oci_archives import OciArchive, digest_of, packed_gzip, packed_zstd
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay")
@@ -133,6 +134,43 @@ def test_skopeo_reads_both_forms_and_writes_compressed_ones(world: World, tmp_pa
     finally:
         other.close()
     assert identity.startswith("sha256:")
+
+
+def packed(pack: Callable[[bytes], bytes]) -> tuple[bytes, str]:
+    """An OCI layout as a pull leaves it, and its manifest's digest."""
+    archive = OciArchive()
+    config = {"Cmd": ["cat", "/www/index"], "Env": [PATH], "WorkingDir": "/www"}
+    made = archive.image([busybox_rootfs(), second_layer()], pack, config=config)
+    archive.name(made, "docker.io/library/kept:1")
+    return archive.tar(), str(made["digest"])
+
+
+@requires("dockerd", "docker-client")
+@pytest.mark.parametrize("pack", [packed_gzip, packed_zstd])
+def test_docker_loads_what_keeps_its_manifest(world: World, peer: Docker, pack: Callable[[bytes], bytes]) -> None:
+    identity = world.load(packed(pack)[0])
+    outcome = peer.docker("load", stdin=world.save("kept:1"))
+    assert outcome.text == "Loaded image: kept:1", outcome
+    assert peer.docker("image", "inspect", "-f", "{{.Id}}", "kept:1").text == identity
+    assert peer.docker("run", "--rm", "--net=none", "kept:1").text == "hello from the second layer"
+
+
+@requires("skopeo", "buildah")
+@pytest.mark.parametrize("pack", [packed_gzip, packed_zstd])
+def test_others_read_what_keeps_its_manifest(world: World, tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    archive, digest = packed(pack)
+    identity = world.load(archive)
+    saved = tmp_path / "saved.tar"
+    saved.write_bytes(world.save("kept:1"))
+    out = tmp_path / "out"
+    run("skopeo", "copy", "-q", f"oci-archive:{saved}:1", f"dir:{out}")
+    assert digest_of((out / "manifest.json").read_bytes()) == digest
+    run("skopeo", "copy", "-q", f"docker-archive:{saved}", f"dir:{tmp_path / 'docker'}")
+    config = json.loads((tmp_path / "docker/manifest.json").read_text())["config"]["digest"]
+    assert config == identity
+    storage: list[str | Path] = ["--root", tmp_path / "root", "--runroot", tmp_path / "run", "--storage-driver", "vfs"]
+    pulled = run("buildah", *storage, "pull", "-q", f"docker-archive:{saved}").strip()
+    assert f"sha256:{pulled}" == identity
 
 
 @requires("umoci")
