@@ -52,8 +52,8 @@ class Suite:
         subprocess.run([*pip, *self.requirements], check=True)
         stamp.write_text(wanted)
 
-    def run(self, test: str, work: Path, host: str, **environment: str) -> dict[str, str]:
-        """Run a module of tests in a process of its own; what failed, by `module::class::test`, with the last line of why."""
+    def run(self, test: str, work: Path, host: str, **environment: str) -> "Ran":
+        """Run a module of tests in a process of its own."""
         report = work / "report.xml"
         command = [
             str(self.python),
@@ -75,7 +75,15 @@ class Suite:
             timeout=1800,
         )
         assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-3000:]
-        return _failed(report)
+        return _read(report)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a module's tests. `failed` by `module::class::test`, with the last line of why."""
+
+    passed: int
+    failed: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -102,13 +110,15 @@ def _meets(expected: Expected, test: str) -> bool:
     return fnmatchcase(test, expected.pattern)
 
 
-def _failed(report: Path) -> dict[str, str]:
+def _read(report: Path) -> Ran:
     found = {}
+    passed = 0
     for case in ET.parse(report).iter("testcase"):
+        passed += all(case.find(kind) is None for kind in ("failure", "error", "skipped"))
         for kind in ("failure", "error"):
             if (trouble := case.find(kind)) is not None:
                 place = case.get("classname", "").split(".")
                 module = next(at for at, part in enumerate(place) if "test_" in part or part.endswith("_test"))
                 why = (trouble.get("message") or "").strip().splitlines()
                 found["::".join((*place[module:], str(case.get("name"))))] = why[-1][:300] if why else kind
-    return found
+    return Ran(passed, found)

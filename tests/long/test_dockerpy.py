@@ -34,6 +34,11 @@ MODULES = (
     *("models_volumes", "regression"),
 )
 """All but those that ask no daemon: contexts and credential stores."""
+DOCKERS = 245
+"""How many pass with Docker 28.5.2, swarm and plugins aside; what of it is missing here is in the list of failures."""
+LEAST = 189
+PASSED: dict[str, int] = {}
+"""By module."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,15 @@ def test_module(suite: Suite, module: str, tmp_path: Path) -> None:
     with running_sampan() as engine:
         for tag in ("alpine:3.10", "alpine:latest", "busybox:latest"):
             images.load(engine, tag, ["/bin/sh"], images.alpine())
-        failed = suite.run(f"tests/integration/{module}_test.py", tmp_path, engine.host, DOCKER_TEST_API_VERSION="1.45")
+        ran = suite.run(f"tests/integration/{module}_test.py", tmp_path, engine.host, DOCKER_TEST_API_VERSION="1.45")
+    PASSED[module] = ran.passed
     expected = tuple(one for one in EXPECTED if one.pattern.startswith(f"{module}_test::"))
-    wrong = judge(failed, expected)
+    wrong = judge(ran.failed, expected)
     assert wrong == [], "\n".join(wrong)
+
+
+def test_how_many_pass() -> None:
+    if set(PASSED) != set(MODULES):
+        pytest.skip("not every module was run")
+    assert sum(PASSED.values()) >= LEAST, PASSED
+    print(f"{sum(PASSED.values())} passed: {PASSED}")
