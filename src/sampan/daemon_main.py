@@ -100,7 +100,7 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     _log.info("ready after %d ms", (time.monotonic() - began) * 1000)
     _ = parts.engine.spawn(adopt.start_wanted(parts.engine), "start of containers")
     _ = parts.engine.spawn(keep_packed(parts.engine), "packing of logs")
-    _ = parts.engine.spawn(keep_reloaded(parts.engine, line, hung_up, parts.facts.name), "reload of the configuration")
+    _ = parts.engine.spawn(keep_reloaded(parts, line, hung_up), "reload of the configuration")
     await stopping.wait()
     systemd.notify(os.environ, "STOPPING=1")
     await _end(parts, server)
@@ -130,7 +130,7 @@ def _backend(parts: Assembly) -> Backend:
         registries=RegistriesApi(parts.registries, parts.asking),
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
-        system=SystemApi(engine, parts.images, parts.facts, parts.registry_settings),
+        system=SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings),
         disk=DiskApi(engine, images, volumes),
         events=EventsApi(engine),
     )

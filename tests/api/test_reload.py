@@ -68,6 +68,8 @@ def test_what_is_reloaded(host: Sampan, file: Path) -> None:
         "default-ipc-mode": "shareable",
         "features": {"buildkit": True},
         "max-concurrent-downloads": 9,
+        "insecure-registries": ["10.0.0.0/8", "other.example:5000"],
+        "registry-mirrors": ["https://mirror.example"],
         "mtu": 1400,
     }
     told = reloaded(host, file, json.dumps(changed))
@@ -80,18 +82,22 @@ def test_what_is_reloaded(host: Sampan, file: Path) -> None:
         "default-runtime": "runc",
         "default-shm-size": "1048576",
         "features": "map[buildkit:true]",
-        "insecure-registries": "[]",
+        "insecure-registries": '["other.example:5000","10.0.0.0/8"]',
         "labels": '["a=2","b=<3>"]',
         "live-restore": "false",
         "max-concurrent-downloads": "9",
         "max-concurrent-uploads": "5",
         "max-download-attempts": "5",
-        "registry-mirrors": "[]",
+        "registry-mirrors": '["https://mirror.example/"]',
         "runtimes": "runc:sampan",
         "shutdown-timeout": "7",
     }, "what the file no longer gives stays"
     after = info(host)
     assert (after["Labels"], after["Debug"], after["LiveRestoreEnabled"]) == (["a=2", "b=<3>"], True, False)
+    known = after["RegistryConfig"]
+    assert known["Mirrors"] == ["https://mirror.example/"]
+    assert "10.0.0.0/8" in known["InsecureRegistryCIDRs"]
+    assert known["IndexConfigs"]["other.example:5000"]["Secure"] is False
     host.load_busybox()
     made = host.api("POST", "/containers/create?name=later", {"Image": "busybox", "Cmd": ["true"]})
     assert made.status == 201

@@ -45,7 +45,6 @@ from sampan.network.networks import Networks
 from sampan.network.options import AddressPool, NetworkOptions, parse_bip
 from sampan.registry.fetching import Fetcher
 from sampan.registry.registries import RemoteRegistries
-from sampan.registry.settings import Settings
 from sampan.runtime.client import RuntimeClient
 from sampan.runtime.profile_capabilities import from_mask
 from sampan.runtime.profile_files import thermal_throttle_paths
@@ -125,8 +124,6 @@ class Assembly:
     asking: Workers
     """threads of their own for what waits for registries: one that stalls keeps nobody else waiting"""
     fetcher: Fetcher
-    registry_settings: Settings
-    """as the registries were made with them: the environment's proxies are in it"""
 
     async def close(self) -> None:
         """Let go of everything without stopping a container."""
@@ -211,7 +208,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
     drivers = (snapshots, facts, kept_volumes, groups)
-    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known), known)
+    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known))
 
 
 async def take_over(parts: Assembly) -> None:

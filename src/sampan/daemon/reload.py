@@ -6,15 +6,17 @@ A file that is wrong changes nothing: one line in the log, and what was goes on.
 import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import msgspec
 
 from sampan.daemon import config, journal
+from sampan.daemon.assembly import Assembly
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.config_file import shown
-from sampan.daemon.engine import Engine
 from sampan.daemon.flags import CommandLine
 from sampan.errors import SampanError
+from sampan.registry.settings import Settings
 
 _log = logging.getLogger("sampan.daemon")
 
@@ -28,39 +30,47 @@ RELOADED = {
     "default-cgroupns-mode": "cgroupns_mode",
 }
 """Keys of the file that change a running daemon, and the setting that each is. Those without a meaning here are only told."""
-_TRANSFERS = {"max-concurrent-downloads": 3, "max-concurrent-uploads": 5, "max-download-attempts": 5}
-"""With Docker's defaults, which stand again where the file does not give them."""
-_LISTS = ("allow-nondistributable-artifacts", "insecure-registries", "registry-mirrors")
+_TRANSFERS = {
+    "max-concurrent-downloads": "max_downloads",
+    "max-concurrent-uploads": "max_uploads",
+    "max-download-attempts": "download_attempts",
+}
+"""As Docker has it, the defaults stand again where the file no longer gives them."""
 
 
-async def keep_reloaded(engine: Engine, line: CommandLine, hung_up: asyncio.Event, host: str) -> None:
-    """Reload whenever `hung_up` is set, for ever. `host` is the machine's name."""
+async def keep_reloaded(parts: Assembly, line: CommandLine, hung_up: asyncio.Event) -> None:
+    """Reload whenever `hung_up` is set, for ever."""
     while True:
         await hung_up.wait()
         hung_up.clear()
         path = config.file_of(line)
         _log.info("Got signal to reload configuration, reloading from: %s", path)
         try:
-            reload(engine, config.load(line), host)
+            reload(parts, config.load(line))
         except SampanError as error:
             _log.error("the configuration stays as it was: %s", error)
 
 
-def reload(engine: Engine, read: DaemonConfig, host: str) -> None:
+def reload(parts: Assembly, read: DaemonConfig) -> None:
     """Take over what may change, and tell so: the event has Docker's attributes, with every value that now stands."""
     given = {setting: getattr(read, setting) for key, setting in RELOADED.items() if key in read.file}
-    engine.config = now = msgspec.structs.replace(engine.config, **given, file=read.file)
+    given |= {setting: getattr(read, setting) for setting in _TRANSFERS.values()}
+    engine = parts.engine
+    registries = _registries(engine.config.registries, read)
+    engine.config = now = msgspec.structs.replace(engine.config, **given, registries=registries, file=read.file)
     journal.use_level(now.log_level, debug=now.debug)
+    parts.images.let_travel(now.max_downloads, now.max_uploads)
+    parts.registries.use(replace(registries, proxies=parts.registries.settings.proxies))
     for warning in read.warnings:
         _log.warning(warning)
     told = attributes(now)
     _log.info("Reloaded configuration: %s", json.dumps(told, sort_keys=True))
-    engine.events.publish("daemon", "reload", engine.instance, {**told, "name": host})
+    engine.events.publish("daemon", "reload", engine.instance, {**told, "name": parts.facts.name})
 
 
 def attributes(now: DaemonConfig) -> dict[str, str]:
     """The settings that a reload may change, as Docker's event writes them."""
-    file = now.file
+    file, known = now.file, now.registries
     return {
         "debug": shown(now.debug),
         "default-cgroupns-mode": now.cgroupns_mode,
@@ -72,9 +82,22 @@ def attributes(now: DaemonConfig) -> dict[str, str]:
         "live-restore": shown(now.live_restore),
         "runtimes": "runc:sampan",
         "shutdown-timeout": str(now.shutdown_timeout),
-        **{key: str(file.get(key) or default) for key, default in _TRANSFERS.items()},
-        **{key: _listed(file.get(key) or ()) for key in _LISTS},
+        **{key: str(getattr(now, setting)) for key, setting in _TRANSFERS.items()},
+        "allow-nondistributable-artifacts": _listed(file.get("allow-nondistributable-artifacts")),
+        "insecure-registries": _listed((*sorted(known.insecure_names), *map(str, known.insecure_networks))),
+        "registry-mirrors": _listed(known.mirrors),
     }
+
+
+def _registries(before: Settings, read: DaemonConfig) -> Settings:
+    """Mirrors and insecure registries of the file, where it gives them; the rest is as it was."""
+    found = before
+    if "registry-mirrors" in read.file:
+        found = replace(found, mirrors=read.registries.mirrors)
+    if "insecure-registries" in read.file:
+        names, networks = read.registries.insecure_names, read.registries.insecure_networks
+        found = replace(found, insecure_names=names, insecure_networks=networks)
+    return found
 
 
 def _listed(values: object) -> str:

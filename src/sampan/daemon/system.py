@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 
 from sampan.daemon import registry_settings
 from sampan.daemon.engine import Engine
@@ -23,7 +24,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class SystemApi:
     """Implements `api.backend.System`."""
 
-    def __init__(self, engine: Engine, images: Images, facts: Facts, registries: Settings) -> None:
+    def __init__(self, engine: Engine, images: Images, facts: Facts, registries: Callable[[], Settings]) -> None:
         self._engine = engine
         self._images = images
         self._facts = facts
@@ -48,7 +49,8 @@ class SystemApi:
         engine, facts, config = self._engine, self._facts, self._engine.config
         states = [container.state.status for container in engine.containers]
         means = engine.means
-        proxies = registry_settings.shown_proxies(self._registries.proxies)
+        registries = self._registries()
+        proxies = registry_settings.shown_proxies(registries.proxies)
         return s.Info(
             id=_identity(engine),
             containers=len(states),
@@ -87,7 +89,7 @@ class SystemApi:
             architecture=facts.machine,
             ncpu=facts.cpus,
             mem_total=facts.memory,
-            registry_config=registry_settings.shown(self._registries),
+            registry_config=registry_settings.shown(registries),
             http_proxy=proxies.http,
             https_proxy=proxies.https,
             no_proxy=proxies.no_proxy,

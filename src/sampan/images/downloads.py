@@ -97,7 +97,7 @@ class Downloads:
     def __init__(self, content: Content, limit: int = 3, attempts: int = 5, second: float = 1.0) -> None:
         """At most `limit` at once, each tried `attempts` times; `second` is how long a second of waiting takes."""
         self._content = content
-        self._lanes = Lanes(limit, "download")
+        self.lanes = Lanes(limit, "download")
         self._attempts = attempts
         self._second = second
         self._lock = threading.Lock()
@@ -140,7 +140,7 @@ class Downloads:
             watch.download, watch.owned = fresh, True
             self._under_way[fresh.digest] = fresh
         waiting = Step("Waiting", short_id(fresh.digest))
-        self._lanes.submit(lambda: self._run(fresh), lambda: fresh.report(waiting))
+        self.lanes.submit(lambda: self._run(fresh), lambda: fresh.report(waiting))
 
     def _run(self, download: _Download) -> None:
         error: BaseException | None = None

@@ -31,6 +31,7 @@ from sampan.images.events import ImageAction, Notify, silent
 from sampan.images.findings import Step
 from sampan.images.host_layer import HostLayer
 from sampan.images.importing import import_image
+from sampan.images.lanes import Lanes
 from sampan.images.loading import Loaded, LoadEvent, load
 from sampan.images.platforms import fits, machine_architecture, parse_platform, shown
 from sampan.images.pulling import Puller, PullWish
@@ -85,6 +86,7 @@ class Images:
         self._pruning = threading.Lock()
         self._catalog.sweep()
         self._travel = travel
+        self._lanes: tuple[Lanes, ...] = ()
         if travel is not None:
             downloads = Downloads(content, travel.downloads, travel.attempts, travel.second)
             self._pusher = Pusher(
@@ -93,6 +95,7 @@ class Images:
             self._puller = Puller(
                 self._catalog, travel.repositories, downloads, partial(self._travelled, ImageAction.PULL)
             )
+            self._lanes = (downloads.lanes, self._pusher.lanes)
 
     def close(self) -> None:
         """End background work. What is still to be deleted goes at the next start."""
@@ -105,6 +108,11 @@ class Images:
     def _travelled(self, action: ImageAction, image: ImageId, reference: Reference) -> None:
         """As Docker tells it: the actor is the name that was asked for."""
         self._tell(action, reference.familiar, reference.familiar_name, image)
+
+    def let_travel(self, downloads: int, uploads: int) -> None:
+        """Let so many layers of all pulls, and of all pushes, travel at once from now on."""
+        for lanes, limit in zip(self._lanes, (downloads, uploads), strict=False):
+            lanes.widen(limit)
 
     def resolve(self, text: str) -> ImageId:
         """The image that a user names. Raises NoSuchImage (NotFound), InvalidParameter."""

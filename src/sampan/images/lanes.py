@@ -15,6 +15,15 @@ class Lanes:
         self._waiting: deque[Callable[[], None]] = deque()
         self._running = 0
 
+    def widen(self, limit: int) -> None:
+        """Let that many run at once from now on; what runs beyond it ends first."""
+        with self._lock:
+            self._limit = limit
+            begun = [self._waiting.popleft() for _ in range(min(limit - self._running, len(self._waiting)))]
+            self._running += len(begun)
+        for call in begun:
+            self._begin(call)
+
     def submit(self, call: Callable[[], None], waits: Callable[[], None]) -> None:
         """Have `call` run in a thread; it deals with its own errors. `waits` is called first where that is not at once."""
         with self._lock:
@@ -25,13 +34,16 @@ class Lanes:
                 waits()
                 self._waiting.append(call)
         if free:
-            threading.Thread(target=self._run, args=(call,), name=self._name, daemon=True).start()
+            self._begin(call)
+
+    def _begin(self, call: Callable[[], None]) -> None:
+        threading.Thread(target=self._run, args=(call,), name=self._name, daemon=True).start()
 
     def _run(self, call: Callable[[], None]) -> None:
         while True:
             call()
             with self._lock:
-                if not self._waiting:
+                if not self._waiting or self._running > self._limit:
                     self._running -= 1
                     return
                 call = self._waiting.popleft()

@@ -78,7 +78,7 @@ class Pusher:
         """At most `limit` layers travel at once. `pushed` hears of each push."""
         self._catalog = catalog
         self._repositories = repositories
-        self._lanes = Lanes(limit, "upload")
+        self.lanes = Lanes(limit, "upload")
         self._pushed = pushed
 
     def push(self, reference: Reference, credentials: Credentials, report: Report, end: Cancellation) -> None:
@@ -96,7 +96,7 @@ class Pusher:
                 )
         repository = self._repositories.pushing(reference.domain, reference.path, credentials)
         for tag, image in wanted:
-            _Push(self._catalog, self._lanes, repository, report, end).run(tag, image)
+            _Push(self._catalog, self.lanes, repository, report, end).run(tag, image)
         self._pushed(wanted[0][1], reference)
 
     def _wanted(self, reference: Reference) -> list[tuple[Reference, ImageId]]:

@@ -23,10 +23,15 @@ class RemoteRegistries:
     """Implements `protocol.Registries`. One for a daemon; any thread may use it."""
 
     def __init__(self, settings: Settings) -> None:
-        transport = Transport(settings)
-        hosts = Hosts(settings)
-        self._transport = transport
-        self._means = Means(transport, Authorizer(transport, hosts), hosts, settings.patience, set())
+        self.settings = settings
+        self._transport, self._means = _means(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Go by these from now on. What is under way ends as it began."""
+        before = self._transport
+        self._transport, self._means = _means(settings)
+        self.settings = settings
+        before.close()
 
     def pulling(self, domain: str, path: str, credentials: Credentials) -> RemoteRepository:
         """See `protocol.Registries`."""
@@ -56,6 +61,11 @@ class RemoteRegistries:
     def close(self) -> None:
         """Close what is idle."""
         self._transport.close()
+
+
+def _means(settings: Settings) -> tuple[Transport, Means]:
+    transport, hosts = Transport(settings), Hosts(settings)
+    return transport, Means(transport, Authorizer(transport, hosts), hosts, settings.patience, set())
 
 
 def _check(domain: str, path: str) -> None:

@@ -9,7 +9,7 @@ from sampan.api.platforms import platform_of_json, platform_of_text
 from sampan.api.progress import in_stream, or_failure
 from sampan.api.request import Request
 from sampan.api.responses import Answer, Response, Stream, json_response
-from sampan.api.routing import Route, Support
+from sampan.api.routing import Route
 from sampan.api.versions import Version
 from sampan.errors import InvalidParameter
 from sampan.spec.images import ImageInspect, ImageSummary
