@@ -9,7 +9,7 @@ from sampan.daemon import mounts
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
-from sampan.errors import Conflict, System
+from sampan.errors import Conflict, SampanError, System
 from sampan.runtime.request import StartFailed
 from sampan.runtime.sources import open_binds
 from sampan.spec import oci_runtime as oci
@@ -80,9 +80,11 @@ async def _at_rest(engine: Engine, container: Container) -> View:
         await engine.runtime.let_go(container.id)
         opened.append(await engine.layers.mounted(container.id))
         opened += open_binds(binds, lambda image: engine.layers.view(ImageId(image)))
-    except (OSError, StartFailed) as error:
+    except (OSError, StartFailed, SampanError) as error:
         for descriptor in opened:
             os.close(descriptor)
+        if isinstance(error, SampanError):  # an image that is mounted and was removed
+            raise
         raise System(f"cannot look into container {container.id[:12]}: {error}") from error
     places = tuple(mount.destination for mount in binds)
     return View(False, tuple(opened), places, readonly=definition.host.readonly_rootfs)

@@ -445,6 +445,28 @@ def test_all_limits_are_changed_or_none(make: Make, host: str) -> None:
     assert not getattr(refused.value, "__notes__", [])
 
 
+def whole_disk() -> tuple[int, int]:
+    for disk in sorted(Path("/sys/block").iterdir()):
+        if not disk.name.startswith(("loop", "ram", "zram")) and int((disk / "size").read_text()):
+            major, minor = (disk / "dev").read_text().split(":")
+            return int(major), int(minor)
+    pytest.fail("this machine has no disk")
+
+
+@on_hosts_with_controllers
+def test_rates_of_one_disk(make: Make, host: str) -> None:
+    major, minor = whole_disk()
+    rates = {"read_bps": MB, "write_bps": 2 * MB, "read_iops": 30, "write_iops": 0}
+    limits = tuple(oci.BlockLimit(what, major, minor, rate) for what, rate in rates.items())
+    container = make(oci.Resources(block_limits=limits), host)
+    if container.hierarchy.version("blkio") == 1:
+        found = {what: container.file("blkio", f"blkio.throttle.{what}_device").read_text().strip() for what in rates}
+        assert found == {what: f"{major}:{minor} {rate}" if rate else "" for what, rate in rates.items()}
+    else:
+        standing = container.file("unified", "io.max").read_text().split()
+        assert standing == [f"{major}:{minor}", f"rbps={MB}", f"wbps={2 * MB}", "riops=30", "wiops=max"]
+
+
 @on_hosts_with_controllers
 def test_memory_and_swap_go_up_and_down_together(make: Make, host: str) -> None:
     def memory(limit: int) -> oci.Resources:
