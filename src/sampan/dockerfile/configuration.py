@@ -7,8 +7,11 @@ from sampan.dockerfile.faults import DockerfileError
 from sampan.dockerfile.instructions import Command, Instruction, Pair
 from sampan.dockerfile.ports import parse_ports
 from sampan.dockerfile.variables import Expander
-from sampan.spec.oci_image import CONFIG_LIMIT, Empty, Healthcheck, ImageConfig
+from sampan.spec.oci_image import Empty, Healthcheck, ImageConfig
 
+ENVIRONMENT_LIMIT = 2 << 20
+"""Characters; a program with more cannot be executed (execve's E2BIG, with the usual stack of 8 MiB)."""
+ENTRY_LIMIT = 4096
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
@@ -91,8 +94,10 @@ def _environment(config: ImageConfig, pairs: tuple[Pair, ...], expander: Expande
     entries = {entry.partition("=")[0]: entry for entry in config.env or ()}
     entries.update({name: f"{name}={value}" for name, value in _expanded(pairs, expander)})
     # Every ENV may repeat what all before it said: a page of them would fill the memory.
-    if sum(map(len, entries.values())) > CONFIG_LIMIT:
-        raise DockerfileError(f"the environment is larger than {CONFIG_LIMIT} bytes", pairs[-1].at)
+    if len(entries) > ENTRY_LIMIT or sum(map(len, entries.values())) > ENVIRONMENT_LIMIT:
+        raise DockerfileError(
+            f"the environment has more than {ENTRY_LIMIT} entries or {ENVIRONMENT_LIMIT} bytes", pairs[-1].at
+        )
     return list(entries.values())
 
 

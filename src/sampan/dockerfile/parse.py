@@ -9,6 +9,7 @@ from sampan.dockerfile.reading import read_instruction
 from sampan.dockerfile.script import SIZE_LIMIT, Script
 from sampan.dockerfile.statement import Statement, json_words, take_apart
 
+INSTRUCTION_LIMIT = 3000
 _WITH_HEREDOCS = ("ADD", "COPY", "RUN")
 
 
@@ -48,7 +49,9 @@ def parse(text: str) -> Dockerfile:
 
 def instructions(script: Script, blanks: list[Range] | None = None) -> Iterator[Instruction]:
     """The instructions of a script in their order; places of blank continuations go to `blanks`. Raises ParseError."""
-    for line in script:
+    for number, line in enumerate(script):
+        if number == INSTRUCTION_LIMIT:
+            raise ParseError(f"more than {INSTRUCTION_LIMIT} instructions", line.whole)
         if line.blank is not None and blanks is not None:
             blanks.append(line.blank)
         statement = take_apart(line, script.escape)

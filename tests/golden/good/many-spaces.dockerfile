@@ -1,3 +1,3 @@
 FROM    debian    AS    base
 ENV     A=1     B=2
-COPY    a    b    /c
+COPY    a    b    /c/

@@ -100,6 +100,11 @@ def test_what_is_too_large_is_refused() -> None:
         decode(b"x" * (SIZE_LIMIT + 1))
     with pytest.raises(ParseError, match="the Dockerfile is larger than"):
         parse("x\n" * SIZE_LIMIT)
+    with pytest.raises(ParseError, match="line 3001: more than 3000 instructions"):
+        parse("FROM a\n" + "RUN x\n" * 3000)
+    report = check(parse("FROM a\nENV " + " ".join(f"A{number}=x" for number in range(4097))), CIRCUMSTANCES)
+    assert report.error is not None
+    assert "more than 4096 entries" in report.error.message
 
 
 def test_half_a_character_does_not_come_out_of_json() -> None:
