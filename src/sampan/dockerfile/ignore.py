@@ -165,6 +165,8 @@ def _bracket(pattern: str, at: int) -> tuple[Accepts, int]:
         high = low
         if pattern[at : at + 1] == "-":
             high, at = _bracket_char(pattern, at + 1)
+        if high < low:
+            raise BadIgnore(f"syntax error in pattern {quoted(pattern)}")
         ranges.append((low, high))
     return (lambda char: negated != any(low <= char <= high for low, high in ranges)), at + 1
 

@@ -24,13 +24,10 @@ def parse(text: str) -> Dockerfile:
     """The Dockerfile that `text` is. Raises ParseError, with the place."""
     script = Script(text)
     blanks: list[Range] = []
-    found = list(instructions(script, blanks))
-    if not found:
-        raise ParseError("file with no instructions")
     arguments: list[Arg] = []
     stages: list[Stage] = []
     body: list[Instruction] = []
-    for instruction in found:
+    for instruction in instructions(script, blanks):
         if isinstance(instruction, From):
             _close(stages, body)
             stages.append(Stage(len(stages), instruction, ()))
@@ -43,7 +40,7 @@ def parse(text: str) -> Dockerfile:
             raise ParseError("no build stage in current context", instruction.at)
     _close(stages, body)
     if not stages:
-        raise ParseError("dockerfile contains no stages to build")
+        raise ParseError("dockerfile contains no stages to build" if arguments else "file with no instructions")
     return Dockerfile(tuple(script.directives), script.escape, tuple(arguments), tuple(stages), tuple(blanks))
 
 

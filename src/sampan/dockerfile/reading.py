@@ -91,6 +91,7 @@ def _arg(statement: Statement, written: Written, _heredocs: Sequence[Heredoc], e
 
 def _named_pairs(statement: Statement, escape: str) -> tuple[Pair, ...]:
     found = pairs(statement, escape)
+    _no_flags(statement)
     _some(statement, found)
     for pair in found:
         if not pair.name:

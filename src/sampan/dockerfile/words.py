@@ -152,6 +152,7 @@ class _Reader:
     def _single(self) -> str:
         end = self._text.find("'", self._at)
         if end < 0:
+            self._at = len(self._text)
             raise DockerfileError("unexpected end of statement while looking for matching single-quote")
         inner = self._text[self._at : end]
         self._at = end + 1
