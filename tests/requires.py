@@ -60,7 +60,6 @@ PROGRAMS = {
     "runc": "runc",
     "skopeo": "skopeo",
     "umoci": "umoci",
-    "buildah": "buildah",
     "mmdebstrap": "mmdebstrap",
     "tmux": "tmux",
 }

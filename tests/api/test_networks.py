@@ -123,7 +123,8 @@ def test_refusals_in_docker_s_words_leave_nothing(engine: Sampan) -> None:
         (("--subnet", "10.233.0.5/24", "x"), "invalid subnet 10.233.0.5/24: it should be 10.233.0.0/24"),
         (("-d", "fast", "x"), 'plugin "fast" not found'),
         (("bridge",), "operation is not permitted on predefined bridge network"),
-        (("--ipv6", "x"), "networks with IPv6 are not implemented yet"),
+        (("--ipv6", "--subnet", "fd32::5/64", "x"), "invalid subnet fd32::5/64: it should be fd32::/64"),
+        (("--ipv4=false", "x"), "IPv4 or IPv6 must be enabled"),
     ):
         assert words in refused(engine.docker("network", "create", *flags))
     assert subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout.count(

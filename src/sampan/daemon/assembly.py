@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import IPv4Network, ip_network
+from ipaddress import ip_address, ip_network
 
 from sampan import crashpoints
 from sampan.cgroups import means
@@ -42,7 +42,7 @@ from sampan.images.images import Images, Travel
 from sampan.images.removal import ImageUser
 from sampan.kernel.caps import capget
 from sampan.network.networks import Networks
-from sampan.network.options import AddressPool, NetworkOptions, parse_bip
+from sampan.network.options import NetworkOptions, parse_bip, parse_pool
 from sampan.registry.fetching import Fetcher
 from sampan.registry.registries import RemoteRegistries
 from sampan.runtime.client import RuntimeClient
@@ -180,6 +180,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     kept_volumes = Volumes(store, config.data_root / "volumes")
     volumes = LocalVolumes(kept_volumes, partial(volume_users, containers), workers, events)
     groups = GroupPlanner(hierarchy, instance)
+    wiring = NetworkWiring(networks, config, runtime)
     engine = Engine(
         config=config,
         instance=instance,
@@ -187,7 +188,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         runtime=runtime,
         layers=layers,
         volumes=volumes,
-        wiring=NetworkWiring(networks, config, runtime),
+        wiring=wiring,
         cgroups=groups,
         events=events,
         containers=containers,
@@ -198,7 +199,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         execs=Execs(),
         linked=Links(containers),
         transfers=Transfers(),
-        sampler=Sampler(runtime, containers),
+        sampler=Sampler(runtime, containers, wiring),
         oom=OomNotices(),
         shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),
         trash=Trash(config.data_root / "trash-containers"),
@@ -275,26 +276,25 @@ def _image_event(
 
 
 def _network_options(config: DaemonConfig) -> NetworkOptions:
-    pools = tuple(AddressPool(_ipv4(pool.base), pool.size) for pool in config.address_pools)
     return NetworkOptions(
         default_instance=str(config.data_root) == "/var/lib/sampan",
         disabled=not config.bridge,
         bip=parse_bip(config.bip) if config.bip else None,
-        pools=pools,
+        fixed_cidr=ip_network(config.fixed_cidr) if config.fixed_cidr else None,
+        gateway=ip_address(config.default_gateway) if config.default_gateway else None,
+        ipv6=config.ipv6,
+        bip6=parse_bip(config.bip6, "bip6") if config.bip6 else None,
+        fixed_cidr6=ip_network(config.fixed_cidr6) if config.fixed_cidr6 else None,
+        gateway6=ip_address(config.default_gateway6) if config.default_gateway6 else None,
+        pools=tuple(parse_pool(pool.base, pool.size) for pool in config.address_pools),
         mtu=config.mtu,
         icc=config.icc,
-        fixed_cidr=_ipv4(config.fixed_cidr) if config.fixed_cidr else None,
         ip_masq=config.ip_masq,
         ip_forward=config.ip_forward,
+        ip6tables=config.ip6tables,
         default_bind_ip=config.publish_ip,
+        network_options=config.network_options,
     )
-
-
-def _ipv4(text: str) -> IPv4Network:
-    network = ip_network(text)
-    if not isinstance(network, IPv4Network):
-        raise InvalidParameter(f"default address pool {text}: IPv6 networks are not there yet")
-    return network
 
 
 def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy) -> oci.Surroundings:

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from sampan.daemon import config_file, registry_settings
+from sampan.daemon.config_networks import check_networks, cidr, gateway, nested
 from sampan.daemon.config_values import Ulimit, address, decimal, listing, mapping, pools, size, switch, ulimits
 from sampan.daemon.flags import CommandLine
 from sampan.errors import InvalidParameter, SampanError
@@ -73,6 +74,13 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     mtu: int = 1500
     icc: bool = True
     fixed_cidr: str = ""
+    default_gateway: str = ""
+    ipv6: bool = False
+    bip6: str = ""
+    fixed_cidr6: str = ""
+    default_gateway6: str = ""
+    ip6tables: bool = True
+    network_options: dict[str, dict[str, str]] = {}
     ip_masq: bool = True
     ip_forward: bool = True
     publish_ip: str = "0.0.0.0"
@@ -145,7 +153,14 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         host_gateway_ips=_host_gateway(values),
         mtu=decimal(values, "mtu", 1500),
         icc=switch(values, "icc", default=True),
-        fixed_cidr=_cidr(text("fixed-cidr")),
+        fixed_cidr=cidr(text("fixed-cidr"), 4, "fixed-cidr"),
+        default_gateway=gateway(text("default-gateway"), 4, "default-gateway"),
+        ipv6=switch(values, "ipv6"),
+        bip6=text("bip6"),
+        fixed_cidr6=cidr(text("fixed-cidr-v6"), 6, "fixed-cidr-v6"),
+        default_gateway6=gateway(text("default-gateway-v6"), 6, "default-gateway-v6"),
+        ip6tables=switch(values, "ip6tables", default=True),
+        network_options=nested(values, "default-network-opts"),
         ip_masq=switch(values, "ip-masq", default=True),
         ip_forward=switch(values, "ip-forward", default=True),
         publish_ip=address(text("ip", "0.0.0.0"), "ip"),
@@ -160,7 +175,7 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         download_attempts=decimal(values, "max-download-attempts", 5) or 5,
         warnings=tuple(warnings),
     )
-    _check_bip(config)
+    check_networks(config.bip, config.bip6, config.network_options, bridge=config.bridge)
     _check_log(config)
     return config
 
@@ -274,23 +289,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def _cidr(text: str) -> str:
-    try:
-        return str(ipaddress.IPv4Network(text)) if text else ""
-    except ValueError as error:
-        raise InvalidParameter(f"invalid CIDR address: {text}") from error
-
-
-def _check_bip(config: DaemonConfig) -> None:
-    if not config.bip:
-        return
-    if not config.bridge:
-        raise InvalidParameter("you specified --bip, but the default bridge network is disabled by --bridge=none")
-    try:
-        interface = ipaddress.ip_interface(config.bip)
-    except ValueError as error:
-        raise InvalidParameter(f"invalid CIDR address: {config.bip}") from error
-    if interface.version != 4 or interface.network.num_addresses < 4:
-        raise InvalidParameter(f"invalid CIDR address: {config.bip}")

@@ -1,12 +1,14 @@
 """A container's places in networks, as data: what was asked, whether it can be, and what inspect shows. Pure."""
 
 import ipaddress
+import re
 
 import msgspec
 
 from sampan.daemon.definition import Definition
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.network.bridge import checked_mac
+from sampan.network.creation_options import is_link_name
 from sampan.network.driver import NetworkFacts, Wish
 from sampan.network.endpoint import Endpoint
 from sampan.runtime.request import NamedPlace
@@ -17,6 +19,9 @@ _DOCKERS = "com.docker.network."
 _NAMES_LIMIT = 64
 """aliases and links of one end point"""
 _NAME_LIMIT = 255
+IFNAME = "com.docker.network.endpoint.ifname"
+SYSCTLS = "com.docker.network.endpoint.sysctls"
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def asked(definition: Definition) -> dict[str, EndpointSettings]:
@@ -32,58 +37,115 @@ def check(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -> 
     """
     faults = list(_faults(name, settings, facts))
     if faults:
-        raise InvalidParameter("invalid endpoint settings:\n" + "\n".join(faults))
+        shown = faults[0] if len(faults) == 1 else "* " + "\n* ".join(faults)
+        raise InvalidParameter("invalid endpoint settings:\n" + shown)
     if settings.mac_address:
         checked_mac(settings.mac_address)
     for key in settings.driver_opts or ():
         # Others mean nothing to Docker's drivers either: kept and shown.
-        if key.startswith(_DOCKERS):
+        if key.startswith(_DOCKERS) and key not in (IFNAME, SYSCTLS):
             raise NotImplementedHere(f"the end point's option {key} is not implemented yet")
+    interface = (settings.driver_opts or {}).get(IFNAME, "")
+    if interface and not is_link_name(interface):
+        raise InvalidParameter(f"invalid interface name: {interface[:_NAME_LIMIT]!r}")
 
 
 def _faults(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -> list[str]:
     faults = []
     ipam = settings.ipam_config
     own = name not in PREDEFINED
-    if not own and ipam is not None and (ipam.ipv4_address or ipam.ipv6_address or ipam.link_local_ips):
+    if not own and ipam is not None and (ipam.ipv4_address or ipam.ipv6_address):
         faults.append("user specified IP address is supported on user defined networks only")
     if not own and settings.aliases:
         faults.append("network-scoped alias is supported only for containers in user defined networks")
     if not own and settings.links:
         faults.append("links are only supported for user-defined networks")
-    if own and ipam is not None:
-        if ipam.ipv6_address or ipam.link_local_ips:
-            faults.append("IPv6 and link-local addresses are not supported yet")
-        if ipam.ipv4_address:
-            faults += _address_faults(ipam.ipv4_address, facts)
+    if ipam is not None:
+        for version, address in ((4, ipam.ipv4_address), (6, ipam.ipv6_address)):
+            if address:
+                faults += _address_faults(address, version, facts if own else None)
+        faults += [f"invalid link-local IP address: {one}" for one in ipam.link_local_ips or () if not _is_address(one)]
     names = [*(settings.aliases or ()), *(settings.links or ())]
     if len(names) > _NAMES_LIMIT or any(not _is_name(one) for one in names):
         faults.append("invalid alias or link")
+    faults += [
+        f"unrecognised network interface sysctl '{one}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', "
+        "'X' must be 'ipv4', 'ipv6' or 'mpls'"
+        for one in _sysctls(settings)
+        if _sysctl(one) is None
+    ]
     return faults
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return not ipaddress.ip_address(text).is_unspecified and "%" not in text
+    except ValueError:
+        return False
+
+
+def _sysctls(settings: EndpointSettings) -> list[str]:
+    text = (settings.driver_opts or {}).get(SYSCTLS, "")
+    return text.split(",") if text else []
+
+
+def _sysctl(text: str) -> tuple[str, str] | None:
+    """`net.ipv6.conf.IFNAME.forwarding=1` as the name below `net` and the value; None for what is none.
+
+    The command writes all of it in small letters.
+    """
+    name, equals, value = text.partition("=")
+    parts = name.split(".")
+    if (
+        len(parts) != 5
+        or parts[0] != "net"
+        or parts[1] not in ("ipv4", "ipv6", "mpls")
+        or parts[3] not in ("IFNAME", "ifname")
+    ):
+        return None
+    if (
+        not equals
+        or not value
+        or len(value) > _NAME_LIMIT
+        or any(not _WORD.fullmatch(part) for part in (parts[2], parts[4]))
+    ):
+        return None
+    return ".".join((parts[1], parts[2], "IFNAME", parts[4])), value
 
 
 def _is_name(text: str) -> bool:
     return 0 < len(text) <= _NAME_LIMIT and text.isprintable() and " " not in text
 
 
-def _address_faults(text: str, facts: NetworkFacts | None) -> list[str]:
+def _address_faults(text: str, version: int, facts: NetworkFacts | None) -> list[str]:
     try:
-        address = ipaddress.IPv4Address(text)
+        address = ipaddress.ip_address(text)
+        if address.version != version or address.is_unspecified or "%" in text:
+            raise ValueError(text)
     except ValueError:
-        return [f"invalid IPv4 address: {text}"]
+        return [f"invalid IPv{version} address: {text}"]
     if facts is None:
         return []
-    if facts.definition is None or not facts.definition.chosen_subnet:
+    chosen = [subnet for subnet in facts.definition.chosen if subnet.version == version] if facts.definition else []
+    if not chosen:
         return ["user specified IP address is supported only when connecting to networks with user configured subnets"]
-    if address not in facts.definition.network:
-        return [f"no configured subnet or ip-range contain the IP address {address}"]
+    if not any(address in subnet for subnet in chosen):
+        return [f"no configured subnet or ip-range contain the IP address {text}"]
     return []
 
 
 def wish(settings: EndpointSettings, mac: str = "") -> Wish:
     """The part of it that the network has to grant. `mac` is the container's own wish, where the end point has none."""
     ipam = settings.ipam_config
-    return Wish(ipam.ipv4_address if ipam else "", settings.mac_address or mac, settings.gw_priority)
+    return Wish(
+        address=ipam.ipv4_address if ipam else "",
+        mac=settings.mac_address or mac,
+        gw_priority=settings.gw_priority,
+        address6=str(ipaddress.ip_address(ipam.ipv6_address)) if ipam and ipam.ipv6_address else "",
+        link_local=tuple(ipam.link_local_ips or ()) if ipam else (),
+        interface=(settings.driver_opts or {}).get(IFNAME, ""),
+        sysctls=tuple(found for one in _sysctls(settings) if (found := _sysctl(one)) is not None),
+    )
 
 
 def names(definition: Definition, settings: EndpointSettings) -> tuple[str, ...]:
@@ -103,7 +165,7 @@ def named(definition: Definition, endpoint: Endpoint, settings: EndpointSettings
         pairs.append((name, alias or name))
     return NamedPlace(
         name=endpoint.network,
-        address=endpoint.address,
+        addresses=endpoint.addresses,
         names=names(definition, settings) if own else (),
         internal=endpoint.internal,
         links=tuple(pairs) if own else (),
@@ -120,5 +182,8 @@ def shown(endpoint: Endpoint, settings: EndpointSettings, dns_names: tuple[str, 
         gateway=endpoint.gateway,
         ip_address=endpoint.address,
         ip_prefix_len=endpoint.prefix,
+        ipv6_gateway=endpoint.gateway6,
+        global_ipv6_address=endpoint.address6,
+        global_ipv6_prefix_len=endpoint.prefix6,
         dns_names=dns_names,
     )

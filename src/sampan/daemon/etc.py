@@ -64,9 +64,10 @@ def renew_own(engine: Engine, container: Container, before: Connected, ends: Con
     if not config.hostname:
         return
     own = [
-        hosts.own_line(settings.ip_address, config.hostname, config.domainname).encode()
+        hosts.own_line(address, config.hostname, config.domainname).encode()
         for settings in ends.settings.values()
-        if settings.ip_address
+        for address in (settings.ip_address, settings.global_ipv6_address)
+        if address
     ]
     name = hosts.hostname_of(config.hostname, config.domainname).encode()
 

@@ -214,7 +214,7 @@ def _port_list(ports: PortMap) -> tuple[Port, ...]:
         if not bindings:
             found.append(Port(private_port=private, type=protocol or "tcp"))
         found += [
-            Port(ip=b.host_ip, private_port=private, public_port=int(b.host_port), type=protocol or "tcp")
+            Port(ip=b.host_ip, private_port=private, public_port=int(b.host_port or 0), type=protocol or "tcp")
             for b in bindings or ()
         ]
     return tuple(found)

@@ -136,6 +136,8 @@ class Connected:
 
     veth: VethPlan | None = None
     more_veths: tuple[VethPlan, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    """what its interfaces are called inside"""
     resolver: bool = False
     """it stands in a user's network, whose names sampan-net answers for"""
     held: tuple[socket.socket, ...] = ()

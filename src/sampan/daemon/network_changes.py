@@ -40,6 +40,7 @@ async def create(engine: Engine, networks: Networks, request: NetworkCreateReque
         networks.definitions(),
         networks.subnets(),
         networks.choose_subnet,
+        networks.default_options(request.driver),
     )
     networks.create(definition)
     try:
@@ -47,7 +48,7 @@ async def create(engine: Engine, networks: Networks, request: NetworkCreateReque
     except BaseException:
         networks.remove(definition.id)
         raise
-    _tell(engine, definition.id, definition.name, "create")
+    _tell(engine, networks.find(definition.id), "create")
     return definition
 
 
@@ -58,6 +59,10 @@ async def remove(engine: Engine, networks: Networks, facts: NetworkFacts) -> Non
     if inside := members(engine, facts.name):
         told = ", ".join(f'name:"{container.name}" id:"{end.endpoint_id[:12]}"' for container, end in inside)
         raise Forbidden(f"error while removing network: network {facts.name} has active endpoints ({told})")
+    if facts.definition is not None and facts.definition.config_only:
+        users = [one.name for one in networks.definitions() if one.config_from == facts.name]
+        if users:
+            raise Forbidden(f'configuration network "{facts.name}" is in use')
     # Nobody gets a place in it while the disk works.
     networks.remove(facts.id)
     try:
@@ -66,7 +71,7 @@ async def remove(engine: Engine, networks: Networks, facts: NetworkFacts) -> Non
         assert facts.definition is not None
         networks.create(facts.definition)
         raise
-    _tell(engine, facts.id, facts.name, "destroy")
+    _tell(engine, facts, "destroy")
 
 
 def members(engine: Engine, network: str) -> list[tuple[Container, EndpointSettings]]:
@@ -156,8 +161,8 @@ async def _disconnect(engine: Engine, container: Container, wanted: Definition, 
     _tell_link(engine, container, name, before, "disconnect")
 
 
-def _tell(engine: Engine, network: str, name: str, action: str) -> None:
-    engine.events.publish("network", action, network, {"name": name, "type": "bridge"})
+def _tell(engine: Engine, facts: NetworkFacts, action: str) -> None:
+    engine.events.publish("network", action, facts.id, {"name": facts.name, "type": facts.driver})
 
 
 def _tell_link(engine: Engine, container: Container, name: str, connected: Connected, action: str) -> None:

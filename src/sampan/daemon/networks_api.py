@@ -7,12 +7,13 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.times import parse_time, rfc3339
 from sampan.errors import InvalidParameter, NotFound, SampanError
 from sampan.network.creation import PREDEFINED
-from sampan.network.definition import NetworkDefinition
+from sampan.network.definition import NetworkDefinition, Pool
 from sampan.network.driver import NetworkFacts
 from sampan.network.networks import Networks
 from sampan.spec import requests as r
 from sampan.spec.networks import (
     IPAM,
+    ConfigReference,
     EndpointSettings,
     IPAMConfig,
     Network,
@@ -112,6 +113,11 @@ class NetworksApi:
                 endpoint_id=settings.endpoint_id,
                 mac_address=settings.mac_address,
                 ipv4_address=f"{settings.ip_address}/{settings.ip_prefix_len}" if settings.ip_address else "",
+                ipv6_address=(
+                    f"{settings.global_ipv6_address}/{settings.global_ipv6_prefix_len}"
+                    if settings.global_ipv6_address
+                    else ""
+                ),
             )
             for container, settings in network_changes.members(self._engine, network)
         }
@@ -119,7 +125,8 @@ class NetworksApi:
     def _shown(self, facts: NetworkFacts, containers: dict[str, NetworkContainer] | None = None) -> Network:
         definition = facts.definition
         if definition is None:
-            pools = (IPAMConfig(subnet=facts.subnet, gateway=facts.gateway),) if facts.subnet else ()
+            pairs = ((facts.subnet, facts.gateway), (facts.subnet6, facts.gateway6))
+            pools = tuple(IPAMConfig(subnet=subnet, gateway=gateway) for subnet, gateway in pairs if subnet)
             return Network(
                 name=facts.name,
                 id=facts.id,
@@ -127,6 +134,7 @@ class NetworksApi:
                 scope="local",
                 driver=facts.driver,
                 enable_ipv4=True,
+                enable_ipv6=bool(facts.subnet6),
                 ipam=IPAM(driver="default", config=pools),
                 containers=containers or {},
                 options=dict(facts.options),
@@ -137,21 +145,31 @@ class NetworksApi:
             created=rfc3339(definition.created_ns),
             scope="local",
             driver=facts.driver,
-            enable_ipv4=True,
-            ipam=IPAM(driver="default", options=definition.ipam_options, config=(_pool(definition),)),
+            enable_ipv4=definition.ipv4,
+            enable_ipv6=definition.ipv6,
+            ipam=IPAM(driver="default", options=definition.ipam_options, config=_pools(definition)),
             internal=definition.internal,
             attachable=definition.attachable,
             containers=containers or {},
             options=definition.options,
             labels=definition.labels,
+            config_only=definition.config_only,
+            config_from=ConfigReference(network=definition.config_from),
         )
 
 
-def _pool(definition: NetworkDefinition) -> IPAMConfig:
-    """What was asked for; where nothing was, what it got."""
-    pool = definition.pool
+def _pools(definition: NetworkDefinition) -> tuple[IPAMConfig, ...]:
+    """What was asked for; where nothing was, what it got. IPv4 first."""
+    families = (
+        (definition.pool, definition.subnet, definition.gateway),
+        (definition.pool6, definition.subnet6, definition.gateway6),
+    )
+    return tuple(_pool(*family) for family in families if family[0] is not None or family[1])
+
+
+def _pool(pool: Pool | None, subnet: str, gateway: str) -> IPAMConfig:
     if pool is None or not pool.subnet:
-        return IPAMConfig(subnet=definition.subnet, gateway=definition.gateway)
+        return IPAMConfig(subnet=subnet, gateway=gateway)
     return IPAMConfig(
         subnet=pool.subnet,
         ip_range=pool.ip_range,

@@ -52,7 +52,6 @@ T, B, N, S, L, M = Kind.TEXT, Kind.SWITCH, Kind.NUMBER, Kind.SIZE, Kind.LIST, Ki
 YES, NO, VOID = Verdict.HONOURED, Verdict.REFUSED, Verdict.MEANINGLESS
 
 _NO_SWARM = "Sampan has no swarm mode"
-_NO_IPV6 = "IPv6 networks are not there yet"
 _NO_BUILD = "the builder is not there yet"
 _NO_CONTAINERD = "no containerd takes part: layers and containers are Sampan's own"
 _OWN_RUNTIME = "containers are started by Sampan's own runtime"
@@ -128,19 +127,25 @@ OPTIONS: tuple[Option, ...] = (
     Option("ip-forward-no-drop", B, VOID, "the policy of the host's forward chain is never changed"),
     Option("ip-masq", B, YES),
     Option("iptables", B, NO, "the bridge needs its table of rules", default=True),
-    Option("ip6tables", B, VOID, "there are no IPv6 networks to filter"),
-    Option("userland-proxy", B, VOID, "no proxy process is needed: the kernel forwards loopback traffic too"),
+    Option("ip6tables", B, YES, "whether there is a table of rules for IPv6"),
+    Option("userland-proxy", B, VOID, "the kernel forwards loopback traffic too; callers by IPv6 are not proxied yet"),
     Option("userland-proxy-path", T, NO, "there is no proxy binary", default=""),
     Option("firewall-backend", T, NO, "rules are always written with nftables", default="nftables"),
-    Option("bip6", T, NO, _NO_IPV6, default=""),
-    Option("ipv6", B, NO, _NO_IPV6, default=False),
+    Option("bip6", T, YES),
+    Option("ipv6", B, YES, "IPv6 on the default bridge"),
     Option("fixed-cidr", T, YES, "what of the bridge's network containers get addresses from"),
-    Option("fixed-cidr-v6", T, NO, _NO_IPV6, default=""),
-    Option("default-gateway", T, NO, "the bridge itself is the gateway", default=""),
-    Option("default-gateway-v6", T, NO, _NO_IPV6, default=""),
+    Option("fixed-cidr-v6", T, YES, "the same for IPv6"),
+    Option("default-gateway", T, YES, "what containers are told instead of the bridge's address"),
+    Option("default-gateway-v6", T, YES, "the same for IPv6"),
     Option("allow-direct-routing", B, NO, "direct routing to containers is not filtered by name yet", default=False),
     Option("bridge-accept-fwmark", T, NO, "accepting by firewall mark is not there yet", default=""),
-    Option("default-network-opts", M, NO, "networks of one's own are not there yet", flag="default-network-opt"),
+    Option(
+        "default-network-opts",
+        M,
+        YES,
+        "DRIVER=KEY=VALUE; in the file {driver: {key: value}}",
+        flag="default-network-opt",
+    ),
     Option("network-control-plane-mtu", N, NO, _NO_SWARM, default=1500),
     Option("network-diagnostic-port", N, NO, _NO_SWARM, default=0),
     # registries, builder

@@ -6,6 +6,7 @@ import time
 from sampan.cgroups.gauges import MOST_FILES, Gauges
 from sampan.daemon import stats_document
 from sampan.daemon.container import Container
+from sampan.daemon.needs import Wiring
 from sampan.network.counters import Meter
 from sampan.runtime.port import Runtime
 from sampan.spec.stats import StatsResponse
@@ -17,11 +18,12 @@ DESCRIPTORS = MOST_FILES + 1
 class Readings:
     """The counters of one run of one container."""
 
-    __slots__ = ("_container", "_gauges", "_meter", "run")
+    __slots__ = ("_container", "_gauges", "_meter", "_wiring", "run")
 
-    def __init__(self, container: Container, runtime: Runtime) -> None:
+    def __init__(self, container: Container, runtime: Runtime, wiring: Wiring) -> None:
         """Open them. Raises OSError; KeyError where the container has ended."""
         self._container = container
+        self._wiring = wiring
         self.run = container.state.started_ns
         self._gauges = Gauges(runtime.groups(container.id))
         try:
@@ -40,7 +42,9 @@ class Readings:
         """What is counted now. Raises OSError when the run is over."""
         container = self._container
         usage = self._gauges.read()
-        networks = self._meter.read() if self._meter is not None else None
+        connected = self._wiring.connected(container.id)
+        interfaces = connected.interfaces if connected is not None else ()
+        networks = self._meter.read(interfaces) if self._meter is not None else None
         return stats_document.sample(container.name, container.id, time.time_ns(), usage, system, memory, networks)
 
 

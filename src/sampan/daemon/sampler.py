@@ -12,6 +12,7 @@ import resource
 from sampan.daemon import stats_document
 from sampan.daemon.container import Container
 from sampan.daemon.names import Registry
+from sampan.daemon.needs import Wiring
 from sampan.daemon.readings import DESCRIPTORS, Readings
 from sampan.host.processors import ProcessorTime
 from sampan.runtime.port import Runtime
@@ -83,7 +84,8 @@ class _Watched:
 class Sampler:
     """All that is watched. Everything here runs on the event loop; nothing does while nobody watches."""
 
-    def __init__(self, runtime: Runtime, containers: Registry[Container]) -> None:
+    def __init__(self, runtime: Runtime, containers: Registry[Container], wiring: Wiring) -> None:
+        self._wiring = wiring
         self._runtime = runtime
         self._containers = containers
         self._watched: dict[ContainerId, _Watched] = {}
@@ -199,7 +201,7 @@ class Sampler:
             watched.previous = None
         try:
             if watched.readings is None:
-                watched.readings = Readings(container, self._runtime)
+                watched.readings = Readings(container, self._runtime, self._wiring)
                 self._kept += 1
             return watched.readings.sample(system, self._memory)
         except KeyError:

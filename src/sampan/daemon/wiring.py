@@ -12,12 +12,12 @@ from sampan.daemon.definition import Definition
 from sampan.daemon.needs import Connected, Names, Relink
 from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, System
 from sampan.network import hosts, resolvconf
-from sampan.network.arrangement import MOST, arranged, gateway, named, numbered, reached
+from sampan.network.arrangement import MOST, arranged, named, numbered, ways
 from sampan.network.driver import NetworkFacts
 from sampan.network.endpoint import Endpoint, Published
-from sampan.network.firewall import Forward
 from sampan.network.modes import Mode, ModeKind, parse_mode
 from sampan.network.networks import Networks
+from sampan.network.policy import Forward
 from sampan.network.ports import parse_ports, port_map
 from sampan.runtime.request import LinkChange, Named, StartFailed
 from sampan.spec.containers import ContainerConfig
@@ -60,7 +60,7 @@ class NetworkWiring:
         """See `needs.Wiring`."""
         mode = parse_mode(host.network_mode)
         if mode.kind is not ModeKind.CONTAINER:
-            parse_ports(host.port_bindings or {}, self._config.publish_ip, _exposed(host, config))
+            parse_ports(host.port_bindings or {}, _exposed(host, config))
         self._resolver(host, mode)
         hosts.parse_extra_hosts(host.extra_hosts or (), self._gateways or ("0.0.0.0",))
         hosts.hostname_of(config.hostname, config.domainname)
@@ -116,12 +116,8 @@ class NetworkWiring:
             raise type(error)(f"failed to set up container networking: {error}") from error
 
     def _publish(self, definition: Definition, endpoints: Sequence[Endpoint]) -> Published:
-        if not reached(endpoints):
-            return Published()
-        host, way_out = definition.host, endpoints[0]
-        default_ip = self._networks.bind_ip(way_out.network_id)
-        requests = parse_ports(host.port_bindings or {}, default_ip, _exposed(host, definition.config))
-        return self._networks.publish(way_out, definition.name, requests)
+        requests = parse_ports(definition.host.port_bindings or {}, _exposed(definition.host, definition.config))
+        return self._networks.publish(ways(endpoints), definition.name, requests)
 
     def _give_back(self, endpoints: Sequence[Endpoint], forwards: Sequence[Forward]) -> None:
         self._networks.withdraw(list(forwards))
@@ -182,10 +178,11 @@ class NetworkWiring:
             present = [one for one in live.endpoints if one.veth is not None]
             after = arranged([*present, named(endpoint, present)])
             endpoint = next(one for one in after if one.endpoint_id == endpoint.endpoint_id)
-            if not live.published.forwards and not reached(live.endpoints):
+            out = ways(after)
+            if not live.published.forwards and ways(live.endpoints).endpoint is None:
                 # Held by the daemon: the monitor was not given them at the start.
                 opened = self._publish(definition, after)
-            await _carry_out(relink, LinkChange(add=endpoint.veth, gateway=gateway(after)))
+            await _carry_out(relink, LinkChange(add=endpoint.veth, gateway=out.gateway, gateway6=out.gateway6))
         except BaseException:
             opened.close()
             self._networks.release(endpoint, opened.forwards)
@@ -199,7 +196,8 @@ class NetworkWiring:
         live = self._live[definition.id]
         gone = next(one for one in live.endpoints if one.network == network)
         after = arranged([one for one in live.endpoints if one is not gone])
-        change = LinkChange(remove=gone.veth.host_name if gone.veth else "", gateway=gateway(after))
+        out = ways(after)
+        change = LinkChange(None, gone.veth.host_name if gone.veth else "", out.gateway, out.gateway6)
         await _carry_out(relink, change)
         connected = self._changed(definition, live, after)
         self._networks.release(gone)
@@ -207,11 +205,11 @@ class NetworkWiring:
 
     def _changed(self, definition: Definition, live: _Live, after: list[Endpoint]) -> Connected:
         """Take note of a change; published ports follow the way out."""
+        before = ways(live.endpoints)
         live.endpoints = after
-        way_out = reached(after)
-        if any(forward.address != way_out for forward in live.published.forwards):
+        if ways(after) != before and live.published.forwards:
             try:
-                forwards = self._networks.redirect(live.published.forwards, way_out)
+                forwards = self._networks.redirect(live.published.forwards, ways(after))
             except OSError as error:
                 raise System(f"published ports stay behind: {error}") from error
             live.published = replace(live.published, forwards=forwards)
@@ -251,6 +249,7 @@ class NetworkWiring:
             self._networks.adopt(endpoint, record.forwards if number == 0 else ())
         published = Published(record.forwards)
         connected = Connected(
+            interfaces=tuple(one.veth.name for one in endpoints if one.veth is not None),
             settings=self._settings(definition, endpoints),
             ports=port_map(definition.config.exposed_ports or (), record.forwards),
             resolv_conf=self._resolv_conf(definition.host, endpoints),
@@ -300,19 +299,20 @@ class NetworkWiring:
         config, host = definition.config, definition.host
         mode = parse_mode(host.network_mode)
         pairs = [endpoint.veth for endpoint in endpoints if endpoint.veth is not None]
-        way_out = gateway(endpoints)
-        gateways = self._gateways or ((way_out,) if way_out else ())
+        out = ways(endpoints)
+        gateways = self._gateways or tuple(one for one in (out.gateway, out.gateway6) if one)
         if mode.kind is ModeKind.HOST and not gateways:
             gateways = ("127.0.0.1",)
         extra = (*hosts.parse_extra_hosts(host.extra_hosts or (), gateways), *linked)
         copy = None
         if mode.kind is ModeKind.HOST:
             copy = hosts.host_network_file(resolver_files.read(hosts.HOST_FILE), extra)
-        own = [endpoint.address for endpoint in endpoints if endpoint.address]
+        own = [address for endpoint in endpoints for address in endpoint.addresses]
         shows_ports = bool(pairs)
         return Connected(
             veth=pairs[0] if pairs else None,
             more_veths=tuple(pairs[1:]),
+            interfaces=tuple(pair.name for pair in pairs),
             held=published.held,
             hosts=copy or hosts.hosts_file(config.hostname, config.domainname, own, extra),
             resolver=any(endpoint.network not in places.PREDEFINED for endpoint in endpoints),

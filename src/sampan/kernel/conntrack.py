@@ -37,12 +37,13 @@ _DELETE_LIMIT = 65536
 
 
 class Flow:
-    """One entry: protocol number, and the port that its first packet was sent to."""
+    """One entry: family, protocol number, and the port that its first packet was sent to."""
 
-    __slots__ = ("_id", "_orig", "_zone", "port", "protocol")
+    __slots__ = ("_family", "_id", "_orig", "_zone", "port", "protocol")
 
     def __init__(self, body: bytes) -> None:
         found = table(body, 4)
+        self._family = body[0]
         self._orig = found.get(_CTA_TUPLE_ORIG, b"")
         self._id = found.get(_CTA_ID, b"")
         self._zone = found.get(_CTA_ZONE)
@@ -52,7 +53,7 @@ class Flow:
 
     def delete(self, netfilter: Netlink) -> None:
         """Forget this very entry (its id is compared); one that has gone meanwhile is no error."""
-        body = header(socket.AF_INET) + attribute(_CTA_TUPLE_ORIG | 0x8000, self._orig)
+        body = header(self._family) + attribute(_CTA_TUPLE_ORIG | 0x8000, self._orig)
         if self._zone is not None:
             body += attribute(_CTA_ZONE, self._zone)
         body += attribute(_CTA_ID, self._id)
@@ -63,8 +64,8 @@ class Flow:
                 raise
 
 
-def delete_to_ports(netfilter: Netlink, protocol: int, ports: Collection[int]) -> int:
-    """Forget the IPv4 flows of `protocol` whose first packet went to one of `ports`; the number of them.
+def delete_to_ports(netfilter: Netlink, protocol: int, ports: Collection[int], family: int = socket.AF_INET) -> int:
+    """Forget a family's flows of `protocol` whose first packet went to one of `ports`; the number of them.
 
     The kernel walks its whole table for it (13 ms where that has the usual 262,144 buckets).
     """
@@ -84,7 +85,7 @@ def delete_to_ports(netfilter: Netlink, protocol: int, ports: Collection[int]) -
         if flow.protocol == protocol and flow.port in ports and len(found) < _DELETE_LIMIT:
             found.append(flow)
 
-    netfilter.visit(_GET, header(socket.AF_INET) + wanted, "conntrack dump", keep)
+    netfilter.visit(_GET, header(family) + wanted, "conntrack dump", keep)
     for flow in found:
         flow.delete(netfilter)
     return len(found)

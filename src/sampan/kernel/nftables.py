@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import errno
-import socket
 import struct
 
 from sampan.kernel.netlink import (
@@ -98,6 +97,7 @@ class Type(enum.IntEnum):
     """The numbers by which the `nft` command knows data types; the kernel only keeps them."""
 
     IPV4_ADDR = 7
+    IPV6_ADDR = 8
     INET_PROTO = 12
     INET_SERVICE = 13
     IFNAME = 41
@@ -338,11 +338,12 @@ def elements(netfilter: Netlink, family: Family, in_table: str, name: str) -> di
     return answer
 
 
-def ipv4_element(address: str, prefix: int) -> list[bytes]:
-    """The two elements of an interval set that stand for a network."""
-    start = int.from_bytes(socket.inet_aton(address), "big") & ~((1 << (32 - prefix)) - 1)
-    end = start + (1 << (32 - prefix))
-    marks = [element(start.to_bytes(4, "big"))]
-    if end < 1 << 32:
-        marks.append(element(end.to_bytes(4, "big"), interval_end=True))
+def network_element(address: bytes, prefix: int) -> list[bytes]:
+    """The two elements of an interval set that stand for a network of either family."""
+    bits = 8 * len(address)
+    size = 1 << (bits - prefix)
+    start = int.from_bytes(address, "big") & ~(size - 1)
+    marks = [element(start.to_bytes(len(address), "big"))]
+    if start + size < 1 << bits:
+        marks.append(element((start + size).to_bytes(len(address), "big"), interval_end=True))
     return marks

@@ -2,7 +2,8 @@
 
 Each function gives one expression for `nftables.rule_message`; those above the line that joins several (`interface`,
 `source_in`, …) say what `nft` would print. A rule is read left to right and ends at the first expression that does not hold.
-Values lie in register 1 and, where more than 4 bytes are joined to one key, in the 4-byte registers behind it.
+Values lie in register 1 and, where more than 4 bytes are joined to one key, in the 4-byte registers behind it. Where an address
+is looked at, the rule's family says where it stands and how long it is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import enum
 import socket
 
 from sampan.kernel.netlink import attribute, be32, nested, text
-from sampan.kernel.nftables import Verdict, data_value
+from sampan.kernel.nftables import Family, Verdict, data_value
 
 _REG_VERDICT = 0
 _REG_1 = 1
@@ -57,10 +58,14 @@ _FIB_ADDRTYPE = 3
 _FIB_DADDR = 2
 _RTN_LOCAL = 2
 _NAT_DNAT = 1
-_SOURCE = 12
-_DESTINATION = 16
+_SOURCE = {Family.IPV4: 12, Family.IPV6: 8}
+_DESTINATION = {Family.IPV4: 16, Family.IPV6: 24}
+_LENGTH = {Family.IPV4: 4, Family.IPV6: 16}
+_SOCKET_FAMILY = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 _DESTINATION_PORT = 2
-_ICMP_REDIRECT = 5
+_ICMP = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
+_ICMP_REDIRECT = {Family.IPV4: 5, Family.IPV6: 137}
+_LINK_LOCAL = (b"\xfe\x80" + bytes(14), b"\xff\xc0" + bytes(14))
 
 
 def _expression(name: str, *parts: bytes) -> bytes:
@@ -90,6 +95,19 @@ def _mask(mask: bytes) -> bytes:
     )
 
 
+def _load_source(family: Family, register: int = _REG_1) -> bytes:
+    return _load_payload(_PAYLOAD_NETWORK, _SOURCE[family], _LENGTH[family], register)
+
+
+def _load_destination(family: Family, register: int = _REG_1) -> bytes:
+    return _load_payload(_PAYLOAD_NETWORK, _DESTINATION[family], _LENGTH[family], register)
+
+
+def _words(family: Family) -> int:
+    """How many 4-byte registers an address takes."""
+    return _LENGTH[family] // 4
+
+
 def _in_set(name: str, inside: bool = True) -> bytes:
     return _expression("lookup", text(1, name), be32(2, _REG_1), *(() if inside else (be32(5, _LOOKUP_INVERTED),)))
 
@@ -117,40 +135,62 @@ def kind(key: Meta, name: str, equal: bool = True) -> bytes:
     return _load_meta(key) + _compare(name.encode().ljust(_IFNAMSIZ, b"\0"), equal)
 
 
-def source_in(name: str) -> bytes:
+def source_in(family: Family, name: str) -> bytes:
     """`ip saddr @SET`."""
-    return _load_payload(_PAYLOAD_NETWORK, _SOURCE, 4) + _in_set(name)
+    return _load_source(family) + _in_set(name)
 
 
-def linked_in(name: str) -> bytes:
+def linked_in(family: Family, name: str) -> bytes:
     """`ip saddr . ip daddr . meta l4proto . th dport @SET`."""
-    second = _REG32 + 1
-    load = _load_payload(_PAYLOAD_NETWORK, _SOURCE, 4)
-    load += _load_payload(_PAYLOAD_NETWORK, _DESTINATION, 4, second)
-    load += _load_meta(Meta.L4PROTO, second + 1)
-    load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second + 2)
+    words = _words(family)
+    load = _load_source(family) + _load_destination(family, _REG32 + words)
+    load += _load_meta(Meta.L4PROTO, _REG32 + 2 * words)
+    load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, _REG32 + 2 * words + 1)
     return load + _in_set(name)
 
 
-def icmp_redirect() -> bytes:
+def opened_in(family: Family, name: str) -> bytes:
+    """`ip daddr . meta l4proto . th dport @SET`."""
+    words = _words(family)
+    load = _load_destination(family) + _load_meta(Meta.L4PROTO, _REG32 + words)
+    load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, _REG32 + words + 1)
+    return load + _in_set(name)
+
+
+def icmp(family: Family) -> bytes:
+    """`meta l4proto icmp`."""
+    return _load_meta(Meta.L4PROTO) + _compare(bytes((_ICMP[family],)))
+
+
+def icmp_redirect(family: Family) -> bytes:
     """`icmp type redirect`."""
-    is_icmp = _load_meta(Meta.L4PROTO) + _compare(bytes((socket.IPPROTO_ICMP,)))
-    return is_icmp + _load_payload(_PAYLOAD_TRANSPORT, 0, 1) + _compare(bytes((_ICMP_REDIRECT,)))
+    return icmp(family) + _load_payload(_PAYLOAD_TRANSPORT, 0, 1) + _compare(bytes((_ICMP_REDIRECT[family],)))
 
 
-def destination_in(name: str) -> bytes:
+def destination_in(family: Family, name: str) -> bytes:
     """`ip daddr @SET`."""
-    return _load_payload(_PAYLOAD_NETWORK, _DESTINATION, 4) + _in_set(name)
+    return _load_destination(family) + _in_set(name)
 
 
-def source_loopback() -> bytes:
-    """`ip saddr 127.0.0.0/8`."""
-    return _load_payload(_PAYLOAD_NETWORK, _SOURCE, 1) + _compare(b"\x7f")
+def source_link_local() -> bytes:
+    """`ip6 saddr fe80::/10`."""
+    value, mask = _LINK_LOCAL
+    return _load_source(Family.IPV6) + _mask(mask) + _compare(value)
 
 
-def destination_loopback() -> bytes:
-    """`ip daddr 127.0.0.0/8`."""
-    return _load_payload(_PAYLOAD_NETWORK, _DESTINATION, 1) + _compare(b"\x7f")
+def source_loopback(family: Family) -> bytes:
+    """`ip saddr 127.0.0.0/8`, `ip6 saddr ::1`."""
+    return _loopback(family, _SOURCE[family])
+
+
+def destination_loopback(family: Family) -> bytes:
+    """`ip daddr 127.0.0.0/8`, `ip6 daddr ::1`."""
+    return _loopback(family, _DESTINATION[family])
+
+
+def _loopback(family: Family, offset: int) -> bytes:
+    value = b"\x7f" if family == Family.IPV4 else socket.inet_pton(socket.AF_INET6, "::1")
+    return _load_payload(_PAYLOAD_NETWORK, offset, len(value)) + _compare(value)
 
 
 def destination_local(local: bool = True) -> bytes:
@@ -204,18 +244,21 @@ def redirect(protocol: int, port: int, to: bytes, to_port: int) -> bytes:
 
 def destination(address: bytes) -> bytes:
     """`ip daddr ADDRESS`."""
-    return _load_payload(_PAYLOAD_NETWORK, _DESTINATION, 4) + _compare(address)
+    return _load_destination(Family.IPV4 if len(address) == 4 else Family.IPV6) + _compare(address)
 
 
-def destination_nat(name: str, with_address: bool) -> bytes:
+def destination_nat(family: Family, name: str, with_address: bool) -> bytes:
     """`dnat ip addr . port to meta l4proto . [ip daddr .] th dport map @NAME`: where the map knows the packet's target."""
+    words = _words(family)
     second = _REG32 + 1
     load = _load_meta(Meta.L4PROTO)
     if with_address:
-        load += _load_payload(_PAYLOAD_NETWORK, _DESTINATION, 4, second)
-        load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second + 1)
+        load += _load_destination(family, second)
+        load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second + words)
     else:
         load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second)
     find = _expression("lookup", text(1, name), be32(2, _REG_1), be32(3, _REG_1))
-    change = _expression("nat", be32(1, _NAT_DNAT), be32(2, socket.AF_INET), be32(3, _REG_1), be32(5, second))
+    change = _expression(
+        "nat", be32(1, _NAT_DNAT), be32(2, _SOCKET_FAMILY[family]), be32(3, _REG_1), be32(5, _REG32 + words)
+    )
     return load + find + change

@@ -1,7 +1,7 @@
 """Links, addresses, routes and neighbours (rtnetlink(7)).
 
 Each `…_message` is one request for `Netlink.request_all`, so that several travel in one system call; `Route` reads.
-IPv4 addresses are four bytes here. Loaded by the launcher.
+Addresses are four bytes (IPv4) or sixteen (IPv6) here, and say by that which family is meant. Loaded by the launcher.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ _IN6_ADDR_GEN_MODE_NONE = 1
 _IFA_ADDRESS = 1
 _IFA_LOCAL = 2
 _IFA_BROADCAST = 4
+_IFA_F_NODAD = 0x02
 
 _RTA_DST = 1
 _RTA_OIF = 4
@@ -115,11 +116,13 @@ def veth_message(
 
 
 def bridge_message(name: str, mac: bytes, mtu: int) -> Message:
-    """A bridge that is still down. EEXIST where the name is taken. An alias cannot be given along: `alias_message`."""
+    """A bridge that is still down, with a hardware address at random where `mac` is empty. EEXIST where the name is taken.
+
+    An alias cannot be given along: `alias_message`."""
     body = (
         _link()
         + text(_IFLA_IFNAME, name)
-        + attribute(_IFLA_ADDRESS, mac)
+        + (attribute(_IFLA_ADDRESS, mac) if mac else b"")
         + (u32(_IFLA_MTU, mtu) if mtu else b"")
         + nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "bridge"))
     )
@@ -189,48 +192,63 @@ def delete_message(index: int = 0, name: str = "") -> Message:
     return RTM_DELLINK, 0, body, f"link delete {name or index}"
 
 
+def _family(address: bytes) -> socket.AddressFamily:
+    return socket.AF_INET if len(address) == 4 else socket.AF_INET6
+
+
+def _words(address: bytes) -> str:
+    return socket.inet_ntop(_family(address), address)
+
+
 def address_message(index: int, address: bytes, prefix: int) -> Message:
-    """Give a link an IPv4 address and its network's broadcast address; the same one again is no error."""
-    host_bits = (1 << (32 - prefix)) - 1
-    broadcast = (int.from_bytes(address, "big") | host_bits).to_bytes(4, "big")
+    """Give a link an address; the same one again is no error.
+
+    An IPv4 one comes with its network's broadcast address. An IPv6 one is used at once, without a search for duplicates.
+    """
+    family = _family(address)
+    flags = _IFA_F_NODAD if family == socket.AF_INET6 else 0
     body = (
-        _ADDRESS.pack(socket.AF_INET, prefix, 0, _RT_SCOPE_UNIVERSE, index)
+        _ADDRESS.pack(family, prefix, flags, _RT_SCOPE_UNIVERSE, index)
         + attribute(_IFA_LOCAL, address)
         + attribute(_IFA_ADDRESS, address)
-        + attribute(_IFA_BROADCAST, broadcast)
     )
-    what = f"address add {socket.inet_ntoa(address)}/{prefix} dev {index}"
+    if family == socket.AF_INET:
+        host_bits = (1 << (32 - prefix)) - 1
+        body += attribute(_IFA_BROADCAST, (int.from_bytes(address, "big") | host_bits).to_bytes(4, "big"))
+    what = f"address add {_words(address)}/{prefix} dev {index}"
     return RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, what
 
 
 def remove_address_message(index: int, address: bytes, prefix: int) -> Message:
-    """Take an IPv4 address from a link."""
-    body = _ADDRESS.pack(socket.AF_INET, prefix, 0, 0, index) + attribute(_IFA_LOCAL, address)
-    return RTM_DELADDR, 0, body, f"address delete {socket.inet_ntoa(address)}/{prefix} dev {index}"
+    """Take an address from a link."""
+    body = _ADDRESS.pack(_family(address), prefix, 0, 0, index) + attribute(_IFA_LOCAL, address)
+    return RTM_DELADDR, 0, body, f"address delete {_words(address)}/{prefix} dev {index}"
 
 
-def default_route_message(gateway: bytes) -> Message:
-    """The IPv4 default route by `gateway`, which must be on a network of a link that is up."""
+def default_route_message(gateway: bytes, index: int = 0) -> Message:
+    """The default route of the gateway's family. It must be on a network of a link that is up; a link-local one needs `index`."""
     body = _ROUTE.pack(
-        socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0
+        _family(gateway), 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0
     ) + attribute(_RTA_GATEWAY, gateway)
-    return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, f"route add default via {socket.inet_ntoa(gateway)}"
+    if index:
+        body += u32(_RTA_OIF, index)
+    return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, f"route add default via {_words(gateway)}"
 
 
-def no_default_route_message() -> Message:
-    """Take the IPv4 default route away; ESRCH where there is none."""
-    body = _ROUTE.pack(socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, 0, _RT_SCOPE_UNIVERSE, 0, 0)
+def no_default_route_message(family: int = socket.AF_INET) -> Message:
+    """Take the default route of a family away; ESRCH where there is none."""
+    body = _ROUTE.pack(family, 0, 0, 0, _RT_TABLE_MAIN, 0, _RT_SCOPE_UNIVERSE, 0, 0)
     return RTM_DELROUTE, 0, body, "route delete default"
 
 
 def neighbour_message(index: int, address: bytes, mac: bytes) -> Message:
     """Record where `address` lives now, over whatever the kernel believed; it is checked at first use (NUD_STALE)."""
     body = (
-        _NEIGHBOUR.pack(socket.AF_INET, index, _NUD_STALE, 0, 0)
+        _NEIGHBOUR.pack(_family(address), index, _NUD_STALE, 0, 0)
         + attribute(_NDA_DST, address)
         + attribute(_NDA_LLADDR, mac)
     )
-    what = f"neighbour {socket.inet_ntoa(address)} lladdr {mac.hex(':')} dev {index}"
+    what = f"neighbour {_words(address)} lladdr {mac.hex(':')} dev {index}"
     return RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body, what
 
 
@@ -253,7 +271,7 @@ class Link:
 
 
 class Address:
-    """An IPv4 address of a link."""
+    """An address of a link."""
 
     __slots__ = ("address", "index", "prefix")
 
@@ -264,14 +282,14 @@ class Address:
 
 
 class RouteEntry:
-    """An IPv4 route: `destination`/`prefix` (0.0.0.0/0 is the default route), by link `index`, in routing table `table`."""
+    """A route: `destination`/`prefix` (0.0.0.0/0 and ::/0 are default routes), by link `index`, in routing table `table`."""
 
     __slots__ = ("destination", "index", "kind", "prefix", "table")
 
     def __init__(self, body: bytes) -> None:
-        _, self.prefix, _, _, low, _, _, self.kind, _ = _ROUTE.unpack_from(body)
+        family, self.prefix, _, _, low, _, _, self.kind, _ = _ROUTE.unpack_from(body)
         found = table(body, _ROUTE.size)
-        self.destination = found.get(_RTA_DST, b"\0\0\0\0")
+        self.destination = found.get(_RTA_DST, bytes(4 if family == socket.AF_INET else 16))
         self.index = _number(found.get(_RTA_OIF))
         self.table = _number(found.get(_RTA_TABLE)) or low
 
@@ -308,13 +326,13 @@ def links(route: Netlink, kind: str = "") -> list[Link]:
     return [link for link in found if kind in ("", link.kind)]
 
 
-def addresses(route: Netlink) -> list[Address]:
-    """Every IPv4 address of the namespace."""
-    body = _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)
+def addresses(route: Netlink, family: int = socket.AF_INET) -> list[Address]:
+    """Every address of a family in the namespace."""
+    body = _ADDRESS.pack(family, 0, 0, 0, 0)
     return [Address(found) for _, found in route.dump(RTM_GETADDR, body, "address dump")]
 
 
-def routes(route: Netlink) -> list[RouteEntry]:
-    """Every IPv4 route of the namespace, in all tables."""
-    body = _ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
+def routes(route: Netlink, family: int = socket.AF_INET) -> list[RouteEntry]:
+    """Every route of a family in the namespace, in all tables."""
+    body = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
     return [RouteEntry(found) for _, found in route.dump(RTM_GETROUTE, body, "route dump")]

@@ -1,7 +1,7 @@
-"""A container's end points put in order: which is the way out, and what each interface is called. Pure."""
+"""A container's end points put in order: which lead out, and what each interface is called. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from sampan.network.endpoint import Endpoint
 
@@ -9,36 +9,70 @@ MOST = 64
 """networks that one container can stand in"""
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The end points that lead out, one for each family; the same one where it leads out in both."""
+
+    ipv4: Endpoint | None = None
+    ipv6: Endpoint | None = None
+
+    @property
+    def gateway(self) -> str:
+        """The IPv4 address that leads out, empty where nothing does."""
+        return self.ipv4.gateway if self.ipv4 is not None else ""
+
+    @property
+    def gateway6(self) -> str:
+        """The same for IPv6."""
+        return self.ipv6.gateway6 if self.ipv6 is not None else ""
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The one that errors and settings are about: IPv4's, or IPv6's where there is no other."""
+        return self.ipv4 or self.ipv6
+
+
+def ways(endpoints: Iterable[Endpoint]) -> Ways:
+    """Docker's choice among end points in order: the first that leads out in both families, else the first for each."""
+    ipv4 = ipv6 = None
+    for endpoint in endpoints:
+        if endpoint.gateway and endpoint.gateway6:
+            return Ways(endpoint, endpoint)
+        ipv4 = ipv4 or (endpoint if endpoint.gateway else None)
+        ipv6 = ipv6 or (endpoint if endpoint.gateway6 else None)
+    return Ways(ipv4, ipv6)
+
+
 def arranged(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-    """The way out first; only its interface leads out."""
+    """In order; only the interfaces of those that lead out have a gateway."""
+    ordered = sorted(endpoints, key=lambda one: one.rank)
+    out = ways(ordered)
     arranged: list[Endpoint] = []
-    for endpoint in sorted(endpoints, key=lambda one: one.rank):
-        gateway = "" if arranged else endpoint.gateway
-        plan = replace(endpoint.veth, gateway=gateway) if endpoint.veth is not None else None
+    for endpoint in ordered:
+        plan = endpoint.veth
+        if plan is not None:
+            plan = replace(
+                plan,
+                gateway=endpoint.gateway if endpoint is out.ipv4 else "",
+                gateway6=endpoint.gateway6 if endpoint is out.ipv6 else "",
+            )
         arranged.append(replace(endpoint, veth=plan))
     return arranged
 
 
 def numbered(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-    """Interfaces named in this order: eth0 is the way out."""
-    return [
-        replace(endpoint, veth=replace(endpoint.veth, name=f"eth{number}")) if endpoint.veth is not None else endpoint
-        for number, endpoint in enumerate(endpoints)
-    ]
+    """Interfaces named in this order, each with the lowest number of its prefix that is free: eth0 is the first."""
+    done: list[Endpoint] = []
+    chosen = {one.interface for one in endpoints if one.interface}
+    for endpoint in endpoints:
+        done.append(named(endpoint, done, chosen))
+    return done
 
 
-def named(endpoint: Endpoint, present: Sequence[Endpoint]) -> Endpoint:
-    """One more interface gets the lowest name that is free; those that are there keep theirs."""
-    taken = {one.veth.name for one in present if one.veth is not None}
-    name = next(name for number in range(MOST + 1) if (name := f"eth{number}") not in taken)
-    return replace(endpoint, veth=replace(endpoint.veth, name=name)) if endpoint.veth is not None else endpoint
-
-
-def reached(endpoints: Sequence[Endpoint]) -> str:
-    """The address that published ports lead to, empty where the container cannot be reached from outside."""
-    return endpoints[0].address if endpoints and not endpoints[0].internal else ""
-
-
-def gateway(endpoints: Sequence[Endpoint]) -> str:
-    """The address that leads out, empty where nothing does."""
-    return endpoints[0].veth.gateway if endpoints and endpoints[0].veth is not None else ""
+def named(endpoint: Endpoint, present: Sequence[Endpoint], others: Iterable[str] = ()) -> Endpoint:
+    """One more interface gets the name that was chosen for it, or the lowest that is free; those that are there keep theirs."""
+    if endpoint.veth is None:
+        return endpoint
+    taken = {one.veth.name for one in present if one.veth is not None} | set(others)
+    free = (name for number in range(len(taken) + 1) if (name := f"{endpoint.interface_prefix}{number}") not in taken)
+    return replace(endpoint, veth=replace(endpoint.veth, name=endpoint.interface or next(free)))

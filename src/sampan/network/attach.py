@@ -5,12 +5,13 @@
     create_veth(slot plan, pid) ──────────▶ park_inside(…) … claim_inside(plan)   a warm slot
                                             lo_up()                               network none
 
-A plan is the JSON of `plan.VethPlan`. IPv4 only: IPv6 is turned off on the link before it comes up, so that no
-link-local address appears and no router advertisement is heard (CVE-2020-13401).
+A plan is the JSON of `plan.VethPlan`. On a link without IPv6 that is turned off before it comes up, so that no link-local
+address appears; no link hears router advertisements (CVE-2020-13401), and none searches for duplicates: addresses are given
+out by the daemon, and a second of waiting is a second of the start.
 
-Neighbours are told by the kernel itself (`arp_notify`): it sends a gratuitous ARP when the link comes up and when its
-hardware address is set. A packet socket would do the same, but closing one waits for RCU (7 ms and more). Nothing here
-removes a pair either, for the same reason (20 ms): it goes with the container's namespace.
+Neighbours are told by the kernel itself (`arp_notify`, `ndisc_notify`): it sends a gratuitous ARP and a neighbour advertisement
+when the link comes up and when its hardware address is set. A packet socket would do the same, but closing one waits for RCU
+(7 ms and more). Nothing here removes a pair either, for the same reason (20 ms): it goes with the container's namespace.
 
 Loaded by the launcher.
 """
@@ -86,15 +87,17 @@ def configure_inside(plan: dict[str, Any], proc: int) -> Inside:
     To be run in the container's namespace. `proc` is a descriptor of a procfs's root, attached or not (whichever:
     the files below `sys/net` are those of the caller's namespace).
     """
-    _settle_sysctls(plan["name"], proc)
-    inside = Inside(plan["name"])
+    name = plan["name"]
+    _settle_sysctls(name, proc, plan["ipv6"])
+    _own_sysctls(name, proc, plan["sysctls"])
+    inside = Inside(name)
     try:
         inside.route.request_all(
             [
                 rtnetlink.up_message(_LOOPBACK),
-                rtnetlink.address_message(inside.index, socket.inet_aton(plan["address"]), plan["prefix"]),
+                *_addresses(plan, inside.index),
                 rtnetlink.up_message(inside.index),
-                *_default_route(plan),
+                *_default_routes(plan),
             ]
         )
     except BaseException:
@@ -103,9 +106,9 @@ def configure_inside(plan: dict[str, Any], proc: int) -> Inside:
     return inside
 
 
-def park_inside(name: str, proc: int) -> Inside:
+def park_inside(name: str, proc: int, ipv6: bool = False) -> Inside:
     """Loopback and the link up, without an address: a warm slot's half inside. Arguments as for `configure_inside`."""
-    _settle_sysctls(name, proc)
+    _settle_sysctls(name, proc, ipv6)
     inside = Inside(name)
     try:
         inside.route.request_all([rtnetlink.up_message(_LOOPBACK), rtnetlink.up_message(inside.index)])
@@ -119,9 +122,9 @@ def claim_inside(plan: dict[str, Any], inside: Inside) -> None:
     """Give a parked link its address, hardware address and route; the neighbours are told."""
     inside.route.request_all(
         [
-            rtnetlink.address_message(inside.index, socket.inet_aton(plan["address"]), plan["prefix"]),
+            *_addresses(plan, inside.index),
             rtnetlink.up_message(inside.index, mac=_mac(plan["mac"])),
-            *_default_route(plan),
+            *_default_routes(plan),
         ]
     )
 
@@ -132,19 +135,41 @@ def lo_up() -> None:
         route.request_all([rtnetlink.up_message(_LOOPBACK)])
 
 
-def _default_route(plan: dict[str, Any]) -> tuple[Message, ...]:
-    gateway = plan["gateway"]
-    return (rtnetlink.default_route_message(socket.inet_aton(gateway)),) if gateway else ()
+def _addresses(plan: dict[str, Any], index: int) -> list[Message]:
+    pairs = [(plan["address"], plan["prefix"]), (plan["address6"], plan["prefix6"])]
+    pairs += [(address, 64 if ":" in address else 16) for address in plan["link_local"]]
+    return [rtnetlink.address_message(index, packed(address), prefix) for address, prefix in pairs if address]
 
 
-def _settle_sysctls(name: str, proc: int) -> None:
+def _default_routes(plan: dict[str, Any]) -> list[Message]:
+    return [rtnetlink.default_route_message(packed(plan[name])) for name in ("gateway", "gateway6") if plan[name]]
+
+
+def packed(address: str) -> bytes:
+    """An address of either family in the kernel's form."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def _settle_sysctls(name: str, proc: int, ipv6: bool) -> None:
     """What must hold before the link `name` comes up."""
+    conf = f"sys/net/ipv6/conf/{name}"
     try:
-        _write(proc, f"sys/net/ipv6/conf/{name}/disable_ipv6", b"1")
+        if ipv6:
+            for setting in ("accept_ra", "autoconf", "accept_dad"):
+                _write(proc, f"{conf}/{setting}", b"0")
+            _write(proc, f"{conf}/ndisc_notify", b"1")
+        _write(proc, f"{conf}/disable_ipv6", b"0" if ipv6 else b"1")
     except OSError as error:
-        if error.errno != errno.ENOENT:  # a kernel without IPv6, or started with ipv6.disable=1
+        if ipv6 or error.errno != errno.ENOENT:  # a kernel without IPv6, or started with ipv6.disable=1
             raise
     _write(proc, f"sys/net/ipv4/conf/{name}/arp_notify", b"1")
+
+
+def _own_sysctls(name: str, proc: int, settings: list[list[str]]) -> None:
+    """What the end point's creator wants of this interface: `ipv4.conf.IFNAME.forwarding` and its value. Raises OSError."""
+    for setting, value in settings:
+        kind, group, _, last = setting.split(".", 3)
+        _write(proc, f"sys/net/{kind}/{group}/{name}/{last}", value.encode())
 
 
 def _write(directory: int, path: str, value: bytes) -> None:

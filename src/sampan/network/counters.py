@@ -1,12 +1,11 @@
 """What has gone through the interfaces of a container, read from its own network namespace."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 _ROOM = 64 * 1024
 _FIELDS = 16
-_PREFIX = "eth"
-"""Interfaces that the engine gave it: what a program makes for itself (tunnels, bridges) would be counted twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +37,18 @@ class Meter:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def read(self) -> dict[str, Counters]:
-        """By interface."""
-        return parse(os.pread(self._descriptor, _ROOM, 0).decode("ascii", "replace"))
+    def read(self, interfaces: Collection[str]) -> dict[str, Counters]:
+        """By interface. `interfaces` are those that the engine gave it: what a program makes for itself would be counted twice."""
+        return parse(os.pread(self._descriptor, _ROOM, 0).decode("ascii", "replace"), interfaces)
 
 
-def parse(text: str) -> dict[str, Counters]:
+def parse(text: str, interfaces: Collection[str]) -> dict[str, Counters]:
     """/proc/net/dev: two lines of headings, then `name: ` and sixteen numbers, received ones first. Pure."""
     found = {}
     for line in text.splitlines()[2:]:
         name, _, rest = line.partition(":")
         numbers = rest.split()
-        if name.strip().startswith(_PREFIX) and len(numbers) == _FIELDS:
+        if name.strip() in interfaces and len(numbers) == _FIELDS:
             received, sent = map(int, numbers[:4]), map(int, numbers[8:12])
             found[name.strip()] = Counters(*received, *sent)
     return found

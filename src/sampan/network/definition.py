@@ -2,19 +2,39 @@
 
 import ipaddress
 from dataclasses import dataclass, field
+from enum import StrEnum
 
+from sampan.network.ipam import Subnet
 from sampan.spec.ids import NetworkId
 
 BRIDGE_NAME = "com.docker.network.bridge.name"
 ENABLE_ICC = "com.docker.network.bridge.enable_icc"
 ENABLE_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv4"
+GATEWAY_MODE6 = "com.docker.network.bridge.gateway_mode_ipv6"
 MTU = "com.docker.network.driver.mtu"
+INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
+ENABLE_IPV4 = "com.docker.network.enable_ipv4"
+ENABLE_IPV6 = "com.docker.network.enable_ipv6"
+
+
+class GatewayMode(StrEnum):
+    """How containers of a network reach the outside, and the outside them, in one address family (Docker 28's words)."""
+
+    NAT = "nat"
+    """translated, and reached by published ports alone"""
+    UNPROTECTED = "nat-unprotected"
+    """translated, and every port reached by whoever has a route"""
+    ROUTED = "routed"
+    """not translated; published ports are open at the container's own address"""
+    ISOLATED = "isolated"
+    """of an internal network: not even the host has an address in it"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What a user said of the addresses; empty members were left to the daemon."""
+    """What a user said of the addresses of one family; empty members were left to the daemon."""
 
     subnet: str = ""
     ip_range: str = ""
@@ -24,7 +44,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkDefinition:
-    """One network. `pool` is what was asked for, `subnet` and `gateway` what it got; `bridge` is its link on the host."""
+    """One network. A pool is what was asked for, `subnet` and `gateway` what it got; `bridge` is its link on the host.
+
+    The members of IPv6 end in 6. A family that the network does not have has an empty subnet; an isolated one has a subnet
+    and no gateway. Of a configuration (`config_only`), which is no network but what others are made after, nothing is allocated.
+    """
 
     id: NetworkId
     name: str
@@ -33,18 +57,26 @@ class NetworkDefinition:
     gateway: str
     bridge: str
     pool: Pool | None = None
+    subnet6: str = ""
+    gateway6: str = ""
+    pool6: Pool | None = None
     internal: bool = False
     attachable: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     ipam_options: dict[str, str] | None = None
+    config_only: bool = False
+    config_from: str = ""
+    ipv4: bool = True
+    ipv6: bool = False
 
     @property
-    def network(self) -> ipaddress.IPv4Network:
-        """The subnet, for comparing."""
-        return ipaddress.IPv4Network(self.subnet)
+    def subnets(self) -> tuple[Subnet, ...]:
+        """The subnets, IPv4 first, for comparing."""
+        return tuple(ipaddress.ip_network(text) for text in (self.subnet, self.subnet6) if text)
 
     @property
-    def chosen_subnet(self) -> bool:
-        """Whether a user chose the subnet: only then may a container ask for an address of it."""
-        return self.pool is not None and bool(self.pool.subnet)
+    def chosen(self) -> tuple[Subnet, ...]:
+        """The subnets that a user chose: only of them may a container ask for an address."""
+        pools = (pool for pool in (self.pool, self.pool6) if pool is not None and pool.subnet)
+        return tuple(ipaddress.ip_network(pool.subnet) for pool in pools)

@@ -158,7 +158,12 @@ def encoded_name(name: bytes) -> bytes:
 
 
 def reverse_address(name: bytes) -> bytes | None:
-    """The IPv4 address that a name below in-addr.arpa asks for; None for another name."""
+    """The address that a name below in-addr.arpa or ip6.arpa asks for; None for another name."""
+    if name.endswith(b".ip6.arpa"):
+        digits = name[: -len(b".ip6.arpa")].split(b".")
+        if len(digits) != 32 or any(len(digit) != 1 or digit not in b"0123456789abcdef" for digit in digits):
+            return None
+        return bytes.fromhex(b"".join(reversed(digits)).decode())
     if not name.endswith(b".in-addr.arpa"):
         return None
     parts = name[: -len(b".in-addr.arpa")].split(b".")

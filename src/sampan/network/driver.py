@@ -15,6 +15,10 @@ class Wish:
     address: str = ""
     mac: str = ""
     gw_priority: int = 0
+    address6: str = ""
+    link_local: tuple[str, ...] = ()
+    interface: str = ""
+    sysctls: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class NetworkFacts:
     subnet: str = ""
     gateway: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    subnet6: str = ""
+    gateway6: str = ""
     definition: NetworkDefinition | None = None
     """of a network of a user's own"""
 

@@ -4,8 +4,8 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from sampan.network.firewall import Forward
 from sampan.network.plan import VethPlan
+from sampan.network.policy import Forward
 from sampan.spec.ids import ContainerId, NetworkId
 
 
@@ -27,11 +27,27 @@ class Endpoint:
     veth: VethPlan | None = None
     gw_priority: int = 0
     internal: bool = False
+    address6: str = ""
+    prefix6: int = 0
+    gateway6: str = ""
+    interface: str = ""
+    """what the interface is to be called; empty for the next free `prefix` and number"""
+    interface_prefix: str = "eth"
 
     @property
-    def rank(self) -> tuple[bool, int, str]:
-        """Among a container's end points the least is the way out, and its first interface (Docker's order)."""
-        return self.internal or not self.address, -self.gw_priority, self.network
+    def families(self) -> int:
+        """In how many address families it leads out."""
+        return bool(self.gateway) + bool(self.gateway6)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses, IPv4 first."""
+        return tuple(address for address in (self.address, self.address6) if address)
+
+    @property
+    def rank(self) -> tuple[int, bool, int, str]:
+        """Among a container's end points the least is its first interface (Docker 28's order)."""
+        return -self.gw_priority, self.internal, -self.families, self.network
 
 
 @dataclass(frozen=True, slots=True)

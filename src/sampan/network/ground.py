@@ -1,7 +1,6 @@
 """What all bridges of one daemon stand on: forwarding, the table of rules, the way through the chains of others.
 
-Forwarding is switched on with the first bridge where it was off, and off again with the last. That it was off is remembered in
-the alias of one of the bridges, which outlives the daemon.
+Forwarding is switched on with the first bridge that needs it where it was off, and off again with the last (`forwarding`).
 """
 
 from __future__ import annotations
@@ -11,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from sampan.kernel import rtnetlink
 from sampan.kernel.iptables_legacy import forward_policy_is_drop
-from sampan.network.firewall import Firewall, Zone
-from sampan.network.host_state import others_forward, read_sysctl, write_sysctl
+from sampan.network import forwarding
+from sampan.network.firewall import Firewall
+from sampan.network.forwarding import Memory
+from sampan.network.host_state import has_ipv6, others_forward
 from sampan.network.passage import Passage, is_docker_bridge
+from sampan.network.policy import Zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
     from sampan.spec.ids import InstanceId
 
 _log = logging.getLogger("sampan.network")
-_SWITCHED_ON = " forwarding-was-off"
 
 
 class Ground:
     """`route` and `netfilter` are sockets of the host's network namespace; the facade owns them. Raises OSError."""
 
-    def __init__(self, instance: InstanceId, ip_forward: bool, route: Netlink, netfilter: Netlink) -> None:
+    def __init__(
+        self, instance: InstanceId, ip_forward: bool, route: Netlink, netfilter: Netlink, rules6: bool = True
+    ) -> None:
+        """`rules6`: whether there is a table for IPv6 (`--ip6tables`)."""
         self.route = route
         self.netfilter = netfilter
         self.label = f"sampan {instance}"
@@ -38,12 +42,13 @@ class Ground:
         self._ip_forward = ip_forward
         self._zones: dict[str, Zone] = {}
         self._passage = Passage(netfilter, self.label)
-        self.firewall = Firewall(netfilter, instance, on_change=self._let_through)
+        self.firewall = Firewall(netfilter, instance, on_change=self._let_through, ipv6=rules6 and has_ipv6())
 
     def open(self, zones: Sequence[Zone]) -> None:
         """Bring forwarding, rules and the chains of others into the state that these networks need."""
         self._zones = {zone.bridge: zone for zone in zones}
-        self.firewall.guard = bool(zones) and self._switch_forwarding_on(zones[0].bridge)
+        if zones:
+            self._forward(zones[0].bridge)
         self.firewall.inherit()
         for zone in zones:
             self.firewall.announce(zone)
@@ -54,9 +59,7 @@ class Ground:
     def admit(self, zone: Zone) -> None:
         """One more network. Its bridge exists."""
         self._zones[zone.bridge] = zone
-        guard = self._switch_forwarding_on(zone.bridge)
-        if guard is not self.firewall.guard:
-            self.firewall.guard = guard
+        if self._forward(zone.bridge):
             self.firewall.install()
         self.firewall.admit(zone)
         self._let_through()
@@ -69,14 +72,16 @@ class Ground:
         link = rtnetlink.link_by_name(self.route, bridge)
         if link is None or not self.is_ours(link):
             return
-        marked = link.alias.endswith(_SWITCHED_ON)
-        if marked and self._zones:
+        bearer, memory = self._memory()
+        needed = Memory(bool(self._zones) and memory.ipv4, self._wants_ipv6() and memory.ipv6, memory.listeners)
+        if self._zones and memory != Memory() and (bearer == bridge or needed != memory):
             # Before it is lost with the link: another bridge remembers.
-            heir = next(iter(self._zones))
-            self.route.request_all([rtnetlink.alias_message(heir, self.label + _SWITCHED_ON)])
+            self._remember(next(iter(self._zones)) if bearer == bridge else bearer, needed)
         self.route.request_all([rtnetlink.delete_message(link.index)])
-        if marked and not self._zones and not others_forward(self.route, link.index):
-            write_sysctl("ipv4/ip_forward", "0")
+        ours = [one.index for one in self._own()]
+        off4 = memory.ipv4 and not needed.ipv4 and not others_forward(self.route, ours)
+        off6 = memory.ipv6 and not needed.ipv6 and not others_forward(self.route, ours, 6)
+        forwarding.switch_off(Memory(off4, off6, memory.listeners))
 
     def close(self) -> None:
         """Every network has been dismissed: nothing of the daemon's stays on the host."""
@@ -85,11 +90,14 @@ class Ground:
 
     def is_ours(self, link: Link) -> bool:
         """Whether a link is a bridge that this instance made."""
-        return link.kind == "bridge" and link.alias in (self.label, self.label + _SWITCHED_ON)
+        return link.kind == "bridge" and forwarding.read(link.alias, self.label) is not None
 
     def bridges(self) -> list[str]:
         """The bridges on the host that this instance made, whether or not a network still wants them."""
-        return [link.name for link in rtnetlink.links(self.route, "bridge") if self.is_ours(link)]
+        return [link.name for link in self._own()]
+
+    def _own(self) -> list[Link]:
+        return [link for link in rtnetlink.links(self.route, "bridge") if self.is_ours(link)]
 
     def _let_through(self) -> None:
         docker = any(chain == "DOCKER-USER" for _, _, chain in self._passage.places())
@@ -107,21 +115,34 @@ class Ground:
                 {"bridge": next(iter(self._zones))},
             )
 
-    def _switch_forwarding_on(self, bridge: str) -> bool:
-        """Whether it is us who switched forwarding on: then only bridges may use it (Docker sets a policy for that)."""
-        if any(
-            link.alias == self.label + _SWITCHED_ON and link.name in self._zones
-            for link in rtnetlink.links(self.route, "bridge")
-        ):
-            if self._ip_forward:
-                write_sysctl("ipv4/ip_forward", "1")
-            return True
-        if read_sysctl("ipv4/ip_forward") != "0":
-            return False
-        if not self._ip_forward:
-            _log.warning("IPv4 forwarding is disabled. Networking will not work.")
-            return False
-        # Noted before it is done: a crash in between must not lose it.
-        self.route.request_all([rtnetlink.alias_message(bridge, self.label + _SWITCHED_ON)])
-        write_sysctl("ipv4/ip_forward", "1")
-        return True
+    def _forward(self, bridge: str) -> bool:
+        """See to it that packets go through; whether a guard has changed with it.
+
+        Where it is us who switched forwarding on, only bridges may use it (Docker sets a policy for that).
+        """
+        bearer, memory = self._memory()
+        links = [link.name for link in rtnetlink.links(self.route) if link.up and not link.master]
+        wanted = forwarding.missing(memory, self.label, links, ipv6=self._wants_ipv6(), allowed=self._ip_forward)
+        if wanted != memory:
+            # Noted before it is done: a crash in between must not lose it.
+            self._remember(bearer or bridge, wanted)
+        if self._ip_forward:
+            forwarding.switch_on(wanted)
+        guards = {4: wanted.ipv4, 6: wanted.ipv6}
+        changed = guards != self.firewall.guards
+        self.firewall.guards = guards
+        return changed
+
+    def _wants_ipv6(self) -> bool:
+        return any(zone.subnet6 and not zone.internal for zone in self._zones.values())
+
+    def _memory(self) -> tuple[str, Memory]:
+        """The bridge that remembers what we switched on, and that; "" where none does."""
+        for link in rtnetlink.links(self.route, "bridge"):
+            memory = forwarding.read(link.alias, self.label)
+            if memory is not None and not memory.is_empty:
+                return link.name, memory
+        return "", Memory()
+
+    def _remember(self, bridge: str, memory: Memory) -> None:
+        self.route.request_all([rtnetlink.alias_message(bridge, memory.alias(self.label))])

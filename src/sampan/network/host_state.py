@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from typing import TYPE_CHECKING
 
 from sampan.kernel import rtnetlink
+from sampan.network.ipam import Subnet
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sampan.kernel.netlink import Netlink
 
 _ROOT = "/proc/sys/net/"
@@ -38,25 +42,45 @@ def write_sysctl(name: str, value: str) -> bool:
     return True
 
 
-def networks_in_use(route: Netlink, except_link: int = 0) -> list[ipaddress.IPv4Network]:
-    """The networks that some address or route of the host lies in, default routes and those of `except_link` left out."""
+def has_ipv6() -> bool:
+    """Whether the host's kernel speaks IPv6 at all (it may be started with ipv6.disable=1)."""
+    return os.path.exists(_ROOT + "ipv6/conf/all/forwarding")
+
+
+def networks_in_use(route: Netlink, except_link: int = 0, version: int = 4) -> list[Subnet]:
+    """The networks that some address or route of the host lies in.
+
+    Default routes, those of `except_link`, and IPv6's link-local and multicast ones, which every link has, are left out.
+    """
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
     found = {
         _network(address.address, address.prefix)
-        for address in rtnetlink.addresses(route)
+        for address in rtnetlink.addresses(route, family)
         if address.index != except_link
     }
     found |= {
         _network(entry.destination, entry.prefix)
-        for entry in rtnetlink.routes(route)
+        for entry in rtnetlink.routes(route, family)
         if entry.prefix and entry.table != _LOCAL_TABLE and (entry.index == 0 or entry.index != except_link)
     }
-    return sorted(found)
+    if version == 6:
+        found = {one for one in found if not one.is_link_local and not one.is_multicast and not one.is_loopback}
+    return sorted(found, key=lambda one: (int(one.network_address), one.prefixlen))
 
 
-def others_forward(route: Netlink, except_link: int) -> bool:
-    """Whether the host has another link, up, of a kind that lives from forwarding (bridges, tunnels)."""
-    return any(link.up and link.kind in _FORWARDERS and link.index != except_link for link in rtnetlink.links(route))
+def others_forward(route: Netlink, ours: Collection[int], version: int = 4) -> bool:
+    """Whether the host has a link that is not ours, up, of a kind that lives from forwarding (bridges, tunnels).
+
+    For IPv6 only those count that have an address in it: most bridges have none.
+    """
+    found = {
+        link.index for link in rtnetlink.links(route) if link.up and link.kind in _FORWARDERS and link.index not in ours
+    }
+    if version == 4 or not found:
+        return bool(found)
+    addresses = rtnetlink.addresses(route, socket.AF_INET6)
+    return any(one.index in found and not _network(one.address, 128).is_link_local for one in addresses)
 
 
-def _network(address: bytes, prefix: int) -> ipaddress.IPv4Network:
-    return ipaddress.IPv4Network((int.from_bytes(address, "big"), prefix), strict=False)
+def _network(address: bytes, prefix: int) -> Subnet:
+    return ipaddress.ip_network((address, prefix), strict=False)

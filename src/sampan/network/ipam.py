@@ -1,36 +1,38 @@
 """Addresses of one subnet, the lowest free one first, in memory: the daemon reserves again what its records say."""
 
+import hashlib
 import heapq
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sampan.errors import Conflict, Forbidden, InvalidParameter
+
+Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Addresses:
     """The addresses of `subnet` that containers may have: within `within` where given, never the gateway's or `kept` ones.
 
     A freed address is the next to be given when it is the lowest, as with Docker's default bridge. `owner` is what an error
-    calls the network.
+    calls the network. Without a gateway (None) nothing but `kept` is kept back.
     """
 
     def __init__(
         self,
-        subnet: ipaddress.IPv4Network,
-        gateway: ipaddress.IPv4Address,
-        within: ipaddress.IPv4Network | None = None,
-        kept: Iterable[ipaddress.IPv4Address] = (),
+        subnet: Subnet,
+        gateway: Address | None,
+        within: Subnet | None = None,
+        kept: Iterable[Address] = (),
         owner: str = "bridge",
     ) -> None:
         self._owner = owner
         self.subnet = subnet
         self.gateway = gateway
-        pool = within if within is not None and within.subnet_of(subnet) else subnet
-        self._lowest = max(int(pool.network_address), int(subnet.network_address) + 1)
-        self._highest = min(int(pool.broadcast_address), int(subnet.broadcast_address) - 1)
+        self._lowest, self._highest = bounds(subnet, within)
         self._next = self._lowest
         self._freed: list[int] = []
-        self._kept = {int(gateway), *(int(address) for address in kept)}
+        self._kept = {*([int(gateway)] if gateway is not None else []), *(int(address) for address in kept)}
         self._used = set(self._kept)
 
     def allocate(self) -> str:
@@ -44,15 +46,19 @@ class Addresses:
             self._next += 1
             if number not in self._used:
                 return self._take(number)
-        raise Conflict(f"no available IPv4 addresses on this network's address pools: {self._owner} ({self.subnet})")
+        kind = f"IPv{self.subnet.version}"
+        raise Conflict(f"no available {kind} addresses on this network's address pools: {self._owner} ({self.subnet})")
 
     def reserve(self, address: str) -> None:
         """Take this very address. Raises InvalidParameter outside the subnet, Forbidden where it is in use."""
         try:
-            wanted = ipaddress.IPv4Address(address)
+            wanted = ipaddress.ip_address(address)
+            if wanted.version != self.subnet.version:
+                raise ValueError(f"{address} is of the other family")
         except ValueError as error:
-            raise InvalidParameter(f"invalid IPv4 address: {address}") from error
-        if wanted not in self.subnet or wanted in (self.subnet.network_address, self.subnet.broadcast_address):
+            raise InvalidParameter(f"invalid IPv{self.subnet.version} address: {address}") from error
+        first, last = bounds(self.subnet)
+        if wanted not in self.subnet or not first <= int(wanted) <= last:
             raise InvalidParameter(f"no configured subnet or ip-range contain the IP address {address}")
         if int(wanted) in self._used:
             raise Forbidden("Address already in use")
@@ -60,7 +66,7 @@ class Addresses:
 
     def release(self, address: str) -> None:
         """Give an address back; one that is not taken, or never given, is left alone."""
-        number = int(ipaddress.IPv4Address(address))
+        number = int(ipaddress.ip_address(address))
         if number in self._kept or number not in self._used:
             return
         self._used.discard(number)
@@ -73,22 +79,50 @@ class Addresses:
 
     def _take(self, number: int) -> str:
         self._used.add(number)
-        return str(ipaddress.IPv4Address(number))
+        return str(ipaddress.IPv4Address(number) if self.subnet.version == 4 else ipaddress.IPv6Address(number))
+
+
+def bounds(subnet: Subnet, within: Subnet | None = None) -> tuple[int, int]:
+    """The first and the last address of hosts, in `within` where that lies in the subnet.
+
+    IPv4 keeps its broadcast address, both keep the network's own (that of IPv6 is the routers' anycast address, RFC 4291).
+    """
+    first, last = int(subnet.network_address) + 1, int(subnet.broadcast_address) - (subnet.version == 4)
+    if within is not None and contains(subnet, within):
+        first, last = max(first, int(within.network_address)), min(last, int(within.broadcast_address))
+    return first, last
+
+
+def contains(outer: Subnet, inner: Subnet) -> bool:
+    """Whether `inner` lies in `outer`; never for two families."""
+    return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
+
+
+def overlap(one: Subnet, other: Subnet) -> bool:
+    """Whether they have an address in common; never for two families."""
+    return contains(one, other) or contains(other, one)
 
 
 def mac_of(address: str) -> str:
-    """The hardware address that goes with an IPv4 address: 172.17.0.2 has 02:42:ac:11:00:02.
+    """The hardware address that goes with an address: 172.17.0.2 has 02:42:ac:11:00:02, an IPv6 one a digest.
 
     Neighbours' tables stay true when an address goes to another container, because its hardware address goes with it.
     """
-    return "02:42:" + ipaddress.IPv4Address(address).packed.hex(":")
+    packed = ipaddress.ip_address(address).packed
+    return "02:42:" + (packed if len(packed) == 4 else hashlib.sha256(packed).digest()[:4]).hex(":")
 
 
-def first_free_pool(
-    subnets: Iterable[ipaddress.IPv4Network], taken: list[ipaddress.IPv4Network]
-) -> ipaddress.IPv4Network | None:
-    """The first of `subnets` that overlaps none of `taken`."""
-    for subnet in subnets:
-        if not any(subnet.overlaps(other) for other in taken):
-            return subnet
+def first_free_pool(base: Subnet, size: int, taken: Sequence[Subnet]) -> Subnet | None:
+    """The first subnet of `size` bits in `base` that overlaps none of `taken`.
+
+    What is in the way is stepped over as a whole, so that a pool of a million subnets costs no more than what is taken.
+    """
+    step = 1 << (base.max_prefixlen - size)
+    start, end = int(base.network_address), int(base.broadcast_address)
+    while start < end:
+        candidate = ipaddress.ip_network((start if base.version == 4 else ipaddress.IPv6Address(start), size))
+        hit = next((other for other in taken if overlap(candidate, other)), None)
+        if hit is None:
+            return candidate
+        start = max(start + step, -(-(int(hit.broadcast_address) + 1) // step) * step)
     return None

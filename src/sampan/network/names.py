@@ -1,7 +1,8 @@
 """Who is called what in which network: the book that answers containers' questions. Pure.
 
-What is known of a container comes as JSON from the daemon: {"networks": {id: {"name", "address", "names", "internal", "links"}},
-"servers": [address…]}; `names` in order, the first of them is what its address is called; `links` are [name, alias] pairs.
+What is known of a container comes as JSON from the daemon: {"networks": {id: {"name", "addresses", "names", "internal", "links"}},
+"servers": [address…]}; `addresses` are of both families, `names` in order, the first of them is what its addresses are called;
+`links` are [name, alias] pairs.
 
 Loaded by the launcher.
 """
@@ -46,11 +47,11 @@ class Book:
         for identifier, place in facts["networks"].items():
             network = self._networks.setdefault(identifier, _Network(_folded(place["name"])))
             network.members += 1
-            address = socket.inet_aton(place["address"])
-            for name in place["names"]:
-                network.names.setdefault(_folded(name), []).append(address)
-            if place["names"]:
-                network.addresses[address] = _folded(place["names"][0])
+            for address in _packed(place):
+                for name in place["names"]:
+                    network.names.setdefault(_folded(name), []).append(address)
+                if place["names"]:
+                    network.addresses[address] = _folded(place["names"][0])
 
     def forget(self, container: str) -> None:
         """A container is gone; one that is not known is left alone."""
@@ -58,19 +59,21 @@ class Book:
         for identifier, place in (facts["networks"] if facts else {}).items():
             network = self._networks[identifier]
             network.members -= 1
-            address = socket.inet_aton(place["address"])
-            for name in place["names"]:
-                holders = network.names[_folded(name)]
-                holders.remove(address)
-                if not holders:
-                    del network.names[_folded(name)]
-            if network.addresses.get(address) == _folded(place["names"][0] if place["names"] else ""):
-                del network.addresses[address]
+            for address in _packed(place):
+                for name in place["names"]:
+                    holders = network.names[_folded(name)]
+                    holders.remove(address)
+                    if not holders:
+                        del network.names[_folded(name)]
+                if network.addresses.get(address) == _folded(place["names"][0] if place["names"] else ""):
+                    del network.addresses[address]
             if not network.members:
                 del self._networks[identifier]
 
     def find(self, container: str, name: bytes) -> list[bytes]:
         """The addresses of `name` as this container sees it, in the first of its networks that knows it; none: not ours.
+
+        They are of both families, and take turns within each.
 
         `name.network` is understood, too.
         """
@@ -85,9 +88,13 @@ class Book:
                 found = network.names.get(wanted[: -len(network.name) - 1])
             if found:
                 self._turn += 1
-                start = self._turn % len(found)
-                return found[start:] + found[:start]
+                return [address for length in (4, 16) for address in self._turned(found, length)]
         return []
+
+    def _turned(self, addresses: list[bytes], length: int) -> list[bytes]:
+        mine = [address for address in addresses if len(address) == length]
+        start = self._turn % len(mine) if mine else 0
+        return mine[start:] + mine[:start]
 
     def called(self, container: str, address: bytes) -> bytes:
         """What an address in one of the container's networks is called there, with the network's name; empty: not known."""
@@ -109,6 +116,13 @@ class Book:
         facts = self._known.get(container)
         places: dict[str, dict[str, Any]] = facts["networks"] if facts else {}
         return places
+
+
+def _packed(place: dict[str, Any]) -> list[bytes]:
+    return [
+        socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+        for address in place["addresses"]
+    ]
 
 
 def _folded(name: str) -> bytes:

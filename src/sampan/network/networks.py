@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import ipaddress
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sampan.errors import InvalidParameter, NotFound, System
-from sampan.kernel import conntrack
+from sampan.errors import Forbidden, InvalidParameter, NotFound, System
 from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
 from sampan.kernel.nftables import NFNLGRP_NFTABLES
+from sampan.network.arrangement import Ways
 from sampan.network.bridge import BridgeDriver
+from sampan.network.definition import GatewayMode
 from sampan.network.driver import NetworkFacts, Wish
 from sampan.network.endpoint import Endpoint, Published
-from sampan.network.firewall import PROTOCOLS, Allowed, Forward
+from sampan.network.firewall import PROTOCOLS
 from sampan.network.ground import Ground
 from sampan.network.host_state import networks_in_use
-from sampan.network.ipam import first_free_pool
+from sampan.network.ipam import Subnet, first_free_pool
 from sampan.network.modes import Mode, ModeKind
-from sampan.network.options import default_pools
-from sampan.network.ports import HostPorts, PortRequest, PortTaken
+from sampan.network.options import pools_of
+from sampan.network.policy import Allowed, Forward
+from sampan.network.ports import HostPorts, PortRequest, PortTaken, Reach, can_listen_on_ipv6, placed
+from sampan.network.publishing import Publishing
 from sampan.network.settings import default_bridge, user_bridge
 from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
 
 if TYPE_CHECKING:
-    import socket
-
+    from sampan.network.bridge_settings import BridgeSettings
     from sampan.network.definition import NetworkDefinition
     from sampan.network.options import NetworkOptions
     from sampan.network.plan import VethPlan
@@ -44,7 +43,7 @@ class Networks:
     networks.adopt(endpoint, forwards) …                 for each container that an earlier daemon left running
     networks.adopted()                                   ports that nobody claimed are taken back
     endpoint = networks.connect(id, parse_mode(mode))    at a container's start
-    published = networks.publish(endpoint, name, parse_ports(…))
+    published = networks.publish(ways(endpoints), name, parse_ports(…))
     …StartRequest(veth=endpoint.veth, held=published.held); then published.close()…
     networks.release(endpoint, published.forwards)       at its end
     """
@@ -72,7 +71,9 @@ class Networks:
             self._netfilter = Netlink(NETLINK_NETFILTER)
             self._events = Netlink(NETLINK_NETFILTER)
             self._events.join(NFNLGRP_NFTABLES)
-            self._ground = Ground(self._instance, self._options.ip_forward, self._route, self._netfilter)
+            self._ground = Ground(
+                self._instance, self._options.ip_forward, self._route, self._netfilter, self._options.ip6tables
+            )
         assert self._ground is not None
         self._definitions |= {definition.id: definition for definition in definitions}
         if not self._options.disabled and self._bridge is None:
@@ -90,6 +91,8 @@ class Networks:
 
     def _open_user(self, definition: NetworkDefinition) -> None:
         assert self._ground is not None
+        if definition.config_only:
+            return
         driver = self._user.get(definition.id) or BridgeDriver(user_bridge(definition), self._ground)
         try:
             driver.open()
@@ -125,7 +128,15 @@ class Networks:
     def _user_facts(definition: NetworkDefinition) -> NetworkFacts:
         shown = tuple(sorted(definition.options.items()))
         return NetworkFacts(
-            definition.name, definition.id, "bridge", definition.subnet, definition.gateway, shown, definition
+            definition.name,
+            definition.id,
+            "null" if definition.config_only else "bridge",
+            definition.subnet,
+            definition.gateway,
+            shown,
+            definition.subnet6,
+            definition.gateway6,
+            definition,
         )
 
     def find(self, reference: str) -> NetworkFacts:
@@ -150,20 +161,20 @@ class Networks:
         """The networks that users made."""
         return tuple(self._definitions.values())
 
-    def subnets(self) -> list[ipaddress.IPv4Network]:
+    def subnets(self) -> list[Subnet]:
         """The subnets of all networks."""
-        default = [self._bridge.addresses.subnet] if self._bridge is not None else []
+        default = self._bridge.subnets if self._bridge is not None else []
         return [*default, *self._reserved()]
 
-    def _reserved(self) -> list[ipaddress.IPv4Network]:
-        return [definition.network for definition in self._definitions.values()]
+    def _reserved(self) -> list[Subnet]:
+        return [subnet for definition in self._definitions.values() for subnet in definition.subnets]
 
-    def choose_subnet(self) -> ipaddress.IPv4Network:
+    def choose_subnet(self, version: int) -> Subnet:
         """The first of the address pools that overlaps nothing of the host's or ours. Raises InvalidParameter."""
         assert self._route is not None
-        taken = [*networks_in_use(self._route), *self.subnets()]
-        for pool in self._options.pools or default_pools():
-            subnet = first_free_pool(pool.base.subnets(new_prefix=pool.size), taken)
+        taken = [*networks_in_use(self._route, version=version), *self.subnets()]
+        for pool in pools_of(version, self._options.pools, self._instance):
+            subnet = first_free_pool(pool.base, pool.size, taken)
             if subnet is not None:
                 return subnet
         raise InvalidParameter("all predefined address pools have been fully subnetted")
@@ -171,6 +182,9 @@ class Networks:
     def create(self, definition: NetworkDefinition) -> None:
         """Make the link and the rules of a user's network. Raises System; then nothing of it is left."""
         assert self._ground is not None
+        if definition.config_only:
+            self._definitions[definition.id] = definition
+            return
         driver = BridgeDriver(user_bridge(definition), self._ground)
         try:
             driver.open()
@@ -211,40 +225,48 @@ class Networks:
             return self._driver(self.find(mode.network)).connect(container, wish)
         return Endpoint(container, mode.kind.value, self.network_id(mode.kind), new_id())
 
-    def bind_ip(self, network: NetworkId) -> str:
-        """The address of the host on which a network publishes ports that name none."""
-        driver = self._user.get(network)
-        return (
-            driver.settings.bind_ip if driver is not None and driver.settings.bind_ip else self._options.default_bind_ip
+    def default_options(self, driver: str) -> Mapping[str, str]:
+        """Options that a new network of a driver gets where its creator does not say otherwise."""
+        return self._options.network_options.get(driver or "bridge", {})
+
+    def reach(self, out: Ways) -> Reach:
+        """Where ports of a container lead that has these ways out."""
+        settings = {one: self._settings(one) for one in (out.ipv4, out.ipv6) if one is not None}
+        first = settings.get(out.endpoint) if out.endpoint is not None else None
+        modes = {4: GatewayMode.NAT, 6: GatewayMode.NAT}
+        for version, one in ((4, out.ipv4), (6, out.ipv6)):
+            found = settings.get(one) if one is not None else None
+            if found is not None and (family := found.families().get(version)) is not None:
+                modes[version] = family.mode
+        return Reach(
+            address=out.ipv4.address if out.ipv4 is not None else "",
+            address6=out.ipv6.address6 if out.ipv6 is not None else "",
+            default_ip=(first.bind_ip if first is not None else "") or self._options.default_bind_ip,
+            routed=modes[4] is GatewayMode.ROUTED,
+            routed6=modes[6] is GatewayMode.ROUTED,
+            proxy=self._options.userland_proxy,
+            has_ipv6=can_listen_on_ipv6(),
         )
 
-    def publish(self, endpoint: Endpoint, name: str, requests: Sequence[PortRequest]) -> Published:
+    def _settings(self, endpoint: Endpoint) -> BridgeSettings | None:
+        driver = self._driver_of(endpoint)
+        return driver.settings if driver is not None else None
+
+    def publish(self, out: Ways, name: str, requests: Sequence[PortRequest]) -> Published:
         """Take and bind the ports of the host, then lead them to the container: all of them or none.
 
         `name` is the container's, for the error. Raises PortTaken (or another System) in Docker's words.
         """
-        if not requests or not endpoint.address:
+        if not requests or out.endpoint is None:
             return Published()
-        assert self._ground is not None
-        forwards: list[Forward] = []
-        held: list[socket.socket] = []
         try:
-            for request in requests:
-                forward, sock = self._ports.bind(request, endpoint.address)
-                forwards.append(forward)
-                held.append(sock)
-            self._ground.firewall.add(forwards)
-            self._forget_flows(forwards)
+            return self._publishing().publish(placed(requests, self.reach(out)))
         except (OSError, System) as error:
-            for sock in held:
-                sock.close()
-            self.withdraw(forwards)
             kind = PortTaken if isinstance(error, PortTaken) else System
             raise kind(
                 "failed to set up container networking: driver failed programming external connectivity on endpoint "
-                f"{name} ({endpoint.endpoint_id}): {error}"
+                f"{name} ({out.endpoint.endpoint_id}): {error}"
             ) from error
-        return Published(tuple(forwards), tuple(held))
 
     def link(self, parent: Endpoint, child: Endpoint, ports: Iterable[tuple[int, str]]) -> None:
         """Let `parent` reach `ports` of `child` where containers do not reach each other. Raises OSError."""
@@ -260,18 +282,17 @@ class Networks:
         if self._ground is not None:
             self._ground.firewall.forbid(child.address, parent.address)
 
-    def redirect(self, before: Sequence[Forward], address: str) -> tuple[Forward, ...]:
-        """Lead ports that a running container holds to another of its addresses; with "" to none, but they stay taken.
+    def redirect(self, before: Sequence[Forward], out: Ways) -> tuple[Forward, ...]:
+        """Lead ports that a running container holds to its present ways out; with none they lead nowhere, but stay taken.
 
         Raises OSError.
         """
+        return self._publishing().redirect(before, self.reach(out))
+
+    def _publishing(self) -> Publishing:
         assert self._ground is not None
-        self._ground.firewall.remove(before)
-        after = tuple(replace(forward, address=address) for forward in before)
-        if address:
-            self._ground.firewall.add(after)
-        self._forget_flows(list(before))
-        return after
+        assert self._netfilter is not None
+        return Publishing(self._ports, self._ground.firewall, self._netfilter)
 
     def release(self, endpoint: Endpoint, forwards: Iterable[Forward] = ()) -> None:
         """Take back ports and address of a container that has ended. Never raises for the host's refusal: it is logged."""
@@ -279,7 +300,8 @@ class Networks:
         self.withdraw(gone)
         driver = self._driver_of(endpoint)
         if driver is not None:
-            self._forbid(endpoint.address)
+            for address in endpoint.addresses:
+                self._forbid(address)
             driver.release(endpoint)
 
     def adopt(self, endpoint: Endpoint, forwards: Iterable[Forward] = ()) -> None:
@@ -351,6 +373,8 @@ class Networks:
     def _driver(self, facts: NetworkFacts) -> BridgeDriver:
         driver = self._user.get(facts.id)
         if driver is None:
+            if facts.definition is not None and facts.definition.config_only:
+                raise Forbidden("cannot create endpoint on configuration-only network")
             if facts.is_user_defined:
                 raise System(f"the network {facts.name} is not up: see the daemon's log")
             return self._default_bridge()
@@ -363,25 +387,5 @@ class Networks:
 
     def withdraw(self, forwards: list[Forward]) -> None:
         """Take back ports; never raises for the host's refusal: it is logged."""
-        for forward in forwards:
-            self._ports.give_back(forward)
-        if not forwards or self._ground is None:
-            return
-        try:
-            self._ground.firewall.remove(forwards)
-            self._forget_flows(forwards)
-        except OSError as error:
-            _log.warning("ports stay in the table until it is verified: %s", error)
-
-    def _forget_flows(self, forwards: list[Forward]) -> None:
-        """A flow that is known keeps going where it went before. UDP only: TCP starts anew with each connection."""
-        ports = {forward.host_port for forward in forwards if forward.protocol == "udp"}
-        if not ports:
-            return
-        assert self._netfilter is not None
-        try:
-            conntrack.delete_to_ports(self._netfilter, PROTOCOLS["udp"], ports)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                raise
-            _log.warning("stale UDP flows are kept, this kernel has no ctnetlink: %s", error)
+        if self._ground is not None:
+            self._publishing().withdraw(forwards)

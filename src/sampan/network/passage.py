@@ -28,7 +28,7 @@ _log = logging.getLogger("sampan.network")
 
 _DOCKER_USER = "DOCKER-USER"
 _DOCKER_BRIDGE = re.compile(r"docker0|br-[0-9a-f]{12}")
-_FAMILIES = (Family.IPV4, Family.INET)
+_FAMILIES = (Family.IPV4, Family.IPV6, Family.INET)
 
 Place = tuple[Family, str, str]
 """Family, table and chain that rules are put into."""

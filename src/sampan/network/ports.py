@@ -10,14 +10,14 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sampan.errors import InvalidParameter, NotImplementedHere, System
 from sampan.kernel.sockets import drop_all
-from sampan.network.firewall import PROTOCOLS, Forward
+from sampan.network.firewall import PROTOCOLS
+from sampan.network.policy import ANY, ANY6, LOOPBACK6, Forward
 from sampan.spec.ports import PortBinding, PortMap
 
-_ANY = "0.0.0.0"
 _PORT_LIMIT = 65536
 _RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -29,35 +29,76 @@ class PortTaken(System):
 
 @dataclass(frozen=True, slots=True)
 class PortRequest:
-    """One container port to publish on one of the host's ports `first` to `last`, or on any (both 0)."""
+    """One container port to publish on one of the host's ports `first` to `last`, or on any (both 0).
+
+    `host_ips` are the addresses of the host that get the same port; one that was not named is "" (`placed` says what it means).
+    """
 
     protocol: str
     port: int
-    host_ip: str
+    host_ips: tuple[str, ...]
     first: int = 0
     last: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where published ports lead, and how: the container's addresses, and whether a family is routed rather than translated.
+
+    `default_ip` is the host's address for ports that name none; the unspecified IPv4 one means both families. `proxy` says
+    whether IPv6 callers are proxied to a container that has IPv4 alone; `has_ipv6` whether the host can listen there.
+    """
+
+    address: str = ""
+    address6: str = ""
+    default_ip: str = ANY
+    routed: bool = False
+    routed6: bool = False
+    proxy: bool = True
+    has_ipv6: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One port of the host, on several addresses: (host's address, container's address, whether it is routed)."""
+
+    protocol: str
+    port: int
+    first: int
+    last: int
+    targets: tuple[tuple[str, str, bool], ...]
+
+
 def parse_ports(
     bindings: Mapping[str, Sequence[PortBinding] | None],
-    default_ip: str = _ANY,
     exposed: Iterable[str] = (),
 ) -> tuple[PortRequest, ...]:
     """HostConfig.PortBindings as requests; those of `exposed` (for `-P`) that are not bound get any port.
 
-    Raises InvalidParameter in Docker's words, NotImplementedHere for SCTP and IPv6.
+    What differs in the host's address alone is one request, as in Docker. Raises InvalidParameter in Docker's words,
+    NotImplementedHere for SCTP.
     """
-    requests = [
-        _request(container, binding, default_ip) for container, several in bindings.items() for binding in several or ()
-    ]
+    found = [_request(container, binding) for container, several in bindings.items() for binding in several or ()]
     bound = {container for container, several in bindings.items() if several}
-    requests += [_request(container, PortBinding(), default_ip) for container in exposed if container not in bound]
-    # Exact ports first: a random one must not take what is asked for by number.
-    requests.sort(key=lambda request: (request.first == 0, request.first != request.last))
-    return tuple(requests)
+    found += [_request(container, PortBinding()) for container in exposed if container not in bound]
+    together: dict[tuple[bool, int, str, int, int], PortRequest] = {}
+    for one in found:
+        # Exact ports first: a random one must not take what is asked for by number.
+        key = (one.first == 0 or one.first != one.last, one.port, one.protocol, one.first, one.last)
+        before = together.get(key)
+        together[key] = one if before is None else replace(before, host_ips=(*before.host_ips, *one.host_ips))
+    return tuple(
+        replace(together[key], host_ips=tuple(sorted(dict.fromkeys(together[key].host_ips), key=_place)))
+        for key in sorted(together)
+    )
 
 
-def _request(container: str, binding: PortBinding, default_ip: str) -> PortRequest:
+def _place(host_ip: str) -> tuple[int, int]:
+    address = ipaddress.ip_address(host_ip) if host_ip else None
+    return (0, 0) if address is None else (address.version, int(address))
+
+
+def _request(container: str, binding: PortBinding) -> PortRequest:
     number, _, protocol = container.partition("/")
     protocol = (protocol or "tcp").lower()
     if protocol == "sctp":
@@ -72,7 +113,35 @@ def _request(container: str, binding: PortBinding, default_ip: str) -> PortReque
     high = _number(last, binding.host_port) if dash else low
     if high < low or (dash and low == 0):
         raise InvalidParameter(f'invalid port specification: "{binding.host_port}"')
-    return PortRequest(protocol, port, _host_ip(binding.host_ip or default_ip), low, high)
+    return PortRequest(protocol, port, (_host_ip(binding.host_ip),), low, high)
+
+
+def placed(requests: Iterable[PortRequest], reach: Reach) -> tuple[Placed, ...]:
+    """What requests mean for a container: which addresses of the host, leading where. What cannot be is left out, as in Docker:
+
+    IPv4 callers of a container without IPv4, and IPv6 ones of a container without IPv6 where nobody proxies them.
+    """
+    return tuple(
+        Placed(request.protocol, request.port, request.first, request.last, targets)
+        for request in requests
+        if (targets := tuple(dict.fromkeys(_targets(request, reach))))
+    )
+
+
+def _targets(request: PortRequest, reach: Reach) -> Iterator[tuple[str, str, bool]]:
+    """IPv4 first for each address that was named."""
+    default6 = ":" in reach.default_ip
+    for host_ip in request.host_ips:
+        wanted = host_ip or ("" if default6 else reach.default_ip)
+        if reach.address and wanted and ":" not in wanted:
+            yield ANY if reach.routed else wanted, reach.address, reach.routed
+        wanted = host_ip or (
+            reach.default_ip if default6 else ANY6 if reach.default_ip == ANY and reach.has_ipv6 else ""
+        )
+        target = reach.address6 or (reach.address if reach.proxy else "")
+        if target and ":" in wanted:
+            routed = reach.routed6 and bool(reach.address6)
+            yield ANY6 if routed else wanted, target, routed
 
 
 def _number(text: str, shown: str) -> int:
@@ -82,12 +151,16 @@ def _number(text: str, shown: str) -> int:
 
 
 def _host_ip(text: str) -> str:
+    if not text:
+        return ""
     try:
         address = ipaddress.ip_address(text)
     except ValueError as error:
         raise InvalidParameter(f"invalid IP address: {text}") from error
-    if address.version == 6:
-        raise NotImplementedHere("publishing on an IPv6 address is not there yet")
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id:
+            raise InvalidParameter(f"invalid IP address: {text}")
+        address = address.ipv4_mapped or address
     return str(address)
 
 
@@ -97,32 +170,34 @@ class HostPorts:
     def __init__(self) -> None:
         self._taken: dict[tuple[str, int], set[str]] = {}
 
-    def bind(self, request: PortRequest, address: str) -> tuple[Forward, socket.socket]:
-        """The lowest free port of the request, taken and bound. Raises PortTaken."""
+    def bind(self, wanted: Placed) -> tuple[list[Forward], list[socket.socket]]:
+        """The lowest port that is free on every address, taken and bound there. Raises PortTaken."""
+        translated = [target for target in wanted.targets if not target[2]]
+        if not translated:
+            return _forwards(wanted, 0), []
         refusal = PortTaken("all ports are allocated")
-        for port in self._candidates(request):
-            if self._is_taken(request.protocol, request.host_ip, port):
-                refusal = PortTaken(f"Bind for {request.host_ip}:{port} failed: port is already allocated")
+        for port in self._candidates(wanted):
+            taken = next((ip for ip, _, _ in translated if self._is_taken(wanted.protocol, ip, port)), None)
+            if taken is not None:
+                refusal = PortTaken(f"Bind for {taken}:{port} failed: port is already allocated")
                 continue
+            mine = _forwards(wanted, port)
             try:
-                sock = _hold(request.protocol, request.host_ip, port)
-            except OSError as error:
-                number = error.errno or errno.EIO
-                refusal = PortTaken(
-                    f"failed to bind host port for {request.host_ip}:{port}:{address}:{request.port}/{request.protocol}: "
-                    + os.strerror(number).lower()
-                )
-                if number != errno.EADDRINUSE:
+                held = _hold_all(forward for forward in mine if forward.host_port)
+            except _Refused as error:
+                refusal = error
+                if error.number != errno.EADDRINUSE:
                     break
                 continue
-            forward = Forward(request.protocol, request.host_ip, port, address, request.port)
-            self.take(forward)
-            return forward, sock
+            for forward in mine:
+                self.take(forward)
+            return mine, held
         raise refusal
 
     def take(self, forward: Forward) -> None:
         """Record a port without binding it: an earlier daemon's, held by a monitor."""
-        self._taken.setdefault((forward.protocol, forward.host_port), set()).add(forward.host_ip)
+        if forward.host_port:
+            self._taken.setdefault((forward.protocol, forward.host_port), set()).add(forward.host_ip)
 
     def give_back(self, forward: Forward) -> None:
         """Forget a port; one that is not taken is left alone."""
@@ -132,7 +207,7 @@ class HostPorts:
         if not addresses:
             self._taken.pop(key, None)
 
-    def _candidates(self, request: PortRequest) -> Iterator[int]:
+    def _candidates(self, request: Placed) -> Iterator[int]:
         if request.first:
             yield from range(request.first, request.last + 1)
             return
@@ -142,8 +217,10 @@ class HostPorts:
                 yield port
 
     def _is_taken(self, protocol: str, host_ip: str, port: int) -> bool:
-        addresses = self._taken.get((protocol, port), set())
-        return bool(addresses) and (host_ip == _ANY or _ANY in addresses or host_ip in addresses)
+        family = ":" in host_ip
+        addresses = {address for address in self._taken.get((protocol, port), set()) if (":" in address) == family}
+        anywhere = ANY6 if family else ANY
+        return bool(addresses) and (host_ip == anywhere or anywhere in addresses or host_ip in addresses)
 
 
 def ephemeral_range() -> tuple[int, int]:
@@ -159,20 +236,72 @@ def port_map(exposed: Iterable[str], forwards: Iterable[Forward]) -> PortMap:
     for forward in forwards:
         if not forward.address:
             continue
-        binding = PortBinding(host_ip=forward.host_ip, host_port=str(forward.host_port))
+        # A port that is routed to has none of the host's.
+        shown = str(forward.host_port) if forward.host_port else ""
+        binding = PortBinding(host_ip=forward.host_ip, host_port=shown)
         answer.setdefault(f"{forward.port}/{forward.protocol}", []).append(binding)
     return {container: tuple(bindings) or None for container, bindings in answer.items()}
 
 
-def _hold(protocol: str, host_ip: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, _TYPES[protocol] | socket.SOCK_CLOEXEC)
+def can_listen_on_ipv6() -> bool:
+    """Whether the host has IPv6 at all: only then is a port that names no address published there."""
     try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+            sock.bind((LOOPBACK6, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _forwards(wanted: Placed, port: int) -> list[Forward]:
+    """Those that are routed to take no port of the host's."""
+    return [
+        Forward(wanted.protocol, host_ip, 0 if routed else port, address, wanted.port)
+        for host_ip, address, routed in wanted.targets
+    ]
+
+
+class _Refused(PortTaken):
+    """The host does not let a port be bound."""
+
+    def __init__(self, text: str, number: int) -> None:
+        super().__init__(text)
+        self.number = number
+
+
+def _hold_all(forwards: Iterable[Forward]) -> list[socket.socket]:
+    held: list[socket.socket] = []
+    for forward in forwards:
+        try:
+            held.append(_hold(forward))
+        except OSError as error:
+            for sock in held:
+                sock.close()
+            number = error.errno or errno.EIO
+            raise _Refused(
+                f"failed to bind host port for {_pair(forward.host_ip, forward.host_port)}:"
+                f"{_pair(forward.address, forward.port)}/{forward.protocol}: " + os.strerror(number).lower(),
+                number,
+            ) from error
+    return held
+
+
+def _pair(host_ip: str, port: int) -> str:
+    return f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
+
+
+def _hold(forward: Forward) -> socket.socket:
+    family = socket.AF_INET6 if forward.is_ipv6 else socket.AF_INET
+    sock = socket.socket(family, _TYPES[forward.protocol] | socket.SOCK_CLOEXEC)
+    try:
+        if forward.is_ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         # Before bind: not one packet may be answered.
         drop_all(sock)
-        if protocol == "tcp":
+        if forward.protocol == "tcp":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host_ip, port))
-        if protocol == "tcp":
+        sock.bind((forward.host_ip, forward.host_port))
+        if forward.protocol == "tcp":
             sock.listen(1)
     except BaseException:
         sock.close()

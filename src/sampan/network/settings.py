@@ -3,10 +3,11 @@
 import ipaddress
 
 from sampan.network import definition as words
-from sampan.network.bridge import BridgeSettings
-from sampan.network.creation import is_true
-from sampan.network.definition import NetworkDefinition
-from sampan.network.options import NetworkOptions
+from sampan.network.bridge_settings import Addressing, BridgeSettings
+from sampan.network.creation_options import is_true
+from sampan.network.definition import GatewayMode, NetworkDefinition, Pool
+from sampan.network.ipam import Address, Subnet, bounds
+from sampan.network.options import Interface, NetworkOptions, pools_of
 from sampan.spec.ids import InstanceId, NetworkId
 
 DEFAULT_LINK = "sampan0"
@@ -16,13 +17,20 @@ def default_bridge(instance: InstanceId, network_id: NetworkId, options: Network
     """The network `bridge`."""
     own = f"sp{instance[:8]}"
     fixed = options.bridge_name
+
+    def family(version: int, bip: Interface | None, within: Subnet | None, gateway: Address | None) -> Addressing:
+        if bip is None and within is not None:
+            # As in Docker: where nothing else is said, what containers get is all of the network.
+            bip = ipaddress.ip_interface((bounds(within)[0], within.prefixlen)) if version == 4 else _first6(within)
+        pools = pools_of(version, options.pools, instance)
+        return Addressing(interface=bip, within=within, gateway=gateway, pools=pools)
+
     return BridgeSettings(
         id=network_id,
         name="bridge",
         links=(fixed,) if fixed else (DEFAULT_LINK, own) if options.default_instance else (own,),
-        interface=options.bip,
-        within=options.fixed_cidr,
-        pools=options.pools,
+        ipv4=family(4, options.bip, options.fixed_cidr, options.gateway),
+        ipv6=family(6, options.bip6, options.fixed_cidr6, options.gateway6) if options.ipv6 else None,
         mtu=options.mtu,
         icc=options.icc,
         masquerade=options.ip_masq,
@@ -30,22 +38,39 @@ def default_bridge(instance: InstanceId, network_id: NetworkId, options: Network
     )
 
 
+def _first6(within: Subnet) -> Interface:
+    return ipaddress.IPv6Interface((bounds(within)[0], within.prefixlen))
+
+
 def user_bridge(definition: NetworkDefinition) -> BridgeSettings:
     """A network that a user made; its options have been checked."""
-    pool, given = definition.pool, definition.options
-    prefix = definition.network.prefixlen
+    given = definition.options
+    mode, mode6 = (GatewayMode(given.get(key) or "nat") for key in (words.GATEWAY_MODE, words.GATEWAY_MODE6))
     return BridgeSettings(
         id=definition.id,
         name=definition.name,
         links=(definition.bridge,),
-        interface=ipaddress.IPv4Interface(f"{definition.gateway}/{prefix}"),
-        within=ipaddress.IPv4Network(pool.ip_range) if pool and pool.ip_range else None,
-        kept=tuple(ipaddress.IPv4Address(one) for one in pool.auxiliary.values()) if pool else (),
+        ipv4=_addressing(definition.subnet, definition.gateway, definition.pool, mode),
+        ipv6=_addressing(definition.subnet6, definition.gateway6, definition.pool6, mode6),
         mtu=int(given.get(words.MTU) or 1500),
         icc=is_true(given.get(words.ENABLE_ICC, "true")),
         masquerade=is_true(given.get(words.ENABLE_MASQUERADE, "true")),
         internal=definition.internal,
         bind_ip=given.get(words.HOST_BINDING, ""),
         is_default=False,
-        static_addresses=definition.chosen_subnet,
+        interface_prefix=given.get(words.INTERFACE_PREFIX) or "eth",
+    )
+
+
+def _addressing(subnet_text: str, gateway: str, pool: Pool | None, mode: GatewayMode) -> Addressing | None:
+    if not subnet_text:
+        return None
+    subnet = ipaddress.ip_network(subnet_text)
+    return Addressing(
+        subnet=subnet,
+        interface=ipaddress.ip_interface(f"{gateway}/{subnet.prefixlen}") if gateway else None,
+        within=ipaddress.ip_network(pool.ip_range) if pool and pool.ip_range else None,
+        kept=tuple(ipaddress.ip_address(one) for one in pool.auxiliary.values()) if pool else (),
+        mode=mode,
+        is_chosen=pool is not None and bool(pool.subnet),
     )

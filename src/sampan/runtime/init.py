@@ -48,14 +48,14 @@ def run(
     steps: list[list[Any]],
     joins: list[tuple[int, int]],
     tasks: list[int],
-    park: str | None,
+    park: list[Any] | None,
     title: Title,
 ) -> NoReturn:
     """Be init. `channel` leads to the monitor; `steps` are the world's; `joins` are (namespace descriptor, Clone flags).
 
     `tasks` are the doors of its control groups on v1 (`cgroups.apply.open_tasks`); into that of v2 it was born.
-    `park` is set for a slot, to the name of the interface that the monitor moves in (announced by a GO) or "": a first
-    READY then says that the world is made. Called in a fresh child; never returns.
+    `park` is set for a slot, to the interface that the monitor moves in (announced by a GO) and whether it speaks IPv6, or []:
+    a first READY then says that the world is made. Called in a fresh child; never returns.
     """
     try:
         # Half-made, it must not outlive its monitor; whole, it must (the daemon then sees to it).
@@ -150,10 +150,10 @@ def _take(journal: Journal, context: world.Context, steps: list[list[Any]]) -> N
         journal.run(principle, function, context, *operands)
 
 
-def _wait_parked(channel: socket.socket, journal: Journal, context: world.Context, interface: str) -> None:
+def _wait_parked(channel: socket.socket, journal: Journal, context: world.Context, interface: list[Any]) -> None:
     if interface:
         _expect(channel, Kind.GO)
-        _take(journal, context, [["park_link", interface]])
+        _take(journal, context, [["park_link", *interface]])
     send(channel, Kind.READY)
     rehearsal.of_init()
     journal.entries.clear()

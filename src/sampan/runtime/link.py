@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _SECONDS = 2.0
 
 
-def park_link(context: Context, name: str) -> None:
+def park_link(context: Context, name: str, ipv6: bool) -> None:
     """The interface of a parked slot comes up, without an address."""
-    context.link = park_inside(name, context.bare_proc)
+    context.link = park_inside(name, context.bare_proc, ipv6)
 
 
 def interface(context: Context, plan: dict[str, Any]) -> None:

@@ -325,6 +325,7 @@ def relink(container: str, change: LinkChange) -> Json:
         "add": veth(change.add) if change.add is not None else None,
         "remove": change.remove,
         "gateway": change.gateway,
+        "gateway6": change.gateway6,
     }
 
 
@@ -341,7 +342,7 @@ def park(
     return {
         "id": container,
         "directory": directory,
-        "park": pair.name if pair is not None else "",
+        "park": [pair.name, pair.ipv6] if pair is not None else [],
         "flags": int(namespace_flags(config)),
         "joins": [],
         "binds": 0,

@@ -73,9 +73,11 @@ def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) 
     return world == (made or plan.world(slot.config, request.id, groups, slot.veth is not None))
 
 
-def _shape(veth: VethPlan | None) -> tuple[int, int, str, bool, bool] | None:
+def _shape(veth: VethPlan | None) -> tuple[object, ...] | None:
     """What of a veth pair cannot be changed when it is claimed."""
-    return None if veth is None else (veth.bridge_index, veth.mtu, veth.name, veth.isolated, veth.hairpin)
+    if veth is None:
+        return None
+    return veth.bridge_index, veth.mtu, veth.name, veth.isolated, veth.hairpin, veth.ipv6, veth.sysctls
 
 
 class Pool:

@@ -56,7 +56,7 @@ def main(message: Message, title: Title) -> NoReturn:
 
 
 def relink(body: dict[str, Any], pidfd: int) -> None:
-    """Make the pair `add`, remove the one whose host's end is `remove`, and let `gateway` be the way out ("" for none).
+    """Make the pair `add`, remove the one whose host's end is `remove`; `gateway` and `gateway6` are then the ways out ("": none).
 
     A pair that cannot be finished is removed again. Raises OSError.
     """
@@ -67,13 +67,13 @@ def relink(body: dict[str, Any], pidfd: int) -> None:
             _remove(host, body["remove"])
         plan = body["add"]
         if not plan:
-            _lead_out(body["gateway"])
+            _lead_out(body)
             return
         # This process stands in the container's namespace: the pair's other end goes to its own.
         attach.create_veth(plan, os.getpid(), host)
         try:
             inside = attach.configure_inside(plan, proc)
-            _lead_out(body["gateway"])
+            _lead_out(body)
             inside.announce(plan["mac"])
             inside.close()
         except BaseException:
@@ -90,13 +90,15 @@ def _remove(host: Netlink, name: str) -> None:
             raise
 
 
-def _lead_out(gateway: str) -> None:
+def _lead_out(body: dict[str, Any]) -> None:
     with Netlink(NETLINK_ROUTE) as inside:
-        if gateway:
-            inside.request_all([rtnetlink.default_route_message(socket.inet_aton(gateway))])
-            return
-        try:
-            inside.request_all([rtnetlink.no_default_route_message()])
-        except OSError as error:
-            if error.errno != errno.ESRCH:
-                raise
+        for name, family in (("gateway", socket.AF_INET), ("gateway6", socket.AF_INET6)):
+            if body[name]:
+                inside.request_all([rtnetlink.default_route_message(attach.packed(body[name]))])
+                continue
+            try:
+                inside.request_all([rtnetlink.no_default_route_message(family)])
+            except OSError as error:
+                # No such route, not even a table yet, or a kernel without IPv6.
+                if error.errno not in (errno.ESRCH, errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
+                    raise

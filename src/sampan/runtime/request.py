@@ -120,7 +120,7 @@ class NamedPlace:
     """What a container is called in one network. `links` are (name, what this container calls it) pairs."""
 
     name: str
-    address: str
+    addresses: tuple[str, ...]
     names: tuple[str, ...]
     internal: bool = False
     links: tuple[tuple[str, str], ...] = ()
@@ -138,12 +138,13 @@ class Named:
 class LinkChange:
     """What is to become different in a running container's network: a pair to add, the host's end of one to remove.
 
-    `gateway` is the way out afterwards, "" for none.
+    `gateway` and `gateway6` are the ways out afterwards, "" for none.
     """
 
     add: VethPlan | None = None
     remove: str = ""
     gateway: str = ""
+    gateway6: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,7 +295,8 @@ class Resolver:
         """What the book says; empty where it knows nothing of the name."""
         if addresses := self._book.find(container, question.name):
             # Of a name of ours nobody else is asked, whatever is asked of it.
-            records = [(dns.A, address) for address in addresses] if question.kind == dns.A else []
+            length = {dns.A: 4, dns.AAAA: 16}.get(question.kind, 0)
+            records = [(question.kind, address) for address in addresses if len(address) == length]
             return dns.answer(packet, question, records, _TTL)
         address = dns.reverse_address(question.name) if question.kind == dns.PTR else None
         name = self._book.called(container, address) if address is not None else b""

@@ -154,7 +154,7 @@ class ResolverPort:
 
 def _facts(container: str, named: Named) -> dict[str, object]:
     networks = {
-        network: {"name": p.name, "address": p.address, "names": p.names, "internal": p.internal, "links": p.links}
+        network: {"name": p.name, "addresses": p.addresses, "names": p.names, "internal": p.internal, "links": p.links}
         for network, p in named.networks.items()
     }
     return {"id": container, "networks": networks, "servers": named.servers}

@@ -16,16 +16,23 @@ from sampan.kernel import rtnetlink
 from sampan.kernel.namespaces import Clone, setns, unshare
 from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
 from sampan.network import attach
+from sampan.network.arrangement import ways
+from sampan.network.creation import define
+from sampan.network.definition import NetworkDefinition
+from sampan.network.driver import Wish
 from sampan.network.endpoint import Endpoint, Published
 from sampan.network.modes import parse_mode
 from sampan.network.networks import Networks
 from sampan.network.options import NetworkOptions
 from sampan.network.ports import parse_ports
-from sampan.spec.ids import ContainerId, InstanceId, new_id
+from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
+from sampan.spec.networks import NetworkCreateRequest
 from sampan.spec.ports import PortBinding
 
 HOST = "10.99.0.1"
 NEIGHBOUR = "10.99.0.2"
+HOST6 = "fd99::1"
+NEIGHBOUR6 = "fd99::2"
 SECONDS = 2.0
 
 
@@ -49,8 +56,12 @@ class Namespace:
             os.close(before)
 
     def socket(self, kind: int, address: str = "", port: int = 0) -> socket.socket:
+        """Of the address's family; "::" is IPv6 alone."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with self.entered():
-            sock = socket.socket(socket.AF_INET, kind)
+            sock = socket.socket(family, kind)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         _sockets.append(sock)
         sock.settimeout(SECONDS)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,7 +85,7 @@ _running: list["Container"] = []
 class Container:
     """A process that only waits, in a network namespace of its own, attached as the runtime does it."""
 
-    def __init__(self, networks: Networks, mode: str = "bridge") -> None:
+    def __init__(self, networks: Networks, mode: str = "bridge", wish: Wish = Wish()) -> None:  # noqa: B008 - immutable
         self.networks = networks
         self.pid = os.fork()
         if self.pid == 0:
@@ -89,7 +100,7 @@ class Container:
         while os.stat(f"/proc/{self.pid}/ns/net").st_ino == own:
             os.sched_yield()
         self.namespace = Namespace(os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-        self.endpoint: Endpoint = networks.connect(ContainerId(new_id()), parse_mode(mode))
+        self.endpoint: Endpoint = networks.connect(ContainerId(new_id()), parse_mode(mode), wish)
         self.published = Published()
         _running.append(self)
         assert self.endpoint.veth is not None
@@ -108,13 +119,17 @@ class Container:
     def address(self) -> str:
         return self.endpoint.address
 
+    @property
+    def address6(self) -> str:
+        return self.endpoint.address6
+
     def publish(self, **ports: str) -> None:
-        """`tcp80="127.0.0.1:8080"`: container port 80/tcp."""
+        """`tcp80="127.0.0.1:8080"`: container port 80/tcp; ":8080" names no address."""
         bindings = {}
         for name, where in ports.items():
             host, _, port = where.rpartition(":")
             bindings[f"{name[3:]}/{name[:3]}"] = (PortBinding(host_ip=host, host_port=port),)
-        self.published = self.networks.publish(self.endpoint, "c", parse_ports(bindings))
+        self.published = self.networks.publish(ways([self.endpoint]), "c", parse_ports(bindings))
 
     def end(self) -> None:
         """Kill it and give everything back; again is allowed."""
@@ -141,11 +156,11 @@ class Lab:
             route.request_all(
                 [rtnetlink.veth_message("wire", 0, 1500, "wire", b"", descriptor=self.neighbour.descriptor)]
             )
-        self._address("wire", HOST)
+        self._address("wire", HOST, HOST6)
         with self.neighbour.entered():
-            self._address("wire", NEIGHBOUR)
+            self._address("wire", NEIGHBOUR, NEIGHBOUR6)
             with Netlink(NETLINK_ROUTE) as route:
-                route.request_all([rtnetlink.default_route_message(socket.inet_aton(HOST))])
+                route.request_all([rtnetlink.default_route_message(attach.packed(one)) for one in (HOST, HOST6)])
         self.networks: Networks | None = None
 
     def open(self, instance: str = "0123456789ab", **options: object) -> Networks:
@@ -164,17 +179,35 @@ class Lab:
         for descriptor in (self._origin, self.host.descriptor, self.neighbour.descriptor):
             os.close(descriptor)
 
-    def _address(self, name: str, address: str) -> None:
+    def create(self, name: str, **members: object) -> NetworkDefinition:
+        """A network of a user's own."""
+        assert self.networks is not None
+        networks = self.networks
+        definition = define(
+            NetworkCreateRequest(**{"name": name, **members}),  # type: ignore[arg-type]
+            NetworkId(new_id()),
+            1,
+            networks.definitions(),
+            networks.subnets(),
+            networks.choose_subnet,
+        )
+        networks.create(definition)
+        return definition
+
+    def _address(self, name: str, *addresses: str) -> None:
         with Netlink(NETLINK_ROUTE) as route:
             index = socket.if_nametoindex(name)
-            route.request_all(
-                [rtnetlink.address_message(index, socket.inet_aton(address), 24), rtnetlink.up_message(index)]
-            )
+            with open(f"/proc/sys/net/ipv6/conf/{name}/accept_dad", "w") as file:
+                file.write("0")
+            for address in addresses:
+                prefix = 64 if ":" in address else 24
+                route.request_all([rtnetlink.address_message(index, attach.packed(address), prefix)])
+            route.request_all([rtnetlink.up_message(index)])
 
 
 def tcp_reaches(client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "") -> str | None:
     """Whether a connection from `client` arrives at the listening `server`: the address it seems to come from, or None."""
-    sock = client.socket(socket.SOCK_STREAM, source)
+    sock = client.socket(socket.SOCK_STREAM, source or ("::" if ":" in target[0] else ""))
     server.settimeout(SECONDS)
     try:
         sock.settimeout(0.5)
@@ -190,7 +223,7 @@ def tcp_reaches(client: Namespace, target: tuple[str, int], server: socket.socke
 
 def udp_reaches(client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "") -> str | None:
     """The same for a datagram, which also has to be answered."""
-    sock = client.socket(socket.SOCK_DGRAM, source)
+    sock = client.socket(socket.SOCK_DGRAM, source or ("::" if ":" in target[0] else ""))
     server.settimeout(0.5)
     sock.settimeout(0.5)
     try:

@@ -9,15 +9,21 @@ import pytest
 
 from sampan.kernel import nftables as nft
 from sampan.kernel.netlink import NETLINK_NETFILTER, Netlink
-from sampan.network.firewall import Firewall, Forward, Zone
+from sampan.network.definition import GatewayMode
+from sampan.network.firewall import Firewall
+from sampan.network.policy import Forward, Zone
 from tests.kernel.network.lab import Lab
 from tests.requires import requires
 
 pytestmark = requires("root", "netns", "nftables", "nft")
 
 TABLE = "sampan-0123456789ab"
-HOME = Zone("sampan0", "172.17.0.0/16")
+HOME = Zone("sampan0", "172.17.0.0/16", subnet6="fd11::/64")
 WEB = Forward("tcp", "0.0.0.0", 8080, "172.17.0.2", 80)
+WEB6 = Forward("tcp", "::", 8080, "fd11::2", 80)
+NAMES6 = Forward("udp", "fd99::1", 53, "fd11::2", 5353)
+PROXIED = Forward("tcp", "::", 8082, "172.17.0.2", 80)
+OPEN = Forward("tcp", "0.0.0.0", 0, "172.17.0.2", 81)
 NAMES = Forward("udp", "127.0.0.1", 53, "172.17.0.2", 5353)
 
 
@@ -39,7 +45,7 @@ def firewall(netfilter: Netlink) -> Firewall:
 
 
 def test_what_nft_reads(firewall: Firewall) -> None:
-    firewall.add([WEB, NAMES])
+    firewall.add([WEB, NAMES, WEB6, NAMES6, OPEN, PROXIED])
     text = ruleset()
     for line in (
         'elements = { "sampan0" }',
@@ -51,19 +57,30 @@ def test_what_nft_reads(firewall: Firewall) -> None:
         "fib daddr type local jump published",
         'iifname != "lo" ip daddr 127.0.0.0/8 drop',
         'iifname != "lo" ip saddr 127.0.0.0/8 drop',
-        'iifname != "lo" iifname != @bridges ip daddr @subnets fib daddr type != local drop',
+        'iifname != "lo" iifname != @bridges ip daddr @closed fib daddr type != local drop',
         "ct state established,related accept",
         "ct status dnat accept",
         "oifname != @bridges ip saddr @masqueraded masquerade",
         "iifname @internal iifname . oifname != @within drop",
         "iifname . oifname @neighbours accept",
+        f"table ip6 {TABLE}",
+        "elements = { fd11::/64 }",
+        "elements = { tcp . 8080 : fd11::2 . 80 }",
+        "elements = { udp . fd99::1 . 53 : fd11::2 . 5353 }",
+        "elements = { 172.17.0.2 . tcp . 81 }",
+        "dnat ip6 to meta l4proto . ip6 daddr . th dport map @ports",
+        "dnat ip6 to meta l4proto . th dport map @ports_anywhere",
+        "ip6 saddr fe80::/10 return",
+        'iifname != "lo" ip6 daddr ::1 drop',
+        'iifname != "lo" iifname != @bridges ip6 daddr @closed fib daddr type != local drop',
+        "oifname != @bridges ip6 saddr @masqueraded masquerade",
         "type nat hook prerouting priority dstnat; policy accept;",
         "type filter hook prerouting priority raw; policy accept;",
     ):
         assert line in text, line
     last = [chain.split("}")[0].split()[-1] for chain in text.split("chain to_containers {")[1:]]
-    assert last == ["drop"]  # what nothing has accepted
-    firewall.remove([WEB])
+    assert last == ["drop", "drop"]  # what nothing has accepted
+    firewall.remove([WEB, WEB6])
     assert "8080" not in ruleset()
     firewall.uninstall()
     assert TABLE not in ruleset()
@@ -85,10 +102,14 @@ def test_guard_only_where_forwarding_was_off(netfilter: Netlink) -> None:
         f"flush chain ip {TABLE} raw",
         f"flush map ip {TABLE} ports_anywhere",
         f"flush set ip {TABLE} bridges",
+        f"delete table ip6 {TABLE}",
+        f"flush chain ip6 {TABLE} raw",
+        f"flush map ip6 {TABLE} ports",
+        f"flush set ip {TABLE} opened",
     ],
 )
 def test_verify_puts_everything_back(firewall: Firewall, damage: str) -> None:
-    firewall.add([WEB, NAMES])
+    firewall.add([WEB, NAMES, WEB6, NAMES6, OPEN])
     before = ruleset()
     assert not firewall.verify()
     subprocess.run(["nft", damage], check=True)
@@ -112,12 +133,13 @@ def test_others_tables_are_left_alone(firewall: Firewall) -> None:
     firewall.install()
     firewall.uninstall()
     assert "table ip mine" in ruleset()
+    assert TABLE not in ruleset()
 
 
 def test_a_later_daemon_inherits_ports(netfilter: Netlink, firewall: Firewall) -> None:
-    firewall.add([WEB, NAMES])
+    firewall.add([WEB, NAMES, WEB6, NAMES6, OPEN])
     later = Firewall(netfilter, "0123456789ab", [HOME])
-    assert set(later.inherit()) == {WEB, NAMES}
+    assert set(later.inherit()) == {WEB, NAMES, WEB6, NAMES6, OPEN}
     before = ruleset()
     later.install()
     assert ruleset() == before
@@ -157,3 +179,32 @@ def test_ten_thousand_ports_in_one_go(firewall: Firewall) -> None:
     assert firewall.verify()
     firewall.remove(ports)
     assert "172.17.0.2" not in ruleset()
+
+
+def test_what_modes_put_into_sets(netfilter: Netlink) -> None:
+    zones = [
+        Zone("nat", "10.1.0.0/24", subnet6="fd01::/64", mode6=GatewayMode.ROUTED),
+        Zone("open", "10.2.0.0/24", mode=GatewayMode.UNPROTECTED),
+        Zone("routed", "10.3.0.0/24", mode=GatewayMode.ROUTED),
+        Zone("alone", "10.4.0.0/24", internal=True, masquerade=False, mode=GatewayMode.ISOLATED),
+    ]
+    Firewall(netfilter, "0123456789ab", zones).install()
+
+    def members(name: str, family: str = "ip") -> str:
+        words = ["nft", "list", "set", family, TABLE, name]
+        text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        return " ".join(text.partition("elements = {")[2].partition("}")[0].split())
+
+    assert members("closed") == "10.1.0.0/24, 10.4.0.0/24"
+    assert members("masqueraded") == "10.1.0.0/24, 10.2.0.0/24"
+    assert (members("unprotected"), members("routed")) == ('"open"', '"routed"')
+    assert (members("subnets", "ip6"), members("closed", "ip6"), members("masqueraded", "ip6")) == ("fd01::/64", "", "")
+    assert members("routed", "ip6") == '"nat"'
+
+
+def test_without_ipv6_there_is_no_table_for_it(netfilter: Netlink) -> None:
+    made = Firewall(netfilter, "0123456789ab", [HOME], ipv6=False)
+    made.install()
+    made.add([WEB, WEB6])
+    assert "ip6" not in ruleset()
+    assert "tcp . 8080" in ruleset()

@@ -8,6 +8,7 @@ import pytest
 from sampan.errors import InvalidParameter, System
 from sampan.kernel import rtnetlink
 from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
+from sampan.network.arrangement import ways
 from sampan.network.bridge import BridgeDriver
 from sampan.network.driver import NetworkDriver, Wish
 from sampan.network.ground import Ground
@@ -160,7 +161,7 @@ def test_a_later_daemon_adopts_and_takes_back_the_rest(lab: Lab) -> None:
     assert tcp_reaches(lab.neighbour, (HOST, 8081), lost) is None
     assert later.connect(ContainerId(new_id()), BRIDGE).address == gone.address
     with pytest.raises(PortTaken, match=r"Bind for 0\.0\.0\.0:8080 failed: port is already allocated"):
-        later.publish(gone.endpoint, "x", parse_ports({"80/tcp": (PortBinding(host_port="8080"),)}))
+        later.publish(ways([gone.endpoint]), "x", parse_ports({"80/tcp": (PortBinding(host_port="8080"),)}))
     kept.networks = gone.networks = later
 
 
@@ -185,13 +186,15 @@ def test_ports_in_docker_s_words(lab: Lab) -> None:
         f"({endpoint.endpoint_id}): "
     )
     with pytest.raises(PortTaken) as raised:
-        networks.publish(endpoint, "web", parse_ports({"80/tcp": (PortBinding(host_port="8080"),)}))
+        networks.publish(ways([endpoint]), "web", parse_ports({"80/tcp": (PortBinding(host_port="8080"),)}))
     assert str(raised.value) == prefix + (
         "failed to bind host port for 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use"
     )
     busy.close()
     with pytest.raises(PortTaken) as raised:
-        networks.publish(endpoint, "web", parse_ports({"80/tcp": (PortBinding(host_ip="10.1.2.3", host_port="80"),)}))
+        networks.publish(
+            ways([endpoint]), "web", parse_ports({"80/tcp": (PortBinding(host_ip="10.1.2.3", host_port="80"),)})
+        )
     assert str(raised.value) == prefix + (
         "failed to bind host port for 10.1.2.3:80:172.17.0.2:80/tcp: cannot assign requested address"
     )
@@ -203,9 +206,9 @@ def test_a_failed_publish_leaves_nothing(lab: Lab) -> None:
     busy = listening(lab.host, 8081)
     ports = {"80/tcp": (PortBinding(host_port="8080"), PortBinding(host_port="8081"))}
     with pytest.raises(PortTaken):
-        networks.publish(endpoint, "web", parse_ports(ports))
+        networks.publish(ways([endpoint]), "web", parse_ports(ports))
     busy.close()
-    networks.publish(endpoint, "web", parse_ports(ports)).close()
+    networks.publish(ways([endpoint]), "web", parse_ports(ports)).close()
 
 
 def test_a_held_port_is_nobody_else_s(lab: Lab) -> None:
@@ -254,18 +257,18 @@ def test_random_ports_are_the_lowest_free(lab: Lab) -> None:
     busy = listening(lab.host, 40001)
     assert ephemeral_range() == (40000, 40003)
     request = parse_ports({"80/tcp": (PortBinding(),)})
-    first, second = networks.publish(endpoint, "a", request), networks.publish(endpoint, "b", request)
+    first, second = networks.publish(ways([endpoint]), "a", request), networks.publish(ways([endpoint]), "b", request)
     assert [one.forwards[0].host_port for one in (first, second)] == [40000, 40002]
     networks.release(endpoint, first.forwards)
     first.close()
-    again = networks.publish(endpoint, "a", request)
+    again = networks.publish(ways([endpoint]), "a", request)
     assert again.forwards[0].host_port == 40000
-    third = networks.publish(endpoint, "c", request)
+    third = networks.publish(ways([endpoint]), "c", request)
     busy.close()
-    fourth = networks.publish(endpoint, "d", request)
+    fourth = networks.publish(ways([endpoint]), "d", request)
     assert fourth.forwards[0].host_port == 40001
     with pytest.raises(PortTaken, match="all ports are allocated"):
-        networks.publish(endpoint, "e", request)
+        networks.publish(ways([endpoint]), "e", request)
     for one in (second, third, again, fourth):
         one.close()
 
@@ -275,10 +278,10 @@ def test_a_range_gives_its_first_free_port(lab: Lab) -> None:
     endpoint = networks.connect(ContainerId(new_id()), BRIDGE)
     listening(lab.host, 8000)
     request = parse_ports({"80/tcp": (PortBinding(host_port="8000-8001"),)})
-    published = networks.publish(endpoint, "a", request)
+    published = networks.publish(ways([endpoint]), "a", request)
     assert published.forwards[0].host_port == 8001
     with pytest.raises(PortTaken, match=r"Bind for 0\.0\.0\.0:8001 failed: port is already allocated"):
-        networks.publish(endpoint, "b", request)
+        networks.publish(ways([endpoint]), "b", request)
     published.close()
 
 

@@ -35,6 +35,10 @@ def network(chosen: bool = True) -> NetworkFacts:
     return NetworkFacts("back", definition.id, "bridge", definition=definition)
 
 
+def with_sysctls(text: str) -> EndpointSettings:
+    return EndpointSettings(driver_opts={places.SYSCTLS: text})
+
+
 def test_what_is_asked() -> None:
     assert places.asked(container()) == {"back": EndpointSettings()}
     assert places.asked(container(unplugged=True)) == {}
@@ -71,7 +75,30 @@ def test_names() -> None:
             EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="10.9.0.9")),
             "only when connecting to networks with user configured subnets",
         ),
-        ("back", network(), EndpointSettings(ipam_config=EndpointIPAMConfig(ipv6_address="fd00::2")), "IPv6"),
+        (
+            "back",
+            network(),
+            EndpointSettings(ipam_config=EndpointIPAMConfig(ipv6_address="fd00::2")),
+            "only when connecting to networks with user configured subnets",
+        ),
+        (
+            "back",
+            network(),
+            EndpointSettings(ipam_config=EndpointIPAMConfig(ipv6_address="10.9.0.2")),
+            "invalid IPv6 address: 10.9.0.2",
+        ),
+        (
+            "back",
+            network(),
+            EndpointSettings(ipam_config=EndpointIPAMConfig(link_local_ips=("x",))),
+            "invalid link-local IP address: x",
+        ),
+        ("back", network(), with_sysctls("net.ipv4.conf.eth0.forwarding=1"), "unrecognised network interface sysctl"),
+        ("back", network(), with_sysctls("net.core.conf.IFNAME.x=1"), "unrecognised network interface sysctl"),
+        ("back", network(), with_sysctls("net.ipv4.../IFNAME.x=1"), "unrecognised network interface sysctl"),
+        ("back", network(), with_sysctls("net.ipv4.conf.IFNAME.a/b=1"), "unrecognised network interface sysctl"),
+        ("back", network(), with_sysctls("net.ipv4.conf.IFNAME.forwarding"), "unrecognised network interface sysctl"),
+        ("back", network(), EndpointSettings(driver_opts={places.IFNAME: "a/b"}), "invalid interface name"),
         ("back", network(), EndpointSettings(aliases=("a b",)), "invalid alias"),
         ("back", network(), EndpointSettings(aliases=tuple(f"a{number}" for number in range(65))), "invalid alias"),
         ("back", network(), EndpointSettings(mac_address="x"), "invalid MAC address"),
@@ -89,6 +116,11 @@ def test_what_is_granted() -> None:
     places.check("unborn", settings, None)
     assert places.wish(settings, "02:42:00:00:00:01").mac == "02:42:00:00:00:01"
     places.check("back", EndpointSettings(driver_opts={"a": "b"}), network())
-    with pytest.raises(NotImplementedHere, match=r"endpoint\.ifname"):
-        places.check("back", EndpointSettings(driver_opts={"com.docker.network.endpoint.ifname": "x"}), network())
+    with pytest.raises(NotImplementedHere, match=r"endpoint\.dnsservers"):
+        places.check("back", EndpointSettings(driver_opts={"com.docker.network.endpoint.dnsservers": "x"}), network())
+    options = {places.IFNAME: "lan", places.SYSCTLS: "net.ipv4.conf.IFNAME.forwarding=1,net.ipv6.conf.ifname.mtu=1400"}
+    places.check("back", EndpointSettings(driver_opts=options), network())
+    wish = places.wish(EndpointSettings(driver_opts=options))
+    assert wish.interface == "lan"
+    assert wish.sysctls == (("ipv4.conf.IFNAME.forwarding", "1"), ("ipv6.conf.IFNAME.mtu", "1400"))
     assert places.wish(settings).address == "10.9.0.7"

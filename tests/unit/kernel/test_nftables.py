@@ -22,11 +22,16 @@ def test_concatenations_as_nft_numbers_them() -> None:
 
 
 def test_networks_as_intervals() -> None:
-    assert nft.ipv4_element("172.17.0.0", 16) == [
+    assert nft.network_element(b"\xac\x11\0\0", 16) == [
         nft.element(b"\xac\x11\0\0"),
         nft.element(b"\xac\x12\0\0", interval_end=True),
     ]
-    assert len(nft.ipv4_element("255.0.0.0", 8)) == 1  # no address stands behind it
+    assert len(nft.network_element(b"\xff\0\0\0", 8)) == 1  # no address stands behind it
+    local = b"\xfd" + bytes(15)
+    assert nft.network_element(local, 64) == [
+        nft.element(local),
+        nft.element(b"\xfd" + bytes(6) + b"\1" + bytes(8), interval_end=True),
+    ]
 
 
 def test_many_elements_go_in_several_messages() -> None:
@@ -41,14 +46,16 @@ def test_many_elements_go_in_several_messages() -> None:
 
 
 def test_a_look_up_loads_the_key_in_order() -> None:
-    assert names(say.destination_nat("m", with_address=True)) == ["meta", "payload", "payload", "lookup", "nat"]
-    assert names(say.destination_nat("m", with_address=False)) == ["meta", "payload", "lookup", "nat"]
+    for family in (Family.IPV4, Family.IPV6):
+        with_address, without = (say.destination_nat(family, "m", one) for one in (True, False))
+        assert names(with_address) == ["meta", "payload", "payload", "lookup", "nat"]
+        assert names(without) == ["meta", "payload", "lookup", "nat"]
 
 
 def test_conditions_before_the_verdict() -> None:
     rule = (
         say.interface(say.Meta.IIFNAME, "lo", equal=False),
-        say.destination_loopback(),
+        say.destination_loopback(Family.IPV4),
         say.verdict(nft.Verdict.DROP),
     )
     assert names(*rule) == ["meta", "cmp", "payload", "cmp", "immediate"]

@@ -1,6 +1,8 @@
 """Which network is the way out, and what interfaces are called."""
 
-from sampan.network.arrangement import arranged, gateway, named, numbered, reached
+from dataclasses import replace
+
+from sampan.network.arrangement import arranged, named, numbered, ways
 from sampan.network.endpoint import Endpoint
 from sampan.network.plan import VethPlan
 from sampan.spec.ids import ContainerId, NetworkId
@@ -22,18 +24,46 @@ def names(endpoints: list[Endpoint]) -> list[tuple[str, str, str]]:
 def test_the_first_by_name_is_the_way_out() -> None:
     ends = numbered(arranged([end("b", 2), end("a", 1)]))
     assert names(ends) == [("a", "eth0", "10.1.0.1"), ("b", "eth1", "")]
-    assert (gateway(ends), reached(ends)) == ("10.1.0.1", "10.1.0.2")
+    assert (ways(ends).gateway, ways(ends).endpoint) == ("10.1.0.1", ends[0])
 
 
-def test_priority_comes_before_the_name_and_internal_ones_last() -> None:
-    ends = numbered(arranged([end("a", 1), end("b", 2, priority=5), end("0", 3, priority=9, internal=True)]))
+def test_priority_comes_before_all_else_and_internal_networks_never_lead_out() -> None:
+    ends = numbered(arranged([end("a", 1), end("b", 2, priority=5), end("0", 3, internal=True)]))
     assert names(ends) == [("b", "eth0", "10.2.0.1"), ("a", "eth1", ""), ("0", "eth2", "")]
+    ends = numbered(arranged([end("a", 1), end("0", 3, priority=9, internal=True)]))
+    assert names(ends) == [("0", "eth0", ""), ("a", "eth1", "10.1.0.1")]
+
+
+def both(network: str, number: int, ipv4: bool = True, ipv6: bool = True) -> Endpoint:
+    """With IPv6, or with it alone."""
+    one = end(network, number)
+    assert one.veth is not None
+    way, way6 = f"10.{number}.0.1" if ipv4 else "", f"fd00:{number}::1" if ipv6 else ""
+    return replace(one, gateway=way, gateway6=way6, veth=replace(one.veth, gateway=way, gateway6=way6))
+
+
+def test_the_first_that_leads_out_in_both_families_does_so_in_both() -> None:
+    ends = arranged([both("a", 1, ipv6=False), both("b", 2), both("c", 3)])
+    assert [one.network for one in ends] == ["b", "c", "a"]
+    assert (ways(ends).gateway, ways(ends).gateway6) == ("10.2.0.1", "fd00:2::1")
+    ends = arranged([both("z4", 1, ipv6=False), both("b6", 2, ipv4=False), both("c6", 3, ipv4=False)])
+    assert [(one.network, one.veth.gateway, one.veth.gateway6) for one in ends if one.veth] == [
+        ("b6", "", "fd00:2::1"),
+        ("c6", "", ""),
+        ("z4", "10.1.0.1", ""),
+    ]
+
+
+def test_chosen_names_and_prefixes() -> None:
+    plain = end("a", 1)
+    ends = numbered([replace(end("b", 2), interface="eth0"), plain, replace(end("c", 3), interface_prefix="lan")])
+    assert [name for _, name, _ in names([replace(ends[0]), *ends[1:]])] == ["eth0", "eth1", "lan0"]
 
 
 def test_internal_networks_alone() -> None:
     ends = numbered(arranged([end("a", 1, internal=True)]))
-    assert (gateway(ends), reached(ends)) == ("", "")
-    assert (gateway([]), reached([])) == ("", "")
+    assert ways(ends).endpoint is None
+    assert ways([]).gateway == ways([]).gateway6 == ""
 
 
 def test_names_that_are_there_stay() -> None:
@@ -47,4 +77,4 @@ def test_names_that_are_there_stay() -> None:
 def test_modes_without_a_link() -> None:
     host = Endpoint(ContainerId("c"), "host", NetworkId("h"), "e")
     assert numbered(arranged([host])) == [host]
-    assert gateway([host]) == ""
+    assert ways([host]).endpoint is None

@@ -16,15 +16,16 @@ eth1:12345678901 1 0 0 0 0 0 0 98765432109 1 0 0 0 0 0 0
 
 
 def test_interfaces_of_the_engine() -> None:
-    found = parse(TEXT)
+    found = parse(TEXT, ("eth0", "eth1", "eth2"))
     assert found.keys() == {"eth0", "eth1"}
     assert found["eth0"] == Counters(138, 3, 1, 2, 84, 4, 5, 6)
     assert (found["eth1"].rx_bytes, found["eth1"].tx_bytes) == (12345678901, 98765432109)
-    assert parse("") == {}
+    assert parse("", ("eth0",)) == {}
+    assert parse(TEXT, ("tun0",)).keys() == {"tun0"}
 
 
 def test_a_meter_reads_again_and_closes_twice() -> None:
     meter = Meter(os.getpid())
-    assert meter.read().keys() == meter.read().keys()
+    assert meter.read(("lo",)).keys() == meter.read(("lo",)).keys() == {"lo"}
     meter.close()
     meter.close()

@@ -5,20 +5,33 @@ from typing import Any
 
 import pytest
 
-from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, NotImplementedHere, SampanError, Unavailable
+from sampan.errors import (
+    Conflict,
+    Forbidden,
+    InvalidParameter,
+    NotFound,
+    NotImplementedHere,
+    SampanError,
+    System,
+    Unavailable,
+)
 from sampan.network.creation import define
 from sampan.network.definition import NetworkDefinition
 from sampan.spec.ids import NetworkId
 from sampan.spec.networks import IPAM, ConfigReference, IPAMConfig, NetworkCreateRequest
 
 FREE = ipaddress.IPv4Network("172.18.0.0/16")
+FREE6 = ipaddress.IPv6Network("fd11::/64")
 HOME = ipaddress.IPv4Network("172.17.0.0/16")
+
+
+FROM = ConfigReference(network="x")
 
 
 def made(*present: NetworkDefinition, **members: object) -> NetworkDefinition:
     request = NetworkCreateRequest(**{"name": "net", **members})  # type: ignore[arg-type]
-    occupied = [HOME, *(one.network for one in present)]
-    return define(request, NetworkId("a" * 64), 1, present, occupied, lambda: FREE)
+    occupied = [HOME, *(subnet for one in present for subnet in one.subnets)]
+    return define(request, NetworkId("a" * 64), 1, present, occupied, lambda version: FREE if version == 4 else FREE6)
 
 
 def ipam(subnet: str = "10.9.0.0/24", **members: object) -> IPAM:
@@ -28,7 +41,8 @@ def ipam(subnet: str = "10.9.0.0/24", **members: object) -> IPAM:
 def test_one_of_the_pools_and_its_first_address() -> None:
     network = made(labels={"a": "b"}, options={"x": "y"}, attachable=True)
     assert (network.subnet, network.gateway, network.bridge) == ("172.18.0.0/16", "172.18.0.1", "sp-aaaaaaaaaaaa")
-    assert not network.chosen_subnet
+    assert network.chosen == ()
+    assert (network.ipv4, network.ipv6, network.subnet6) == (True, False, "")
     assert network.labels == {"a": "b"}
     assert network.options == {"x": "y"}
 
@@ -45,7 +59,7 @@ def test_one_of_the_pools_and_its_first_address() -> None:
 def test_a_chosen_subnet(members: dict[str, Any], gateway: str) -> None:
     network = made(ipam=ipam(**members))
     assert (network.subnet, network.gateway) == ("10.9.0.0/24", gateway)
-    assert network.chosen_subnet
+    assert network.chosen == network.subnets
 
 
 @pytest.mark.parametrize(
@@ -62,16 +76,30 @@ def test_a_chosen_subnet(members: dict[str, Any], gateway: str) -> None:
         ({"driver": "overlay"}, Forbidden, "not a swarm manager"),
         ({"scope": "swarm"}, Unavailable, "not a swarm manager"),
         ({"ingress": True}, Forbidden, "global scope"),
-        ({"enable_ipv6": True}, NotImplementedHere, "IPv6"),
         ({"enable_ipv4": False}, InvalidParameter, "IPv4 or IPv6 must be enabled"),
-        ({"config_only": True}, NotImplementedHere, "configuration-only"),
-        ({"config_from": ConfigReference(network="x")}, NotImplementedHere, "configuration-only"),
+        ({"config_only": True, "internal": True}, Forbidden, "configuration network can only contain network specific"),
+        ({"config_only": True, "config_from": FROM}, Forbidden, "cannot depend on another configuration network"),
+        ({"config_from": FROM}, NotFound, 'configuration network "x" does not exist'),
+        ({"config_from": FROM, "labels": {"a": "b"}}, Forbidden, "user specified configurations are not supported"),
+        ({"config_from": FROM, "options": {"a": "b"}}, Forbidden, "network driver options are not supported"),
         ({"ipam": IPAM(driver="dhcp")}, NotFound, 'plugin "dhcp" not found'),
         ({"ipam": ipam("x")}, InvalidParameter, "invalid subnet x: invalid CIDR block notation"),
         ({"ipam": ipam("10.9.0.5/24")}, InvalidParameter, "it should be 10.9.0.0/24"),
         ({"ipam": ipam("10.9.0.0/31")}, InvalidParameter, "no room"),
         ({"ipam": ipam("0.0.0.0/0")}, InvalidParameter, "no room"),
-        ({"ipam": ipam("fd00::/64")}, NotImplementedHere, "IPv6"),
+        ({"enable_ipv6": True, "ipam": ipam("fd00::1/64")}, InvalidParameter, "it should be fd00::/64"),
+        (
+            {"enable_ipv6": True, "ipam": ipam("ff02::/64")},
+            InvalidParameter,
+            "multicast subnet 'ff02::/64' is not allowed",
+        ),
+        ({"enable_ipv6": True, "ipam": ipam("fe80::/72")}, InvalidParameter, "clashes with the Link-Local prefix"),
+        ({"enable_ipv6": True, "ipam": ipam("fd00::/127")}, InvalidParameter, "no room"),
+        (
+            {"enable_ipv6": True, "ipam": ipam("fd00::/64", gateway="10.0.0.1")},
+            InvalidParameter,
+            "invalid gateway 10.0.0.1: parent subnet is an IPv6 block",
+        ),
         (
             {"ipam": ipam(gateway="10.8.0.1")},
             InvalidParameter,
@@ -102,9 +130,20 @@ def test_a_chosen_subnet(members: dict[str, Any], gateway: str) -> None:
         ({"options": {"com.docker.network.bridge.name": "a/b"}}, InvalidParameter, "invalid bridge name"),
         ({"options": {"com.docker.network.bridge.name": "b" * 16}}, InvalidParameter, "invalid bridge name"),
         (
-            {"options": {"com.docker.network.bridge.gateway_mode_ipv4": "routed"}},
+            {"options": {"com.docker.network.bridge.gateway_mode_ipv4": "loud"}},
+            InvalidParameter,
+            "failed to parse com.docker.network.bridge.gateway_mode_ipv4 value: loud (unknown gateway mode loud)",
+        ),
+        (
+            {"options": {"com.docker.network.bridge.gateway_mode_ipv6": "isolated"}},
+            System,
+            "gateway mode 'isolated' can only be used for an internal network",
+        ),
+        ({"options": {"com.docker.network.container_iface_prefix": "e/h"}}, InvalidParameter, "iface_prefix"),
+        (
+            {"options": {"com.docker.network.bridge.inhibit_ipv4": "true"}},
             NotImplementedHere,
-            "gateway_mode_ipv4",
+            "inhibit_ipv4",
         ),
         ({"options": {"a": "b" * 70000}}, InvalidParameter, "too long"),
     ],
@@ -123,3 +162,57 @@ def test_names_subnets_and_links_are_each_s_own() -> None:
         made(first, name="other", ipam=ipam("10.9.0.128/25"))
     with pytest.raises(Forbidden, match="networks have same bridge name"):
         made(first, name="other", options={"com.docker.network.bridge.name": "br9"})
+
+
+def test_ipv6() -> None:
+    network = made(enable_ipv6=True)
+    assert (network.subnet, network.subnet6, network.gateway6) == ("172.18.0.0/16", "fd11::/64", "fd11::1")
+    network = made(enable_ipv6=True, enable_ipv4=False, ipam=ipam("fd09::/64", ip_range="fd09::8000/113"))
+    assert (network.subnet, network.gateway, network.gateway6) == ("", "", "fd09::8000")
+    assert [str(subnet) for subnet in network.chosen] == ["fd09::/64"]
+    both = IPAM(config=(IPAMConfig(subnet="fd09::/64", gateway="fd09::9"), IPAMConfig(subnet="10.9.0.0/24")))
+    network = made(enable_ipv6=True, ipam=both)
+    assert [str(subnet) for subnet in network.subnets] == ["10.9.0.0/24", "fd09::/64"]
+    assert (network.gateway, network.gateway6) == ("10.9.0.1", "fd09::9")
+    with pytest.raises(Forbidden, match="Pool overlaps"):
+        made(network, name="other", enable_ipv6=True, ipam=ipam("fd09:0:0:0:8000::/65"))
+
+
+def test_ipv6_that_was_not_asked_for_is_kept_and_not_used() -> None:
+    network = made(ipam=ipam("fd09::5/64"))
+    assert (network.subnet6, network.ipv6) == ("", False)
+    assert network.pool6 is not None
+
+
+def test_families_by_option_and_by_member() -> None:
+    options = {"com.docker.network.enable_ipv6": "true"}
+    assert made(options=options).ipv6
+    network = made(options=options, enable_ipv6=False)
+    assert (network.ipv6, network.options) == (False, {})
+
+
+def test_the_daemon_s_options_are_for_what_is_left_open() -> None:
+    request = NetworkCreateRequest(name="net", options={"a": "mine"})
+    network = define(request, NetworkId("a" * 64), 1, (), (), lambda _: FREE, {"a": "its", "b": "its"})
+    assert network.options == {"a": "mine", "b": "its"}
+
+
+def test_an_isolated_gateway_is_none() -> None:
+    options = {f"com.docker.network.bridge.gateway_mode_ipv{family}": "isolated" for family in "46"}
+    network = made(internal=True, enable_ipv6=True, options=options)
+    assert (network.subnet, network.gateway, network.subnet6, network.gateway6) == (
+        "172.18.0.0/16",
+        "",
+        "fd11::/64",
+        "",
+    )
+
+
+def test_a_configuration_and_a_network_after_it() -> None:
+    config = made(
+        name="x", config_only=True, enable_ipv6=True, ipam=ipam("fd09::/64"), labels={"a": "b"}, options={"o": "1"}
+    )
+    assert (config.subnet, config.subnet6, config.bridge, config.config_only) == ("", "", "", True)
+    network = made(config, config_from=FROM, attachable=True)
+    assert (network.subnet6, network.labels, network.options) == ("fd09::/64", {"a": "b"}, {"o": "1"})
+    assert (network.config_from, network.config_only, network.attachable) == ("x", False, True)

@@ -96,6 +96,10 @@ def test_what_is_too_large_is_cut_to_the_question() -> None:
 
 def test_reverse() -> None:
     assert dns.reverse_address(b"2.0.9.10.in-addr.arpa") == ADDRESS
+    six = b"2" + b".0" * 27 + b".9.0.d.f.ip6.arpa"
+    assert dns.reverse_address(six) == b"\xfd\x09" + bytes(13) + b"\2"
+    for name in (b"ip6.arpa", b"1.ip6.arpa", six.replace(b"9", b"x"), six.replace(b"9", b"99"), b"0." + six):
+        assert dns.reverse_address(name) is None
     for name in (b"0.9.10.in-addr.arpa", b"256.0.9.10.in-addr.arpa", b"x.0.9.10.in-addr.arpa", b"2.0.9.10"):
         assert dns.reverse_address(name) is None
     assert dns.encoded_name(b"a.bc") == b"\1a\2bc\0"

@@ -73,11 +73,32 @@ def test_always_the_lowest_free(moves: list[int | None]) -> None:
 
 def test_mac() -> None:
     assert mac_of("172.17.0.2") == "02:42:ac:11:00:02"
+    assert mac_of("fd00::2") == mac_of("fd00:0::2") != mac_of("fd00::3")
+
+
+def test_ipv6() -> None:
+    subnet = ipaddress.IPv6Network("fd00::/64")
+    addresses = Addresses(subnet, ipaddress.IPv6Address("fd00::1"), owner="six")
+    assert [addresses.allocate(), addresses.allocate()] == ["fd00::2", "fd00::3"]
+    addresses.reserve("fd00::ffff:ffff:ffff:ffff")
+    with pytest.raises(Forbidden, match="Address already in use"):
+        addresses.reserve("fd00:0:0::3")
+    for wrong in ("fd00::", "fd01::2", "10.0.0.1", "x"):
+        with pytest.raises(InvalidParameter):
+            addresses.reserve(wrong)
+    addresses.release("fd00::2")
+    assert addresses.allocate() == "fd00::2"
+    small = Addresses(ipaddress.IPv6Network("fd00::/126"), None)
+    assert [small.allocate() for _ in range(3)] == ["fd00::1", "fd00::2", "fd00::3"]
+    with pytest.raises(Conflict, match="no available IPv6 addresses"):
+        small.allocate()
 
 
 def test_first_free_pool() -> None:
-    pools = [ipaddress.IPv4Network(f"172.{number}.0.0/16") for number in (17, 18, 19)]
-    taken = [ipaddress.IPv4Network("172.17.9.0/24"), ipaddress.IPv4Network("172.16.0.0/14")]
-    assert first_free_pool(pools, taken[:1]) == pools[1]
-    assert first_free_pool(pools, taken) is None
-    assert first_free_pool(pools, []) == pools[0]
+    base = ipaddress.ip_network("172.16.0.0/14")
+    taken = [ipaddress.ip_network(text) for text in ("172.16.9.0/24", "172.17.0.0/16", "172.19.0.0/16", "fd00::/8")]
+    assert str(first_free_pool(base, 16, taken)) == "172.18.0.0/16"
+    assert first_free_pool(base, 16, [*taken, ipaddress.ip_network("172.18.0.0/15")]) is None
+    assert str(first_free_pool(base, 16, [])) == "172.16.0.0/16"
+    local = ipaddress.ip_network("fd11::/48")
+    assert str(first_free_pool(local, 64, [ipaddress.ip_network("fd11::/49")])) == "fd11:0:0:8000::/64"

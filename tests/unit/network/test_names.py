@@ -8,9 +8,9 @@ from sampan.network.names import Book
 
 
 def place(
-    address: str, *names: str, internal: bool = False, links: tuple[tuple[str, str], ...] = ()
+    addresses: str, *names: str, internal: bool = False, links: tuple[tuple[str, str], ...] = ()
 ) -> dict[str, object]:
-    return {"name": "Back", "address": address, "names": names, "internal": internal, "links": links}
+    return {"name": "Back", "addresses": addresses.split(), "names": names, "internal": internal, "links": links}
 
 
 def facts(servers: tuple[str, ...] = (), **networks: dict[str, object]) -> dict[str, object]:
@@ -18,7 +18,7 @@ def facts(servers: tuple[str, ...] = (), **networks: dict[str, object]) -> dict[
 
 
 def shown(found: list[bytes]) -> list[str]:
-    return [socket.inet_ntoa(address) for address in found]
+    return [socket.inet_ntop(socket.AF_INET if len(one) == 4 else socket.AF_INET6, one) for one in found]
 
 
 @pytest.fixture
@@ -39,6 +39,23 @@ def test_who_is_found(book: Book) -> None:
     assert book.find("nobody", b"one") == []
     turns = [shown(book.find("two", b"web")) for _ in range(2)]
     assert sorted(turns) == [["10.9.0.2", "10.9.0.3"], ["10.9.0.3", "10.9.0.2"]]
+
+
+def test_both_families(book: Book) -> None:
+    book.know("six", facts(back=place("10.9.0.6 fd09::6", "six", "web")))
+    book.know("only", facts(back=place("fd09::7", "only", "web")))
+    assert shown(book.find("two", b"six")) == ["10.9.0.6", "fd09::6"]
+    assert book.called("two", socket.inet_pton(socket.AF_INET6, "fd09::6")) == b"six.back"
+    turns = [shown(book.find("two", b"web")) for _ in range(6)]
+    assert {tuple(turn[:3]) for turn in turns} == {
+        ("10.9.0.2", "10.9.0.3", "10.9.0.6"),
+        ("10.9.0.3", "10.9.0.6", "10.9.0.2"),
+        ("10.9.0.6", "10.9.0.2", "10.9.0.3"),
+    }
+    assert {tuple(turn[3:]) for turn in turns} == {("fd09::6", "fd09::7"), ("fd09::7", "fd09::6")}
+    book.forget("six")
+    assert book.find("two", b"six") == []
+    assert shown(book.find("two", b"only")) == ["fd09::7"]
 
 
 def test_what_an_address_is_called(book: Book) -> None:

@@ -1,0 +1,80 @@
+"""What the rules are to say, as data: networks, published ports, who may call whom."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from sampan.network.definition import GatewayMode
+
+ANY = "0.0.0.0"
+ANY6 = "::"
+LOOPBACK6 = "::1"
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """One published port: what arrives at `host_ip`:`host_port` goes to `address`:`port`. `protocol` is tcp or udp.
+
+    Without an address it goes nowhere: the container has no way out at present, and keeps the port for when it has. Without
+    a port of the host's (0) the container's own is open at its own address (gateway mode routed).
+    """
+
+    protocol: str
+    host_ip: str
+    host_port: int
+    address: str
+    port: int
+
+    @property
+    def is_anywhere(self) -> bool:
+        """Published on every address of the host."""
+        return self.host_ip in (ANY, ANY6)
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the host is asked by IPv6."""
+        return ":" in self.host_ip
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether the kernel sends packets on: not from one family to the other, nor from ::1, which no packet leaves by."""
+        return self.is_ipv6 == (":" in self.address) and self.host_ip != LOOPBACK6 and self.host_port != 0
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether some callers are served by a process: those that `is_translated` leaves out, ::1 among [::] too."""
+        return self.is_ipv6 and self.host_port != 0 and (self.is_anywhere or not self.is_translated)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Where containers do not reach each other (`icc` off): `source` may call `address`:`port` all the same."""
+
+    protocol: str
+    source: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One network as the rules see it. `internal`: nothing of it goes out or comes in, but to and from the host itself.
+
+    `subnet` and `mode` are IPv4's; a family that the network does not have has an empty subnet.
+    """
+
+    bridge: str
+    subnet: str
+    icc: bool = True
+    masquerade: bool = True
+    internal: bool = False
+    mode: GatewayMode = GatewayMode.NAT
+    subnet6: str = ""
+    mode6: GatewayMode = GatewayMode.NAT
+
+    def of(self, version: int) -> tuple[bytes, int, GatewayMode] | None:
+        """Network, prefix length and mode in one family; None where it is not there."""
+        text, mode = (self.subnet, self.mode) if version == 4 else (self.subnet6, self.mode6)
+        if not text:
+            return None
+        network = ipaddress.ip_network(text)
+        return network.network_address.packed, network.prefixlen, mode

@@ -1,0 +1,161 @@
+"""Networks with IPv6, with real containers and the real `docker` command."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.test_networks import SLEEP, ends, inside, ok, refused, run
+from tests.daemons import Sampan
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables")
+
+
+@pytest.fixture(autouse=True)
+def _containers_and_networks_go(engine: Sampan) -> Iterator[None]:
+    yield
+    engine.remove_containers()
+    ok(engine.docker("network", "prune", "-f"))
+
+
+def create(engine: Sampan, name: str, *flags: str) -> None:
+    ok(engine.docker("network", "create", *flags, name))
+
+
+def reaches6(engine: Sampan, name: str, address: str) -> bool:
+    return inside(engine, name, "ping", "-6", "-c1", "-W2", address).code == 0
+
+
+def test_a_network_and_what_inspect_shows(engine: Sampan) -> None:
+    create(engine, "six", "--ipv6", "--subnet", "fd61::/64", "--subnet", "10.61.0.0/24", "--gateway", "fd61::9")
+    shown = json.loads(ok(engine.docker("network", "inspect", "six")))[0]
+    assert (shown["EnableIPv4"], shown["EnableIPv6"]) == (True, True)
+    assert shown["IPAM"]["Config"] == [{"Subnet": "10.61.0.0/24"}, {"Subnet": "fd61::/64", "Gateway": "fd61::9"}]
+    run(engine, "one", "--network", "six", "--hostname", "host1")
+    run(engine, "two", "--network", "six", "--ip6", "fd61::77", "--link-local-ip", "fe80::4242")
+    end = ends(engine, "two")["six"]
+    assert (end["GlobalIPv6Address"], end["GlobalIPv6PrefixLen"], end["IPv6Gateway"]) == ("fd61::77", 64, "fd61::9")
+    assert (end["IPAddress"], end["Gateway"]) == ("10.61.0.3", "10.61.0.1")
+    members = json.loads(ok(engine.docker("network", "inspect", "six")))[0]["Containers"]
+    assert sorted(one["IPv6Address"] for one in members.values()) == ["fd61::1/64", "fd61::77/64"]
+    assert reaches6(engine, "one", "fd61::77")
+    addresses = ok(inside(engine, "two", "ip", "-6", "address", "show", "eth0"))
+    assert "fd61::77/64" in addresses
+    assert "fe80::4242/64" in addresses
+    assert "tentative" not in addresses
+    assert "default via fd61::9" in ok(inside(engine, "two", "ip", "-6", "route"))
+    lines = ok(inside(engine, "one", "cat", "/etc/hosts")).splitlines()
+    assert lines[-2:] == ["10.61.0.2\thost1", "fd61::1\thost1"]
+
+
+def test_names_in_both_families(engine: Sampan) -> None:
+    create(engine, "six", "--ipv6", "--subnet", "fd62::/64", "--subnet", "10.62.0.0/24")
+    create(engine, "four", "--subnet", "10.63.0.0/24")
+    run(engine, "one", "--network", "six")
+    run(engine, "asker", "--network", "six", "--network", "four")
+    run(engine, "old", "--network", "four")
+
+    def answers(name: str, kind: str) -> list[str]:
+        found = inside(engine, "asker", "nslookup", f"-type={kind}", name, "127.0.0.11")
+        text = found.out.decode().partition("\n\n")[2]
+        return [line.split()[-1] for line in text.splitlines() if line.startswith("Address") or "name =" in line]
+
+    assert answers("one", "aaaa") == ["fd62::2"]
+    assert answers("one", "a") == ["10.62.0.2"]
+    assert answers("old", "a") == ["10.63.0.3"]
+    # Known in one family: nobody else is asked, and it is no error.
+    known = inside(engine, "asker", "nslookup", "-type=aaaa", "old", "127.0.0.11")
+    assert b"NXDOMAIN" not in known.out
+    assert answers("old", "aaaa") == []
+    reverse = ".".join(reversed("fd620000000000000000000000000002")) + ".ip6.arpa"
+    assert answers(reverse, "ptr") == ["one.six"]
+
+
+def test_ipv6_alone_and_connected_while_it_runs(engine: Sampan) -> None:
+    create(engine, "six", "--ipv6", "--ipv4=false", "--subnet", "fd64::/64")
+    create(engine, "four", "--subnet", "10.64.0.0/24")
+    run(engine, "one", "--network", "six")
+    run(engine, "two", "--network", "four")
+    assert (ends(engine, "one")["six"]["IPAddress"], ends(engine, "one")["six"]["Gateway"]) == ("", "")
+    assert not reaches6(engine, "two", "fd64::2")
+    ok(engine.docker("network", "connect", "--ip6", "fd64::99", "six", "two"))
+    assert reaches6(engine, "two", "fd64::2")
+    assert "default via fd64::1" in ok(inside(engine, "two", "ip", "-6", "route"))
+    assert "default via 10.64.0.1" in ok(inside(engine, "two", "ip", "route"))
+    assert ends(engine, "two")["six"]["GlobalIPv6Address"] == "fd64::99"
+    ok(engine.docker("network", "disconnect", "six", "two"))
+    assert "default" not in ok(inside(engine, "two", "ip", "-6", "route"))
+    assert "default via 10.64.0.1" in ok(inside(engine, "two", "ip", "route"))
+
+
+def test_everything_outlives_the_daemon(engine: Sampan) -> None:
+    create(engine, "six", "--ipv6", "--subnet", "fd65::/64", "--subnet", "10.65.0.0/24")
+    run(engine, "one", "--network", "six", "-p", "80")
+    before = ends(engine, "one"), ok(engine.docker("port", "one"))
+    ports = [line.rpartition(":") for line in before[1].splitlines()]
+    assert [host.split(" -> ")[1] for host, _, _ in ports] == ["0.0.0.0", "[::]"]
+    assert len({number for _, _, number in ports}) == 1
+    engine.kill()
+    engine.start()
+    assert (ends(engine, "one"), ok(engine.docker("port", "one"))) == before
+    run(engine, "two", "--network", "six")
+    assert ends(engine, "two")["six"]["GlobalIPv6Address"] == "fd65::3"
+    assert reaches6(engine, "two", "fd65::2")
+
+
+def test_interface_names_and_settings(engine: Sampan) -> None:
+    create(engine, "lan", "-o", "com.docker.network.container_iface_prefix=lan", "--subnet", "10.66.0.0/24")
+    create(engine, "back", "--subnet", "10.67.0.0/24")
+    sysctls = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1"
+    named = "com.docker.network.endpoint.ifname=uplink"
+    run(
+        engine,
+        "one",
+        *("--network", f"name=lan,driver-opt={sysctls}"),
+        *("--network", f"name=back,driver-opt={named}"),
+    )
+    found = ok(inside(engine, "one", "ls", "/sys/class/net")).split()
+    assert sorted(found) == ["lan0", "lo", "uplink"]
+    assert ok(inside(engine, "one", "cat", "/proc/sys/net/ipv4/conf/lan0/log_martians")) == "1"
+    assert set(json.loads(engine.api("GET", "/containers/one/stats?stream=false").body)["networks"]) == {
+        "lan0",
+        "uplink",
+    }
+    wrong = "com.docker.network.endpoint.sysctls=net.ipv4.conf.eth0.log_martians=1"
+    told = refused(engine.docker("run", "--rm", "--network", f"name=lan,driver-opt={wrong}", *SLEEP))
+    assert "unrecognised network interface sysctl" in told
+
+
+def test_a_configuration_and_networks_after_it(engine: Sampan) -> None:
+    create(
+        engine, "plan", "--config-only", "--ipv6", "--subnet", "fd68::/64", "--subnet", "10.68.0.0/24", "--label", "a=b"
+    )
+    shown = json.loads(ok(engine.docker("network", "inspect", "plan")))[0]
+    assert (shown["Driver"], shown["ConfigOnly"], shown["Scope"]) == ("null", True, "local")
+    create(engine, "made", "--config-from", "plan")
+    shown = json.loads(ok(engine.docker("network", "inspect", "made")))[0]
+    assert (shown["ConfigFrom"], shown["Labels"], shown["EnableIPv6"]) == ({"Network": "plan"}, {"a": "b"}, True)
+    assert [pool["Subnet"] for pool in shown["IPAM"]["Config"]] == ["10.68.0.0/24", "fd68::/64"]
+    assert 'configuration network "plan" is in use' in refused(engine.docker("network", "rm", "plan"))
+    run(engine, "one", "--network", "made")
+    assert ends(engine, "one")["made"]["GlobalIPv6Address"] == "fd68::2"
+    told = refused(engine.docker("run", "--rm", "--network", "plan", *SLEEP))
+    assert "configuration-only network" in told
+    engine.kill()
+    engine.start()
+    ok(engine.docker("rm", "-f", "one"))
+    ok(engine.docker("network", "rm", "made"))
+    ok(engine.docker("network", "rm", "plan"))
+
+
+def test_routed(engine: Sampan) -> None:
+    create(
+        engine, "open", "--ipv6", "--subnet", "fd69::/64", "-o", "com.docker.network.bridge.gateway_mode_ipv6=routed"
+    )
+    run(engine, "one", "--network", "open", "-p", "8069:80")
+    ports = json.loads(ok(engine.docker("inspect", "-f", "{{json .NetworkSettings.Ports}}", "one")))
+    assert ports == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8069"}, {"HostIp": "::", "HostPort": ""}]}
+    rules = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+    assert "fd69::2 . tcp . 80" in rules
