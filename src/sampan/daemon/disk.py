@@ -1,5 +1,6 @@
 """How much room images, containers and volumes take. Images by their records; what is written to has to be walked."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 
 from sampan.daemon.engine import Engine
@@ -23,15 +24,16 @@ class DiskApi:
     async def usage(self, types: Collection[str]) -> DiskUsage:
         """See the Protocol. There is no build cache yet."""
         engine = self._engine
-        images = await self._images.list(ImageListOptions(shared_size=True)) if "image" in types else None
-        containers = (
-            await list_containers(engine, ContainerListOptions(all=True, size=True)) if "container" in types else None
+        images, containers, volumes = await asyncio.gather(
+            self._images.list(ImageListOptions(shared_size=True)) if "image" in types else _nothing(),
+            list_containers(engine, ContainerListOptions(all=True, size=True)) if "container" in types else _nothing(),
+            self._volumes.measured() if "volume" in types else _nothing(),
         )
         return DiskUsage(
             layers_size=engine.layers.total() if "image" in types else 0,
             images=None if images is None else tuple(images),
             containers=containers,
-            volumes=await self._volumes.measured() if "volume" in types else None,
+            volumes=volumes,
             build_cache=() if "build-cache" in types else None,
         )
 
@@ -39,6 +41,10 @@ class DiskApi:
         """See the Protocol."""
         async for step in self._images.check(repair):
             yield _shown(step)
+
+
+async def _nothing() -> None:
+    """What was not asked for."""
 
 
 def _shown(step: Step) -> CheckStep:

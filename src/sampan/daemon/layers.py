@@ -7,6 +7,7 @@ import msgspec
 from sampan.daemon.needs import FoundImage
 from sampan.daemon.workers import Workers
 from sampan.errors import NotImplementedHere
+from sampan.images.catalog import NoSuchImage
 from sampan.images.images import Images
 from sampan.snapshots.protocol import Change, LayerNotFound, Snapshotter
 from sampan.spec.ids import ContainerId, ImageId
@@ -101,11 +102,14 @@ class ImageLayers:
 
     async def usage(self, container: ContainerId) -> int:
         """See `needs.Layers`."""
-        return (await self._workers.run(self._snapshots.usage, container)).size
+        return await self._workers.measure("container", container, lambda: self._snapshots.usage(container).size)
 
     def size(self, image: ImageId) -> int:
         """See `needs.Layers`."""
-        return self._images.size(image)
+        try:
+            return self._images.size(image)
+        except NoSuchImage:
+            return 0  # taken away by force under a container
 
     def total(self) -> int:
         """See `needs.Layers`."""

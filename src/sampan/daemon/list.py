@@ -1,5 +1,6 @@
 """List: one line for each container that fits, newest first, from memory."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -27,16 +28,18 @@ async def list_containers(engine: Engine, options: ContainerListOptions) -> tupl
     chosen = choose(engine, options)
     if not options.size:
         return tuple(summary(engine, container) for container in chosen)
-    found = []
-    for container in chosen:
-        try:
-            used = await engine.layers.usage(container.id)
-        except NotFound:
-            continue  # removed since it was chosen
+    found = await asyncio.gather(*(_measured(engine, container) for container in chosen))
+    return tuple(one for one in found if one is not None)
+
+
+async def _measured(engine: Engine, container: Container) -> ContainerSummary | None:
+    try:
+        used = await engine.layers.usage(container.id)
         image = container.definition.image_id
         total = used + (engine.layers.size(image) if image else 0)
-        found.append(summary(engine, container, used, total))
-    return tuple(found)
+    except NotFound:
+        return None  # removed since it was chosen
+    return summary(engine, container, used, total)
 
 
 def choose(engine: Engine, options: ContainerListOptions) -> list[Container]:

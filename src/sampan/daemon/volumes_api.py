@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -87,15 +88,16 @@ class VolumesApi:
 
     async def measured(self) -> tuple[v.Volume, ...]:
         """All volumes with their sizes, found by walking them, and how many containers refer to each."""
-        found = []
-        for volume in self._volumes.list():
-            try:
-                size = await self._workers.run(self._volumes.size, volume.name)
-            except (NoSuchVolume, OSError):
-                continue  # removed since it was listed
-            usage = v.UsageData(size=size, ref_count=len(self._users(volume.name)))
-            found.append(msgspec.structs.replace(_shown(volume), usage_data=usage))
-        return tuple(found)
+        found = await asyncio.gather(*(self._measured(volume) for volume in self._volumes.list()))
+        return tuple(one for one in found if one is not None)
+
+    async def _measured(self, volume: Volume) -> v.Volume | None:
+        try:
+            size = await self._workers.measure("volume", volume.name, partial(self._volumes.size, volume.name))
+        except (NoSuchVolume, OSError):
+            return None  # removed since it was listed
+        usage = v.UsageData(size=size, ref_count=len(self._users(volume.name)))
+        return msgspec.structs.replace(_shown(volume), usage_data=usage)
 
     async def create(self, request: v.VolumeCreateRequest) -> v.Volume:
         """Make one, or return the one of that name."""

@@ -5,12 +5,15 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import BinaryIO, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS = 4
+_WALKS = 2
+"""Walks over files at once: the disk gains nothing by more, and the other threads stay free."""
 _WAITING = 8
 """Pieces that may wait between a thread and the event loop."""
 
@@ -20,10 +23,30 @@ class Workers:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="worker")
+        self._walks = asyncio.Semaphore(_WALKS)
+        self._walking: dict[tuple[str, str], asyncio.Task[int]] = {}
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The call's result, from another thread. Cancelling the wait does not stop the call."""
         return await asyncio.wrap_future(self._pool.submit(call, *args, **kwargs))
+
+    async def measure(self, kind: str, name: str, walk: Callable[[], int]) -> int:
+        """What `walk` finds, from another thread: a few walks at once, and one for all who ask for the same meanwhile."""
+        task = self._walking.get((kind, name))
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._walk(walk))
+            self._walking[kind, name] = task
+            task.add_done_callback(partial(self._walked, kind, name))
+        return await asyncio.shield(task)
+
+    async def _walk(self, walk: Callable[[], int]) -> int:
+        async with self._walks:
+            return await self.run(walk)
+
+    def _walked(self, kind: str, name: str, task: asyncio.Task[int]) -> None:
+        del self._walking[kind, name]
+        if not task.cancelled():
+            task.exception()  # told to whoever still waits; nobody may
 
     async def iterate(self, make: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
         """What an iterator yields, made and stepped through in another thread, a few items ahead at most."""
