@@ -203,17 +203,20 @@ class Partials:
 
     def publish(self, path: Path, digest: Digest) -> None:
         """For `Partial.commit`: the file is whole and right."""
-        os.rename(path, self._blobs / digest.removeprefix("sha256:"))
+        os.rename(path, self._blob(digest))
 
     def closed(self, digest: Digest, keep: bool) -> None:
         """For `Partial.close`: another may write it now."""
         with self._changed:
-            if not keep:
+            if not keep or self._blob(digest).exists():  # which came another way meanwhile
                 with contextlib.suppress(OSError):
                     self._path(digest).unlink(missing_ok=True)
             self._open.discard(digest)
             self._changed.notify_all()
         self.trim()
+
+    def _blob(self, digest: Digest) -> Path:
+        return self._blobs / digest.removeprefix("sha256:")
 
     def _path(self, digest: Digest) -> Path:
         return self._directory / f"{PREFIX}{parse_digest(digest).removeprefix('sha256:')}"

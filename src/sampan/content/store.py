@@ -47,6 +47,9 @@ class Content:
         finally:
             os.close(descriptor)
         self.partials = Partials(self._ingest, self._blobs)
+        for waiting in self.partials.waiting():
+            if self.has(waiting.digest):
+                self.partials.discard(waiting.digest)
         self._damaged = make_directory(root / "damaged")
         self.trash = Trash(root / "trash")
 
@@ -107,6 +110,8 @@ class Content:
             if claim is not None:
                 claim(digest)
             os.rename(temporary, self._path(digest))
+            # An interrupted transfer of the same blob has nothing to go on for.
+            self.partials.discard(digest)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -185,3 +185,15 @@ def test_what_is_no_partial_is_not_one(tmp_path: Path, content: Content) -> None
     for digest, size in (("sha256:../../etc/passwd", 1), ("sha512:" + "a" * 128, 1), (NAME, -1)):
         with pytest.raises(InvalidParameter):
             again.partial(Digest(digest), size)
+
+
+def test_a_blob_that_came_another_way_leaves_no_half(tmp_path: Path, content: Content) -> None:
+    _begin(content)
+    content.put(DATA)
+    assert content.partials.waiting() == []
+    with content.partial(NAME, len(DATA)) as partial:
+        partial.write(DATA[:10])
+    assert content.partials.waiting() == [], "another transfer was faster"
+    (tmp_path / "content/ingest" / f"partial-{NAME.removeprefix('sha256:')}").write_bytes(DATA[:10])
+    assert [one.digest for one in content.partials.waiting()] == [NAME]
+    assert Content(tmp_path / "content").partials.waiting() == [], "left by a kill between the two"
