@@ -35,6 +35,9 @@ COMMANDS: tuple[Row, ...] = (
     ("pause|container pause", "lifecycle", "PAUSE", "Let all processes of containers stand still"),
     ("pull|image pull", "pull", "PULL", "Bring an image from a registry"),
     ("push|image push", "push", "PUSH", "Send an image to a registry"),
+    ("login", "login", "LOGIN", "Log in to a registry"),
+    ("logout", "login", "LOGOUT", "Forget the login at a registry"),
+    ("search", "search", "SEARCH", "Find images on Docker Hub"),
     ("rename|container rename", "lifecycle", "RENAME", "Give a container another name"),
     ("restart|container restart", "lifecycle", "RESTART", "Stop and start containers"),
     ("rm|container rm|container remove", "removal", "RM", "Remove containers"),
@@ -81,7 +84,7 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "login,logout,search,port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
+     "port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
      "stack,swarm,compose,buildx,container port,"
      "system prune,volume update").split(",")
 )  # fmt: skip
