@@ -81,6 +81,8 @@ class Watch:
         self.descriptor = descriptor
         self.report = report
         self.woken = threading.Event()
+        self.lock = threading.Lock()
+        """held by whichever of several waiters begins anew"""
         self.download: _Download | None = None
         self.owned = False
         """Whether the download is this one's own, with its own credentials."""
@@ -118,14 +120,16 @@ class Downloads:
         while True:
             watch.woken.wait()
             cancellation.check()
-            assert watch.download is not None
-            error = watch.download.error
-            if error is None:
+            download = watch.download
+            assert download is not None
+            if download.error is None:
                 return
-            if watch.owned:
-                raise error
-            watch.woken.clear()
-            self._begin(watch)
+            with watch.lock:
+                if watch.owned and watch.download is download:
+                    raise download.error
+                if watch.download is download:
+                    watch.woken.clear()
+                    self._begin(watch)
             if cancellation.asked:
                 watch.woken.set()
 

@@ -1,21 +1,18 @@
 """`pull`: an image from a registry, layers side by side, recorded when all of it is verified, unpacked and durable.
 
 resolve ─▶ index ─▶ manifest ─▶ configuration ─▶ layers ┬─▶ download ─▶ download ─▶ download   (`downloads.py`)
-                                                        └─▶   unpack ─▶   unpack ─▶   unpack   the lowest first
+                                                        └─▶   unpack ─▶   unpack ─▶   unpack     (`stacking.py`)
                                                                                           ▼
                                                                         sync ─▶ record, names ─▶ event
 """
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from functools import partial
 
 from sampan.content.partial import DigestMismatch
 from sampan.crashpoints import crash_point
 from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError, System
-from sampan.files.tar_reader import BadArchive
 from sampan.images import host
 from sampan.images.catalog import Catalog, LayerRecord, ManifestRecord
 from sampan.images.downloads import Downloads, Watch
@@ -23,14 +20,14 @@ from sampan.images.leases import Lease
 from sampan.images.manifests import Followed, follow
 from sampan.images.platforms import fits, normalised, parse_platform, shown
 from sampan.images.references import Reference, parse_tag, short_id
-from sampan.images.steps import Cancellation, Meter, Metered, Report, Step
+from sampan.images.stacking import Stack, Turns
+from sampan.images.steps import Cancellation, Report, Step
 from sampan.registry.protocol import Credentials, Repositories, Source
 from sampan.snapshots.protocol import LayerNotFound, chain_id
 from sampan.spec.ids import ChainId, DiffId, Digest, ImageId, parse_digest
 from sampan.spec.oci_image import CONFIG_LIMIT, Descriptor, Image, Platform, decode_image
 
 _TAGS_LIMIT = 100_000
-_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class Puller:
         self._registries = registries
         self._downloads = downloads
         self._pulled = pulled
-        self._unpacking = _Turns()
+        self._turns = Turns()
 
     def pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
         """Carry the wish out. What was there before stays as it is until the new image is whole.
@@ -71,7 +68,7 @@ class Puller:
         image: ImageId | None = None
         for one in _each(repository, reference):
             end.check()
-            image, new = _Pull(self._catalog, self._downloads, self._unpacking, repository, report, end).run(
+            image, new = _Pull(self._catalog, self._downloads, self._turns, repository, report, end).run(
                 one, wish.platform
             )
             news = news or new
@@ -105,33 +102,6 @@ def _each(repository: Source, reference: Reference) -> Iterator[Reference]:
         yield Reference(reference.domain, reference.path, parse_tag(tag))
 
 
-class _Turns:
-    """Lets one at a time have a name."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def turn(self, name: str, end: Cancellation) -> Iterator[None]:
-        """Until nobody else has it. Raises Cancelled."""
-        end.wakes(self._wake)
-        with self._changed:
-            self._changed.wait_for(lambda: name not in self._taken or end.asked)
-            end.check()
-            self._taken.add(name)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._taken.discard(name)
-                self._changed.notify_all()
-
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-
 class _Pull:
     """One tag or digest."""
 
@@ -139,7 +109,7 @@ class _Pull:
         self,
         catalog: Catalog,
         downloads: Downloads,
-        unpacking: _Turns,
+        turns: Turns,
         repository: Source,
         report: Report,
         end: Cancellation,
@@ -147,7 +117,7 @@ class _Pull:
         self._catalog = catalog
         self._content = catalog.content
         self._downloads = downloads
-        self._unpacking = unpacking
+        self._turns = turns
         self._repository = repository
         self._report = report
         self._end = end
@@ -211,9 +181,12 @@ class _Pull:
                 self._report(Step("Pulling fs layer", short_id(digest)))
                 if digest not in watches:
                     watches[digest] = self._downloads.begin(self._repository, layer, self._report)
-            for number in range(present, len(followed.layers)):
-                self._downloads.wait(watches[parse_digest(followed.layers[number].digest)], self._end)
-                self._unpack(followed.layers[number], chains[number - 1] if number else None, diff_ids[number])
+            with Stack(self._catalog, self._turns, self._report, self._end) as stack:
+                for number in range(present, len(followed.layers)):
+                    layer, parent = followed.layers[number], chains[number - 1] if number else None
+                    arrived = partial(self._downloads.wait, watches[parse_digest(layer.digest)])
+                    stack.add(layer, parent, diff_ids[number], arrived)
+                stack.finish()
         finally:
             for watch in watches.values():
                 watch.release()
@@ -235,18 +208,6 @@ class _Pull:
         except LayerNotFound:
             return False
         return True
-
-    def _unpack(self, layer: Descriptor, parent: ChainId | None, diff_id: DiffId) -> None:
-        identifier = short_id(layer.digest)
-        meter = Meter(self._report, "Extracting", identifier, layer.size)
-        with self._unpacking.turn(chain_id(parent, diff_id), self._end):
-            with self._content.open(parse_digest(layer.digest)) as blob:
-                source = cast(BinaryIO, Metered(blob, meter, self._end))
-                try:
-                    self._catalog.snapshots.apply(parent, source, diff_id)
-                except BadArchive as error:
-                    raise InvalidParameter(f"failed to register layer: {error}") from error
-        self._report(Step("Pull complete", identifier))
 
     # ---- the end
 
