@@ -71,7 +71,7 @@ THE_COMMANDS = {
     "label-file": Verdict(Measure.FULL, "as --label"),
     "name": Verdict(Measure.FULL, "a field of the query"),
     "platform": Verdict(Measure.FULL, "a field of the query"),
-    "pull": Verdict(Measure.PARTIAL, "never, missing; what needs pulling is refused"),
+    "pull": Verdict(Measure.FULL, "a request of its own, before the create"),
     "quiet": Verdict(Measure.FULL, _OWN),
     "sig-proxy": Verdict(Measure.FULL, _OWN),
 }
