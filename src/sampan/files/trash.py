@@ -5,8 +5,8 @@ take(path) ──rename──▶ trash/RANDOM ──thread──▶ gone        
 
 import logging
 import os
-import queue
 import threading
+from collections import deque
 from pathlib import Path
 
 from sampan.files.atomic import make_directory
@@ -21,9 +21,9 @@ class Trash:
     def __init__(self, directory: Path) -> None:
         """Open or make the directory; its parent exists, and lies on the file system of what is thrown away."""
         self._directory = make_directory(directory)
-        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._waiting: deque[bytes] = deque()
         self._lock = threading.Lock()
-        # Begun with the first thing to delete: most trashes stay empty for long.
+        # There while there is something to delete: one that waited for more would crash an interpreter that ends meanwhile.
         self._thread: threading.Thread | None = None
         self._stuck: set[bytes] = set()
         for name in os.listdir(os.fsencode(directory)):
@@ -39,8 +39,8 @@ class Trash:
         self._delete(name.encode())
 
     def _delete(self, name: bytes) -> None:
-        self._waiting.put(name)
         with self._lock:
+            self._waiting.append(name)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._empty, name="trash", daemon=True)
                 self._thread.start()
@@ -56,15 +56,15 @@ class Trash:
     def close(self) -> None:
         """End after the directory that is being deleted; the rest goes at the next start."""
         with self._lock:
+            self._waiting.clear()
             thread = self._thread
         if thread is not None:
-            self._waiting.put(None)
             thread.join(timeout=1.0)
 
     def _empty(self) -> None:
         directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
         try:
-            while (name := self._waiting.get()) is not None:
+            while (name := self._next()) is not None:
                 try:
                     remove_tree(directory, name)
                 except OSError as error:
@@ -73,3 +73,10 @@ class Trash:
                     _log.warning("cannot delete %s/%s: %s", self._directory, os.fsdecode(name), error)
         finally:
             os.close(directory)
+
+    def _next(self) -> bytes | None:
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._thread = None
+            return None
