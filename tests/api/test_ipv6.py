@@ -1,11 +1,17 @@
 """Networks with IPv6, with real containers and the real `docker` command."""
 
 import json
+import os
+import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.api.scenes import eventually
+from tests.api.test_names import resolvers
 from tests.api.test_networks import SLEEP, ends, inside, ok, refused, run
 from tests.daemons import Sampan
 from tests.requires import requires
@@ -159,3 +165,48 @@ def test_routed(engine: Sampan) -> None:
     assert ports == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8069"}, {"HostIp": "::", "HostPort": ""}]}
     rules = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
     assert "fd69::2 . tcp . 80" in rules
+
+
+def test_callers_that_no_rule_can_serve(engine: Sampan) -> None:
+    """`localhost` by IPv6, and IPv6 callers of a container that has IPv4 alone: proxied, also after deaths."""
+    create(engine, "six", "--ipv6", "--subnet", "fd70::/64")
+    script = "while true; do echo hello | nc -l -p 80; done"
+    for name, flags in (("four", ()), ("six", ("--network", "six"))):
+        ok(engine.docker("run", "-d", "--name", name, "-p", "80", *flags, "busybox", "sh", "-c", script))
+    numbers = {name: int(ok(engine.docker("port", name)).rpartition(":")[2]) for name in ("four", "six")}
+
+    def asked() -> dict[str, bytes]:
+        return {name: _ask("::1", number) for name, number in numbers.items()}
+
+    assert asked() == {"four": b"hello\n", "six": b"hello\n"}
+    engine.kill()
+    engine.start()
+    assert asked() == {"four": b"hello\n", "six": b"hello\n"}
+    _kill_net(engine)
+    assert asked() == {"four": b"hello\n", "six": b"hello\n"}
+    ok(engine.docker("rm", "-f", "four"))
+    with pytest.raises(OSError, match="refused"):
+        _ask("::1", numbers["four"])
+    # At once the next one's.
+    again = f"{numbers['four']}:80"
+    ok(engine.docker("run", "-d", "--name", "next", "-p", again, "busybox", "sh", "-c", script))
+    assert _ask("::1", numbers["four"]) == b"hello\n"
+
+
+def _ask(address: str, port: int) -> bytes:
+    """What the other side says before it closes; its program may not be there yet, and then closes with nothing."""
+    deadline = time.monotonic() + 20
+    while True:
+        with socket.create_connection((address, port), timeout=20) as sock:
+            try:
+                answer = b"".join(iter(lambda: sock.recv(100), b""))
+            except ConnectionResetError:
+                answer = b""
+        if answer or time.monotonic() > deadline:
+            return answer
+
+
+def _kill_net(engine: Sampan) -> None:
+    before = resolvers(engine)
+    os.kill(before[0], signal.SIGKILL)
+    eventually(lambda: resolvers(engine) not in ([], before), "no other sampan-net")

@@ -3,7 +3,6 @@
 from tests.long.suites import Expected
 
 SWARM = "swarm mode is no part of Sampan yet"
-IPV6 = "IPv6 and link-local addresses: issue 5"
 BUILD = "building images: issue 6"
 PLUGINS = "plugins: issue 11"
 REGISTRY = "pulls from Docker Hub: needs the internet, and a registry client"
@@ -38,11 +37,6 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
     ("api_swarm_test::SwarmTest::test_*", SWARM),
     ("models_swarm_test::SwarmTest::test_*", SWARM),
-    *(
-        (f"api_network_test::TestNetworks::test_{name}", IPV6)
-        for name in ("connect_with_ipv6_address", "create_network_ipv6_enabled", "create_with_ipv6_address")
-    ),
-    ("api_network_test::TestNetworks::test_create_with_linklocal_ips", IPV6),
     *(
         (f"api_network_test::TestNetworks::test_create_{name}", SWARM)
         for name in ("inspect_network_with_scope", "network_attachable", "network_ingress")

@@ -292,6 +292,7 @@ def _network_options(config: DaemonConfig) -> NetworkOptions:
         ip_masq=config.ip_masq,
         ip_forward=config.ip_forward,
         ip6tables=config.ip6tables,
+        userland_proxy=config.userland_proxy,
         default_bind_ip=config.publish_ip,
         network_options=config.network_options,
     )

@@ -80,6 +80,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     fixed_cidr6: str = ""
     default_gateway6: str = ""
     ip6tables: bool = True
+    userland_proxy: bool = True
     network_options: dict[str, dict[str, str]] = {}
     ip_masq: bool = True
     ip_forward: bool = True
@@ -160,6 +161,7 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         fixed_cidr6=cidr(text("fixed-cidr-v6"), 6, "fixed-cidr-v6"),
         default_gateway6=gateway(text("default-gateway-v6"), 6, "default-gateway-v6"),
         ip6tables=switch(values, "ip6tables", default=True),
+        userland_proxy=switch(values, "userland-proxy", default=True),
         network_options=nested(values, "default-network-opts"),
         ip_masq=switch(values, "ip-masq", default=True),
         ip_forward=switch(values, "ip-forward", default=True),

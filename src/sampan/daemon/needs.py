@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sampan.daemon.definition import Definition
 from sampan.network.plan import VethPlan
-from sampan.runtime.request import LinkChange, Named
+from sampan.runtime.request import LinkChange, Named, ProxiedPort
 from sampan.snapshots.protocol import Change
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
@@ -157,6 +157,10 @@ class Names(Protocol):
     """Where names of containers are answered for: the runtime's `sampan-net`."""
 
     def know(self, container: ContainerId, named: Named) -> None:
+        """See `runtime.port.Runtime`."""
+        ...
+
+    def proxy(self, container: ContainerId, ports: tuple[ProxiedPort, ...], held: Sequence[socket.socket] = ()) -> None:
         """See `runtime.port.Runtime`."""
         ...
 

@@ -128,7 +128,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("ip-masq", B, YES),
     Option("iptables", B, NO, "the bridge needs its table of rules", default=True),
     Option("ip6tables", B, YES, "whether there is a table of rules for IPv6"),
-    Option("userland-proxy", B, VOID, "the kernel forwards loopback traffic too; callers by IPv6 are not proxied yet"),
+    Option("userland-proxy", B, YES, "callers by IPv6 are proxied where no rule can send them on"),
     Option("userland-proxy-path", T, NO, "there is no proxy binary", default=""),
     Option("firewall-backend", T, NO, "rules are always written with nftables", default="nftables"),
     Option("bip6", T, YES),

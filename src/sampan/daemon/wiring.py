@@ -19,7 +19,7 @@ from sampan.network.modes import Mode, ModeKind, parse_mode
 from sampan.network.networks import Networks
 from sampan.network.policy import Forward
 from sampan.network.ports import parse_ports, port_map
-from sampan.runtime.request import LinkChange, Named, StartFailed
+from sampan.runtime.request import LinkChange, Named, ProxiedPort, StartFailed
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
@@ -189,6 +189,7 @@ class NetworkWiring:
             raise
         if opened.forwards:
             live.published = opened
+            self._proxy(definition.id, opened)
         return self._changed(definition, live, after)
 
     async def leave(self, definition: Definition, network: str, relink: Relink) -> Connected:
@@ -213,6 +214,7 @@ class NetworkWiring:
             except OSError as error:
                 raise System(f"published ports stay behind: {error}") from error
             live.published = replace(live.published, forwards=forwards)
+            self._proxy(definition.id, live.published)
         live.connected = self._connected(definition, after, live.published)
         self._tell_names(definition, after)
         return live.connected
@@ -257,6 +259,7 @@ class NetworkWiring:
         )
         self._live[definition.id] = _Live(endpoints, published, connected)
         self._tell_names(definition, endpoints)
+        self._proxy(definition.id, published)
 
     def link(self, parent: ContainerId, child: ContainerId, exposed: Iterable[str]) -> None:
         """See `needs.Wiring`."""
@@ -279,7 +282,17 @@ class NetworkWiring:
     def started(self, container: ContainerId) -> None:
         """See `needs.Wiring`."""
         if (live := self._live.get(container)) is not None:
+            self._proxy(container, live.published)
             live.published.close()
+
+    def _proxy(self, container: ContainerId, published: Published) -> None:
+        """Have those callers served whom no rule can send on."""
+        ports = tuple(
+            ProxiedPort(one.protocol, one.host_ip, one.host_port, one.address, one.port)
+            for one in published.forwards
+            if one.is_proxied and one.address
+        )
+        self._names.proxy(container, ports, [sock for sock in published.held if sock.fileno() >= 0])
 
     def release(self, container: ContainerId) -> None:
         """See `needs.Wiring`."""

@@ -21,6 +21,7 @@ _libc_with_gil = ctypes.PyDLL(None, use_errno=True)
 
 # Calls added since Linux 5.1 have one number on every machine (man 2 syscalls); older ones do not.
 _EVERYWHERE = {
+    "pidfd_getfd": 438,
     "open_tree": 428,
     "move_mount": 429,
     "fsopen": 430,

@@ -27,6 +27,7 @@ class Prctl(enum.IntEnum):
 
 _prctl = libc_function("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 _close_range = system_call("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+_pidfd_getfd = system_call("pidfd_getfd", ctypes.c_int, ctypes.c_int, ctypes.c_uint)
 _keyctl = system_call("keyctl", ctypes.c_int, ctypes.c_char_p)
 
 _execve = libc_function("execve", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -39,6 +40,21 @@ _LAST_DESCRIPTOR = 0xFFFFFFFF
 def prctl(option: Prctl, argument: int = 0, second: int = 0) -> int:
     """prctl(2); options that take more than two arguments get zeros for the rest."""
     return check(_prctl(option, argument, second, 0, 0), "prctl", option, argument, second)
+
+
+def pidfd_getfd(pidfd: int, number: int) -> int:
+    """pidfd_getfd(2): a copy of descriptor `number` of another process, close-on-exec. Raises OSError."""
+    return check(_pidfd_getfd(pidfd, number, 0), "pidfd_getfd", pidfd, number)
+
+
+def pid_of(pidfd: int) -> int:
+    """The number of a pidfd's process as this process's /proc has it. Raises ProcessLookupError where it has ended."""
+    with open(f"/proc/self/fdinfo/{pidfd}") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name == "Pid" and int(value) > 0:
+                return int(value)
+    raise ProcessLookupError(f"the process of pidfd {pidfd} has ended")
 
 
 def close_from(first: int) -> None:

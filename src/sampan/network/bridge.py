@@ -143,13 +143,15 @@ class BridgeDriver:
         return str(found) if found is not None else ""
 
     def connect(self, container: ContainerId, wish: Wish) -> Endpoint:
-        """See NetworkDriver. Raises InvalidParameter for an address that this network does not let be chosen."""
+        """See NetworkDriver. Raises InvalidParameter for an address that this network does not let be chosen.
+
+        One of a family that is switched off here is passed over, as in Docker.
+        """
         mac = checked_mac(wish.mac)
         given: dict[int, str] = {}
         try:
             for version, addresses in self._addresses.items():
                 given[version] = self._take(version, addresses, wish.address if version == 4 else wish.address6)
-            self._refuse_strangers(wish)
         except BaseException:
             for version, address in given.items():
                 self._addresses[version].release(address)
@@ -193,11 +195,6 @@ class BridgeDriver:
             )
         addresses.reserve(wanted)
         return wanted
-
-    def _refuse_strangers(self, wish: Wish) -> None:
-        for version, address in ((4, wish.address), (6, wish.address6)):
-            if address and version not in self._addresses:
-                raise InvalidParameter(f"no configured subnet or ip-range contain the IP address {address}")
 
     def adopt(self, endpoint: Endpoint) -> None:
         """See NetworkDriver. An address outside the present subnet (`--bip` was changed) is only logged: it has no way out."""

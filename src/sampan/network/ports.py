@@ -3,6 +3,7 @@
 A published port is held by a socket in the container's monitor. A TCP one listens, with a filter that lets nothing in:
 listening is the only state that excludes every other socket and yet may be entered while connections of an earlier server
 are in TIME_WAIT (SO_REUSEADDR), and `ss -l` shows the port as taken. Connections never reach it; they are translated before.
+Where a process serves callers (`Forward.is_proxied`), there is no filter: sampan-net has the same socket.
 """
 
 import errno
@@ -19,6 +20,7 @@ from sampan.network.policy import ANY, ANY6, LOOPBACK6, Forward
 from sampan.spec.ports import PortBinding, PortMap
 
 _PORT_LIMIT = 65536
+_BACKLOG = 4096
 _RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
@@ -296,13 +298,17 @@ def _hold(forward: Forward) -> socket.socket:
     try:
         if forward.is_ipv6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # Before bind: not one packet may be answered.
-        drop_all(sock)
+        if not forward.is_proxied:
+            # Before bind: not one packet may be answered.
+            drop_all(sock)
         if forward.protocol == "tcp":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        elif forward.is_proxied:
+            # sampan-net lets go a moment after the monitor: the next one may be bound meanwhile.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((forward.host_ip, forward.host_port))
         if forward.protocol == "tcp":
-            sock.listen(1)
+            sock.listen(_BACKLOG if forward.is_proxied else 1)
     except BaseException:
         sock.close()
         raise

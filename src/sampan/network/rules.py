@@ -153,10 +153,9 @@ class Table:
         yield rule("prerouting", *to_published)
         yield rule("output", *to_published)
         if family == Family.IPV6:
-            yield rule(
-                "published", say.source_link_local(), say.verdict(Verdict.RETURN),
-                words="a link-local caller cannot be sent on; the proxy hears him",
-            )  # fmt: skip
+            back = say.verdict(Verdict.RETURN)
+            for caller in (say.source_link_local(), say.source_loopback(family)):
+                yield rule("published", caller, back, words="whom no route leads back to is heard by the proxy")
         yield rule("published", say.destination_nat(family, "ports", with_address=True))
         yield rule("published", say.destination_nat(family, "ports_anywhere", with_address=False))
 

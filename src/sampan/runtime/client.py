@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sampan.cgroups import apply as cgroups
@@ -31,6 +31,7 @@ from sampan.runtime.request import (
     FollowRequest,
     LinkChange,
     Named,
+    ProxiedPort,
     Running,
     StartFailed,
     StartFault,
@@ -77,7 +78,7 @@ class RuntimeClient:
         """ended, but the monitor still flushes, unmounts and removes groups"""
         self._pool = Pool(self._launcher.fork, f"{exec_root}/containers", slots)
         self._exec_pool = ExecPool(self._launcher.fork)
-        self._resolver = ResolverPort(self._launcher, exec_root, self._pidfds)
+        self._resolver = ResolverPort(self._launcher, exec_root, self._pidfds, self._monitor)
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
         self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
         self._detach_calls: list[Callable[[ContainerId, ExecId | None], None]] = []
@@ -318,12 +319,20 @@ class RuntimeClient:
     def _pidfds(self) -> dict[str, int]:
         return {name: one.pidfd for name, one in self._live.items() if not one.is_exec and one.pidfd >= 0}
 
+    def _monitor(self, container: str) -> int:
+        monitored = self._live.get(container)
+        return monitored.pidfds()[1] if monitored is not None else -1
+
     def know(self, container: ContainerId, named: Named) -> None:
         """See `port.Runtime`."""
         self._resolver.know(container, named)
         monitored = self._live.get(container)
         if monitored is not None and monitored.pidfd >= 0:
             self._resolver.serve(container, monitored.pidfd)
+
+    def proxy(self, container: ContainerId, ports: tuple[ProxiedPort, ...], held: Sequence[socket.socket] = ()) -> None:
+        """See `port.Runtime`."""
+        self._resolver.proxy(container, ports, held)
 
     def unname(self, container: ContainerId) -> None:
         """See `port.Runtime`."""

@@ -104,6 +104,7 @@ class Kind(enum.IntEnum):
     SERVE = 42
     SERVING = 43
     HOST_SERVERS = 44
+    PROXY = 45
 
 
 class ProtocolError(Exception):

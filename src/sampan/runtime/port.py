@@ -1,6 +1,7 @@
 """The daemon's door to the runtime: the Protocol that `client.py` implements and the daemon's use-cases are written for."""
 
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sampan.runtime.request import (
@@ -11,6 +12,7 @@ from sampan.runtime.request import (
     FollowRequest,
     LinkChange,
     Named,
+    ProxiedPort,
     Running,
     StartRequest,
 )
@@ -89,8 +91,15 @@ class Runtime(Protocol):
         """
         ...
 
+    def proxy(self, container: ContainerId, ports: tuple[ProxiedPort, ...], held: Sequence[socket.socket] = ()) -> None:
+        """Serve these published ports of a running container, in the place of those said before; none to serve none.
+
+        The monitor holds their sockets, or the daemon (`held`).
+        """
+        ...
+
     def unname(self, container: ContainerId) -> None:
-        """It is called nothing any more."""
+        """It is called nothing any more, and its ports are not served."""
         ...
 
     def use_servers(self, servers: tuple[str, ...]) -> None:

@@ -135,6 +135,17 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxiedPort:
+    """A published port of the host whose callers a process serves: IPv6 ones. It leads to `address`:`port` of the container."""
+
+    protocol: str
+    host_ip: str
+    host_port: int
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinkChange:
     """What is to become different in a running container's network: a pair to add, the host's end of one to remove.
 

@@ -2,6 +2,7 @@
 
     init (at a start) ── SERVING + two sockets, pidfd ──▶ sampan-net ◀── HELLO, KNOW, FORGET, SERVE, HOST_SERVERS ── daemon
     program in a container ── 127.0.0.11:53 ─(rules of its namespace)─▶ its two sockets ─▶ the book of names, or upstream
+    caller at [::1]:8080 ── listening socket (PROXY, from the daemon) ─▶ `proxy` ─▶ the container
 
 It is forked by the launcher and has one thread. Sockets come to it from the containers' namespaces: init opens them before the
 program runs, so that no question is ever too early; for a container that runs already it joins the namespace for a moment
@@ -30,6 +31,7 @@ from sampan.network.names import Book
 from sampan.network.resolver_sockets import open_here
 from sampan.runtime.messages import Kind, Message, ProtocolError, receive
 from sampan.runtime.poller import Poller
+from sampan.runtime.proxy import Proxies
 from sampan.runtime.questioner import Questioner
 from sampan.runtime.upstream import Upstream
 
@@ -112,6 +114,7 @@ class Resolver:
         self._poller = Poller()
         self._upstream = Upstream(self._poller)
         self._book = Book()
+        self._proxies = Proxies(self._poller)
         self._host_servers: list[str] = []
         self._served: dict[str, Served] = {}
         self._listener = listener
@@ -126,7 +129,7 @@ class Resolver:
         self._poller.add(self._listener.fileno(), self._call)
         self._poller.later(_FIRST_DAEMON_SECONDS, self._await_no_more)
         self._poller.later(_SWEEP_SECONDS, self._sweep)
-        while self._is_awaited or self._daemon is not None or self._served:
+        while self._is_awaited or self._daemon is not None or self._served or len(self._proxies):
             self._poller.turn(5.0)
 
     def _await_no_more(self) -> None:
@@ -191,6 +194,11 @@ class Resolver:
             case Kind.FORGET:
                 # Its sockets go with its process: by now they may be those of its next run.
                 self._book.forget(str(body["id"]))
+                self._proxies.forget(str(body["id"]))
+            case Kind.PROXY:
+                pidfd, *sockets = message.descriptors
+                message.descriptors = []
+                self._proxies.serve(str(body["id"]), pidfd, body["ports"], sockets, bool(body["more"]))
             case Kind.HOST_SERVERS:
                 self._host_servers = [str(server) for server in body["servers"]]
                 self._upstream.answers.clear()

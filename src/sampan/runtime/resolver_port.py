@@ -7,28 +7,39 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from sampan.runtime.borrowing import borrow, own
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import NET_SOCKET, PROTOCOL, Kind, Message
-from sampan.runtime.request import Named, StartFailed, StartFault
+from sampan.runtime.request import Named, ProxiedPort, StartFailed, StartFault
 from sampan.runtime.resolver_filter import filter_of_resolver
 from sampan.spec.ids import ContainerId
 
 _log = logging.getLogger("sampan.runtime")
 _BACKLOG = 64
 _AGAIN_SECONDS = 0.2
+_SOCKETS_EACH = 200
+_TRIES = 50
 
 
 class ResolverPort:
     """Remembers what sampan-net has to know, so that a new one can be told all of it.
 
-    `pidfds` gives a pidfd for each container that runs.
+    `pidfds` gives a pidfd for each container that runs, `monitor` that of a container's monitor, -1 where it is gone.
     """
 
-    def __init__(self, launcher: LauncherPort, exec_root: str, pidfds: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self,
+        launcher: LauncherPort,
+        exec_root: str,
+        pidfds: Callable[[], Mapping[str, int]],
+        monitor: Callable[[str], int],
+    ) -> None:
         self._launcher = launcher
         self._exec_root = exec_root
         self._pidfds = pidfds
+        self._monitor = monitor
+        self._proxied: dict[str, tuple[tuple[ProxiedPort, ...], tuple[socket.socket, ...]]] = {}
         self._known: dict[str, Named] = {}
         self._host_servers: tuple[str, ...] = ()
         self._channel: Channel | None = None
@@ -61,6 +72,8 @@ class ResolverPort:
         for container, pidfd in self._pidfds().items():
             if container in self._known:
                 self._post(Kind.SERVE, {"id": container}, [pidfd])
+        for container in list(self._proxied):
+            self._post_proxied(container)
 
     def _connect(self) -> socket.socket | None:
         """To the one that an earlier daemon had made, or ours; None where nobody listens."""
@@ -93,7 +106,7 @@ class ResolverPort:
 
     def _lost(self) -> None:
         self._channel = None
-        if self._closed or not self._known:
+        if self._closed or not (self._known or self._proxied):
             return
         _log.warning("sampan-net is gone; making another")
         self._try_again()
@@ -133,8 +146,45 @@ class ResolverPort:
 
     def forget(self, container: ContainerId) -> None:
         """A container has ended; one that is not known is left alone."""
-        if self._known.pop(container, None) is not None:
+        known, proxied = self._known.pop(container, None), self._proxied.pop(container, None)
+        if known is not None or proxied is not None:
             self._post(Kind.FORGET, {"id": container})
+
+    def proxy(self, container: ContainerId, ports: tuple[ProxiedPort, ...], held: Sequence[socket.socket]) -> None:
+        """See `port.Runtime.proxy`."""
+        if not ports and container not in self._proxied:
+            return
+        self._proxied[container] = ports, tuple(held)
+        if self._channel is None:
+            # Callers wait in the sockets' queues meanwhile.
+            self._try_again()
+            return
+        self._post_proxied(container)
+
+    def _post_proxied(self, container: str, tries: int = _TRIES) -> None:
+        """Say it, with the sockets. A monitor has them a moment after its container's start only: then it is tried again."""
+        pidfd = self._pidfds().get(container, -1)
+        if pidfd < 0 or container not in self._proxied:
+            return
+        ports, held = self._proxied[container]
+        keys = {(port.protocol, port.host_ip, port.host_port): port for port in ports}
+        try:
+            sockets = own(held, keys) or borrow(self._monitor(container), keys)
+        except OSError as error:
+            _log.warning("published ports of %s are not proxied: %s", container[:12], error)
+            return
+        if len(sockets) < len(keys) and tries and not self._closed:
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS / 10, self._post_proxied, container, tries - 1)
+        try:
+            found = list(sockets.items())
+            for start in range(0, max(len(found), 1), _SOCKETS_EACH):
+                part = found[start : start + _SOCKETS_EACH]
+                shown = [[keys[key].protocol, keys[key].address, keys[key].port] for key, _ in part]
+                body = {"id": container, "ports": shown, "more": start > 0}
+                self._post(Kind.PROXY, body, [pidfd, *(sock.fileno() for _, sock in part)])
+        finally:
+            for sock in sockets.values():
+                sock.close()
 
     def use_servers(self, servers: tuple[str, ...]) -> None:
         """Whom to ask what no container is called, in order."""

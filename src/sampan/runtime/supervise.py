@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 
 from sampan.cgroups import apply as cgroups
 from sampan.crashpoints import crash_point
@@ -54,8 +55,10 @@ def supervise(life: Life) -> None:
     pump.add_channel(life.channel)
     pump.run(life.pidfd)
     for descriptor in life.held:
-        # The ports are free before anybody hears of the end, for whoever starts it again.
-        os.close(descriptor)
+        # The ports are free before anybody hears of the end, for whoever starts it again. sampan-net may have some of the
+        # sockets still: they listen no more.
+        with suppress(OSError), socket.socket(fileno=descriptor) as held:
+            held.shutdown(socket.SHUT_RDWR)
     ended = _end(body, life.pidfd)
     record.write(str(body["directory"]), {**body["record"], "exit": ended})
     crash_point("monitor-after-exit-record")

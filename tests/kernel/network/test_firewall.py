@@ -71,6 +71,7 @@ def test_what_nft_reads(firewall: Firewall) -> None:
         "dnat ip6 to meta l4proto . ip6 daddr . th dport map @ports",
         "dnat ip6 to meta l4proto . th dport map @ports_anywhere",
         "ip6 saddr fe80::/10 return",
+        "ip6 saddr ::1 return",
         'iifname != "lo" ip6 daddr ::1 drop',
         'iifname != "lo" iifname != @bridges ip6 daddr @closed fib daddr type != local drop',
         "oifname != @bridges ip6 saddr @masqueraded masquerade",

@@ -1,0 +1,135 @@
+"""Published ports that no rule can serve: callers from ::1, and by IPv6 of containers that have IPv4 alone. Part of sampan-net.
+
+The sockets are those that hold the host's ports in the containers' monitors: whoever has lost them borrows them there again.
+
+Loaded by the launcher.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+from sampan.runtime.poller import Poller
+from sampan.runtime.proxy_datagrams import DatagramPort
+from sampan.runtime.proxy_stream import Relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MOST = 1024
+"""connections of one container"""
+_BURST = 32
+_SWEEP_SECONDS = 15.0
+
+
+class StreamPort:
+    """A listening socket. Connections that come by it are put into `relays`, and are the container's: they outlive the port."""
+
+    def __init__(self, poller: Poller, sock: socket.socket, target: tuple[str, int], relays: set[Relay]) -> None:
+        self._poller = poller
+        self._socket = sock
+        self._target = target
+        self._relays = relays
+        sock.setblocking(False)
+        poller.add(sock.fileno(), lambda _events: self._called())
+
+    def close(self) -> None:
+        """Take no more; again is allowed."""
+        self._poller.remove(self._socket.fileno())
+        self._socket.close()
+
+    def sweep(self, now: float) -> None:
+        """Nothing goes by itself: TCP says when it ends."""
+
+    def _called(self) -> None:
+        for _ in range(_BURST):
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            if len(self._relays) >= _MOST:
+                client.close()
+                continue
+            client.setblocking(False)
+            family = socket.AF_INET6 if ":" in self._target[0] else socket.AF_INET
+            try:
+                target = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            except OSError:
+                client.close()
+                return
+            target.connect_ex(self._target)
+            for sock in (client, target):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._relays.add(Relay(self._poller, client, target, self._relays.discard))
+
+
+class _Served:
+    """A container's ports, connections, and the pidfd that tells of its end."""
+
+    __slots__ = ("pidfd", "ports", "relays")
+
+    def __init__(self, pidfd: int) -> None:
+        self.pidfd = pidfd
+        self.ports: list[StreamPort | DatagramPort] = []
+        self.relays: set[Relay] = set()
+
+
+class Proxies:
+    """The proxied ports of all containers."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._served: dict[str, _Served] = {}
+        poller.later(_SWEEP_SECONDS, self._sweep)
+
+    def __len__(self) -> int:
+        """How many containers have some."""
+        return len(self._served)
+
+    def serve(
+        self, container: str, pidfd: int, ports: Sequence[Sequence[object]], sockets: Sequence[int], more: bool = False
+    ) -> None:
+        """Serve (protocol, address, port) with each of the sockets: in the place of what was served before, or as well (`more`).
+
+        Connections that there are go on. The descriptors are this one's from here on. Raises OSError, ValueError.
+        """
+        served = self._served.get(container)
+        if served is None:
+            served = self._served[container] = _Served(pidfd)
+            self._poller.add(pidfd, lambda _events: self.forget(container))
+        else:
+            os.close(pidfd)
+        if not more:
+            for port in served.ports:
+                port.close()
+            served.ports.clear()
+        opened = [socket.socket(fileno=descriptor) for descriptor in sockets]
+        for (protocol, address, number), sock in zip(ports, opened, strict=True):
+            target = str(address), int(str(number))
+            served.ports.append(
+                StreamPort(self._poller, sock, target, served.relays)
+                if protocol == "tcp"
+                else DatagramPort(self._poller, sock, target)
+            )
+
+    def forget(self, container: str) -> None:
+        """The container has ended; one that is not known is left alone."""
+        served = self._served.pop(container, None)
+        if served is None:
+            return
+        self._poller.remove(served.pidfd)
+        os.close(served.pidfd)
+        for port in served.ports:
+            port.close()
+        for relay in list(served.relays):
+            relay.close()
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for served in self._served.values():
+            for port in served.ports:
+                port.sweep(now)
+        self._poller.later(_SWEEP_SECONDS, self._sweep)
