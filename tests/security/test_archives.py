@@ -23,6 +23,7 @@ from sampan.snapshots.protocol import Snapshotter
 from sampan.snapshots.vfs import VfsSnapshotter
 from sampan.state.store import Store
 from sampan.transfer.placing import Placing
+from tests.oci_archives import OciArchive
 from tests.requires import requires
 from tests.security.hostile_tars import END, Case, cases, file
 
@@ -106,6 +107,44 @@ def test_import(case: Case, outside: Path, tmp_path: Path) -> None:
         else:
             images.import_(io.BytesIO(case.archive))
             assert images.count() == 2
+    finally:
+        snapshots.close()
+        store.close()
+
+
+def test_load_with_the_whole_matrix_beside_an_image(outside: Path, tmp_path: Path) -> None:
+    """All of it in one archive: unpacked while it comes in, wanted by no image, thrown away."""
+    store = Store(tmp_path / "db")
+    snapshots = OverlaySnapshotter(tmp_path)
+    images = Images(store, Content(tmp_path / "content"), snapshots)
+    archive = OciArchive()
+    for case in MATRIX:
+        archive.blob(case.archive, "application/octet-stream")
+    archive.name(archive.image([file(b"good") + END]), "docker.io/library/good:1")
+    try:
+        list(images.load(io.BytesIO(archive.tar())))
+        assert images.resolve("good:1")
+        assert len(snapshots.layers()) == 1
+        assert len([path for path in (tmp_path / "layers").glob("*/*") if path.name != "l"]) == 1
+        assert len(list((tmp_path / "content/blobs/sha256").iterdir())) == 3
+    finally:
+        snapshots.close()
+        store.close()
+
+
+def test_indexes_in_indexes_have_an_end(tmp_path: Path) -> None:
+    store = Store(tmp_path / "db")
+    snapshots = OverlaySnapshotter(tmp_path)
+    images = Images(store, Content(tmp_path / "content"), snapshots)
+    archive = OciArchive()
+    entry = archive.image([file(b"good") + END])
+    for _ in range(10):
+        entry = archive.index([entry])
+    archive.name(entry, "docker.io/library/deep:1")
+    try:
+        with pytest.raises(InvalidParameter, match="nested too deeply"):
+            list(images.load(io.BytesIO(archive.tar())))
+        assert images.count() == 1
     finally:
         snapshots.close()
         store.close()

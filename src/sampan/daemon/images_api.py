@@ -203,12 +203,8 @@ class _sent:  # noqa: N801 - used as a statement
 
 def _progress(event: LoadEvent, *, quiet: bool) -> list[i.Progress]:
     if isinstance(event, Message):
-        return [] if quiet else [i.Progress(stream=f"{event.text}\n")]
-    if isinstance(event, Loaded):
-        if event.names:
-            return [i.Progress(stream=f"Loaded image: {name}\n") for name in event.names]
-        return [i.Progress(stream=f"Loaded image ID: {event.image}\n")]
-    if quiet:
+        return [i.Progress(stream=f"{event.text}\n")]
+    if quiet or isinstance(event, Loaded):
         return []
     detail = i.ProgressDetail(current=event.current, total=event.total)
     return [i.Progress(status=_LOADING, progress_detail=detail, id=event.diff_id.removeprefix("sha256:")[:12])]

@@ -13,6 +13,8 @@ from sampan.files.walk import walk
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Snapshotter
 from sampan.snapshots.vfs import VfsSnapshotter
+from tests.archives import docker_archive
+from tests.daemons import Docker
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay")
@@ -130,6 +132,22 @@ def test_the_same_as_gnu_tar(driver: Snapshotter, tmp_path: Path, form: str) -> 
     assert described(ours, attributes=exact, nanoseconds=exact) == described(tree, attributes=exact, nanoseconds=exact)
     if form != "pax":
         assert (ours / "sparse").stat().st_blocks * 512 < 1 << 20
+
+
+@requires("dockerd", "docker-client")
+def test_the_same_as_docker(driver: Snapshotter, tmp_path: Path, peer: Docker) -> None:
+    tree, archive = tmp_path / "tree", tmp_path / "archive.tar"
+    tree.mkdir()
+    build(tree)
+    form = [*FORMATS["pax-sparse-1.0"], "--numeric-owner"]
+    subprocess.run(["tar", "-C", tree, *form, "-cf", archive, "."], check=True, timeout=60)
+    data = archive.read_bytes()
+    outcome = peer.docker("load", stdin=docker_archive(f"exact-{driver.name}:1", [data], {}))
+    assert outcome.code == 0, outcome
+    place = peer.docker("image", "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", f"exact-{driver.name}:1").text
+    with archive.open("rb") as stream:
+        layer = driver.apply(None, stream)
+    assert described(Path(driver.layer_directories(layer.chain)[0])) == described(Path(place))
 
 
 def test_what_a_container_holds_goes_the_way_unchanged(tmp_path: Path) -> None:
