@@ -151,28 +151,40 @@ def _share(name: str, ours: float, theirs: float) -> Row:
     return Row(name, shown[0], shown[1], theirs / ours if ours > 0 else None, "≤ 5 % of a core", ours <= 0.05)
 
 
-def travel(pair: Pair) -> list[Row]:
+def archives(pair: Pair) -> list[Row]:
     rows = []
-    times = pair.times(5)
     with images.engines(pair.sampan, pair.docker) as at:
         for kind in images.KINDS:
-            found = images.load_and_save(at, kind, times)
+            found = images.load_and_save(at, kind, pair.times(5))
             for index, what in enumerate(("load", "save")):
                 ours, theirs = (found[engine.kind][index] for engine in at.both())
                 rows.append(compared(f"docker {what}, Debian in {kind}", ours, theirs, 2))
-            for what, taken in (
-                ("docker push", images.push(at, kind, times)),
-                ("docker pull, gzip", pulled := images.pull(at, kind, "gzip", times)),
-            ):
-                ours, theirs = (taken[engine.kind] for engine in at.both())
-                rows.append(compared(f"{what}, Debian in {kind}", ours, theirs, 2))
-            own = images.pull(at, kind, "zstd", times)[pair.sampan.kind]
-            peer = pulled[pair.docker.kind]
-            rows.append(
-                Row(f"docker pull, zstd (Docker: gzip), Debian in {kind}", str(own), str(peer), peer.p50 / own.p50)
-            )
         held = [images.peak_memory(engine) for engine in at.both()]
-    rows.append(_megabytes("most memory of the daemon meanwhile", held[0], held[1], 150.0))
+    rows.append(_megabytes("most memory of the daemon until then", held[0], held[1], 150.0))
+    return rows
+
+
+def pushes(pair: Pair) -> list[Row]:
+    rows = []
+    with images.engines(pair.sampan, pair.docker) as at:
+        for kind in images.KINDS:
+            found = images.push(at, kind, pair.times(5))
+            ours, theirs = (found[engine.kind] for engine in at.both())
+            rows.append(compared(f"docker push, Debian in {kind}", ours, theirs, 2))
+    return rows
+
+
+def pulls(pair: Pair) -> list[Row]:
+    rows = []
+    with images.engines(pair.sampan, pair.docker) as at:
+        for kind in images.KINDS:
+            found = images.pull(at, kind, "gzip", pair.times(5))
+            ours, theirs = (found[engine.kind] for engine in at.both())
+            rows.append(compared(f"docker pull, gzip, Debian in {kind}", ours, theirs, 2))
+            own = images.pull(at, kind, "zstd", pair.times(5))[pair.sampan.kind]
+            rows.append(compared(f"docker pull, zstd (Docker: gzip), Debian in {kind}", own, theirs, 2))
+        held = [images.peak_memory(engine) for engine in at.both()]
+    rows.append(_megabytes("most memory of the daemon until then", held[0], held[1], 150.0))
     return rows
 
 
@@ -195,7 +207,9 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "logs": logs,
     "stats": statistics,
     "copies": copies,
-    "travel": travel,
+    "archives": archives,
+    "pushes": pushes,
+    "pulls": pulls,
     "unpacking": unpacking,
 }
 

@@ -23,6 +23,8 @@ from sampan.spec.ids import ChainId, DiffId, Digest
 T = TypeVar("T")
 
 _AT_ONCE = 4
+_MOST = 500
+"""Blobs of one archive that are unpacked ahead. Each is a process: an archive of countless small ones must not be countless."""
 _TELL_EVERY = 0.1
 """Seconds between two reports of progress."""
 _MAGIC = slice(257, 262)
@@ -90,7 +92,7 @@ class Ahead:
 
     def offer(self, blob: Digest) -> None:
         """Begin to unpack the blob, if it looks like a layer that is not here yet."""
-        if self._staging is None or blob in self._known or blob in self._jobs:
+        if self._staging is None or blob in self._known or blob in self._jobs or len(self._jobs) >= _MOST:
             return
         with self._content.open(blob) as stream:
             first = stream.read(512)
