@@ -5,7 +5,6 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 
@@ -64,10 +63,8 @@ class Relay:
                 self._connecting = False
             for source, sink in ((self._client, self._target), (self._target, self._client)):
                 self._move(source, sink)
-        except OSError as error:
-            if error.errno == errno.ENOTCONN and self._connecting:
-                # The caller has gone while the target was still being reached; else it is not reached.
-                pass
+        except OSError:
+            # Either side broke off, or the container does not listen: its caller hears of it by the end of the connection.
             self.close()
             return
         if self._client.told and self._target.told:
