@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import time
-from contextlib import suppress
 
 from sampan.cgroups import apply as cgroups
 from sampan.crashpoints import crash_point
@@ -57,8 +56,11 @@ def supervise(life: Life) -> None:
     for descriptor in life.held:
         # The ports are free before anybody hears of the end, for whoever starts it again. sampan-net may have some of the
         # sockets still: they listen no more.
-        with suppress(OSError), socket.socket(fileno=descriptor) as held:
-            held.shutdown(socket.SHUT_RDWR)
+        with socket.socket(fileno=descriptor) as held:
+            try:
+                held.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # a socket that listens to nobody has nothing to shut down
     ended = _end(body, life.pidfd)
     record.write(str(body["directory"]), {**body["record"], "exit": ended})
     crash_point("monitor-after-exit-record")
