@@ -15,6 +15,7 @@ import msgspec
 
 from sampan.content.store import Content
 from sampan.errors import NotFound, SampanError, System
+from sampan.images import host
 from sampan.images.collection import Collection
 from sampan.images.leases import Lease
 from sampan.images.ledger import Facts, Ledger, facts_of, facts_of_broken
@@ -47,6 +48,10 @@ class ManifestRecord(msgspec.Struct, frozen=True):
     layers: list[str] = []
     repositories: list[str] = []
 
+    def blobs(self) -> list[str]:
+        """Its own, and those that it names."""
+        return [self.digest, *self.layers]
+
 
 class ImageRecord(msgspec.Struct, frozen=True):
     """One image. `added` and `tagged` are nanoseconds since the epoch, 0 for never; `parent` is "" where there is none.
@@ -62,9 +67,7 @@ class ImageRecord(msgspec.Struct, frozen=True):
 
     def blobs(self) -> set[str]:
         """All that lies in the content store for the image, beside its configuration."""
-        return {layer.blob for layer in self.layers}.union(
-            *((manifest.digest, *manifest.layers) for manifest in self.manifests)
-        )
+        return {layer.blob for layer in self.layers}.union(*(manifest.blobs() for manifest in self.manifests))
 
 
 class NoSuchImage(NotFound):
@@ -172,6 +175,13 @@ class Catalog:
         with self.lock:
             if self.has(image):
                 self.refresh(image)
+
+    def _has_layer(self, chain: ChainId) -> bool:
+        try:
+            self.snapshots.layer(chain)
+        except LayerNotFound:
+            return False
+        return True
 
     def _layer_size(self, chain: ChainId) -> int:
         """0 for what lies in no store of ours (the machine's own root), or is lost."""
@@ -285,8 +295,10 @@ class Catalog:
         now, named = time.time_ns(), list(names)
         with self.lock:
             record = self.record(image) if self.has(image) else ImageRecord(layers, now, parent=parent)
-            if layers and not all(self.content.has(Digest(layer.blob)) for layer in record.layers):
-                record = msgspec.structs.replace(record, layers=layers)  # some were lost; these were just brought
+            if layers and not all(self.content.has(Digest(blob)) for blob in record.blobs()):
+                # Some were lost; these were just brought. A manifest that lacks a blob is of no use.
+                kept = [one for one in record.manifests if all(map(self.content.has, map(Digest, one.blobs())))]
+                record = msgspec.structs.replace(record, layers=layers, manifests=kept)
             record = msgspec.structs.replace(record, manifests=_merged(record.manifests, manifests))
             if any(name.digest is None for name in named):
                 record = msgspec.structs.replace(record, tagged=now)
@@ -312,6 +324,20 @@ class Catalog:
             for name in self.facts(image).needs:
                 lease.take(name)
             return record
+
+    def hold_whole(self, lease: Lease, image: ImageId) -> ImageRecord | None:
+        """The same for an image that lacks nothing; None where there is no such image, or something of it was lost.
+
+        Whoever brings an image need bring nothing then, even if its record goes a moment later.
+        """
+        with self.lock:
+            if not self.has(image):
+                return None
+            record, facts = self.hold_image(lease, image), self.facts(image)
+            blobs = [Digest(image), *(Digest(name) for name in record.blobs())]
+            layers = [chain for chain in facts.chains if chain != host.CHAIN]
+            whole = all(map(self.content.has, blobs)) and all(map(self._has_layer, layers)) and not facts.broken
+            return record if whole else None
 
 
 def _merged(known: list[ManifestRecord], fresh: Iterable[ManifestRecord]) -> list[ManifestRecord]:

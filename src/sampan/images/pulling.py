@@ -12,7 +12,7 @@ from functools import partial
 
 from sampan.content.partial import DigestMismatch
 from sampan.crashpoints import crash_point
-from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError, System
+from sampan.errors import Forbidden, InvalidParameter, SampanError, System
 from sampan.images import host
 from sampan.images.catalog import Catalog, LayerRecord, ManifestRecord
 from sampan.images.downloads import Downloads, Watch
@@ -135,8 +135,9 @@ class _Pull:
         with self._catalog.lease() as lease:
             image = ImageId(parse_digest(followed.config.digest))
             self._take(lease, followed)
-            if self._catalog.has(image):
-                layers = []
+            there = self._catalog.hold_whole(lease, image)
+            if there is not None:
+                layers = there.layers
             else:
                 config = self._config(followed.config)
                 layers = self._layers(lease, followed, _diff_ids(config, len(followed.layers)))
@@ -227,9 +228,6 @@ class _Pull:
         names = [named] if reference.digest is not None else [named, reference]
         self._report(Step(f"Digest: {digest}", plain=True))
         with catalog.lock:
-            # Removed meanwhile by somebody: then its layers were not brought.
-            if not layers and followed.layers and not catalog.has(image):
-                raise NotFound(f"the image {image} was removed while it was pulled: pull it again")
             new = catalog.by_reference(reference) != image
             catalog.add(image, layers, names, manifests=self._manifests(followed))
         crash_point("image-after-commit")

@@ -1,6 +1,7 @@
 """Pulling, from a registry in memory."""
 
 import gzip
+import io
 import json
 import threading
 from pathlib import Path
@@ -11,10 +12,12 @@ import zstandard
 from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError
 from sampan.images.catalog import Catalog
 from sampan.images.events import ImageAction
+from sampan.images.findings import Verdict
 from sampan.images.pulling import PullWish
 from sampan.images.references import parse_reference
 from sampan.images.steps import Cancellation, Cancelled, Step
 from sampan.registry.faults import Unreachable
+from sampan.spec.ids import Digest
 from sampan.spec.oci_image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.archives import Layer
 from tests.unit.images.memory import World
@@ -364,3 +367,64 @@ def test_a_pull_that_nobody_waits_for_ends(world: World) -> None:
     assert not world.images.list() or all(
         not image.repo_tags or "here" not in image.repo_tags[0] for image in world.images.list()
     )
+
+
+def _whole(world: World, name: str) -> None:
+    catalog = world.images._catalog
+    image = world.images.resolve(name)
+    assert all(world.content.has(Digest(blob)) for blob in (image, *catalog.record(image).blobs()))
+    assert b"".join(world.images.save([name]))
+
+
+def test_an_image_that_is_removed_while_it_is_pulled_again(world: World) -> None:
+    """Everything is there when the pull looks, and the image goes right before the pull would name it."""
+    add(world.registry.repository("a"), "1", "x", "y")
+    pull(world)
+    removed: list[str] = []
+
+    def remove(step: Step) -> None:
+        if step.status.startswith("Digest:"):
+            removed.extend(one.deleted for one in world.images.remove("here:1/a:1", lambda _: [], force=True))
+
+    world.images.pull(PullWish(parse_reference("here:1/a:1"), ""), remove, Cancellation())
+    assert removed
+    _whole(world, "here:1/a:1")
+    world.images.remove("here:1/a:1", lambda _: [])
+    assert stored(world) == set()
+    assert world.snapshots.layers() == ()
+
+
+@pytest.mark.parametrize("lost", ["configuration", "layer blob", "manifest", "layer"])
+def test_what_was_lost_is_brought_by_the_next_pull(world: World, lost: str) -> None:
+    add(world.registry.repository("a"), "1", "x", "y")
+    pull(world)
+    catalog = world.images._catalog
+    image = world.images.resolve("here:1/a:1")
+    record = catalog.record(image)
+    blobs = {
+        "configuration": image,
+        "layer blob": record.layers[1].blob,
+        "manifest": record.manifests[0].digest,
+    }
+    if lost == "layer":
+        world.snapshots.remove_layer(catalog.chains(image)[-1])
+    else:
+        world.content.quarantine(Digest(blobs[lost]))
+        catalog.forget_config(image)
+    pull(world)
+    _whole(world, "here:1/a:1")
+    assert world.images.inspect("here:1/a:1").size == 14
+    assert list(world.images.check(lambda _: [], repair=False))[-1] == Verdict(1, len(stored(world)), 2, 0, 0)
+
+
+def test_an_image_that_was_loaded_and_lost_a_blob_is_mended_by_a_pull(world: World) -> None:
+    """It was loaded with plain layers and is pulled with compressed ones; what the record named is replaced."""
+    add(world.registry.repository("a"), "1", "x", "y")
+    pull(world)
+    archive = b"".join(world.images.save(["here:1/a:1"]))
+    world.images.remove("here:1/a:1", lambda _: [])
+    list(world.images.load(io.BytesIO(archive)))
+    record = world.images._catalog.record(world.images.resolve("here:1/a:1"))
+    world.content.quarantine(Digest(record.layers[0].blob))
+    pull(world)
+    _whole(world, "here:1/a:1")
