@@ -50,8 +50,10 @@ class Collection:
         try:
             yield lease
         finally:
-            self._leases.release(lease.names)
-            self.collect(lease.names)
+            # Under one lock: in between nobody would need what only the lease held, and a check would call it an orphan.
+            with self.lock:
+                self._leases.release(lease.names)
+                self.collect(lease.names)
 
     def _has_layer(self, chain: ChainId) -> bool:
         try:

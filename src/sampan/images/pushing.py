@@ -17,7 +17,7 @@ import msgspec
 from sampan.content.store import Content
 from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError
 from sampan.images import host
-from sampan.images.catalog import Catalog, LayerRecord, ManifestRecord
+from sampan.images.catalog import Catalog, ImageRecord, LayerRecord, ManifestRecord
 from sampan.images.lanes import Lanes
 from sampan.images.leases import Lease
 from sampan.images.packing import is_gzip, is_zstd, pack, packed_before
@@ -133,19 +133,16 @@ class _Push:
     def run(self, reference: Reference, image: ImageId) -> None:
         """Send what the tag stands for."""
         with self._catalog.lease() as lease:
-            with self._catalog.lock:
-                record = self._catalog.record(image)
-                for name in (image, *self._catalog.chains(image), *record.blobs()):
-                    lease.take(name)
+            record = self._catalog.hold_image(lease, image)
             diff_ids = [layer.diff_id for layer in record.layers]
             for diff_id in reversed(diff_ids):
                 self._report(Step("Preparing", short_id(diff_id)))
-            outgoing = self._as_it_came(record.manifests, len(diff_ids)) or self._made(lease, image)
+            outgoing = self._as_it_came(record.manifests, len(diff_ids)) or self._made(lease, image, record)
             self._send_layers(outgoing.layers, diff_ids)
             self._send_config(outgoing.config)
             tag = reference.tag or ""
             self._repository.put_manifest(tag, outgoing.media_type, outgoing.data)
-            self._record(reference, image, outgoing)
+            self._record(lease, reference, image, outgoing)
         size = len(outgoing.data)
         self._report(Step(f"{tag}: digest: {outgoing.digest} size: {size}", plain=True))
         self._report(Step("", result=PushResult(tag, outgoing.digest, size)))
@@ -169,9 +166,9 @@ class _Push:
             return False
         return all(self._content.has(Digest(blob)) for blob in (manifest.digest, *manifest.layers))
 
-    def _made(self, lease: Lease, image: ImageId) -> _Outgoing:
+    def _made(self, lease: Lease, image: ImageId, record: ImageRecord) -> _Outgoing:
         """A manifest of the layers as they lie here; OCI's where one of them is packed in a way that Docker's has no name for."""
-        blobs = self._packed(lease, image)
+        blobs = self._packed(lease, record)
         oci = any(is_zstd(self._content, blob) for blob in blobs)
         layers = []
         for blob in blobs:
@@ -185,15 +182,14 @@ class _Push:
         data = msgspec.json.format(document, indent=3)
         return _Outgoing(media_type, data, config, tuple(layers))
 
-    def _packed(self, lease: Lease, image: ImageId) -> list[Digest]:
+    def _packed(self, lease: Lease, record: ImageRecord) -> list[Digest]:
         found: list[Digest] = []
         work: list[Callable[[], None]] = []
-        for number, layer in enumerate(self._catalog.record(image).layers):
+        for number, layer in enumerate(record.layers):
             blob = Digest(layer.blob)
             if not (is_gzip(self._content, blob) or is_zstd(self._content, blob)):
                 before = packed_before(self._catalog, layer.diff_id)
-                if before is not None:
-                    lease.take(before)
+                if before is not None and lease.keep_blob(before):
                     blob = before
                 else:
                     work.append(partial(self._pack, lease, layer, found, number))
@@ -274,8 +270,8 @@ class _Push:
                 digest, config.size, lambda at: _opened(self._content, digest, at, self._end), lambda _: None
             )
 
-    def _record(self, reference: Reference, image: ImageId, outgoing: _Outgoing) -> None:
-        self._content.put(outgoing.data)
+    def _record(self, lease: Lease, reference: Reference, image: ImageId, outgoing: _Outgoing) -> None:
+        self._content.put(outgoing.data, lease.take)
         self._content.sync()
         named = Reference(reference.domain, reference.path, None, outgoing.digest)
         manifest = ManifestRecord(

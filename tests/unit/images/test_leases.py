@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tarfile
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from sampan.errors import NotFound
 from sampan.images.ahead import LayerProgress
 from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.committing import CommitWish
+from sampan.images.leases import Leases
 from sampan.snapshots.protocol import chain_id
 from sampan.spec.ids import ChainId, DiffId, Digest, ImageId
 from sampan.spec.oci_image import Image, ImageConfig, RootFs, encode_image
@@ -163,3 +165,23 @@ def test_a_failed_pull_leaves_what_others_need(world: World) -> None:
         raise RuntimeError("the registry went away")
     assert len(list(world.content.list())) == 2
     _whole(world, source)
+
+
+def test_no_moment_between_a_lease_and_what_becomes_of_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks for orphans while an operation ends sees its parts held, or gone."""
+    catalog = _catalog(world)
+    found: list[list[str]] = []
+    looking = threading.Thread(target=lambda: found.append(catalog.orphans()))
+    release = Leases.release
+
+    def look(leases: Leases, names: set[str]) -> None:
+        release(leases, names)
+        looking.start()
+        looking.join(0.2)  # it waits for the lock, or has found something
+
+    monkeypatch.setattr(Leases, "release", look)
+    with catalog.lease() as lease:
+        world.content.put(b"half an image", lease.take)
+    looking.join()
+    assert found == [[]]
+    assert _empty(world)

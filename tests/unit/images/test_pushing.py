@@ -3,10 +3,12 @@
 import gzip
 import io
 import json
+from collections.abc import Callable
 
 import pytest
 import zstandard
 
+from sampan.content.store import Content
 from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError
 from sampan.images.events import ImageAction
 from sampan.images.pulling import PullWish
@@ -169,3 +171,36 @@ def test_a_push_that_nobody_waits_for_ends(world: World) -> None:
     with pytest.raises(Cancelled):
         push(world, end=end)
     assert "1" not in world.registry.repository("a").manifests
+
+
+def test_an_image_that_goes_while_it_is_pushed(world: World) -> None:
+    """It arrives whole, and nothing of it stays here."""
+    load(world, "here:1/a:1", tar("x"), tar("y"))
+    removed: list[str] = []
+
+    def remove(step: Step) -> None:
+        if step.status == "Preparing" and not removed:
+            removed.extend(one.deleted for one in world.images.remove("here:1/a:1", lambda _: [], force=True))
+
+    world.images.push(parse_reference("here:1/a:1"), Credentials(), remove, Cancellation())
+    assert removed
+    assert set(world.content.list()) == set()
+    assert world.snapshots.layers() == ()
+    pull(world, "here:1/a:1")
+    assert len(world.images.inspect("here:1/a:1").diff_ids) == 2
+
+
+def test_what_a_push_makes_is_never_an_orphan(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(world, "here:1/a:1", tar("x"))
+    catalog = world.images._catalog
+    found: list[str] = []
+    put = Content.put
+
+    def look(content: Content, data: bytes, claim: Callable[[Digest], None] | None = None) -> Digest:
+        digest = put(content, data, claim)
+        found.extend(catalog.orphans())
+        return digest
+
+    monkeypatch.setattr(Content, "put", look)
+    push(world)
+    assert found == []
