@@ -16,6 +16,7 @@ from sampan.registry.faults import Refused, Unreachable, Untrustworthy, refusal
 from sampan.registry.host import Host
 from sampan.registry.means import Means
 from sampan.registry.protocol import Credentials
+from sampan.registry.proxying import split
 from sampan.registry.transport import Answer, Body
 
 _log = logging.getLogger("sampan.registry")
@@ -108,7 +109,7 @@ class Conversation:
     ) -> Answer:
         place = self._place(url)
         answer = self._send(place, method, url, {**headers, **self._own_headers(place, method, url, scopes)}, body)
-        if answer.status != 401 or place.address != self.host.address or not isinstance(body, bytes | None):
+        if answer.status != 401 or place is not self.host or not isinstance(body, bytes | None):
             return answer
         challenges = parse_challenges(answer.all("WWW-Authenticate"))
         if not any(challenge.scheme == "bearer" for challenge in challenges) and self._challenges:
@@ -121,7 +122,7 @@ class Conversation:
     def _place(self, url: str) -> Host:
         """Whom a URL leads to. The host itself keeps its trust; elsewhere nothing of it counts."""
         scheme, address = _split(url)
-        if (scheme, address) == (self.host.scheme, self.host.address):
+        if scheme == self.host.scheme and _same(scheme, address, self.host.address):
             return self.host
         if scheme == "http" and not self.host.insecure:
             raise Untrustworthy(f"{self.host.origin} leads to {url[:300]!r}: refused, for it is in clear text")
@@ -137,6 +138,8 @@ class Conversation:
             value = self._means.authorizer.header(place, self._challenges, scopes, self._credentials, renew)
         except Refused as error:
             raise type(error)(f'{method.capitalize()} "{url}": {error}', error.status, error.faults) from error
+        except Untrustworthy as error:
+            raise Untrustworthy(f'{method.capitalize()} "{url}": {error}') from error
         return {**dict(place.headers), **({"Authorization": value} if value else {})}
 
     def _send(self, place: Host, method: str, url: str, headers: Mapping[str, str], body: Body) -> Answer:
@@ -223,6 +226,12 @@ def resolved(base: str, location: str) -> str:
     except ValueError as error:
         raise Untrustworthy(f"{base} leads to {location[:300]!r}: {error}") from error
     return url
+
+
+def _same(scheme: str, address: str, other: str) -> bool:
+    """Whether two addresses are one, the scheme's own port being written out or not."""
+    port = "443" if scheme == "https" else "80"
+    return split(address, port) == split(other, port)
 
 
 def _split(url: str) -> tuple[str, str]:

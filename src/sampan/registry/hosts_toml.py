@@ -27,7 +27,6 @@ class _Entry(msgspec.Struct, frozen=True):
     skip_verify: bool = False
     override_path: bool = False
     header: dict[_HEADER_NAME, _HEADER_VALUE | list[_HEADER_VALUE]] | None = None
-    dial_timeout: str | None = None
 
 
 class _File(_Entry, frozen=True):

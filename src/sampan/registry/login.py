@@ -4,7 +4,7 @@ import http.client
 
 from sampan.errors import Unauthorized
 from sampan.registry.conversation import Conversation
-from sampan.registry.faults import Refused
+from sampan.registry.faults import Refused, Untrustworthy
 from sampan.registry.host import Host
 from sampan.registry.means import Means
 from sampan.registry.protocol import Credentials
@@ -29,6 +29,8 @@ def login(means: Means, host: Host, credentials: Credentials) -> str:
                 if error.code == "UNAUTHORIZED":
                     raise Unauthorized(text) from error
                 raise Refused(text, error.status, error.faults) from error
+            except Untrustworthy as error:
+                raise Untrustworthy(f'Get "{url}": {error}') from error
             token = got.refresh_token or ""
     with conversation.ask("GET", url, ()) as answer:
         if answer.status != 200:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import BinaryIO
 from urllib.parse import quote
 
-from sampan.errors import InvalidParameter, SampanError
+from sampan.errors import Forbidden, InvalidParameter, SampanError
 from sampan.registry.conversation import Conversation, told_by
 from sampan.registry.faults import Untrustworthy
+from sampan.registry.host import Capability
 from sampan.registry.repository import Reading
 from sampan.registry.uploads import Upload
 from sampan.spec.ids import Digest
@@ -21,7 +22,10 @@ class RemoteRepository(Reading):
 
     @property
     def _registry(self) -> Conversation:
-        return self._conversations[-1]
+        registry = self._conversations[-1]
+        if Capability.PUSH not in registry.host.capabilities:
+            raise Forbidden(f"{registry.host.origin} takes no pushes: its hosts.toml does not have the capability")
+        return registry
 
     def mount(self, digest: Digest, source: str) -> bool:
         """See `protocol.Repository`."""

@@ -31,7 +31,7 @@ class RemoteRegistries:
         before = self._transport
         self._transport, self._means = _means(settings)
         self.settings = settings
-        before.close()
+        before.forget_idle()
 
     def pulling(self, domain: str, path: str, credentials: Credentials) -> RemoteRepository:
         """See `protocol.Registries`."""
@@ -59,7 +59,7 @@ class RemoteRegistries:
         return tuple(Conversation(self._means, host, credentials) for host in hosts)
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle, and begin nothing any more."""
         self._transport.close()
 
 

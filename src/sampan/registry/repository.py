@@ -51,6 +51,7 @@ class Reading:
         self._scopes: tuple[str, ...] = (f"repository:{path}:{actions}",)
         self._patience = patience
         self._conversations = list(conversations)
+        """mirrors first, the registry itself last"""
 
     # ---- which host
 
@@ -67,8 +68,9 @@ class Reading:
                 if not conversation.host.mirror:
                     raise last from error
                 _log.info("attempting next endpoint for pull after error: %s", error)
-                if isinstance(error, Unreachable) and conversation in self._conversations[:-1]:
-                    self._conversations.remove(conversation)
+                if isinstance(error, Unreachable):
+                    # A new list: other threads may be on their way through the old one.
+                    self._conversations = [one for one in self._conversations if one is not conversation]
         raise last
 
     # ---- what is read

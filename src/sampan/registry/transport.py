@@ -152,8 +152,12 @@ class Transport:
 
     def close(self) -> None:
         """Close what is idle, and begin nothing any more."""
+        self._closed = True
+        self.forget_idle()
+
+    def forget_idle(self) -> None:
+        """Close what is idle."""
         with self._lock:
-            self._closed = True
             for pool in self._pools.values():
                 pool.clear()
 

@@ -1,0 +1,79 @@
+"""What the client makes of headers and addresses."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sampan.registry.conversation import Conversation, resolved, retry_after
+from sampan.registry.faults import Untrustworthy
+from sampan.registry.host import Host
+from sampan.registry.limits import RateLimit, told
+from sampan.registry.protocol import Credentials
+from sampan.registry.registries import RemoteRegistries
+from sampan.registry.settings import Settings
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 0), ("7", 7), ("-3", 0), ("soon", 0), ("1.5", 0), ("٣", 0)])
+def test_retry_after(text: str, seconds: float) -> None:
+    assert retry_after(text) == seconds
+
+
+def test_retry_after_a_date() -> None:
+    assert 50 < retry_after(formatdate(time.time() + 60, usegmt=True)) <= 61
+    assert retry_after(formatdate(time.time() - 60, usegmt=True)) == 0
+
+
+@given(st.text(max_size=100))
+def test_retry_after_anything(text: str) -> None:
+    assert retry_after(text) >= 0
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("/v2/x", "https://r.example/v2/x"),
+        ("?a=b", "https://r.example/v2/a?a=b"),
+        ("https://other.example:5000/x", "https://other.example:5000/x"),
+        ("//other.example/x", "https://other.example/x"),
+    ],
+)
+def test_locations(location: str, url: str) -> None:
+    assert resolved("https://r.example/v2/a", location) == url
+
+
+@given(st.text(max_size=200))
+def test_locations_lead_to_the_web_or_nowhere(location: str) -> None:
+    try:
+        url = resolved("https://r.example/v2/a", location)
+    except Untrustworthy:
+        return
+    assert url.startswith(("http://", "https://"))
+    assert url.isascii()
+    assert url.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("https://r.example/x", True),
+        ("https://r.example:443/x", True),
+        ("https://R.EXAMPLE/x", True),
+        ("https://r.example:5000/x", False),
+        ("https://sub.r.example/x", False),
+        ("https://r.example.evil/x", False),
+    ],
+)
+def test_whose_a_url_is(url: str, own: bool) -> None:
+    registries = RemoteRegistries(Settings())
+    conversation = Conversation(registries._means, Host("https", "r.example"), Credentials("me", "secret"))
+    assert (conversation._place(url) is conversation.host) is own
+
+
+def test_rate_limits() -> None:
+    headers = {"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "7", "Docker-RateLimit-Source": "x\x1b"}
+    assert told(headers) == RateLimit(100, 7, 21600, "")
+    assert told({}) is None
+    assert told({"RateLimit-Limit": "lots"}) is None
