@@ -87,6 +87,12 @@ class TestDistribution:
         answer = engine.api("GET", path, headers=auth_header(username="me", password="wrong"))
         assert (answer.status, answer.json()) == (401, {"message": "unauthorized: authentication required"})
 
+    def test_nonsense_is_the_registry_s_fault(self, engine: Sampan) -> None:
+        with scripted_registry(lambda one: one.answer(200, b"garbage", Content_Type=oci.OCI_MANIFEST)) as scripted:
+            answer = engine.api("GET", f"/distribution/{scripted.address}/a/json")
+        assert answer.status == 500
+        assert "the manifest is malformed" in str(answer.json())
+
 
 class TestSearch:
     def test_filters(self, engine: Sampan) -> None:
@@ -117,6 +123,15 @@ class TestSearch:
                 rows = engine.api("GET", query + json.dumps(filters).replace(" ", "")).json()
                 assert isinstance(rows, list)
                 assert [one["name"] for one in rows] == names
+
+    def test_nobody_there(self, engine: Sampan) -> None:
+        refused = "dial tcp 127.0.0.1:1: connect: connection refused"
+        attempts = [
+            f'{word} attempt: Get "{word.lower()}://127.0.0.1:1/v1/_ping": {refused}' for word in ("HTTPS", "HTTP")
+        ]
+        answer = engine.api("GET", "/images/search?term=127.0.0.1:1/x")
+        text = f'invalid registry endpoint "http://127.0.0.1:1/v1/". {". ".join(attempts)}'
+        assert (answer.status, answer.json()) == (400, {"message": text})
 
     @pytest.mark.parametrize(
         ("query", "text"),

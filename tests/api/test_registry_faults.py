@@ -69,11 +69,18 @@ def test_refusals(play: Play, status: int, code: str, message: str, kind: type[E
     assert str(refused.value) == text.format(scripted.address)
 
 
-def test_a_refusal_that_nobody_can_read(play: Play) -> None:
-    _, repository = play(lambda one: one.answer(418, b"<html>tea</html>"))
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html>tea</html>", "invalid character '<' looking for beginning of value: \"<html>tea</html>\""),
+        (b"", 'unexpected end of JSON input: ""'),
+        (b"{}", 'no error details found in HTTP response body: "{}"'),
+    ],
+)
+def test_a_refusal_that_nobody_can_read(play: Play, body: bytes, said: str) -> None:
+    _, repository = play(lambda one: one.answer(418, body))
     with pytest.raises(Refused) as refused:
         repository.resolve("v1")
-    said = 'no error details found in HTTP response body: "<html>tea</html>"'
     assert str(refused.value) == f"error parsing HTTP 418 response body: {said}"
 
 

@@ -74,15 +74,23 @@ class RegistriesApi:
         except (Refused, UnknownImage) as error:
             said = error.said if isinstance(error, UnknownImage) else error
             raise _KINDS.get(said.code, System)(str(said)) from error
-        if described.media_type in (oci.OCI_INDEX, oci.DOCKER_INDEX):
-            entries = oci.decode_index(data, described.media_type).manifests or ()
-            platforms = [_platform(entry.platform or oci.Platform()) for entry in entries]
-        else:
-            platforms = _of_config(repository, oci.decode_manifest(data, described.media_type))
+        try:
+            platforms = _platforms(repository, described, data)
+        except InvalidParameter as error:
+            # It is the registry that said something invalid, not the client.
+            raise System(str(error)) from error
         return DistributionInspect(
             descriptor=Descriptor(media_type=described.media_type, digest=described.digest, size=described.size),
             platforms=tuple(platforms) or None,
         )
+
+
+def _platforms(repository: Source, described: oci.Descriptor, data: bytes) -> list[Platform]:
+    """What an index has manifests for, or what the one image is for. Raises InvalidParameter for malformed documents."""
+    if described.media_type in (oci.OCI_INDEX, oci.DOCKER_INDEX):
+        entries = oci.decode_index(data, described.media_type).manifests or ()
+        return [_platform(entry.platform or oci.Platform()) for entry in entries]
+    return _of_config(repository, oci.decode_manifest(data, described.media_type))
 
 
 def _address(given: str) -> str:

@@ -51,7 +51,11 @@ class Conversation:
                     raise
                 _log.info("%s; it is insecure by configuration: trying clear text", error)
                 self.host = self.host.in_clear_text()
-                self._ping(self.host)
+                try:
+                    self._ping(self.host)
+                except Unreachable as second:
+                    second.by_tls = str(error)
+                    raise
             self._connected = True
 
     def _ping(self, host: Host) -> None:

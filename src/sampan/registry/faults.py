@@ -79,6 +79,8 @@ class Unreachable(System):
     def __init__(self, text: str, late: bool = False) -> None:
         super().__init__(text)
         self.late = late
+        self.by_tls = ""
+        """why TLS had failed, where clear text was tried after it"""
 
 
 class Untrustworthy(System):
@@ -151,10 +153,25 @@ def _fault(error: _Error) -> Fault:
 
 
 def _unreadable(status: int, body: bytes) -> str:
+    """What Docker says of a body that says nothing to it; but too many requests are named as such, whoever wrote the page."""
     shown = _printable(body[:_SHOWN].decode("utf-8", "replace"))
     if status == 429:
         return f"toomanyrequests: {shown or DEFAULT_MESSAGES['TOOMANYREQUESTS']}"
-    return f'error parsing HTTP {status} response body: no error details found in HTTP response body: "{shown}"'
+    return f'error parsing HTTP {status} response body: {_fault_in(body, shown)}: "{shown}"'
+
+
+def _fault_in(body: bytes, shown: str) -> str:
+    """What is wrong with a body, as Go's decoder says it."""
+    if not body.strip():
+        return "unexpected end of JSON input"
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        first = shown.lstrip()[:1]
+        if first not in '{["-0123456789tfn':
+            return f"invalid character '{first}' looking for beginning of value"
+        return str(error)
+    return "no error details found in HTTP response body"
 
 
 def _printable(text: str) -> str:

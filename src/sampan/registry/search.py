@@ -49,7 +49,7 @@ def search(means: Means, term: str, limit: int, credentials: Credentials) -> lis
     try:
         conversation.connect()
     except Unreachable as error:
-        raise error if hub else InvalidParameter(_hint(host.address, host.insecure, error)) from error
+        raise error if hub else InvalidParameter(_hint(host.address, error)) from error
     headers = {"X-Docker-Token": "true", "Accept": "application/json"}
     if credentials.username and credentials.password and not credentials.identity_token:
         headers["Authorization"] = basic(credentials)
@@ -75,12 +75,13 @@ def _split(term: str) -> tuple[str, str]:
     return HUB, term
 
 
-def _hint(address: str, insecure: bool, error: Unreachable) -> str:
-    text = f"invalid registry endpoint https://{address}/v1/: {error}"
-    if insecure:
-        return text
+def _hint(address: str, error: Unreachable) -> str:
+    if error.by_tls:
+        endpoint = f"http://{address}/v1/"
+        return f'invalid registry endpoint "{endpoint}". HTTPS attempt: {error.by_tls}. HTTP attempt: {error}'
     return (
-        f"{text}. If this private registry supports only HTTP or HTTPS with an unknown CA certificate, add "
-        f"`--insecure-registry {address}` to the daemon's arguments. In the case of HTTPS, if you have access to the registry's "
-        f"CA certificate, no need for the flag; place the CA certificate at /etc/docker/certs.d/{address}/ca.crt"
+        f"invalid registry endpoint https://{address}/v1/: {error}. If this private registry supports only HTTP or HTTPS with "
+        f"an unknown CA certificate, add `--insecure-registry {address}` to the daemon's arguments. In the case of HTTPS, if "
+        "you have access to the registry's CA certificate, no need for the flag; place the CA certificate at "
+        f"/etc/docker/certs.d/{address}/ca.crt"
     )
