@@ -134,14 +134,19 @@ def _address_faults(text: str, version: int, facts: NetworkFacts | None) -> list
     return []
 
 
-def wish(settings: EndpointSettings, mac: str = "") -> Wish:
-    """The part of it that the network has to grant. `mac` is the container's own wish, where the end point has none."""
+def wish(settings: EndpointSettings, mac: str = "", facts: NetworkFacts | None = None) -> Wish:
+    """The part of it that the network has to grant. `mac` is the container's own wish, where the end point has none.
+
+    Of a network whose IPv6 is off although a subnet was given, an address in that is kept and shown, and not given: as in Docker.
+    """
     ipam = settings.ipam_config
+    off = facts is not None and facts.definition is not None and not facts.subnet6
+    address6 = ipam.ipv6_address if ipam and not off else ""
     return Wish(
         address=ipam.ipv4_address if ipam else "",
         mac=settings.mac_address or mac,
         gw_priority=settings.gw_priority,
-        address6=str(ipaddress.ip_address(ipam.ipv6_address)) if ipam and ipam.ipv6_address else "",
+        address6=str(ipaddress.ip_address(address6)) if address6 else "",
         link_local=tuple(ipam.link_local_ips or ()) if ipam else (),
         interface=(settings.driver_opts or {}).get(IFNAME, ""),
         sysctls=tuple(found for one in _sysctls(settings) if (found := _sysctl(one)) is not None),

@@ -111,7 +111,7 @@ class NetworkWiring:
         mode = parse_mode(reference)
         mac = definition.config.mac_address if reference == (definition.host.network_mode or "bridge") else ""
         try:
-            return self._networks.connect(definition.id, mode, places.wish(settings, mac))
+            return self._networks.connect(definition.id, mode, places.wish(settings, mac, self._find(reference)))
         except (NotFound, Forbidden, Conflict) as error:
             raise type(error)(f"failed to set up container networking: {error}") from error
 
@@ -172,7 +172,9 @@ class NetworkWiring:
     async def join(self, definition: Definition, network: str, wish: EndpointSettings, relink: Relink) -> Connected:
         """See `needs.Wiring`. `definition` knows of the network already."""
         live = self._live[definition.id]
-        endpoint = self._networks.connect(definition.id, parse_mode(network), places.wish(wish))
+        endpoint = self._networks.connect(
+            definition.id, parse_mode(network), places.wish(wish, facts=self._find(network))
+        )
         opened = Published()
         try:
             present = [one for one in live.endpoints if one.veth is not None]

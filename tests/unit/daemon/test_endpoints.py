@@ -1,5 +1,7 @@
 """What a container may ask of a network, and what it is called in it."""
 
+from dataclasses import replace
+
 import pytest
 
 from sampan.daemon import endpoints as places
@@ -124,3 +126,12 @@ def test_what_is_granted() -> None:
     assert wish.interface == "lan"
     assert wish.sysctls == (("ipv4.conf.IFNAME.forwarding", "1"), ("ipv6.conf.IFNAME.mtu", "1400"))
     assert places.wish(settings).address == "10.9.0.7"
+
+
+def test_an_address_of_a_family_that_is_off_is_not_asked_for() -> None:
+    settings = EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="10.9.0.7", ipv6_address="2001:389:0:0::7"))
+    off = network()
+    assert places.wish(settings, facts=off).address6 == ""
+    assert places.wish(settings, facts=off).address == "10.9.0.7"
+    assert places.wish(settings, facts=replace(off, subnet6="2001:389::/64")).address6 == "2001:389::7"
+    assert places.wish(settings).address6 == "2001:389::7", "the network may come into being before the start"
