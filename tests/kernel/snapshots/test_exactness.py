@@ -147,7 +147,11 @@ def test_the_same_as_docker(driver: Snapshotter, tmp_path: Path, peer: Docker) -
     place = peer.docker("image", "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", f"exact-{driver.name}:1").text
     with archive.open("rb") as stream:
         layer = driver.apply(None, stream)
-    assert described(Path(driver.layer_directories(layer.chain)[0])) == described(Path(place))
+    ours, theirs = (described(Path(root)) for root in (driver.layer_directories(layer.chain)[0], place))
+    # Docker sets a directory's default ACL before its content, which takes it over; the archive says nothing of the sort.
+    assert theirs[b"listed/child"][-1] != {}
+    theirs[b"listed/child"] = (*theirs[b"listed/child"][:-1], {})
+    assert ours == theirs
 
 
 def test_what_a_container_holds_goes_the_way_unchanged(tmp_path: Path) -> None:
