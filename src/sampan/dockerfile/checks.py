@@ -11,7 +11,7 @@ from sampan.dockerfile.ignore import Ignore
 from sampan.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Maintainer, Stage
 from sampan.dockerfile.rules import Finding, Notes, Switches
 from sampan.dockerfile.stage_checks import StageState, check_stage
-from sampan.dockerfile.stages import SCRATCH, link, needed, target_stage
+from sampan.dockerfile.stages import SCRATCH, Links, link, needed, target_stage
 from sampan.dockerfile.words import Expansion, Rules, expand
 from sampan.spec.oci_image import ImageConfig
 
@@ -73,14 +73,20 @@ def _check_meaning(dockerfile: Dockerfile, circumstances: Circumstances, notes: 
     ends: dict[int, StageState] = {}
     for index in wanted:
         base = links[index].base
-        start = _image(base.image, circumstances) if base.stage is None else ends[base.stage]
+        start = ends[base.stage] if base.stage is not None else _image(links[index], circumstances)
         ends[index] = check_stage(
             dockerfile, links[index], scope, circumstances.given, start, notes, circumstances.ignore
         )
 
 
-def _image(reference: str, circumstances: Circumstances) -> StageState:
-    config = _EMPTY if reference == SCRATCH else circumstances.base(reference)
+def _image(links: Links, circumstances: Circumstances) -> StageState:
+    reference = links.base.image
+    if reference == SCRATCH:
+        return StageState(_EMPTY, known=True)
+    if not circumstances.is_reference(reference):
+        message = f"failed to parse stage name {quoted(reference)}: invalid reference format"
+        raise DockerfileError(message, links.stage.start.base.at)
+    config = circumstances.base(reference)
     return StageState(config or ImageConfig(), known=config is not None)
 
 

@@ -22,6 +22,8 @@ def decode(data: bytes) -> str:
 
 def parse(text: str) -> Dockerfile:
     """The Dockerfile that `text` is. Raises ParseError, with the place."""
+    if not text:
+        raise ParseError("the Dockerfile cannot be empty")
     script = Script(text)
     blanks: list[Range] = []
     arguments: list[Arg] = []

@@ -75,10 +75,12 @@ class Switches:
             key, equals, value = option.partition("=")
             key, value = key.strip(), value.strip()
             if not equals or key not in ("skip", "experimental", "error"):
-                raise DockerfileError(f"invalid check option {quoted(key if equals else option)}", at)
+                raise DockerfileError(
+                    f"failed to parse check options: invalid check option {quoted(key if equals else option)}", at
+                )
             if key == "error":
                 if value not in (*_TRUE, *_FALSE):
-                    raise DockerfileError(f"failed to parse check option {quoted(option)}: invalid syntax", at)
+                    raise DockerfileError(f"failed to parse check options: {key}={value} is neither true nor false", at)
                 error = value in _TRUE
             elif value == "all":
                 everything[key] = True

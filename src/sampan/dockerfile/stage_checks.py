@@ -71,13 +71,14 @@ class _Walk:
 
     def step(self, instruction: Instruction) -> None:
         expander = self._scope.expander(self.config)
+        known = self._scope.variables(self.config)
         self._check(instruction, expander)
         if isinstance(instruction, tree.Arg):
             unset = self._scope.declare(instruction, self.config)
         else:
             self.config = configure(self.config, instruction, expander, cmd_given="CMD" in self._last)
             unset = expander.unset
-        self._check_variables(instruction, unset)
+        self._check_variables(instruction, unset, known)
         if isinstance(instruction, tree.Cmd | tree.Entrypoint | tree.HealthCheck):
             self._last[instruction.name] = instruction
 
@@ -169,10 +170,9 @@ class _Walk:
                 message = f"Attempting to {verb} file {quoted(name)} that is excluded by .dockerignore"
                 self._note("CopyIgnoredFile", message, instruction)
 
-    def _check_variables(self, instruction: Instruction, unset: set[str]) -> None:
+    def _check_variables(self, instruction: Instruction, unset: set[str], known: Mapping[str, str]) -> None:
         if not self._base_known:
             return
-        known = self._scope.variables(self.config)
         for name in sorted(unset - self._scope.declared):
             meant = closest(name, known)
             message = f"Usage of undefined variable '${name}'" + (f" (did you mean ${meant}?)" if meant else "")

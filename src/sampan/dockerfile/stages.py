@@ -155,16 +155,13 @@ def _too_early(use: Use, links: Sequence[Links], current: Links) -> str:
     here = quoted(current.stage.title)
     if isinstance(use.instruction, Copy):
         return f"cannot copy from stage {named}, it needs to be defined before current stage {here}"
-    return f"cannot mount from stage {named} to {here}, stage needs to be defined before current command"
+    return f"cannot mount from stage {named} in {here}, stage needs to be defined before current command"
 
 
 def _refuse_circles(links: Sequence[Links]) -> None:
     """Kahn's order: what is left when nothing more can be built stands in a circle, or needs one that does."""
-    needs = {
-        one.stage.index: {use.origin.stage for use in one.uses if use.origin.stage is not None}
-        | ({one.base.stage} if one.base.stage is not None else set())
-        for one in links
-    }
+    # A base always stands above: it closes no circle that the copying from below it does not break first.
+    needs = {one.stage.index: {use.origin.stage for use in one.uses if use.origin.stage is not None} for one in links}
     while ready := [index for index, wanted in needs.items() if not wanted]:
         for index in ready:
             del needs[index]
@@ -180,4 +177,5 @@ def _refuse_circles(links: Sequence[Links]) -> None:
         at = min(needs[at] & needs.keys())
     guilty = links[min(seen[seen.index(at) :])]
     where = next(use.instruction.at for use in guilty.uses if use.origin.stage in needs)
-    raise DockerfileError(f"circular dependency detected on stage: {guilty.stage.title}", where)
+    name = guilty.stage.start.stage or f"stage-{guilty.stage.index}"
+    raise DockerfileError(f"circular dependency detected on stage: {name}", where)

@@ -1,1 +1,2 @@
-FROM debian:$TAGG
+ARG TAGS=12
+FROM debian:1$TAG
