@@ -164,7 +164,9 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     host_layer = HostLayer((str(config.data_root), str(config.exec_root)))
     known = replace(config.registries, proxies=registry_settings.proxies(config.registries.proxies, os.environ))
     registries = RemoteRegistries(known)
-    travel = Travel(registries, config.max_downloads, config.max_uploads, config.download_attempts)
+    travel = Travel(
+        registries, config.max_downloads, config.max_uploads, config.download_attempts, policy=config.policy
+    )
     content = Content(config.data_root / "content")
     images = Images(store, content, snapshots, partial(_image_event, loop, events), host_layer, travel)
     layers = ImageLayers(images, snapshots, workers)

@@ -10,6 +10,7 @@ from sampan.daemon.config_networks import check_networks, cidr, gateway, nested
 from sampan.daemon.config_values import Ulimit, address, decimal, listing, mapping, pools, size, switch, ulimits
 from sampan.daemon.flags import CommandLine
 from sampan.errors import InvalidParameter, SampanError
+from sampan.images.policy import Policy, read_policy
 from sampan.logs import options
 from sampan.registry.settings import Proxies, Settings
 
@@ -89,6 +90,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_downloads: int = 3
     max_uploads: int = 5
     download_attempts: int = 5
+    policy: Policy | None = None
     warnings: tuple[str, ...] = ()
     file: dict[str, object] = {}
     """what daemon.json gives, by key: what a reload goes by"""
@@ -174,6 +176,7 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         ),
         max_downloads=decimal(values, "max-concurrent-downloads", 3) or 3,
         max_uploads=decimal(values, "max-concurrent-uploads", 5) or 5,
+        policy=read_policy(folder / "policy.json"),
         download_attempts=decimal(values, "max-download-attempts", 5) or 5,
         warnings=tuple(warnings),
     )

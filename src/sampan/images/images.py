@@ -34,6 +34,7 @@ from sampan.images.importing import import_image
 from sampan.images.lanes import Lanes
 from sampan.images.loading import Loaded, LoadEvent, load
 from sampan.images.platforms import fits, machine_architecture, parse_platform, shown
+from sampan.images.policy import Policy
 from sampan.images.pulling import Puller, PullWish
 from sampan.images.pushing import Pusher
 from sampan.images.references import Reference, parse_reference, parse_tag
@@ -51,7 +52,7 @@ from sampan.state.store import Store
 class Travel:
     """What pulling and pushing need: the registries, how many layers travel at once, and how often each is tried.
 
-    `second` is how long a second of waiting before the next attempt takes.
+    `second` is how long a second of waiting before the next attempt takes. `policy` says what must be signed; None: nothing.
     """
 
     repositories: Repositories
@@ -59,6 +60,7 @@ class Travel:
     uploads: int = 5
     attempts: int = 5
     second: float = 1.0
+    policy: Policy | None = None
 
 
 class Images:
@@ -93,7 +95,7 @@ class Images:
                 self._catalog, travel.repositories, travel.uploads, partial(self._travelled, ImageAction.PUSH)
             )
             self._puller = Puller(
-                self._catalog, travel.repositories, downloads, partial(self._travelled, ImageAction.PULL)
+                self._catalog, travel.repositories, downloads, partial(self._travelled, ImageAction.PULL), travel.policy
             )
             self._lanes = (downloads.lanes, self._pusher.lanes)
 

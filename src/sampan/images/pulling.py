@@ -1,9 +1,10 @@
 """`pull`: an image from a registry, layers side by side, recorded when all of it is verified, unpacked and durable.
 
-resolve ─▶ index ─▶ manifest ─▶ configuration ─▶ layers ┬─▶ download ─▶ download ─▶ download   (`downloads.py`)
-                                                        └─▶   unpack ─▶   unpack ─▶   unpack     (`stacking.py`)
-                                                                                          ▼
-                                                                        sync ─▶ record, names ─▶ event
+resolve ─▶ index ─▶ manifest ─▶ signature, where the policy asks for one ─▶ configuration
+    layers ┬─▶ download ─▶ download ─▶ download   (`downloads.py`)
+           └─▶   unpack ─▶   unpack ─▶   unpack   (`stacking.py`)
+                                             ▼
+                           sync ─▶ record, names ─▶ event
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +20,9 @@ from sampan.images.downloads import Downloads, Watch
 from sampan.images.leases import Lease
 from sampan.images.manifests import Followed, follow
 from sampan.images.platforms import fits, normalised, parse_platform, shown
+from sampan.images.policy import Policy
 from sampan.images.references import Reference, parse_tag, short_id
+from sampan.images.signatures import check
 from sampan.images.stacking import Stack, Turns
 from sampan.images.steps import Cancellation, Report, Step
 from sampan.registry.protocol import Credentials, Repositories, Source
@@ -46,11 +49,19 @@ Pulled = Callable[[ImageId, Reference], None]
 class Puller:
     """Pulls images for one daemon. Any thread may call; two that pull the same layer share its download and its unpacking."""
 
-    def __init__(self, catalog: Catalog, registries: Repositories, downloads: Downloads, pulled: Pulled) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        registries: Repositories,
+        downloads: Downloads,
+        pulled: Pulled,
+        policy: Policy | None = None,
+    ) -> None:
         self._catalog = catalog
         self._registries = registries
         self._downloads = downloads
         self._pulled = pulled
+        self._policy = policy
         self._turns = Turns()
 
     def pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
@@ -68,7 +79,7 @@ class Puller:
         image: ImageId | None = None
         for one in _each(repository, reference):
             end.check()
-            image, new = _Pull(self._catalog, self._downloads, self._turns, repository, report, end).run(
+            image, new = _Pull(self._catalog, self._downloads, self._turns, self._policy, repository, report, end).run(
                 one, wish.platform
             )
             news = news or new
@@ -110,6 +121,7 @@ class _Pull:
         catalog: Catalog,
         downloads: Downloads,
         turns: Turns,
+        policy: Policy | None,
         repository: Source,
         report: Report,
         end: Cancellation,
@@ -118,6 +130,7 @@ class _Pull:
         self._content = catalog.content
         self._downloads = downloads
         self._turns = turns
+        self._policy = policy
         self._repository = repository
         self._report = report
         self._end = end
@@ -132,6 +145,8 @@ class _Pull:
         self._report(Step(f"Pulling from {self._repository.path}", told, plain=True))
         wanted = parse_platform(platform)
         followed = follow(self._repository, first, data, reference, wanted, platform or _plain(wanted))
+        if self._policy is not None:
+            check(self._policy, self._repository, reference, [first.digest, followed.way[-1].digest])
         with self._catalog.lease() as lease:
             image = ImageId(parse_digest(followed.config.digest))
             self._take(lease, followed)
