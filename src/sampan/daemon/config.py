@@ -103,8 +103,9 @@ def load(line: CommandLine) -> DaemonConfig:
     config_file.refuse_conflicts(path, line, values)
     merged: dict[str, object] = {**values, **line.values}
     warnings = config_file.refuse_unsupported(merged)
-    typed = _typed(merged, warnings, path.absolute().parent, insecure_tcp=line.insecure_tcp)
-    return msgspec.structs.replace(typed, file=values)
+    folder = path.absolute().parent
+    typed = _typed(merged, warnings, folder, insecure_tcp=line.insecure_tcp)
+    return msgspec.structs.replace(typed, file=values, policy=read_policy(folder / "policy.json"))
 
 
 def file_of(line: CommandLine) -> Path:
@@ -176,7 +177,6 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         ),
         max_downloads=decimal(values, "max-concurrent-downloads", 3) or 3,
         max_uploads=decimal(values, "max-concurrent-uploads", 5) or 5,
-        policy=read_policy(folder / "policy.json"),
         download_attempts=decimal(values, "max-download-attempts", 5) or 5,
         warnings=tuple(warnings),
     )
