@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CONNECTIONS = 8
 """kept for one place"""
 _PIECE = 64 * 1024
+_SENT = 256 * 1024
+"""bytes of a body that are read and sent at a time"""
 
 
 class Source(Protocol):
@@ -176,10 +178,10 @@ def _make_pool(trusted: Trust, proxy: str, head_seconds: float) -> urllib3.PoolM
         address = urllib3.util.parse_url(proxy)
         headers = urllib3.make_headers(proxy_basic_auth=address.auth) if address.auth else None
         made = urllib3.ProxyManager(
-            proxy, proxy_headers=headers, ssl_context=context, cert_reqs=reqs, maxsize=CONNECTIONS
+            proxy, proxy_headers=headers, ssl_context=context, cert_reqs=reqs, maxsize=CONNECTIONS, blocksize=_SENT
         )
     else:
-        made = urllib3.PoolManager(ssl_context=context, cert_reqs=reqs, maxsize=CONNECTIONS)
+        made = urllib3.PoolManager(ssl_context=context, cert_reqs=reqs, maxsize=CONNECTIONS, blocksize=_SENT)
     heads.watch(made, head_seconds)
     return made
 

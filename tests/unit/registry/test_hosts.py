@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sampan.errors import System
+from sampan.errors import Forbidden, InvalidParameter, System
 from sampan.registry.host import Capability, Host, Trust
 from sampan.registry.hosts import Hosts
+from sampan.registry.protocol import Credentials
+from sampan.registry.registries import RemoteRegistries
 from sampan.registry.settings import Settings
+from sampan.spec.ids import Digest
 
 
 def write(place: Path, **files: str) -> Path:
@@ -143,3 +146,18 @@ def test_spellings_of_a_folder(tmp_path: Path, name: str) -> None:
         "m",
         "r.example:5000",
     ]
+
+
+def test_a_registry_that_takes_no_pushes(tmp_path: Path) -> None:
+    write(tmp_path / "r.example", hosts__toml='capabilities = ["pull", "resolve"]')
+    registries = RemoteRegistries(Settings(certificates=(tmp_path,)))
+    with pytest.raises(Forbidden, match=r"https://r\.example takes no pushes"):
+        registries.pushing("r.example", "a", Credentials()).mount(Digest("sha256:" + "0" * 64), "b")
+
+
+@pytest.mark.parametrize(
+    ("domain", "path"), [("r.example", "../x"), ("r.example", "a?b"), ("r.example/x", "a"), ("a b", "a")]
+)
+def test_names_that_would_be_other_urls(domain: str, path: str) -> None:
+    with pytest.raises(InvalidParameter, match="invalid reference format"):
+        RemoteRegistries(Settings()).pulling(domain, path, Credentials())
