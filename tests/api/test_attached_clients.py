@@ -2,8 +2,10 @@
 
 import json
 import re
+import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -286,3 +288,31 @@ def test_a_websocket_before_the_start_hears_the_end() -> None:
         box.ended(3)
         refused = engine.api("GET", f"/containers/{box.id}/attach/ws?stream=1")
         assert (refused.status, json.loads(refused.body)) == (400, {"message": "not websocket protocol"})
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_what_an_exec_prints_does_not_come_together_with_the_head(engine: Sampan, tty: bool) -> None:
+    """docker-py reads the head through a buffer and goes on with the bare socket: what came in one piece with it would be lost."""
+    assert engine.docker("run", "-d", "--name", "talks", "--network", "none", "busybox", "sleep", "1000").code == 0
+    made = engine.api(
+        "POST", "/containers/talks/exec", {"Cmd": ["echo", "hello"], "AttachStdout": True, "Tty": tty}
+    ).json()
+    assert isinstance(made, dict)
+    body = json.dumps({"Tty": tty}).encode()
+    head = "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\nHost: d"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(str(engine.socket))
+        client.sendall(
+            f"POST /exec/{made['Id']}/start HTTP/1.1\r\n{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        )
+        select.select([client], [], [], 60)
+        # A client that is slow to read: an exec takes less than that.
+        time.sleep(0.1)
+        first = client.recv(65536)
+        assert first.startswith(b"HTTP/1.1 101")
+        assert first.endswith(b"\r\n\r\n")
+        rest = b""
+        while piece := client.recv(65536):
+            rest += piece
+    assert rest == (b"hello\r\n" if tty else b"\1\0\0\0\0\0\0\6hello\n")

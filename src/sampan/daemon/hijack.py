@@ -9,6 +9,7 @@ from sampan.spec.requests import Hijacked
 _OUTPUT = 1
 _HEAD_SECONDS = 0.25
 _HEAD_PAUSE = 0.0005
+_LOOKS = 20
 
 
 async def head_read(connection: Hijacked) -> None:
@@ -19,6 +20,11 @@ async def head_read(connection: Hijacked) -> None:
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + _HEAD_SECONDS
+    # A client that waits for it on a machine at rest reads it within a tenth of a millisecond: less than any pause.
+    for _ in range(_LOOKS):
+        if not unread(connection.sock):
+            return
+        await asyncio.sleep(0)
     while unread(connection.sock) and loop.time() < until:  # noqa: ASYNC110 - the kernel tells nobody when a peer has read
         await asyncio.sleep(_HEAD_PAUSE)
 
