@@ -46,6 +46,12 @@ class _Counted:
         self._stream = stream
         self.current = 0
 
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def tell(self) -> int:
+        return self.current
+
     def read(self, size: int) -> bytes:
         data = self._stream.read(size)
         self.current += len(data)

@@ -4,7 +4,8 @@
                                               │ control: directories to be marked opaque, then the outcome
     caller  ◀──────────────────────────────────
 
-Decompression stays here: the jail has no codec to load, and its work is done on another processor meanwhile.
+Decompression stays here: the jail has no codec to load, and its work is done on another processor meanwhile. Of a plain tar in a
+file the unpacker gets the file itself, read-only: neither waits for the other then.
 """
 
 import array
@@ -24,8 +25,9 @@ import msgspec
 
 import sampan
 from sampan.errors import System
-from sampan.files.compression import decompressed
+from sampan.files.compression import decompressed, is_compressed
 from sampan.files.tar_reader import BadArchive
+from sampan.kernel.mount import MountAttr, OpenTree, mount_setattr, open_tree
 from sampan.snapshots.marks import set_opaque
 from sampan.spec.ids import DiffId
 
@@ -66,7 +68,7 @@ class Unpacked:
 
 @dataclass(slots=True)
 class _Feed:
-    """The thread that decompresses, hashes and writes to the pipe."""
+    """The thread that decompresses, hashes and writes to the pipe; it only hashes where that is -1."""
 
     source: BinaryIO
     pipe: int
@@ -76,7 +78,7 @@ class _Feed:
 
     def run(self) -> None:
         hashed = hashlib.sha256()
-        reading = True
+        reading = self.pipe >= 0
         try:
             while chunk := self.source.read(_CHUNK):
                 hashed.update(chunk)
@@ -86,7 +88,8 @@ class _Feed:
         except BaseException as error:  # noqa: BLE001 - a thread's end: the caller raises it
             self.error = error
         finally:
-            os.close(self.pipe)
+            if self.pipe >= 0:
+                os.close(self.pipe)
         self.digest = hashed.hexdigest()
 
     def _write(self, chunk: bytes) -> bool:
@@ -110,14 +113,18 @@ def unpack(stream: BinaryIO, target: int, marks: str, limit: int) -> Unpacked:
     `marks` is "overlay" or "applied" (see `marks.py`). Raises BadArchive where the archive is at fault, OSError where the
     host is (disk full), System where the unpacker ended without a word. The directory is then half filled.
     """
-    read_end, write_end = os.pipe()
+    read_end, write_end = _own_view(stream), -1
+    if read_end < 0:
+        read_end, write_end = os.pipe()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         feed = _Feed(decompressed(stream), write_end)
-        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE)
+        if write_end >= 0:
+            fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE)
         child = _start(read_end, theirs.fileno(), target, marks, limit)
     except BaseException:
-        os.close(write_end)
+        if write_end >= 0:
+            os.close(write_end)
         ours.close()
         raise
     finally:
@@ -132,6 +139,26 @@ def unpack(stream: BinaryIO, target: int, marks: str, limit: int) -> Unpacked:
         _, status = os.waitpid(child, 0)
         thread.join()
     return _outcome(feed, report, implied, status)
+
+
+def _own_view(stream: BinaryIO) -> int:
+    """A descriptor of the same file for the unpacker, if `stream` is a plain tar in one, else -1.
+
+    Through a read-only mount that nobody else sees: the jail has capabilities with which it could change mode and owner of
+    what it may only read. Both readers see the same bytes: a blob is never written again.
+    """
+    try:
+        descriptor = stream.fileno()
+        if stream.tell() or not stat.S_ISREG(os.fstat(descriptor).st_mode) or is_compressed(os.pread(descriptor, 6, 0)):
+            return -1
+        tree = open_tree(descriptor, b"", OpenTree.CLONE | OpenTree.EMPTY_PATH)
+    except (AttributeError, OSError, ValueError):
+        return -1  # no file, or one on a mount that cannot be copied
+    try:
+        mount_setattr(tree, add=MountAttr.RDONLY)
+        return os.open(f"/proc/self/fd/{tree}", os.O_RDONLY)
+    finally:
+        os.close(tree)
 
 
 def _outcome(feed: _Feed, report: _Report | None, implied: tuple[bytes, ...], status: int) -> Unpacked:
