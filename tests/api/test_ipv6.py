@@ -7,13 +7,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.api.scenes import eventually
 from tests.api.test_names import resolvers
 from tests.api.test_networks import SLEEP, ends, inside, ok, refused, run
-from tests.daemons import Sampan
+from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables")
@@ -210,3 +211,47 @@ def _kill_net(engine: Sampan) -> None:
     before = resolvers(engine)
     os.kill(before[0], signal.SIGKILL)
     eventually(lambda: resolvers(engine) not in ([], before), "no other sampan-net")
+
+
+def test_the_default_bridge(tmp_path: Path) -> None:
+    """From daemon.json: IPv6, gateways, options for new networks; containers of warm slots and of cold starts."""
+    settings = {
+        "ipv6": True,
+        "fixed-cidr-v6": "fd71::/64",
+        "bip": "10.71.0.1/24",
+        "fixed-cidr": "10.71.0.128/25",
+        "default-address-pools": [{"base": "10.72.0.0/16", "size": 24}, {"base": "fd72::/56", "size": 64}],
+        "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1400"}},
+        "userland-proxy": False,
+    }
+    path = tmp_path / "daemon.json"
+    path.write_text(json.dumps(settings))
+    with running_sampan("--config-file", str(path)) as engine:
+        engine.load_busybox()
+        shown = json.loads(ok(engine.docker("network", "inspect", "bridge")))[0]
+        assert shown["EnableIPv6"] is True
+        assert [pool["Subnet"] for pool in shown["IPAM"]["Config"]] == ["10.71.0.0/24", "fd71::/64"]
+        for number, name in enumerate(("one", "two", "three")):
+            run(engine, name, "-p", "80")
+            found = json.loads(ok(engine.docker("inspect", "-f", "{{json .NetworkSettings}}", name)))
+            assert found["GlobalIPv6Address"] == f"fd71::{number + 2}"
+            assert (found["GlobalIPv6PrefixLen"], found["IPv6Gateway"]) == (64, "fd71::1")
+            assert found["IPAddress"] == f"10.71.0.{number + 128}"
+            assert [binding["HostIp"] for binding in found["Ports"]["80/tcp"]] == ["0.0.0.0", "::"]
+            addresses = ok(inside(engine, name, "ip", "-6", "address", "show", "eth0"))
+            assert f"fd71::{number + 2}/64" in addresses
+            assert "tentative" not in addresses
+            assert reaches6(engine, name, "fd71::1")
+        assert reaches6(engine, "three", "fd71::2")
+        create(engine, "more", "--ipv6")
+        shown = json.loads(ok(engine.docker("network", "inspect", "more")))[0]
+        assert [pool["Subnet"] for pool in shown["IPAM"]["Config"]] == ["10.72.0.0/24", "fd72::/64"]
+        assert shown["Options"] == {"com.docker.network.driver.mtu": "1400"}
+        run(engine, "four", "--network", "more")
+        assert "mtu 1400" in ok(inside(engine, "four", "ip", "link", "show", "eth0"))
+        # Nobody proxies: a container without IPv6 has no port there.
+        create(engine, "plain")
+        run(engine, "five", "--network", "plain", "-p", "80")
+        assert "[::]" not in ok(engine.docker("port", "five"))
+        engine.remove_containers()
+        ok(engine.docker("network", "prune", "-f"))

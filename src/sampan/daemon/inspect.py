@@ -165,6 +165,9 @@ def network_settings(engine: Engine, container: Container) -> NetworkSettings:
         gateway=bridge.gateway,
         ip_address=bridge.ip_address,
         ip_prefix_len=bridge.ip_prefix_len,
+        ipv6_gateway=bridge.ipv6_gateway,
+        global_ipv6_address=bridge.global_ipv6_address,
+        global_ipv6_prefix_len=bridge.global_ipv6_prefix_len,
         mac_address=bridge.mac_address,
         networks=dict(connected.settings),
     )

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST = 1024
+_MOST = 512
 """connections of one container"""
 _BURST = 32
 _SWEEP_SECONDS = 15.0

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PIECE = 128 * 1024
-_TURNS = 4
+_PIECE = 32 * 1024
+_TURNS = 8
 """Pieces that one side may send before it is another's turn."""
 
 
