@@ -143,9 +143,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "PidMode": _full("host, container:NAME"),
     "PidsLimit": _full(),
     "PortBindings": _partial(
-        "TCP and UDP on IPv4",
-        Refused({"80/sctp": [{"HostPort": "0"}]}, "publishing SCTP ports is not there yet"),
-        Refused({"80/tcp": [{"HostIp": "::1", "HostPort": "0"}]}, "publishing on an IPv6 address is not there yet"),
+        "TCP and UDP", Refused({"80/sctp": [{"HostPort": "0"}]}, "publishing SCTP ports is not there yet")
     ),
     "Privileged": _full(),
     "PublishAllPorts": _full(),
@@ -181,9 +179,10 @@ ENDPOINT: dict[str, Verdict] = {
     ),
     "DNSNames": _full("the daemon's to say"),
     "DriverOpts": _partial(
-        "kept and shown; those that mean something to Docker's bridge driver are refused by name",
+        "ifname and sysctls count, others of Docker's are refused by name; what means nothing is kept and shown",
         Refused(
-            {"com.docker.network.endpoint.ifname": "x0"}, "com.docker.network.endpoint.ifname is not implemented yet"
+            {"com.docker.network.endpoint.dnsservers": "x"},
+            "com.docker.network.endpoint.dnsservers is not implemented yet",
         ),
     ),
     "EndpointID": _full("the daemon's to say"),
@@ -192,7 +191,7 @@ ENDPOINT: dict[str, Verdict] = {
     "GlobalIPv6PrefixLen": _full("the daemon's to say"),
     "GwPriority": _full(),
     "IPAMConfig": _partial(
-        "IPv4Address, in networks of one's own whose subnet was chosen",
+        "addresses in networks of one's own whose subnet was chosen; LinkLocalIPs everywhere",
         Refused({"IPv4Address": "172.17.0.9"}, "user specified IP address is supported on user defined networks only"),
     ),
     "IPAddress": _full("the daemon's to say"),
