@@ -1,0 +1,126 @@
+"""Networks and ports beside Docker 28: what inspect, `docker port` and refusals say of IPv6, gateway modes, configurations."""
+
+import difflib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from tests.daemons import Daemon, running_sampan
+from tests.long.newest import running_newest_docker
+from tests.requires import requires
+
+pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "busybox", "docker-client:28")
+
+_NAT = "com.docker.network.bridge.gateway_mode_ipv"
+_SLEEP = "busybox sleep 1000"
+SCENES: dict[str, tuple[str, ...]] = {
+    "two families": (
+        "network create --ipv6 --subnet 10.61.0.0/24 --subnet fd61::/64 --ip-range fd61::8000/113 --label a=b net",
+        f"run -d --name one --network net -p 80 -p 8061:81/udp -p [::1]:8062:82 {_SLEEP}",
+        f"run -d --name two --network net --ip 10.61.0.9 --ip6 fd61::9 --link-local-ip fe80::99 {_SLEEP}",
+    ),
+    "IPv6 alone": (
+        "network create --ipv6 --ipv4=false --subnet fd62::/64 --gateway fd62::7 net",
+        f"run -d --name one --network net -p 8063:80 -p 127.0.0.1:8064:81 {_SLEEP}",
+    ),
+    "routed": (
+        f"network create --ipv6 --subnet fd63::/64 --subnet 10.63.0.0/24 -o {_NAT}6=routed -o {_NAT}4=nat-unprotected net",
+        f"run -d --name one --network net -p 8065:80 -p [::1]:8066:81 {_SLEEP}",
+    ),
+    "isolated": (
+        f"network create --internal --ipv6 --subnet fd64::/64 --subnet 10.64.0.0/24 -o {_NAT}6=isolated -o {_NAT}4=isolated net",
+        f"run -d --name one --network net -p 8067:80 {_SLEEP}",
+    ),
+    "a configuration": (
+        "network create --config-only --ipv6 --subnet fd65::/64 --subnet 10.65.0.0/24 --label a=b plan",
+        "network create --config-from plan net",
+        f"run -d --name one --network net {_SLEEP}",
+        "network rm plan",
+        f"run -d --name two --network plan {_SLEEP}",
+        "network create --config-from nowhere other",
+        "network create --config-from plan --label c=d other",
+        "network create --config-only --internal other",
+    ),
+    "several networks": (
+        "network create --subnet 10.66.0.0/24 net",
+        "network create --ipv6 --subnet fd67::/64 --subnet 10.67.0.0/24 zet",
+        "network create --internal --subnet 10.68.0.0/24 inner",
+        f"run -d --name one --network net --network zet --network inner -p 8068:80 {_SLEEP}",
+        "exec one ip route",
+        "exec one ip -6 route show default",
+        "network disconnect zet one",
+        "exec one ip route show default",
+        "network connect --gw-priority 5 zet one",
+        "exec one ip route show default",
+    ),
+    "refusals": (
+        "network create --ipv6 --subnet fd69::1/64 net",
+        "network create --ipv6 --subnet ff02::/64 net",
+        "network create --ipv6 --subnet fd69::/64 --gateway 10.0.0.1 net",
+        "network create --ipv4=false net",
+        f"network create -o {_NAT}6=loud net",
+        f"network create -o {_NAT}4=isolated net",
+        "network create -o com.docker.network.bridge.enable_icc=x net",
+        "network create --subnet 10.69.0.0/24 net",
+        f"run -d --name one --network net --ip6 fd69::2 {_SLEEP}",
+        f"run -d --name two --network net --ip 10.70.0.2 {_SLEEP}",
+        f"run -d --name three --network name=net,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.eth0.x=1 {_SLEEP}",
+        f"run -d --name four --network net -p [::]:8069:80 {_SLEEP}",
+        f"run -d --name five --network net -p [::1]:8069:80 {_SLEEP}",
+        f"run -d --name six --network net -p 8069:80 {_SLEEP}",
+    ),
+}
+_SHOWN = "{{json .NetworkSettings}}"
+_VOLATILE = (
+    (re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b"), "ID"),
+    (re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b"), "MAC"),
+    (re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)"), "MOMENT"),
+    (re.compile(r'"SandboxKey": "[^"]*"'), '"SandboxKey"'),
+    (re.compile(r"\b3[0-9]{4}\b|\b[456][0-9]{4}\b"), "RANDOM"),
+)
+
+
+@pytest.fixture(scope="module")
+def engines() -> Iterator[tuple[Daemon, Daemon]]:
+    with running_sampan() as sampan, running_newest_docker() as docker:
+        for engine in (sampan, docker):
+            engine.load_busybox()
+        yield sampan, docker
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_same_is_said(scene: str, engines: tuple[Daemon, Daemon]) -> None:
+    ours, theirs = (played(engine, SCENES[scene]) for engine in engines)
+    assert ours == theirs, "\n".join(difflib.unified_diff(theirs, ours, "docker", "sampan", lineterm="", n=3))
+
+
+def played(engine: Daemon, steps: tuple[str, ...]) -> list[str]:
+    """What each step answers, and what there is at the end, without what differs from run to run."""
+    seen: list[str] = []
+    try:
+        for step in steps:
+            done = engine.docker(*shlex.split(step))
+            seen += [f"$ {step}: {done.code}", *_plain((done.out + done.err).decode()).splitlines()]
+        for name in sorted(engine.docker("ps", "--format", "{{.Names}}").out.decode().split()):
+            found = json.loads(engine.docker("inspect", "-f", _SHOWN, name).out)
+            seen += [f"# {name}", *_plain(json.dumps(found, indent=1, sort_keys=True)).splitlines()]
+            seen += _plain(engine.docker("port", name).out.decode()).splitlines()
+        for name in sorted(
+            engine.docker("network", "ls", "-f", "type=custom", "--format", "{{.Name}}").out.decode().split()
+        ):
+            found = json.loads(engine.docker("network", "inspect", "-v", name).out)
+            seen += [f"# network {name}", *_plain(json.dumps(found, indent=1, sort_keys=True)).splitlines()]
+    finally:
+        engine.remove_containers()
+        engine.docker("network", "prune", "-f")
+        engine.docker("network", "rm", "-f", "net", "plan")
+    return seen
+
+
+def _plain(text: str) -> str:
+    for pattern, name in _VOLATILE:
+        text = pattern.sub(name, text)
+    return text
