@@ -2,14 +2,16 @@
 
 import errno
 import time
+from collections.abc import Callable, Collection
 
 from sampan.cgroups.gauges import MOST_FILES, Gauges
 from sampan.daemon import stats_document
 from sampan.daemon.container import Container
-from sampan.daemon.needs import Wiring
 from sampan.network.counters import Meter
 from sampan.runtime.port import Runtime
 from sampan.spec.stats import StatsResponse
+
+Interfaces = Callable[[Container], Collection[str]]
 
 DESCRIPTORS = MOST_FILES + 1
 """How many of them one container takes at most."""
@@ -18,12 +20,12 @@ DESCRIPTORS = MOST_FILES + 1
 class Readings:
     """The counters of one run of one container."""
 
-    __slots__ = ("_container", "_gauges", "_meter", "_wiring", "run")
+    __slots__ = ("_container", "_gauges", "_interfaces", "_meter", "run")
 
-    def __init__(self, container: Container, runtime: Runtime, wiring: Wiring) -> None:
-        """Open them. Raises OSError; KeyError where the container has ended."""
+    def __init__(self, container: Container, runtime: Runtime, interfaces: Interfaces) -> None:
+        """Open them. `interfaces` says what the engine gave a container. Raises OSError; KeyError where it has ended."""
         self._container = container
-        self._wiring = wiring
+        self._interfaces = interfaces
         self.run = container.state.started_ns
         self._gauges = Gauges(runtime.groups(container.id))
         try:
@@ -42,9 +44,7 @@ class Readings:
         """What is counted now. Raises OSError when the run is over."""
         container = self._container
         usage = self._gauges.read()
-        connected = self._wiring.connected(container.id)
-        interfaces = connected.interfaces if connected is not None else ()
-        networks = self._meter.read(interfaces) if self._meter is not None else None
+        networks = self._meter.read(self._interfaces(container)) if self._meter is not None else None
         return stats_document.sample(container.name, container.id, time.time_ns(), usage, system, memory, networks)
 
 

@@ -8,12 +8,14 @@ import asyncio
 import logging
 import os
 import resource
+from collections.abc import Collection
 
-from sampan.daemon import stats_document
+from sampan.daemon import stats_document, verify
 from sampan.daemon.container import Container
 from sampan.daemon.names import Registry
 from sampan.daemon.needs import Wiring
 from sampan.daemon.readings import DESCRIPTORS, Readings
+from sampan.errors import NotFound
 from sampan.host.processors import ProcessorTime
 from sampan.runtime.port import Runtime
 from sampan.spec.document import encode
@@ -22,6 +24,8 @@ from sampan.spec.stats import StatsResponse
 
 _log = logging.getLogger("sampan.daemon")
 _SECOND = 1.0
+_MOST_HOPS = 32
+"""From a container to the one whose network it shares, and on."""
 _TOO_SOON = 0.5
 """Seconds; shares of processor time over less than that are noise."""
 _AT_ONCE = 8
@@ -109,6 +113,19 @@ class Sampler:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         return watch
+
+    def _interfaces(self, container: Container) -> Collection[str]:
+        """What the engine gave the container, or the one whose network it shares."""
+        for _ in range(_MOST_HOPS):
+            joined = verify.joins(container.definition.host.network_mode)
+            if not joined:
+                break
+            try:
+                container = self._containers.find(joined)
+            except NotFound:
+                return ()
+        connected = self._wiring.connected(container.id)
+        return connected.interfaces if connected is not None else ()
 
     def leave(self, container: Container, watch: Watch) -> None:
         """The client has gone; with the last one the container is no longer read."""
@@ -201,7 +218,7 @@ class Sampler:
             watched.previous = None
         try:
             if watched.readings is None:
-                watched.readings = Readings(container, self._runtime, self._wiring)
+                watched.readings = Readings(container, self._runtime, self._interfaces)
                 self._kept += 1
             return watched.readings.sample(system, self._memory)
         except KeyError:
