@@ -49,7 +49,7 @@ SCENES: dict[str, tuple[str, ...]] = {
         "network create --ipv6 --subnet fd67::/64 --subnet 10.67.0.0/24 zet",
         "network create --internal --subnet 10.68.0.0/24 inner",
         f"run -d --name one --network net --network zet --network inner -p 8068:80 {_SLEEP}",
-        "exec one ip route",
+        "exec one ip route show default",
         "exec one ip -6 route show default",
         "network disconnect zet one",
         "exec one ip route show default",
@@ -79,6 +79,7 @@ _VOLATILE = (
     (re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b"), "MAC"),
     (re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)"), "MOMENT"),
     (re.compile(r'"SandboxKey": "[^"]*"'), '"SandboxKey"'),
+    (re.compile(r"\beth[0-9]\b"), "ethN"),  # Docker numbers those of a start in any order
     (re.compile(r"\b3[0-9]{4}\b|\b[456][0-9]{4}\b"), "RANDOM"),
 )
 

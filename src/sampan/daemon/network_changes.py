@@ -62,7 +62,7 @@ async def remove(engine: Engine, networks: Networks, facts: NetworkFacts) -> Non
     if facts.definition is not None and facts.definition.config_only:
         users = [one.name for one in networks.definitions() if one.config_from == facts.name]
         if users:
-            raise Forbidden(f'configuration network "{facts.name}" is in use')
+            raise Forbidden(f'error while removing network: configuration network "{facts.name}" is in use')
     # Nobody gets a place in it while the disk works.
     networks.remove(facts.id)
     try:

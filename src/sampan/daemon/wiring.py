@@ -24,6 +24,7 @@ from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
 from sampan.spec.networks import EndpointSettings
+from sampan.spec.ports import PortMap
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -255,7 +256,7 @@ class NetworkWiring:
         connected = Connected(
             interfaces=tuple(one.veth.name for one in endpoints if one.veth is not None),
             settings=self._settings(definition, endpoints),
-            ports=port_map(definition.config.exposed_ports or (), record.forwards),
+            ports=self._ports(definition, endpoints, record.forwards),
             resolv_conf=self._resolv_conf(definition.host, endpoints),
             kept=kept,
         )
@@ -323,7 +324,6 @@ class NetworkWiring:
         if mode.kind is ModeKind.HOST:
             copy = hosts.host_network_file(resolver_files.read(hosts.HOST_FILE), extra)
         own = [address for endpoint in endpoints for address in endpoint.addresses]
-        shows_ports = bool(pairs)
         return Connected(
             veth=pairs[0] if pairs else None,
             more_veths=tuple(pairs[1:]),
@@ -333,9 +333,16 @@ class NetworkWiring:
             resolver=any(endpoint.network not in places.PREDEFINED for endpoint in endpoints),
             resolv_conf=self._resolv_conf(host, endpoints),
             settings=self._settings(definition, endpoints),
-            ports=port_map(config.exposed_ports or (), published.forwards) if shows_ports else {},
+            ports=self._ports(definition, endpoints, published.forwards),
             kept=_encoder.encode(Kept(endpoints[0] if endpoints else None, published.forwards, tuple(endpoints[1:]))),
         )
+
+    @staticmethod
+    def _ports(definition: Definition, endpoints: Sequence[Endpoint], forwards: Sequence[Forward]) -> PortMap:
+        """What leads nowhere has no ports, not even such as are only exposed (Docker)."""
+        if ways(endpoints).endpoint is None:
+            return {}
+        return port_map(definition.config.exposed_ports or (), forwards)
 
     def _settings(self, definition: Definition, endpoints: Sequence[Endpoint]) -> dict[str, EndpointSettings]:
         wishes = self.planned(definition)

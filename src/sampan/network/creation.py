@@ -224,10 +224,10 @@ def _allot(
         subnet = choose(version)
     else:
         subnet = ipaddress.ip_network(pool.subnet)
-        if version == 6:
-            creation_pools.check_subnet6(subnet)
         if any(overlap(subnet, other) for other in occupied):
             raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
     mode = given.get(options.GATEWAY_MODE if version == 4 else options.GATEWAY_MODE6, "")
-    isolated = mode == GatewayMode.ISOLATED
-    return _Allotted(str(subnet), "" if isolated else creation_pools.gateway(subnet, pool), pool)
+    own = "" if mode == GatewayMode.ISOLATED else creation_pools.gateway(subnet, pool)
+    if version == 6:
+        creation_pools.check_subnet6(subnet, own)
+    return _Allotted(str(subnet), own, pool)

@@ -102,12 +102,13 @@ def _address_fault(text: str, subnet: _Interface) -> str:
     return ""
 
 
-def check_subnet6(subnet: Subnet) -> None:
-    """Refuse what cannot be a network of containers. Raises InvalidParameter."""
+def check_subnet6(subnet: Subnet, own: str) -> None:
+    """Refuse what cannot be a network of containers; `own` is the gateway in it, for the words. Raises InvalidParameter."""
+    shown = f"{own}/{subnet.prefixlen}" if own else str(subnet)
     if subnet.is_multicast:
-        raise InvalidParameter(f"multicast subnet '{subnet}' is not allowed")
+        raise InvalidParameter(f"multicast subnet '{shown}' is not allowed")
     if subnet != _LINK_LOCAL and overlap(subnet, _LINK_LOCAL):
-        raise InvalidParameter(f"'{subnet}' clashes with the Link-Local prefix 'fe80::/64'")
+        raise InvalidParameter(f"'{shown}' clashes with the Link-Local prefix 'fe80::/64'")
 
 
 def gateway(subnet: Subnet, pool: Pool | None) -> str:

@@ -179,9 +179,9 @@ class HostPorts:
             return _forwards(wanted, 0), []
         refusal = PortTaken("all ports are allocated")
         for port in self._candidates(wanted):
-            taken = next((ip for ip, _, _ in translated if self._is_taken(wanted.protocol, ip, port)), None)
-            if taken is not None:
-                refusal = PortTaken(f"Bind for {taken}:{port} failed: port is already allocated")
+            holders = (self._holder(wanted.protocol, host_ip, port) for host_ip, _, _ in translated)
+            if holder := next(filter(None, holders), ""):
+                refusal = PortTaken(f"Bind for {holder}:{port} failed: port is already allocated")
                 continue
             mine = _forwards(wanted, port)
             try:
@@ -218,11 +218,14 @@ class HostPorts:
             if (request.protocol, port) not in self._taken:
                 yield port
 
-    def _is_taken(self, protocol: str, host_ip: str, port: int) -> bool:
-        family = ":" in host_ip
-        addresses = {address for address in self._taken.get((protocol, port), set()) if (":" in address) == family}
-        anywhere = ANY6 if family else ANY
-        return bool(addresses) and (host_ip == anywhere or anywhere in addresses or host_ip in addresses)
+    def _holder(self, protocol: str, host_ip: str, port: int) -> str:
+        """The address on which we have published the port already, where that excludes `host_ip`; empty where none does."""
+        anywhere = ANY6 if ":" in host_ip else ANY
+        taken = self._taken.get((protocol, port), set())
+        mine = sorted(address for address in taken if (":" in address) == (":" in host_ip))
+        if anywhere in mine:
+            return anywhere
+        return next((address for address in mine if host_ip in (anywhere, address)), "")
 
 
 def ephemeral_range() -> tuple[int, int]:

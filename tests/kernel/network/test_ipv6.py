@@ -183,7 +183,7 @@ def test_the_same_random_number_and_what_is_taken(lab: Lab) -> None:
             "web",
             parse_ports({"80/tcp": (PortBinding(host_ip="::1", host_port=str(low + 1)),)}),
         )
-    assert str(raised.value).endswith(f"Bind for ::1:{low + 1} failed: port is already allocated")
+    assert str(raised.value).endswith(f"Bind for :::{low + 1} failed: port is already allocated")
     with pytest.raises(PortTaken) as raised:
         networks.publish(ways([two.endpoint]), "web", parse_ports({"80/tcp": (PortBinding(host_port=str(low)),)}))
     assert str(raised.value).endswith(

@@ -91,7 +91,7 @@ def test_a_chosen_subnet(members: dict[str, Any], gateway: str) -> None:
         (
             {"enable_ipv6": True, "ipam": ipam("ff02::/64")},
             InvalidParameter,
-            "multicast subnet 'ff02::/64' is not allowed",
+            "multicast subnet 'ff02::1/64' is not allowed",
         ),
         ({"enable_ipv6": True, "ipam": ipam("fe80::/72")}, InvalidParameter, "clashes with the Link-Local prefix"),
         ({"enable_ipv6": True, "ipam": ipam("fd00::/127")}, InvalidParameter, "no room"),
