@@ -329,10 +329,11 @@ def links(route: Netlink, kind: str = "") -> list[Link]:
 def addresses(route: Netlink, family: int = socket.AF_INET) -> list[Address]:
     """Every address of a family in the namespace."""
     body = _ADDRESS.pack(family, 0, 0, 0, 0)
-    return [Address(found) for _, found in route.dump(RTM_GETADDR, body, "address dump")]
+    # A kernel without the family answers with those of all.
+    return [Address(found) for _, found in route.dump(RTM_GETADDR, body, "address dump") if found[0] == family]
 
 
 def routes(route: Netlink, family: int = socket.AF_INET) -> list[RouteEntry]:
     """Every route of a family in the namespace, in all tables."""
     body = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
-    return [RouteEntry(found) for _, found in route.dump(RTM_GETROUTE, body, "route dump")]
+    return [RouteEntry(found) for _, found in route.dump(RTM_GETROUTE, body, "route dump") if found[0] == family]

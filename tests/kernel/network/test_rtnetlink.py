@@ -100,3 +100,34 @@ def test_a_dump_of_many(route: Netlink) -> None:
     assert len(rtnetlink.links(route, "bridge")) == 100
     route.request_all([rtnetlink.delete_message(name=f"b{number}") for number in range(100)])
     assert rtnetlink.links(route, "bridge") == []
+
+
+def test_each_family_by_itself(route: Netlink) -> None:
+    route.request_all([rtnetlink.bridge_message("b6", b"", 1500)])
+    bridge = rtnetlink.link_by_name(route, "b6")
+    assert bridge is not None
+    four, six = socket.inet_aton("10.6.0.1"), socket.inet_pton(socket.AF_INET6, "fd06::1")
+    gateway = socket.inet_pton(socket.AF_INET6, "fd06::2")
+    route.request_all(
+        [
+            rtnetlink.address_message(bridge.index, four, 24),
+            rtnetlink.address_message(bridge.index, six, 64),
+            rtnetlink.up_message(bridge.index),
+            rtnetlink.default_route_message(gateway),
+        ]
+    )
+
+    def found(family: int) -> list[bytes]:
+        return [one.address for one in rtnetlink.addresses(route, family) if one.index == bridge.index]
+
+    assert found(socket.AF_INET) == [four]
+    assert six in found(socket.AF_INET6)
+    # A family that the kernel has not, such as decnet by now, has none of another's.
+    assert rtnetlink.addresses(route, 12) == []
+    defaults = [one for one in rtnetlink.routes(route, socket.AF_INET6) if not one.prefix and one.index == bridge.index]
+    assert [one.destination for one in defaults] == [bytes(16)]
+    route.request_all([rtnetlink.no_default_route_message(socket.AF_INET6)])
+    route.request_all([rtnetlink.remove_address_message(bridge.index, six, 64)])
+    assert six not in found(socket.AF_INET6)
+    with pytest.raises(OSError, match="route delete default"):
+        route.request_all([rtnetlink.no_default_route_message(socket.AF_INET6)])
