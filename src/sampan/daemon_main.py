@@ -17,7 +17,7 @@ from sampan.api.table import ROUTES
 from sampan.daemon import adopt, config, flags, journal, listeners, presence, systemd
 from sampan.daemon.assembly import Assembly, assemble, image_counts, image_users, take_over, volume_users
 from sampan.daemon.config import DaemonConfig
-from sampan.daemon.containers_api import ContainersApi, EventsApi, ExecsApi
+from sampan.daemon.containers_api import CheckpointsApi, ContainersApi, EventsApi, ExecsApi
 from sampan.daemon.disk import DiskApi
 from sampan.daemon.files_api import FilesApi
 from sampan.daemon.flags import CommandLine
@@ -89,7 +89,8 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     opened = listeners.open_listeners(settings, systemd.listening(os.environ), parts.runtime.inherited())
     await take_over(parts)
     parts.runtime.keep([listener.sock for listener in opened if listener.sock.family == socket.AF_UNIX])
-    server = Server(Application(_backend(parts), ROUTES, f"Sampan/{VERSION} (linux)"))
+    name = f"Sampan/{VERSION} (linux)"
+    server = Server(Application(_backend(parts), ROUTES, name, experimental=settings.experimental))
     await server.listen([Listening(listener.sock, listener.tls) for listener in opened])
     parts.engine.events.publish("daemon", "start", instance, {"name": parts.facts.name})
     # What lives as long as the daemon need not be looked at again by each collection.
@@ -126,6 +127,7 @@ def _backend(parts: Assembly) -> Backend:
         containers=ContainersApi(engine),
         files=FilesApi(engine, parts.images, parts.workers),
         execs=ExecsApi(engine),
+        checkpoints=CheckpointsApi(engine),
         images=images,
         registries=RegistriesApi(parts.registries, parts.asking),
         volumes=volumes,

@@ -14,6 +14,7 @@ from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
 from sampan.spec.check import CheckStep, CheckVerdict
+from sampan.spec.checkpoints import CheckpointCreateRequest
 from sampan.spec.disk import DiskUsage
 from sampan.spec.document import encode
 from sampan.spec.events import Actor, Message
@@ -152,7 +153,7 @@ class Containers:
             if options.all or box.status == "running"
         ]
 
-    async def start(self, name: str, explain: bool) -> None:
+    async def start(self, name: str, options: r.StartOptions) -> None:
         box = self.find(name)
         if box.status == "running":
             raise NotModified("already started")
@@ -521,6 +522,31 @@ class Events:
             self.listeners.discard(queue)
 
 
+class Checkpoints:
+    """Kept as names, for each container; what a request asked for is among the containers' calls."""
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+        self.kept: list[str] = []
+
+    async def require(self) -> None:
+        return
+
+    async def create(self, container: str, request: CheckpointCreateRequest) -> None:
+        self._containers.find(container)
+        self._containers.calls.append(("checkpoint", request))
+        self.kept.append(request.checkpoint_id)
+
+    async def names(self, container: str, directory: str) -> Sequence[str]:
+        self._containers.find(container)
+        return list(self.kept)
+
+    async def remove(self, container: str, name: str, directory: str) -> None:
+        self._containers.find(container)
+        self._containers.calls.append(("checkpoint-rm", name, directory))
+        self.kept.remove(name)
+
+
 class Disk:
     """Empty; only what was asked for is there at all."""
 
@@ -583,6 +609,7 @@ class Memory:
             self.containers,
             Files(self.containers),
             self.execs,
+            Checkpoints(self.containers),
             self.images,
             Registries(),
             self.volumes,

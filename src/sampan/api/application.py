@@ -15,10 +15,13 @@ _log = logging.getLogger("sampan.api")
 
 
 class Application:
-    """The routes over one backend. `server` is what the Server header says, such as `Sampan/1.0.0 (linux)`."""
+    """The routes over one backend. `server` is what the Server header says, such as `Sampan/1.0.0 (linux)`.
 
-    def __init__(self, backend: Backend, routes: Iterable[Route], server: str) -> None:
-        self.heads = Heads(server, text(MAXIMUM))
+    `experimental` is what the header Docker-Experimental tells of the daemon.
+    """
+
+    def __init__(self, backend: Backend, routes: Iterable[Route], server: str, *, experimental: bool = False) -> None:
+        self.heads = Heads(server, text(MAXIMUM), experimental)
         self._backend = backend
         self._router = Router(routes)
 

@@ -17,6 +17,7 @@ from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
 from sampan.spec.check import CheckStep
+from sampan.spec.checkpoints import CheckpointCreateRequest
 from sampan.spec.disk import DiskUsage
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
@@ -85,8 +86,8 @@ class Containers(Protocol):
         """Containers, newest first."""
         ...
 
-    async def start(self, name: str, explain: bool) -> None:
-        """Start it. Raises NotModified where it runs. With `explain` the steps are kept for `steps`."""
+    async def start(self, name: str, options: r.StartOptions) -> None:
+        """Start it. Raises NotModified where it runs."""
         ...
 
     async def steps(self, name: str) -> Sequence[ExplainedStep]:
@@ -158,6 +159,26 @@ class Containers(Protocol):
 
     async def prune(self, filters: r.Filters) -> c.ContainersPruneReport:
         """Remove all stopped containers that match."""
+        ...
+
+
+class Checkpoints(Protocol):
+    """Checkpoints of containers. All raise NotImplementedHere in Docker's words outside of experimental mode."""
+
+    async def require(self) -> None:
+        """Return in experimental mode only."""
+        ...
+
+    async def create(self, container: str, request: CheckpointCreateRequest) -> None:
+        """Make one of a running container."""
+        ...
+
+    async def names(self, container: str, directory: str) -> Sequence[str]:
+        """The names of a container's; `directory` "" is its own."""
+        ...
+
+    async def remove(self, container: str, name: str, directory: str) -> None:
+        """Remove one."""
         ...
 
 
@@ -376,6 +397,7 @@ class Backend:
     containers: Containers
     files: ContainerFiles
     execs: Execs
+    checkpoints: Checkpoints
     images: Images
     registries: Registries
     volumes: Volumes

@@ -80,9 +80,10 @@ def failure(error: BaseException) -> Response:
 class Heads:
     """Writes response heads for one server name. Fixed lines are made once for each status and type."""
 
-    def __init__(self, server: str, api_version: str) -> None:
+    def __init__(self, server: str, api_version: str, experimental: bool = False) -> None:
         self._fixed = (
-            f"Api-Version: {api_version}\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: {server}\r\n"
+            f"Api-Version: {api_version}\r\nDocker-Experimental: {str(experimental).lower()}\r\nOstype: linux\r\n"
+            f"Server: {server}\r\n"
         )
         self._start = lru_cache(maxsize=128)(self._make_start)
 

@@ -23,7 +23,10 @@ class Support(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. The path has at most one variable, `{name}`, which may itself contain slashes."""
+    """One method of one path. The path has at most one variable, `{name}`, which may itself contain slashes.
+
+    Where a second one ends it (`/{name}/checkpoints/{checkpoint}`) the handler finds both, and what is between, in its place.
+    """
 
     method: str
     path: str
@@ -43,7 +46,7 @@ class Router:
         for route in routes:
             before, variable, behind = route.path.partition("/{name}")
             if variable:
-                self._open[(route.method, before[1:], behind)] = route
+                self._open[(route.method, before[1:], behind.partition("{")[0])] = route
             else:
                 self._exact[(route.method, route.path)] = route
 
@@ -61,5 +64,8 @@ class Router:
             route = self._open.get((method, first, rest[cut:])) if cut >= 0 else None
             if route is not None:
                 return route, rest[:cut]
-        route = self._open.get((method, first, ""))
+        middle = rest.rfind("/", 0, max(last, 0))
+        route = self._open.get((method, first, rest[middle : last + 1])) if middle > 0 else None
+        if route is None:
+            route = self._open.get((method, first, ""))
         return (route, rest) if route is not None else None

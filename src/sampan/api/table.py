@@ -2,6 +2,7 @@
 
 from sampan.api.routes import (
     absent,
+    checkpoints,
     containers,
     create,
     execs,
@@ -19,6 +20,7 @@ ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *create.ROUTES,
     *containers.ROUTES,
+    *checkpoints.ROUTES,
     *files.ROUTES,
     *streams.ROUTES,
     *execs.ROUTES,

@@ -20,6 +20,9 @@ COMMANDS: tuple[Row, ...] = (
     ("info|system info", "info", "INFO", "Show what the daemon and its host can do"),
     ("build|image build", "build", "BUILD", "Check a Dockerfile (building is not implemented yet)"),
     ("attach|container attach", "attach", "ATTACH", "Connect this terminal to a running container"),
+    ("checkpoint create", "checkpoints", "CREATE", "Write down the state of a running container"),
+    ("checkpoint ls|checkpoint list", "checkpoints", "LIST", "List checkpoints of a container"),
+    ("checkpoint rm|checkpoint remove", "checkpoints", "REMOVE", "Remove a checkpoint"),
     ("commit|container commit", "commit", "COMMIT", "Make an image of what a container changed"),
     ("cp|container cp", "cp", "CP", "Copy files between a container and this machine"),
     ("create|container create", "create", "CREATE", "Create a container without starting it"),
@@ -75,6 +78,7 @@ COMMANDS: tuple[Row, ...] = (
 )
 HIDDEN: tuple[Row, ...] = (("__complete", "completion", "COMPLETE", "What a completion script asks"),)
 GROUPS = {
+    "checkpoint": "Manage checkpoints (a daemon in experimental mode)",
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
@@ -84,7 +88,7 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "port,builder,checkpoint,context,manifest,plugin,trust,config,node,secret,service,"
+     "port,builder,context,manifest,plugin,trust,config,node,secret,service,"
      "stack,swarm,compose,buildx,container port,"
      "system prune,volume update").split(",")
 )  # fmt: skip

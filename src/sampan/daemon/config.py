@@ -91,6 +91,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_uploads: int = 5
     download_attempts: int = 5
     policy: Policy | None = None
+    experimental: bool = False
     warnings: tuple[str, ...] = ()
     file: dict[str, object] = {}
     """what daemon.json gives, by key: what a reload goes by"""
@@ -178,6 +179,7 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         max_downloads=decimal(values, "max-concurrent-downloads", 3) or 3,
         max_uploads=decimal(values, "max-concurrent-uploads", 5) or 5,
         download_attempts=decimal(values, "max-download-attempts", 5) or 5,
+        experimental=switch(values, "experimental"),
         warnings=tuple(warnings),
     )
     check_networks(config.bip, config.bip6, config.network_options, bridge=config.bridge)

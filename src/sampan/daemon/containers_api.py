@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from sampan.daemon import (
     attach,
+    checkpoints,
     create,
     exec_create,
     exec_start,
@@ -30,6 +31,7 @@ from sampan.daemon.log_clearing import clear_log
 from sampan.daemon.logs import LogLines, open_log
 from sampan.spec import containers as c
 from sampan.spec import requests as r
+from sampan.spec.checkpoints import CheckpointCreateRequest
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest, ProcessConfig
 from sampan.spec.explain import ExplainedStep
@@ -61,9 +63,9 @@ class ContainersApi:
         """Containers, newest first."""
         return await list_containers(self._engine, options)
 
-    async def start(self, name: str, explain: bool) -> None:
+    async def start(self, name: str, options: r.StartOptions) -> None:
         """Start it."""
-        await _through(start.start(self._engine, name, explain=explain))
+        await _through(start.start(self._engine, name, options))
 
     async def steps(self, name: str) -> Sequence[ExplainedStep]:
         """What the last explained start did."""
@@ -190,6 +192,29 @@ class ExecsApi:
     async def resize(self, exec_id: str, rows: int, columns: int) -> None:
         """Set the size of its terminal."""
         await resize.exec_(self._engine, exec_id, rows, columns)
+
+
+class CheckpointsApi:
+    """Implements `api.backend.Checkpoints`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def require(self) -> None:
+        """Return in experimental mode only."""
+        checkpoints.require_experimental(self._engine)
+
+    async def create(self, container: str, request: CheckpointCreateRequest) -> None:
+        """Make one of a running container."""
+        await _through(checkpoints.create(self._engine, container, request))
+
+    async def names(self, container: str, directory: str) -> Sequence[str]:
+        """The names of a container's."""
+        return checkpoints.names(self._engine, container, directory)
+
+    async def remove(self, container: str, name: str, directory: str) -> None:
+        """Remove one."""
+        await _through(checkpoints.remove(self._engine, container, name, directory))
 
 
 class EventsApi:

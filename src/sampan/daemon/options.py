@@ -160,7 +160,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("no-proxy", T, YES, "default: the environment's NO_PROXY"),
     Option("builder", M, VOID, _NO_BUILD, flag="-"),
     Option("features", M, VOID, "switches of Docker's own parts (buildkit, containerd-snapshotter)", flag="feature"),
-    Option("experimental", B, VOID, "nothing is hidden behind it"),
+    Option("experimental", B, YES, "checkpoints: docs/checkpoints.md"),
     # Docker's own parts
     Option("containerd", T, NO, _NO_CONTAINERD, default=""),
     Option("cri-containerd", B, NO, _NO_CONTAINERD, default=False),

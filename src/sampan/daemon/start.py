@@ -1,11 +1,12 @@
 """Start: a container's program is executed, or everything that was made for it is gone and its state says why."""
 
 import asyncio
+import os
 import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import etc, health, log_settings, mounts, oci, oom, verify
+from sampan.daemon import checkpoints, etc, health, log_settings, mounts, oci, oom, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import ENDPOINTS, STATES, encode
 from sampan.daemon.engine import Engine
@@ -14,17 +15,25 @@ from sampan.daemon.remove import remove_locked
 from sampan.daemon.start_faults import specification_failure, translated_failure
 from sampan.daemon.states import State, Status
 from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
-from sampan.runtime.request import StartRequest, Stdio
-from sampan.spec.requests import RemoveOptions
+from sampan.runtime.request import Restore, StartRequest, Stdio
+from sampan.spec.requests import RemoveOptions, StartOptions
 from sampan.state.store import Change, Put
 
 
-async def start(engine: Engine, reference: str, *, explain: bool) -> None:
+async def start(engine: Engine, reference: str, options: StartOptions) -> None:
     """Start a container. Raises NotModified where it runs; BadStart, System where the program is not executed."""
+    checkpoint = options.checkpoint
+    checkpoints.refuse_start(engine, checkpoint, options.checkpoint_dir)
     container = engine.find(reference)
     async with container.lock:
         _check(container)
-        await start_locked(engine, container, explain=explain, restarts=0)
+        images = await checkpoints.images(engine, container, checkpoint) if checkpoint else -1
+        try:
+            restore = Restore(images) if checkpoint else None
+            await start_locked(engine, container, explain=options.explain, restarts=0, restore=restore)
+        finally:
+            if images >= 0:
+                os.close(images)
 
 
 def _check(container: Container) -> None:
@@ -37,7 +46,9 @@ def _check(container: Container) -> None:
         raise NotModified("container is already running")
 
 
-async def start_locked(engine: Engine, container: Container, *, explain: bool, restarts: int) -> None:
+async def start_locked(
+    engine: Engine, container: Container, *, explain: bool, restarts: int, restore: Restore | None = None
+) -> None:
     """`start` for a caller that holds the container's lock and has judged its state."""
     ends: Connected | None = None
     if engine.transfers.busy(container.id):
@@ -49,7 +60,7 @@ async def start_locked(engine: Engine, container: Container, *, explain: bool, r
         ends = await _connect(engine, container)
         engine.linked.join(container, engine.wiring)
         try:
-            request = _request(engine, container, ends, explain=explain)
+            request = _request(engine, container, ends, explain=explain, restore=restore)
         except InvalidParameter as error:
             raise specification_failure(error) from error
         started = _running(container.state, restarts)
@@ -130,7 +141,9 @@ async def _connect(engine: Engine, container: Container) -> Connected:
     return await engine.wiring.connect(definition, engine.linked.hosts_lines(container, engine.wiring))
 
 
-def _request(engine: Engine, container: Container, ends: Connected, *, explain: bool) -> StartRequest:
+def _request(
+    engine: Engine, container: Container, ends: Connected, *, explain: bool, restore: Restore | None
+) -> StartRequest:
     definition = container.definition
     host, config = definition.host, definition.config
     joined = _joined(engine, container, ends)
@@ -150,6 +163,7 @@ def _request(engine: Engine, container: Container, ends: Connected, *, explain: 
         attach=attach,
         explain=explain,
         volatile=host.auto_remove,
+        restore=restore,
     )
 
 

@@ -47,6 +47,10 @@ def translate_failure(error: StartFailed) -> tuple[SampanError, int]:
     if error.fault is StartFault.BAD_USER:
         # Docker looks users up before it starts anything, so its text has no chain.
         return System(error.message), _UNKNOWN_EXIT
+    if error.fault is StartFault.RESTORE:
+        return System(
+            f"{_CHAIN.removesuffix('OCI runtime create failed: ')}OCI runtime restore failed: {error.message}: unknown"
+        ), _UNKNOWN_EXIT
     message = error.message
     if "is a directory" in message and "permission denied" not in message:
         message += ": permission denied"

@@ -42,6 +42,7 @@ class SystemApi:
             os="linux",
             arch=architecture,
             kernel_version=self._facts.kernel,
+            experimental=self._engine.config.experimental,
         )
 
     async def info(self) -> s.Info:
@@ -96,6 +97,7 @@ class SystemApi:
             name=facts.name,
             labels=config.labels,
             cdi_spec_dirs=config.cdi_spec_dirs,
+            experimental_build=config.experimental,
             server_version=VERSION,
             runtimes={"runc": s.Runtime(path=f"{sys.executable} (Sampan's own runtime)")},
             default_runtime="runc",

@@ -21,7 +21,7 @@ from sampan.cgroups import ending
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
 from sampan.network import attach as network
-from sampan.runtime import record, rehearsal
+from sampan.runtime import record, rehearsal, restoring
 from sampan.runtime.birth import Birth, beget, failure
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.stdio import Streams, open_streams
@@ -61,31 +61,34 @@ def main(message: Message, title: Title, monitor: socket.socket) -> NoReturn:
         prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
         build = Build(message, title)
         title.set(f"sampan-builder {build.id[:12]}{' (parked)' if message.kind is Kind.PARK else ''}")
-        code = _run(build, message.kind is Kind.PARK, monitor)
+        code = _run(build, message.kind, monitor)
     except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)
 
 
-def _run(build: Build, parked: bool, monitor: socket.socket) -> int:
+def _run(build: Build, kind: Kind, monitor: socket.socket) -> int:
+    parked = kind is Kind.PARK
     try:
+        if kind is Kind.RESTORE:
+            restoring.become_restorer(build, monitor)
         if parked and not _park(build):
-            _undo(build)
+            undo(build)
             directory = str(build.body["directory"])
             os.unlink(f"{directory}/{record.SOCKET}")
             os.rmdir(directory)
             return 0
         _start(build, parked)
     except StepFailed as failed:
-        _undo(build)
+        undo(build)
         tell_failure(build.channel, failed, build.journal)
         return 1
     except Exception as error:  # noqa: BLE001 - the boundary of a process; the daemon must hear of it
-        _undo(build)
+        undo(build)
         tell_failure(build.channel, unforeseen(error), build.journal)
         return 1
-    _hand_over(build, monitor)
+    hand_over(build, monitor)
     return 0
 
 
@@ -238,7 +241,7 @@ def write_record(build: Build) -> None:
     build.body["record"] = body
 
 
-def _hand_over(build: Build, monitor: socket.socket) -> None:
+def hand_over(build: Build, monitor: socket.socket) -> None:
     """Give the monitor what lives as long as the container: the descriptors, and the few facts that it needs."""
     body, birth, streams = build.body, build.birth, build.streams
     assert birth is not None
@@ -264,7 +267,7 @@ def _hand_over(build: Build, monitor: socket.socket) -> None:
     send(monitor, Kind.LIVE, live, descriptors + build.descriptors)
 
 
-def _undo(build: Build) -> None:
+def undo(build: Build) -> None:
     """Take back what was made: the process, the control groups; the mount goes with the last of them."""
     if build.birth is not None:
         build.birth.kill()

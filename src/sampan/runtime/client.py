@@ -15,6 +15,7 @@ from sampan.files.trash import Trash
 from sampan.kernel.namespaces import Clone
 from sampan.runtime import adoption, plan
 from sampan.runtime.channel import ChannelClosed
+from sampan.runtime.checkpoints import Checkpoints
 from sampan.runtime.exec_pool import ExecPool
 from sampan.runtime.followers import Followers
 from sampan.runtime.launcher_port import LauncherPort
@@ -26,6 +27,7 @@ from sampan.runtime.request import (
     Adopted,
     AttachSpec,
     Behind,
+    Dump,
     ExecRequest,
     Exit,
     FollowRequest,
@@ -78,6 +80,7 @@ class RuntimeClient:
         """ended, but the monitor still flushes, unmounts and removes groups"""
         self._pool = Pool(self._launcher.fork, f"{exec_root}/containers", slots)
         self._exec_pool = ExecPool(self._launcher.fork)
+        self._checkpoints = Checkpoints(exec_root, environment)
         self._resolver = ResolverPort(self._launcher, exec_root, self._pidfds, self._monitor)
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
         self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
@@ -160,7 +163,7 @@ class RuntimeClient:
         """See `port.Runtime`."""
         await self.let_go(request.id)
         directory = f"{self._exec_root}/containers/{request.id}"
-        slot = self._pool.take(request)
+        slot = self._pool.take(request) if request.restore is None else None
         await self._pool.given_up(request.id)
         opened: list[int] = []
         self._pool.start_begins()
@@ -179,8 +182,14 @@ class RuntimeClient:
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
             if request.resolver:
                 await self._resolver.ready()
-            body = plan.start(request, directory, net=self._exec_root)
-            running = await self._launch(Kind.START, monitored, body, descriptors)
+            if request.restore is not None:
+                body = await self._checkpoints.restore_body(request, directory)
+                opened += open_namespaces(["/proc/self/ns/mnt"])
+                descriptors = [request.restore.images, opened[-1], *descriptors]
+                running = await self._launch(Kind.RESTORE, monitored, body, descriptors)
+            else:
+                body = plan.start(request, directory, net=self._exec_root)
+                running = await self._launch(Kind.START, monitored, body, descriptors)
             if request.resolver:
                 self._resolver.serve(request.id, monitored.pidfd)
             return running
@@ -190,6 +199,14 @@ class RuntimeClient:
                 await self._pool.return_unused(slot)
             close_all(opened)
             _close_attached(request.attach)
+
+    async def check_criu(self) -> None:
+        """See `port.Runtime`."""
+        await self._checkpoints.program()
+
+    async def dump(self, container: ContainerId, request: Dump) -> None:
+        """See `port.Runtime`."""
+        await self._checkpoints.dump(self._live[container], request)
 
     async def exec(self, request: ExecRequest) -> Running:
         """See `port.Runtime`."""

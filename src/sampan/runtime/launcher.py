@@ -5,7 +5,8 @@ Forking a small process is what makes a start cheap: 0.2 ms at 9 MB against 0.9 
 When the daemon dies it keeps the listening sockets, so that a container which has the API's socket bind-mounted goes on
 working, and hands them to the next daemon; then it ends, and monitors live on without it.
 
-    main ─▶ seal ─▶ own mount namespace ─▶ loop: START, EXEC, PARK ─▶ fork ─▶ monitor
+    main ─▶ seal ─▶ own mount namespace ─▶ loop: START, EXEC, PARK,
+                                             RESTORE ──────────▶ fork ─▶ monitor
                                              FOLLOW ───────────▶ fork ─▶ follower
                                              RELINK ───────────▶ fork ─▶ relinker
                                              NET ──────────────▶ fork ─▶ sampan-net
@@ -45,6 +46,7 @@ _CREDENTIALS = struct.Struct("3i")
 _LOOK_SECONDS = 1.0
 _FORKED = {
     Kind.START: monitor.main,
+    Kind.RESTORE: monitor.main,
     Kind.EXEC: monitor.main,
     Kind.PARK: monitor.main,
     Kind.PARK_EXEC: monitor.main,

@@ -22,6 +22,8 @@ in the container's pid namespace, writes the record and answers GO.
 FOLLOW goes to the launcher too and is answered in the same way, but what it forks is no monitor: a follower, which has a
 client's connection and sends it the log of a run, and which no further message concerns.
 
+RESTORE is START with a checkpoint: its builder becomes a restorer, which has criu do what init does here (`restorer.py`).
+
 RELINK has the launcher fork a process that changes the network of a running container and answers READY or FAILED over the
 channel that came with it. NET has it fork sampan-net, to which the daemon then speaks by its socket in the exec-root; the ladder
 is drawn in `resolver.py`.
@@ -86,6 +88,7 @@ class Kind(enum.IntEnum):
     FOLLOW = 7
     RELINK = 9
     NET = 10
+    RESTORE = 11
     SETUP = 16
     READY = 17
     GO = 18

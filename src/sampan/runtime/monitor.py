@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 
-from sampan.kernel.process import Title, close_all_but
+from sampan.kernel.process import Prctl, Title, close_all_but, prctl
 from sampan.runtime import builder, exec_monitor
 from sampan.runtime.messages import Kind, Message, pair, receive
 from sampan.runtime.supervise import Life, supervise
@@ -44,6 +44,10 @@ def main(message: Message, title: Title) -> NoReturn:
 
 def _run(message: Message, title: Title) -> int:
     ours, theirs = pair()
+    restores = message.kind is Kind.RESTORE
+    if restores:
+        # The restored program is criu's child, and when that has ended a child of this process.
+        prctl(Prctl.SET_CHILD_SUBREAPER, 1)
     child = os.fork()
     if child == 0:
         ours.close()
@@ -53,6 +57,8 @@ def _run(message: Message, title: Title) -> int:
     title.set("sampan-monitor (parked)" if message.kind is Kind.PARK else "sampan-monitor (making)")
     live = receive(ours)
     _, status = os.waitpid(child, 0)
+    if restores:
+        prctl(Prctl.SET_CHILD_SUBREAPER, 0)
     ours.close()
     if live is not None:
         return _live(live, title)

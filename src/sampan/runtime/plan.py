@@ -292,7 +292,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "binds": sum(mount.type == "bind" for mount in config.mounts),
         "held": len(request.held),
         "world": [] if parked_with else world(config, request.id, groups, request.veth is not None),
-        "before": _interfaces(request) + ([["resolver", net, request.id]] if request.resolver else []),
+        "before": interfaces(request) + ([["resolver", net, request.id]] if request.resolver else []),
         "root": root(request),
         "enter": announced + enter(config, groups),
         "root_mount": _root_mount(request.root, request.volatile),
@@ -313,7 +313,8 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
     }
 
 
-def _interfaces(request: StartRequest) -> list[Step]:
+def interfaces(request: StartRequest) -> list[Step]:
+    """Steps that configure the container's ends of its pairs, in its network namespace."""
     first: list[Step] = [["interface", veth(request.veth)]] if request.veth is not None else []
     return first + [["further_interface", veth(pair)] for pair in request.more_veths]
 

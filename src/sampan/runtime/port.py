@@ -7,6 +7,7 @@ from typing import Protocol
 from sampan.runtime.request import (
     Adopted,
     AttachSpec,
+    Dump,
     ExecRequest,
     Exit,
     FollowRequest,
@@ -55,6 +56,17 @@ class Runtime(Protocol):
 
     async def let_go(self, container: ContainerId) -> None:
         """Wait until the last run of a container that has ended let go of its file system. Raises StartFailed for no end."""
+        ...
+
+    async def check_criu(self) -> None:
+        """Raise DumpFailed, with its reason, where the host has no criu or its own check fails; asked until it passes once."""
+        ...
+
+    async def dump(self, container: ContainerId, request: Dump) -> None:
+        """Have criu dump a running container; unless it is to be left running, its end is heard like any other.
+
+        Goes on when this daemon ends. Raises DumpFailed where nothing was dumped, KeyError where it does not run.
+        """
         ...
 
     async def exec(self, request: ExecRequest) -> Running:

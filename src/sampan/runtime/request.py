@@ -89,6 +89,33 @@ class FollowRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """A checkpoint to start from: `images` is a descriptor of its directory, the caller's to close."""
+
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """What is to be dumped, and where to.
+
+    `images` is the empty directory `staging` in the directory `parent` (descriptors, the caller's to close); it is called
+    `name` once everything is in it. `destinations` are the places of mounts from outside, the control groups' included.
+    """
+
+    images: int
+    parent: int
+    staging: str
+    name: str
+    destinations: tuple[str, ...]
+    leave_running: bool
+
+
+class DumpFailed(Exception):
+    """Nothing was dumped, and the program goes on; the text says why, in criu's words where it has some."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartRequest:
     """One start of one container. Everything the monitor needs, so that it never has to ask.
 
@@ -113,6 +140,7 @@ class StartRequest:
     """Report every step that is taken (`Running.steps`)."""
     volatile: bool = False
     """The writable layer goes with this run (`--rm`): overlay may skip its syncs."""
+    restore: Restore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +247,8 @@ class StartFault(StrEnum):
     BAD_MOUNT = "bad-mount"
     CGROUP = "cgroup"
     NETWORK = "network"
+    RESTORE = "restore"
+    """criu could not bring a checkpoint back to life"""
     OTHER = "other"
 
 

@@ -55,6 +55,15 @@ class LogOptions:
     tail: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """`explain` keeps the steps of the start to be asked for; `checkpoint` is the name of one to start from."""
+
+    explain: bool = False
+    checkpoint: str = ""
+    checkpoint_dir: str = ""
+
+
 class WaitCondition(StrEnum):
     """What `wait` waits for."""
 

@@ -54,11 +54,6 @@ _TO_COME = (
     ("POST", "/swarm/join", "swarm mode"),
 )
 
-_EXPERIMENTAL = (
-    "This experimental feature is disabled by default. "
-    "Start the Docker daemon in experimental mode in order to enable it."
-)
-
 _PLUGIN = (
     ("GET", "/plugins/{name}/json"),
     ("DELETE", "/plugins/{name}"),
@@ -90,11 +85,6 @@ async def _no_such_plugin(request: Request, _backend: Backend) -> Answer:
     raise NotFound(f'plugin "{request.name}" not found')
 
 
-async def _experimental(_request: Request, _backend: Backend) -> Answer:
-    """Checkpoints, as a daemon answers that is not in experimental mode."""
-    raise NotImplementedHere(_EXPERIMENTAL)
-
-
 def _to_come(what: str) -> Handler:
     async def refuse(_request: Request, _backend: Backend) -> Answer:
         raise NotImplementedHere(f"not implemented by Sampan yet: {what}")
@@ -107,9 +97,5 @@ ROUTES = (
     Route("POST", "/swarm/leave", _not_in_a_swarm, Support.SWARM),
     Route("GET", "/plugins", _list_plugins, Support.PARTIAL, _NO_PLUGINS),
     *(Route(method, path, _no_such_plugin, Support.PARTIAL, _NO_PLUGINS) for method, path in _PLUGIN),
-    *(
-        Route(method, "/containers/{name}/checkpoints", _experimental, Support.NOT, "checkpoints")
-        for method in ("GET", "POST")
-    ),
     *(Route(method, path, _to_come(what), Support.NOT, what) for method, path, what in _TO_COME),
 )

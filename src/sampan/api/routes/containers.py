@@ -13,7 +13,7 @@ from sampan.errors import Conflict, InvalidParameter, NotFound, SampanError
 from sampan.spec.containers import ContainerInspect, ContainerSummary
 from sampan.spec.decoding import Reader
 from sampan.spec.host_config import UpdateRequest
-from sampan.spec.requests import ContainerListOptions, RemoveOptions
+from sampan.spec.requests import ContainerListOptions, RemoveOptions, StartOptions
 
 _UPDATE = Reader(UpdateRequest)
 _PREDEFINED_NETWORKS = frozenset(("bridge", "host", "none", "default"))
@@ -72,9 +72,9 @@ async def start(request: Request, backend: Backend) -> Answer:
         raise InvalidParameter(
             "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
         )
-    if request.form.text("checkpoint"):
-        raise InvalidParameter("checkpoint is only supported in experimental mode")
-    await backend.containers.start(request.name, request.form.flag("explain"))
+    form = request.form
+    options = StartOptions(form.flag("explain"), form.text("checkpoint"), form.text("checkpoint-dir"))
+    await backend.containers.start(request.name, options)
     return NO_CONTENT
 
 

@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from sampan.cli.options import Parsed
     from sampan.cli.session import Session
 
-_CHECKPOINTS = "checkpoints are not offered"
-
 
 def _start(session: Session, parsed: Parsed) -> int:
     if parsed.flag("attach") or parsed.flag("interactive"):
         return _start_attached(session, parsed)
+    query = _checkpoint(parsed)
+    if query and len(parsed.words) > 1:
+        raise Exit(1, "you cannot restore multiple containers at once")
     failed: list[str] = []
     for name in parsed.words:
         try:
-            session.engine.order("POST", f"/containers/{quoted(name)}/start")
+            session.engine.order("POST", f"/containers/{quoted(name)}/start", query)
         except RefusedByDaemon as refusal:
             session.warn(str(refusal))
             failed.append(name)
@@ -51,7 +52,7 @@ def _start_attached(session: Session, parsed: Parsed) -> int:
     waiting = begin_wait(engine, identifier, removed)
     waited = waiting() if waiting is not None else None
     try:
-        engine.order("POST", f"/containers/{identifier}/start")
+        engine.order("POST", f"/containers/{identifier}/start", _checkpoint(parsed))
         proxied = "" if streams.tty else identifier
         ended = carry(engine, attached.wire, streams, f"/containers/{identifier}", proxied)
     finally:
@@ -61,14 +62,19 @@ def _start_attached(session: Session, parsed: Parsed) -> int:
     return exit_status(waited if waited is not None else engine.stream("POST", f"/containers/{identifier}/wait"))
 
 
+def _checkpoint(parsed: Parsed) -> dict[str, str]:
+    found = {name: parsed.text(name) for name in ("checkpoint", "checkpoint-dir")}
+    return {name: value for name, value in found.items() if value}
+
+
 START = Command(
     "[OPTIONS] CONTAINER [CONTAINER...]",
     "Start stopped containers",
     _start,
     (
         Option("attach", "bool", "Show what it writes and send it this command's signals", "a"),
-        Option("checkpoint", "string", "Start from this checkpoint", refused=_CHECKPOINTS),
-        Option("checkpoint-dir", "string", "Where checkpoints are", refused=_CHECKPOINTS),
+        Option("checkpoint", "string", "Start from this checkpoint"),
+        Option("checkpoint-dir", "string", "Where checkpoints are (the daemon refuses one, as Docker's does)"),
         Option("detach-keys", "string", "Keys that leave the container running (default ctrl-p,ctrl-q)"),
         Option("interactive", "bool", "Send it this command's stdin", "i"),
     ),
