@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.conftest import sampan, shell
+from tests.vm.conftest import PROGRAMS, sampan, shell
 
 COUNT = "trap 'exit 7' TERM; i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
 CONFIG = Path("/etc/sampan/daemon.json")
@@ -99,7 +99,7 @@ def test_it_goes_on_where_it_was_and_is_what_it_was(counter: Callable[..., str])
         "--user",
         "7:8",
     )
-    name = counter("--tmpfs", "/scratch", *options)
+    name = counter("--tmpfs", "/scratch", "--restart", "always", *options)
     sampan(
         "exec", "--user", "0", name, "sh", "-c", "echo kept >/scratch/note; echo written >/data/note; echo own >/note"
     )
@@ -208,8 +208,6 @@ def test_a_daemon_that_is_killed_over_a_dump_leaves_it_running_or_checkpointed(c
 
 
 def shell_word() -> str:
-    from tests.vm.conftest import PROGRAMS
-
     return str(PROGRAMS / "sampan")
 
 
@@ -243,9 +241,9 @@ def test_what_cannot_be_restored_says_why_and_leaves_nothing(counter: Callable[.
 
 def test_criu_says_what_it_cannot_dump_and_it_goes_on(counter: Callable[..., str]) -> None:
     # A connection that is established, which neither Docker nor this dumps.
-    talk = "nc -lk -p 70 -e cat & sleep 1; (sleep 1000 | nc 127.0.0.1 70) & " + COUNT
+    talk = "(sleep 1000 | nc -l -p 70) & sleep 2; (sleep 1000 | nc 127.0.0.1 70) & " + COUNT
     name = counter(program=talk)
-    until(lambda: "ESTABLISHED" in sampan("exec", name, "netstat", "-tn"), "a connection")
+    until(lambda: ":0046 01 " in sampan("exec", name, "cat", "/proc/net/tcp"), "a connection")
     refused = sampan("checkpoint", "create", name, "noon", expect=1)
     assert refused.startswith(f"Error response from daemon: Cannot checkpoint container {name}: ")
     assert "tcp-established" in refused

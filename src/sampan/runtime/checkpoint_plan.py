@@ -66,25 +66,30 @@ def stream_name(mount: int, seen: os.stat_result) -> str:
     return f"file[{mount:x}:{seen.st_ino:x}]"
 
 
-def find_streams(pid: int) -> list[str]:
-    """The names of the streams that process `pid` of a container has now. Raises NotPossible for what is no stream of ours.
+def find_streams(pid: int, mountinfo: str) -> list[str]:
+    """The names of the three streams that process `pid` of a container has now, "" for one that is not from outside.
 
-    A program may have put something else in their place; what it opened itself is in the image and not asked for here.
+    A program may have put something else in their place: what it opened itself, by a mount of its own, is in the image.
     """
+    own = mount_points(mountinfo)
     names = []
     for number in range(3):
+        name = ""
         try:
             seen = os.stat(f"/proc/{pid}/fd/{number}")
             with open(f"/proc/{pid}/fdinfo/{number}") as file:
-                facts = dict(line.split(":", 1) for line in file.read(4096).splitlines() if ":" in line)
+                mount = int(_facts(file.read(4096))["mnt_id"])
         except FileNotFoundError:
-            names.append("")
-            continue
-        if stat.S_ISFIFO(seen.st_mode) or (stat.S_ISCHR(seen.st_mode) and seen.st_rdev == os.makedev(1, 3)):
-            names.append(stream_name(int(facts["mnt_id"]), seen))
-        else:
-            names.append("")
+            # It has closed it.
+            seen, mount = None, 0
+        if seen is not None and (stat.S_ISFIFO(seen.st_mode) or mount not in own):
+            name = stream_name(mount, seen)
+        names.append(name)
     return names
+
+
+def _facts(fdinfo: str) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in fdinfo.splitlines() if ":" in line)
 
 
 def find_places(root: int, mountinfo: str, destinations: Sequence[str]) -> list[tuple[str, str]]:
@@ -102,7 +107,7 @@ def find_places(root: int, mountinfo: str, destinations: Sequence[str]) -> list[
             raise NotPossible(f"the mount at {destination}: {error.strerror}") from error
         try:
             with open(f"/proc/self/fdinfo/{place}") as file:
-                facts = dict(line.split(":", 1) for line in file.read(4096).splitlines() if ":" in line)
+                facts = _facts(file.read(4096))
         finally:
             os.close(place)
         point = points.get(int(facts["mnt_id"]), "/")

@@ -53,8 +53,9 @@ def main() -> NoReturn:
 
 def _dump(body: dict[str, Any]) -> None:
     pid = int(body["pid"])
-    streams = plan.find_streams(pid)
-    external = _external(body, pid) + [name for name in streams if name.startswith("file")]
+    mountinfo = plan.read_mountinfo(pid)
+    streams = plan.find_streams(pid, mountinfo)
+    external = _external(body, pid, mountinfo) + [name for name in streams if name.startswith("file")]
     if record.start_time(pid) != body["pid_start"]:
         raise plan.NotPossible("the program has ended")
     request = criu.dump_request(IMAGES, pid, external, leave_running=bool(body["leave_running"]))
@@ -66,10 +67,7 @@ def _dump(body: dict[str, Any]) -> None:
     channel, theirs = pair()
     child = os.fork()
     if child == 0:
-        try:
-            criu.execute(str(body["criu"]), theirs.fileno(), [], errors)
-        finally:
-            os._exit(127)
+        criu.execute(str(body["criu"]), theirs.fileno(), [], errors)
     theirs.close()
     try:
         criu.converse(channel, request, {"post-dump": publish})
@@ -81,11 +79,11 @@ def _dump(body: dict[str, Any]) -> None:
         os.waitpid(child, 0)
 
 
-def _external(body: dict[str, Any], pid: int) -> list[str]:
+def _external(body: dict[str, Any], pid: int, mountinfo: str) -> list[str]:
     """What of the container is not dumped: mounts from outside, and a network namespace of its own."""
     root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        places = plan.find_places(root, plan.read_mountinfo(pid), body["destinations"])
+        places = plan.find_places(root, mountinfo, body["destinations"])
     finally:
         os.close(root)
     external = plan.external_mounts(places)

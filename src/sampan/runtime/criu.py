@@ -37,6 +37,7 @@ _PACKET_LIMIT = 64 * 1024
 _LOG_LIMIT = 1024 * 1024
 _LOG_LEVEL = 3
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NOT_EXECUTED = 127
 _VARINT, _BYTES, _FIXED64, _FIXED32 = 0, 2, 1, 5
 _CGROUPS_ARE_OURS = 0
 _LOCK_BY_NFTABLES = 2
@@ -238,8 +239,17 @@ def converse(channel: socket.socket, request: bytes, stages: Mapping[str, Callab
 def execute(program: str, channel: int, kept: Sequence[int], errors: int) -> NoReturn:
     """Be criu, in a fresh child: `channel` becomes descriptor 3, `kept` stay what they are (all above 3), the rest is closed.
 
-    It ends with its parent, so that no half of a container is left to nobody.
+    It ends with its parent, so that no half of a container is left to nobody. What goes wrong is written to `errors`.
     """
+    try:
+        _execute(program, channel, kept, errors)
+    except OSError as error:
+        os.write(errors, f"{program}: {error.strerror}".encode())
+    finally:
+        os._exit(_NOT_EXECUTED)
+
+
+def _execute(program: str, channel: int, kept: Sequence[int], errors: int) -> None:
     prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for target, descriptor in ((0, null), (1, errors), (2, errors), (CHANNEL, channel)):

@@ -62,6 +62,15 @@ def test_streams_are_pipes_or_files_by_mount_and_inode() -> None:
     assert plan.stream_name(0x8F, os.stat("/dev/null")) == f"file[8f:{os.stat('/dev/null').st_ino:x}]"
 
 
+def test_streams_of_a_process_are_those_that_no_mount_of_its_own_shows() -> None:
+    # Descriptors 0 to 2 of this process are what they are; what decides is whether its mounts show them.
+    seen = plan.find_streams(os.getpid(), plan.read_mountinfo(os.getpid()))
+    for number, name in enumerate(seen):
+        assert name == "" or name.startswith(("pipe:[", "file[")), (number, name)
+    unseen = plan.find_streams(os.getpid(), "")
+    assert all(name for number, name in enumerate(unseen) if os.path.exists(f"/proc/self/fd/{number}"))
+
+
 def test_a_stream_that_stands_twice_is_handed_over_once() -> None:
     assert plan.inherited(["file[1:2]", "pipe:[9]", "pipe:[9]"], [10, 11, 12]) == [("file[1:2]", 10), ("pipe:[9]", 11)]
     assert plan.inherited(["", "pipe:[9]", ""], [10, 11, 12]) == [("pipe:[9]", 11)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sampan.cli.options import Command, Option
 from sampan.cli.output.listing import Headings, print_rows
-from sampan.cli.template.values import Row
 from sampan.client.documents import text_of
 from sampan.client.engine import quoted
+from sampan.templates.values import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
