@@ -35,6 +35,10 @@ def service() -> Iterator[None]:
     shutil.copy(UNITS / "sampan.sysusers.conf", "/usr/lib/sysusers.d/sampan.conf")
     for unit in ("sampan.service", "sampan.socket"):
         shutil.copy(UNITS / unit, "/etc/systemd/system/")
+    # Emulated on a busy machine, a start may take longer than a person would wait.
+    patience = Path("/etc/systemd/system/sampan.service.d/patience.conf")
+    patience.parent.mkdir()
+    patience.write_text("[Service]\nTimeoutStartSec=infinity\n")
     Path("/usr/local/bin/sampand").symlink_to(PROGRAMS / "sampand")
     shell("systemd-sysusers", "sampan.conf")
     shell("systemctl", "daemon-reload")
