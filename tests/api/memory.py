@@ -529,9 +529,6 @@ class Checkpoints:
         self._containers = containers
         self.kept: list[str] = []
 
-    async def require(self) -> None:
-        return
-
     async def create(self, container: str, request: CheckpointCreateRequest) -> None:
         self._containers.find(container)
         self._containers.calls.append(("checkpoint", request))

@@ -165,21 +165,14 @@ class Containers(Protocol):
 class Checkpoints(Protocol):
     """Checkpoints of containers. All raise NotImplementedHere in Docker's words outside of experimental mode."""
 
-    async def require(self) -> None:
-        """Return in experimental mode only."""
-        ...
-
     async def create(self, container: str, request: CheckpointCreateRequest) -> None:
         """Make one of a running container."""
-        ...
 
     async def names(self, container: str, directory: str) -> Sequence[str]:
         """The names of a container's; `directory` "" is its own."""
-        ...
 
     async def remove(self, container: str, name: str, directory: str) -> None:
         """Remove one."""
-        ...
 
 
 class ContainerFiles(Protocol):

@@ -106,7 +106,10 @@ def load(line: CommandLine) -> DaemonConfig:
     warnings = config_file.refuse_unsupported(merged)
     folder = path.absolute().parent
     typed = _typed(merged, warnings, folder, insecure_tcp=line.insecure_tcp)
-    return msgspec.structs.replace(typed, file=values, policy=read_policy(folder / "policy.json"))
+    experimental = switch(merged, "experimental")
+    return msgspec.structs.replace(
+        typed, file=values, policy=read_policy(folder / "policy.json"), experimental=experimental
+    )
 
 
 def file_of(line: CommandLine) -> Path:
@@ -179,7 +182,6 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         max_downloads=decimal(values, "max-concurrent-downloads", 3) or 3,
         max_uploads=decimal(values, "max-concurrent-uploads", 5) or 5,
         download_attempts=decimal(values, "max-download-attempts", 5) or 5,
-        experimental=switch(values, "experimental"),
         warnings=tuple(warnings),
     )
     check_networks(config.bip, config.bip6, config.network_options, bridge=config.bridge)

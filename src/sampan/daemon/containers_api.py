@@ -200,10 +200,6 @@ class CheckpointsApi:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def require(self) -> None:
-        """Return in experimental mode only."""
-        checkpoints.require_experimental(self._engine)
-
     async def create(self, container: str, request: CheckpointCreateRequest) -> None:
         """Make one of a running container."""
         await _through(checkpoints.create(self._engine, container, request))

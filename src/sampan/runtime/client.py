@@ -40,7 +40,7 @@ from sampan.runtime.request import (
     StartRequest,
 )
 from sampan.runtime.resolver_port import ResolverPort
-from sampan.runtime.sources import ImageRoot, close_all, open_binds, open_namespaces
+from sampan.runtime.sources import ImageRoot, clients, close_all, close_clients, open_binds, open_namespaces
 from sampan.spec.ids import ContainerId, ExecId, new_id
 
 _log = logging.getLogger("sampan.runtime")
@@ -170,7 +170,7 @@ class RuntimeClient:
         try:
             opened += open_binds(request.config.mounts, self._image_root)
             opened += open_namespaces([path for path, _ in plan.joined(request.config)])
-            descriptors = [*opened, *(held.fileno() for held in request.held), *_sockets(request.attach)]
+            descriptors = [*opened, *(held.fileno() for held in request.held), *clients(request.attach)]
             if len(descriptors) > _MOST_DESCRIPTORS:
                 what = f"{len(descriptors)} mounts, published ports and clients"
                 raise StartFailed(StartFault.OTHER, f"{what} are too many for one start, at most {_MOST_DESCRIPTORS}")
@@ -182,14 +182,12 @@ class RuntimeClient:
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
             if request.resolver:
                 await self._resolver.ready()
+            kind, body = Kind.START, plan.start(request, directory, net=self._exec_root)
             if request.restore is not None:
-                body = await self._checkpoints.restore_body(request, directory)
+                kind, body = Kind.RESTORE, await self._checkpoints.restore_body(request, directory)
                 opened += open_namespaces(["/proc/self/ns/mnt"])
                 descriptors = [request.restore.images, opened[-1], *descriptors]
-                running = await self._launch(Kind.RESTORE, monitored, body, descriptors)
-            else:
-                body = plan.start(request, directory, net=self._exec_root)
-                running = await self._launch(Kind.START, monitored, body, descriptors)
+            running = await self._launch(kind, monitored, body, descriptors)
             if request.resolver:
                 self._resolver.serve(request.id, monitored.pidfd)
             return running
@@ -198,7 +196,7 @@ class RuntimeClient:
             if slot is not None:
                 await self._pool.return_unused(slot)
             close_all(opened)
-            _close_attached(request.attach)
+            close_clients(request.attach)
 
     async def check_criu(self) -> None:
         """See `port.Runtime`."""
@@ -213,7 +211,7 @@ class RuntimeClient:
         container = self._live[request.container]
         directory = f"{self._exec_root}/execs/{request.id}"
         body = plan.execute(request, directory, _JOINED_BY_EXEC)
-        descriptors = [container.pidfd, *_sockets(request.attach)]
+        descriptors = [container.pidfd, *clients(request.attach)]
         try:
             if (parked := self._exec_pool.take()) is not None:
                 parked.claim(request.id, request.container, directory, request.cgroup.groups)
@@ -222,7 +220,7 @@ class RuntimeClient:
             return await self._launch(Kind.EXEC, monitored, body, descriptors)
         finally:
             self._exec_pool.refill()
-            _close_attached(request.attach)
+            close_clients(request.attach)
 
     async def _claim(self, monitored: Monitored, kind: Kind, body: plan.Json, descriptors: list[int]) -> Running:
         """Start from a parked monitor."""
@@ -309,13 +307,13 @@ class RuntimeClient:
         """See `port.Runtime`."""
         try:
             monitored = self._live[target]
-            await monitored.ask(Kind.ATTACH, {"attach": plan.attaches([spec])}, _sockets([spec]))
+            await monitored.ask(Kind.ATTACH, {"attach": plan.attaches([spec])}, clients([spec]))
         except OSError as error:
             if str(error) == BEHIND:
                 raise Behind from error
             raise
         finally:
-            _close_attached([spec])
+            close_clients([spec])
 
     async def follow(self, container: ContainerId, request: FollowRequest, gone: Callable[[], None]) -> bool:
         """See `port.Runtime`."""
@@ -397,12 +395,3 @@ class RuntimeClient:
         """See `port.Runtime`."""
         monitored = self._live.get(container)
         return tuple(cgroups.procs(monitored.groups)) if monitored is not None else ()
-
-
-def _sockets(attach: tuple[AttachSpec, ...] | list[AttachSpec]) -> list[int]:
-    return [spec.sock.fileno() for spec in attach]
-
-
-def _close_attached(attach: tuple[AttachSpec, ...] | list[AttachSpec]) -> None:
-    for spec in attach:
-        spec.sock.close()

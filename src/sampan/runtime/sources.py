@@ -1,4 +1,4 @@
-"""Opening what a container gets from the host: bind sources and namespaces, as descriptors.
+"""What a container gets from the host and from clients, as descriptors: bind sources, namespaces, connections.
 
 The daemon's side, in the host's own mount namespace: what was mounted a moment ago is seen, and no later process resolves
 the path again.
@@ -6,11 +6,11 @@ the path again.
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, MountAttr, OpenTree, mount_setattr, open_tree
-from sampan.runtime.request import StartFailed, StartFault
+from sampan.runtime.request import AttachSpec, StartFailed, StartFault
 from sampan.spec import oci_runtime as oci
 
 _PROPAGATION = {"private": MS.PRIVATE, "slave": MS.SLAVE, "shared": MS.SHARED, "unbindable": MS.UNBINDABLE}
@@ -132,3 +132,14 @@ def close_all(descriptors: list[int]) -> None:
     """Close each."""
     for descriptor in descriptors:
         os.close(descriptor)
+
+
+def clients(attach: Sequence[AttachSpec]) -> list[int]:
+    """The descriptors of clients' connections, in order."""
+    return [spec.sock.fileno() for spec in attach]
+
+
+def close_clients(attach: Sequence[AttachSpec]) -> None:
+    """Close this side's copies of them."""
+    for spec in attach:
+        spec.sock.close()

@@ -17,7 +17,6 @@ _NOTE = (
 
 async def create(request: Request, backend: Backend) -> Answer:
     """Make one of a running container, which ends with it or goes on."""
-    await backend.checkpoints.require()
     await backend.checkpoints.create(request.name, await request.json(_CREATE))
     return _CREATED
 
