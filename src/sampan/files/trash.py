@@ -45,10 +45,6 @@ class Trash:
                 self._thread = threading.Thread(target=self._empty, name="trash", daemon=True)
                 self._thread.start()
 
-    def left(self) -> int:
-        """How many of the things that were thrown away are still to be deleted."""
-        return sum(1 for _ in os.scandir(self._directory))
-
     def stuck(self) -> tuple[Path, ...]:
         """What could not be deleted; `take` tries again."""
         return tuple(path for name in sorted(self._stuck) if (path := self._directory / os.fsdecode(name)).exists())

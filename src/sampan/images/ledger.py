@@ -83,10 +83,6 @@ class Ledger:
         """How many images need the blob or layer."""
         return self._users[name]
 
-    def needed(self) -> frozenset[str]:
-        """All blobs and layers that an image needs."""
-        return frozenset(self._users)
-
     def children(self, image: ImageId) -> tuple[ImageId, ...]:
         """Images that were made from this one."""
         return self._children.get(image, ())

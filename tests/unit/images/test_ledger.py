@@ -30,11 +30,11 @@ def _agrees(world: World) -> None:
         assert sorted(living.children(image)) == sorted(fresh.children(image))
         assert living.references_of(image) == fresh.references_of(image)
         counted.update(fresh.facts(image).needs)
-    assert living.ledger.needed() == set(counted)
+    assert set(living.ledger._users) == set(counted)
     assert all(living.ledger.users(name) == number for name, number in counted.items())
     assert living.references() == fresh.references()
     stored = {*world.content.list(), *(one.chain for one in world.snapshots.layers())}
-    assert stored == living.ledger.needed() - {host.ID, host.CHAIN}, "no orphan, and nothing missing"
+    assert stored == set(living.ledger._users) - {host.ID, host.CHAIN}, "no orphan, and nothing missing"
 
 
 def test_it_follows_every_change(world: World) -> None:
