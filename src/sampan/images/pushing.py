@@ -44,11 +44,19 @@ _MOUNTS = 4
 """Neighbours that are asked for a layer before it is uploaded."""
 
 
+class _Described(msgspec.Struct, frozen=True, rename="camel"):
+    """A descriptor in Docker's order of members, so that the same image gets the same digest here and there."""
+
+    media_type: str
+    size: int
+    digest: str
+
+
 class _ManifestDocument(msgspec.Struct, frozen=True, rename="camel"):
     schema_version: int
     media_type: str
-    config: Descriptor
-    layers: list[Descriptor]
+    config: _Described | Descriptor
+    layers: list[_Described | Descriptor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +185,7 @@ class _Push:
         size = len(self._content.read(Digest(image), CONFIG_LIMIT))
         config = Descriptor(OCI_CONFIG if oci else DOCKER_CONFIG, image, size)
         media_type = OCI_MANIFEST if oci else DOCKER_MANIFEST
-        document = msgspec.json.encode(_ManifestDocument(2, media_type, config, layers))
-        # As Docker and others write it, so that the same image has the same digest wherever it is pushed from.
-        data = msgspec.json.format(document, indent=3)
+        data = _written(media_type, config, layers)
         return _Outgoing(media_type, data, config, tuple(layers))
 
     def _packed(self, lease: Lease, record: ImageRecord) -> list[Digest]:
@@ -280,6 +286,18 @@ class _Push:
         with self._catalog.lock:
             if self._catalog.has(image):
                 self._catalog.add(image, [], [named], manifests=[manifest])
+
+
+def _written(media_type: str, config: Descriptor, layers: list[Descriptor]) -> bytes:
+    """The manifest's bytes, indented as Docker does it."""
+
+    def part(described: Descriptor) -> _Described | Descriptor:
+        if media_type != DOCKER_MANIFEST:
+            return described
+        return _Described(described.media_type, described.size, described.digest)
+
+    document = _ManifestDocument(2, media_type, part(config), [part(layer) for layer in layers])
+    return msgspec.json.format(msgspec.json.encode(document), indent=3)
 
 
 class _Source:
