@@ -23,9 +23,9 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 SECONDS = 20
 DOCKERS_OWN = (
     *("failed to create task for container", "strconv.Atoi", "OCI runtime exec failed", "unable to find "),
-    *("failed to join", "is not paused", "cannot remove the default link name"),
+    *("failed to join", "is not paused", "cannot remove the default link name", ": dial tcp: "),
 )
-"""What Docker answers with 500 and says so: programs and users that are not there, numbers that are none."""
+"""What Docker answers with 500 and says so: programs, users and registries that are not there, numbers that are none."""
 ENDLESS = {"GET /events", "GET /containers/{id}/stats", "GET /containers/{id}/logs", "POST /containers/{id}/wait"}
 HIJACKED = {"POST /containers/{id}/attach", "GET /containers/{id}/attach/ws", "POST /exec/{id}/start", "POST /session"}
 
