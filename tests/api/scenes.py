@@ -163,8 +163,14 @@ def kill(pid: int) -> None:
 
 def launcher_of(engine: Sampan) -> int:
     """The pid of the engine's launcher."""
-    found = processes.launchers(str(engine.directory))
-    assert len(found) == 1, found
+    found: list[processes.Process] = []
+
+    def one() -> bool:
+        # A child that it has just forked bears its title until it takes its own.
+        found[:] = processes.launchers(str(engine.directory))
+        return len(found) == 1
+
+    eventually(one, "there is not one launcher")
     return found[0].pid
 
 
