@@ -54,11 +54,14 @@ class Build:
         return str(self.body["id"])
 
 
-def main(message: Message, title: Title, monitor: socket.socket) -> NoReturn:
-    """Be a builder. `monitor` leads to the parent. Called in a fresh child; never returns."""
+def main(message: Message, title: Title, monitor: socket.socket, parent: int) -> NoReturn:
+    """Be a builder. `monitor` leads to the parent, whose pid is `parent`. Called in a fresh child; never returns."""
     code = 1
     try:
         prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            # It was killed before the signal was asked for, and nobody would take back what is made from here on.
+            os._exit(code)
         build = Build(message, title)
         title.set(f"sampan-builder {build.id[:12]}{' (parked)' if message.kind is Kind.PARK else ''}")
         code = _run(build, message.kind, monitor)

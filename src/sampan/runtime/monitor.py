@@ -48,10 +48,11 @@ def _run(message: Message, title: Title) -> int:
     if restores:
         # The restored program is criu's child, and when that has ended a child of this process.
         prctl(Prctl.SET_CHILD_SUBREAPER, 1)
+    own = os.getpid()
     child = os.fork()
     if child == 0:
         ours.close()
-        builder.main(message, title, theirs)
+        builder.main(message, title, theirs, own)
     theirs.close()
     message.close()
     title.set("sampan-monitor (parked)" if message.kind is Kind.PARK else "sampan-monitor (making)")
