@@ -73,6 +73,10 @@ def lines(daemon: Daemon, path: str) -> tuple[int, list[dict[str, Any]]]:
     return answer.status, [json.loads(line) for line in answer.body.splitlines() if line.strip()]
 
 
+PASSING = ("Waiting", "Downloading", "Verifying Checksum", "Download complete", "Extracting", "Pushing")
+"""Small layers are through before these are told of them; Docker's own stream loses what is followed too soon."""
+
+
 def told(found: list[dict[str, Any]]) -> list[tuple[str, str, tuple[str, ...]]]:
     """Every kind of line, with its members; how often numbers come is the moment's affair."""
     shapes = set()
@@ -80,8 +84,7 @@ def told(found: list[dict[str, Any]]) -> list[tuple[str, str, tuple[str, ...]]]:
         counts = bool(line.get("progressDetail"))
         members = tuple(sorted(line))
         status = line.get("status", "")
-        if status in ("Downloading", "Extracting", "Pushing", "Waiting"):
-            # Small layers are through before anything is told of them, or before they have to wait.
+        if status in PASSING:
             continue
         shapes.add((line.get("id", ""), status, (*members, "numbers") if counts else members))
     return sorted(shapes)
@@ -89,7 +92,7 @@ def told(found: list[dict[str, Any]]) -> list[tuple[str, str, tuple[str, ...]]]:
 
 def of_one(found: list[dict[str, Any]], identifier: str) -> list[str]:
     steps = [line["status"] for line in found if line.get("id") == identifier]
-    return [step for step in dict.fromkeys(steps) if step not in ("Waiting", "Downloading", "Extracting")]
+    return [step for step in dict.fromkeys(steps) if step not in PASSING]
 
 
 def test_a_pull(engine: Sampan, peer: Docker, name: str) -> None:
