@@ -3,7 +3,6 @@
 tag ──▶ index ──▶ (index ──▶) manifest of the wanted platform ──▶ configuration and layers, checked to be an image's
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import msgspec
@@ -12,7 +11,7 @@ from sampan.errors import InvalidParameter, NotFound
 from sampan.images.platforms import choose
 from sampan.images.references import Reference
 from sampan.registry.protocol import Source
-from sampan.spec.ids import parse_digest
+from sampan.spec.ids import digest_of, parse_digest
 from sampan.spec.oci_image import (
     DOCKER_INDEX,
     DOCKER_MANIFEST,
@@ -95,7 +94,7 @@ def follow(
 
 
 def _verify(descriptor: Descriptor, data: bytes) -> None:
-    if "sha256:" + hashlib.sha256(data).hexdigest() != descriptor.digest:
+    if digest_of(data) != descriptor.digest:
         raise InvalidParameter(f"manifest verification failed for digest {descriptor.digest}")
 
 

@@ -5,7 +5,6 @@ tag ─▶ manifest as it came, where all of it is here ─┐
                                                          configuration ─▶ manifest under the tag ─▶ record, digest's name
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from sampan.images.packing import is_gzip, is_zstd, pack, packed_before
 from sampan.images.references import Reference, short_id
 from sampan.images.steps import Cancellation, Meter, PushResult, Report, Step
 from sampan.registry.protocol import Credentials, Repositories, Repository
-from sampan.spec.ids import Digest, ImageId
+from sampan.spec.ids import Digest, ImageId, digest_of
 from sampan.spec.oci_image import (
     CONFIG_LIMIT,
     DOCKER_CONFIG,
@@ -70,7 +69,7 @@ class _Outgoing:
 
     @property
     def digest(self) -> Digest:
-        return Digest("sha256:" + hashlib.sha256(self.data).hexdigest())
+        return digest_of(self.data)
 
 
 class Pusher:

@@ -20,7 +20,7 @@ from sampan.images.catalog import Catalog, ImageRecord, ManifestRecord
 from sampan.images.leases import Lease
 from sampan.images.platforms import fits, parse_platform
 from sampan.images.references import DEFAULT_DOMAIN, Reference, parse_any
-from sampan.spec.ids import Digest, ImageId
+from sampan.spec.ids import Digest, ImageId, digest_of
 from sampan.spec.oci_image import (
     CONFIG_LIMIT,
     CONTAINERD_NAME,
@@ -156,7 +156,7 @@ def _describe(catalog: Catalog, lease: Lease, chosen: _Chosen, parts: _Parts) ->
         layers = [_as_it_is(catalog, Digest(blob), parts) for blob in kept.layers]
         if any(_is_zstd(catalog, Digest(blob)) for blob in kept.layers):
             layers = _plain(catalog, chosen.image, record, parts)
-    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    digest = digest_of(data)
     parts.small[digest] = data
     platform = _platform(catalog.config(chosen.image))
     _list(chosen, parts, Descriptor(media_type, digest, len(data), platform=platform), layers, sources=kept is None)

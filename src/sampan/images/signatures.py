@@ -10,7 +10,6 @@ Source: cosign's SIGNATURE_SPEC.md; containers-signature(5) for the payload.
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from sampan.errors import Forbidden, InvalidParameter, NotFound
 from sampan.images.policy import Policy, Requirement
 from sampan.images.references import Reference, parse_reference
 from sampan.registry.protocol import Source
-from sampan.spec.ids import parse_digest
+from sampan.spec.ids import digest_of, parse_digest
 from sampan.spec.oci_image import Descriptor, decode_manifest
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def _signatures(repository: Source, digest: str) -> Iterator[tuple[bytes, bytes]
                 signature = b""
             with repository.blob(layer) as stream:
                 payload = stream.read(_PAYLOAD_LIMIT)
-            if "sha256:" + hashlib.sha256(payload).hexdigest() == layer.digest:
+            if digest_of(payload) == layer.digest:
                 yield payload, signature
 
 

@@ -13,9 +13,3 @@ def familiar(domain: str, path: str) -> str:
     if domain != HUB:
         return f"{domain}/{path}"
     return path.removeprefix("library/") if path.count("/") == 1 else path
-
-
-def host_of(address: str) -> str:
-    """`localhost:5000` of `http://localhost:5000/v1/`, in lower case."""
-    without_scheme = address.partition("://")[2] if "://" in address else address
-    return without_scheme.partition("/")[0].lower()

@@ -1,6 +1,5 @@
 """Writing to one repository: blobs first, taken over from a neighbour where it has them; then the manifest that names them."""
 
-import hashlib
 import logging
 from collections.abc import Callable
 from typing import BinaryIO
@@ -12,7 +11,7 @@ from sampan.registry.faults import Untrustworthy
 from sampan.registry.host import Capability
 from sampan.registry.repository import Reading
 from sampan.registry.uploads import Upload
-from sampan.spec.ids import Digest
+from sampan.spec.ids import Digest, digest_of
 
 _log = logging.getLogger("sampan.registry")
 
@@ -57,7 +56,7 @@ class RemoteRepository(Reading):
 
     def put_manifest(self, reference: str, media_type: str, data: bytes) -> Digest:
         """See `protocol.Repository`."""
-        digest = Digest("sha256:" + hashlib.sha256(data).hexdigest())
+        digest = digest_of(data)
         if ":" in reference and reference != digest:
             raise InvalidParameter(f"the manifest's digest is {digest}, not {reference}")
         headers = {"Content-Type": media_type, "Content-Length": str(len(data))}

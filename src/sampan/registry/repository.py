@@ -3,7 +3,6 @@
 resolve ──▶ HEAD manifests/tag        manifest ──▶ GET manifests/digest        blob ──▶ GET blobs/digest
 """
 
-import hashlib
 import io
 import json
 import logging
@@ -23,7 +22,7 @@ from sampan.registry.host import Capability
 from sampan.registry.settings import Patience
 from sampan.registry.transport import Answer
 from sampan.spec import oci_image as oci
-from sampan.spec.ids import Digest, parse_digest
+from sampan.spec.ids import Digest, digest_of, parse_digest
 
 _log = logging.getLogger("sampan.registry")
 ACCEPT = f"{oci.OCI_INDEX}, {oci.DOCKER_INDEX}, {oci.OCI_MANIFEST}, {oci.DOCKER_MANIFEST}, */*;q=0.1"
@@ -90,7 +89,7 @@ class Reading:
                 return found
         # A registry that does not say it in a head, or refuses: the body says more.
         data, media_type = self._manifest(conversation, reference)
-        return oci.Descriptor(media_type=media_type, digest=_digest_of(data), size=len(data))
+        return oci.Descriptor(media_type=media_type, digest=digest_of(data), size=len(data))
 
     def manifest(self, descriptor: oci.Descriptor) -> bytes:
         """See `protocol.Repository`."""
@@ -98,7 +97,7 @@ class Reading:
 
         def ask(conversation: Conversation) -> bytes:
             data, _ = self._manifest(conversation, digest)
-            if _digest_of(data) != digest or descriptor.size not in (0, len(data)):
+            if digest_of(data) != digest or descriptor.size not in (0, len(data)):
                 raise Untrustworthy(f"manifest verification failed for digest {digest}")
             return data
 
@@ -213,7 +212,3 @@ def _own_type(data: bytes) -> str:
     except (ValueError, AttributeError, RecursionError):
         return ""
     return found if isinstance(found, str) and _MEDIA_TYPE.fullmatch(found) else ""
-
-
-def _digest_of(data: bytes) -> Digest:
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())

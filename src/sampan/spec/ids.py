@@ -1,5 +1,6 @@
 """Identifiers with types of their own, and what each may look like."""
 
+import hashlib
 import os
 import re
 from typing import NewType
@@ -40,6 +41,11 @@ def parse_digest(text: str) -> Digest:
     if not _DIGEST.fullmatch(text):
         raise InvalidParameter(f"invalid digest {text!r}")
     return Digest(text)
+
+
+def digest_of(data: bytes) -> Digest:
+    """The digest that names `data`."""
+    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
 
 
 def is_container_name(text: str) -> bool:
