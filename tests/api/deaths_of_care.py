@@ -1,7 +1,8 @@
 """Cells of docs/ownership.md for what the daemon looks after while a container runs: its health."""
 
-from tests.api.scenes import FOREVER, Box, cell, eventually, strike
+from tests.api.scenes import FOREVER, Box, cell, strike
 from tests.daemons import Sampan
+from tests.waiting import eventually
 
 OFTEN = 150_000_000
 

@@ -7,8 +7,9 @@ import socket
 import tarfile
 from pathlib import Path
 
-from tests.api.scenes import FOREVER, Box, cell, eventually, strike
+from tests.api.scenes import FOREVER, Box, cell, strike
 from tests.daemons import Sampan
+from tests.waiting import eventually
 
 
 def porters(engine: Sampan) -> list[int]:

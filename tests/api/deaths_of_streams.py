@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tests import processes
 from tests.api.collectors import Collector
-from tests.api.scenes import FOREVER, Box, Stream, cell, eventually, kill, lives, pause, resume, strike
+from tests.api.scenes import FOREVER, Box, Stream, cell, kill, lives, pause, resume, strike
 from tests.daemons import Sampan
+from tests.waiting import eventually
 
 
 @cell("stdio", "daemon", "launcher")

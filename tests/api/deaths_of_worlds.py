@@ -14,13 +14,13 @@ from tests.api.scenes import (
     Box,
     bind,
     cell,
-    eventually,
     listens,
     lives,
     strike,
 )
 from tests.daemons import Sampan
 from tests.nameserver import addresses, ask, query
+from tests.waiting import eventually
 
 
 def fetch(address: str, port: int) -> str:

@@ -5,23 +5,15 @@ import os
 import select
 import signal
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from tests import processes
 from tests.daemons import Sampan
+from tests.waiting import eventually
 
 SECONDS = 60.0
-
-
-def eventually(what: Callable[[], object], why: str, seconds: float = SECONDS) -> None:
-    """Wait until `what` is true; AssertionError with `why` when that does not come."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.02)
 
 
 class Stream:

@@ -14,9 +14,10 @@ import docker
 import pytest
 
 from tests import processes
-from tests.api.scenes import Box, Stream, eventually
+from tests.api.scenes import Box, Stream
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox")
 

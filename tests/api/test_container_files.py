@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.api.deaths_of_copies import HeldCopy, porters
-from tests.api.scenes import eventually
 from tests.daemons import Answer, Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
 

@@ -12,10 +12,11 @@ import pytest
 
 from sampan.crashpoints import POINTS, VARIABLE
 from tests import leaks
-from tests.api.scenes import Box, Stream, eventually, lives
+from tests.api.scenes import Box, Stream, lives
 from tests.archives import Layer, busybox_rootfs, docker_archive
 from tests.daemons import Answer, Sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "docker-client", "busybox")
 

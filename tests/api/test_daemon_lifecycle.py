@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +13,7 @@ import pytest
 
 from tests.daemons import Sampan, entry_point, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = [requires("root", "overlay", "busybox", "docker-client")]
 
@@ -37,13 +37,6 @@ def made(engine: Sampan, name: str, *words: str, **host: object) -> str:
 def state(engine: Sampan, name: str) -> dict[str, Any]:
     found: dict[str, Any] = call(engine, "GET", f"/containers/{name}/json")["State"]
     return found
-
-
-def eventually(check: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.02)
 
 
 def gone(engine: Sampan, name: str) -> bool:

@@ -23,7 +23,6 @@ from tests.api.scenes import (
     Box,
     Stream,
     cell,
-    eventually,
     kill,
     kill_launcher,
     launcher_of,
@@ -32,6 +31,7 @@ from tests.api.scenes import (
 )
 from tests.daemons import PROJECT, Sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "docker-client", "busybox")
 

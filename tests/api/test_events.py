@@ -12,10 +12,11 @@ from urllib.parse import quote
 import docker
 import pytest
 
-from tests.api.scenes import FOREVER, Box, eventually
+from tests.api.scenes import FOREVER, Box
 from tests.archives import busybox_rootfs
 from tests.daemons import Sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "busybox")
 

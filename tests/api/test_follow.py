@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests import processes
-from tests.api.scenes import Box, eventually, lives
+from tests.api.scenes import Box, lives
 from tests.daemons import Sampan, running_sampan, scrubbed_environment
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.api.scenes import FOREVER, Box, eventually
+from tests.api.scenes import FOREVER, Box
 from tests.archives import busybox_rootfs
 from tests.daemons import Sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "busybox")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.scenes import eventually
 from tests.api.test_names import resolvers
 from tests.api.test_networks import SLEEP, ends, inside, ok, refused, run
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables")
 

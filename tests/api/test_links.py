@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.api.scenes import FOREVER, Box, eventually
+from tests.api.scenes import FOREVER, Box
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "busybox", "docker-client")
 

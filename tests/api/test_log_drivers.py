@@ -2,14 +2,14 @@
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.daemons import Sampan, entry_point, scrubbed_environment
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "mountns", "docker-client")
 
@@ -30,13 +30,6 @@ def run(engine: Sampan, name: str, program: str, *flags: str) -> str:
 
 def finished(engine: Sampan, name: str) -> None:
     assert engine.docker("wait", name).code == 0
-
-
-def eventually(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def logs(engine: Sampan, name: str, *flags: str) -> list[str]:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from tests.api.collectors import Collector
 from tests.daemons import Sampan, scrubbed_environment
 from tests.processes import pids, title
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "mountns", "docker-client", "busybox")
 
@@ -51,13 +52,6 @@ def unix(tmp_path: Path) -> Iterator[Collector]:
 def named(engine: Sampan) -> Iterator[str]:
     yield "shipped"
     engine.api("DELETE", "/containers/shipped?force=1&v=1")
-
-
-def eventually(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def run(engine: Sampan, name: str, program: str, driver: str, *options: str, more: tuple[str, ...] = ()) -> str:

@@ -12,11 +12,12 @@ import pytest
 from sampan.kernel.caps import Cap
 from sampan.network import dns
 from tests import processes
-from tests.api.scenes import eventually, kill
+from tests.api.scenes import kill
 from tests.api.test_networks import SLEEP, address, inside, ok, run
 from tests.daemons import Sampan
 from tests.nameserver import addresses, ask, code, fails, query, read_stream, says, serving, silent, socket_in
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables")
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.scenes import eventually
 from tests.daemons import Outcome, Sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables")
 

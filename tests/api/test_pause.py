@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tests.api.scenes import Box, eventually
+from tests.api.scenes import Box
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.api.scenes import eventually
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns")
 

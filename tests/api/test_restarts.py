@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.api.scenes import FOREVER, Box, eventually, kill
+from tests.api.scenes import FOREVER, Box, kill
 from tests.daemons import Answer, Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "busybox")
 

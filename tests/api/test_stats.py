@@ -10,10 +10,11 @@ from typing import Any
 import docker
 import pytest
 
-from tests.api.scenes import Box, eventually
+from tests.api.scenes import Box
 from tests.daemons import Sampan, entry_point, scrubbed_environment
 from tests.requires import requires
 from tests.terminals import Terminal
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "busybox", "docker-client", "cgroup:memory", "cgroup:pids")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.api.scenes import FOREVER, Box, eventually
+from tests.api.scenes import FOREVER, Box
 from tests.daemons import Answer, Sampan, entry_point, scrubbed_environment
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "busybox")
 

@@ -8,9 +8,10 @@ from datetime import datetime
 
 import pytest
 
-from tests.api.scenes import Box, Stream, eventually
+from tests.api.scenes import Box, Stream
 from tests.daemons import Sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
 

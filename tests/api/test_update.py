@@ -9,9 +9,10 @@ from typing import Any
 import docker
 import pytest
 
-from tests.api.scenes import Box, eventually
+from tests.api.scenes import Box
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client", "cgroup:memory", "cgroup:cpu", "cgroup:pids")
 

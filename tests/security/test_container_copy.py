@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.api.deaths_of_copies import porters
-from tests.api.scenes import eventually
 from tests.archives import Layer
 from tests.daemons import Sampan
 from tests.requires import requires
 from tests.security.hostile import Canary, load
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
 

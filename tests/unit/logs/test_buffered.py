@@ -2,8 +2,7 @@
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from sampan.logs.buffered import BufferedLog
 from sampan.logs.jsonfile_writer import JsonFileWriter
 from sampan.logs.reader import past
 from sampan.logs.reading import Query
+from tests.waiting import eventually
 
 
 class Disk:
@@ -45,13 +45,6 @@ def log(tmp_path: Path) -> Path:
 
 def lines(log: Path) -> list[bytes]:
     return [entry.line for batch in past(str(log), Query()) for entry in batch]
-
-
-def eventually(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def hung(log: Path, disk: Disk, size: int) -> BufferedLog:
