@@ -1,7 +1,6 @@
 """Exec, second step: the process runs, with a client's streams or without."""
 
 import logging
-from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
@@ -12,7 +11,7 @@ from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.exec_create import active
 from sampan.daemon.execs import Exec
-from sampan.daemon.hijack import head_read, refuse
+from sampan.daemon.hijack import refuse
 from sampan.daemon.start_faults import BadStart, translate_failure
 from sampan.errors import Conflict, SampanError, System
 from sampan.runtime import profile_capabilities, profile_options
@@ -52,9 +51,6 @@ class StartableExec:
             detach_keys=self._exec.detach_keys,
             framed=not self.tty,
         )
-        # A client that has gone is found by the monitor; the program runs, as in Docker.
-        with suppress(OSError):
-            await head_read(connection)
         try:
             await run(self._engine, self._exec, self._request, (spec,))
         except SampanError as error:

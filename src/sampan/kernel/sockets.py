@@ -1,14 +1,17 @@
-"""Socket options and requests that Python's `socket` has no function for (socket(7), unix(7)). Standard library only."""
+"""Socket options and requests that Python's `socket` has no function for (socket(7), unix(7))."""
 
 from __future__ import annotations
 
 import array
-import fcntl
+import ctypes
 import socket
 import struct
 
+from sampan.kernel.calls import check, libc_function
+
 _SO_ATTACH_FILTER = 26
 _SIOCOUTQ = 0x5411
+_ioctl_pointer = libc_function("ioctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
 # One instruction of classic BPF: code RET|K with k = 0, "keep no byte of the packet".
 _DROP_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0)
 
@@ -22,6 +25,6 @@ def drop_all(sock: socket.socket) -> None:
 
 def unread(sock: socket.socket) -> int:
     """ioctl(SIOCOUTQ): 0 when the peer of a unix socket has read all that was sent (TCP: its kernel has)."""
-    waiting = array.array("i", (0,))
-    fcntl.ioctl(sock, _SIOCOUTQ, waiting)
-    return waiting[0]
+    waiting = ctypes.c_int()
+    check(_ioctl_pointer(sock.fileno(), _SIOCOUTQ, ctypes.byref(waiting)), "ioctl", sock.fileno(), "SIOCOUTQ")
+    return waiting.value

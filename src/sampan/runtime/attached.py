@@ -12,10 +12,15 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
+
+from sampan.kernel.sockets import unread
 
 LIMIT = 1024 * 1024
 CHUNK = 64 * 1024
 _FRAME = struct.Struct(">BxxxI")
+_HEAD_SECONDS = 0.25
+_HEAD_PAUSE = 0.0005
 
 
 class Client:
@@ -57,6 +62,19 @@ class Client:
     def fileno(self) -> int:
         """The socket's descriptor."""
         return self.sock.fileno()
+
+    def wait_for_head(self) -> None:
+        """Return when the client has read the head of the daemon's answer; after a quarter of a second at most.
+
+        docker-py reads the head through a buffer and goes on with the bare socket: what arrives together with it is lost.
+        The program has long been started by then, so the wait is hardly ever one.
+        """
+        until = time.monotonic() + _HEAD_SECONDS
+        try:
+            while unread(self.sock) and time.monotonic() < until:
+                time.sleep(_HEAD_PAUSE)
+        except OSError:
+            return  # its end is found by the first write
 
     @property
     def full(self) -> bool:

@@ -49,6 +49,9 @@ def supervise(life: Life) -> None:
     pump = _pump(body, life.streams)
     pump.state = (Kind.STARTED, body["state"], [life.pidfd])
     for client in clients(body["attach"], life.attached, terminal >= 0):
+        if body["exec"]:
+            # A container's clients came before its start was asked for; an exec's connection is its start.
+            client.wait_for_head()
         pump.add_client(client)
     pump.listen(life.listener)
     pump.add_channel(life.channel)
