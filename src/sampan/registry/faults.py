@@ -6,8 +6,8 @@ Docker answers a failed pull with 404 where the image is unknown or denied, and 
 else is a kind of System.
 """
 
-import http.client
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import msgspec
 
@@ -103,7 +103,7 @@ _decoder = msgspec.json.Decoder(_Errors)
 def refusal(status: int, challenges: tuple[Challenge, ...], body: bytes) -> Refused:
     """What an answer of 400 and more says."""
     if status >= 500:
-        return Refused(f"received unexpected HTTP status: {status} {_reason(status)}", status)
+        return Refused(f"received unexpected HTTP status: {status} {reason(status)}", status)
     faults = _of_challenges(challenges) + _of_body(status, body)
     if faults:
         return Refused(told(faults), status, faults)
@@ -179,8 +179,12 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text[:_SHOWN])
 
 
-def _reason(status: int) -> str:
-    return http.client.responses.get(status, "")
+def reason(status: int) -> str:
+    """The words of a status, empty for one that nobody has named."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def of_pull(error: SampanError, domain: str, path: str, suffix: str = "") -> SampanError:

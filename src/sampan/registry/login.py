@@ -1,10 +1,8 @@
 """Trying a user's credentials at a registry, as `docker login` has the daemon do it (moby's registry/auth.go)."""
 
-import http.client
-
 from sampan.errors import Unauthorized
 from sampan.registry.conversation import Conversation
-from sampan.registry.faults import Refused, Untrustworthy
+from sampan.registry.faults import Refused, Untrustworthy, reason
 from sampan.registry.host import Host
 from sampan.registry.means import Means
 from sampan.registry.protocol import Credentials
@@ -34,7 +32,6 @@ def login(means: Means, host: Host, credentials: Credentials) -> str:
             token = got.refresh_token or ""
     with conversation.ask("GET", url, ()) as answer:
         if answer.status != 200:
-            reason = http.client.responses.get(answer.status, "")
-            text = f"login attempt to {url} failed with status: {answer.status} {reason}"
+            text = f"login attempt to {url} failed with status: {answer.status} {reason(answer.status)}"
             raise Refused(text, answer.status)
     return token if token.isascii() and token.isprintable() else ""
