@@ -1,0 +1,91 @@
+"""What a build is asked for, and what it made: data only. Every front end makes one, the solver knows no other.
+
+Values of secrets are in here and in no key, no log and no record.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from sampan.build.planning import Wish
+from sampan.registry.protocol import Credentials
+from sampan.spec.host_config import Resources, Ulimit
+from sampan.spec.ids import ImageId
+
+
+class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every RUN gets that is no input of it: none of this is in a key, as in Docker."""
+
+    resources: Resources = Resources()
+    cgroup_parent: str = ""
+    shm_size: int = 0
+    """bytes; 0: the daemon's default"""
+    ulimits: tuple[Ulimit, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    """NAME:ADDRESS"""
+    network: str = "default"
+    """where RUN says no other: default, none, host or the name of a network"""
+
+
+class Tree(Protocol):
+    """Files that came from outside: a context, a named context."""
+
+    @property
+    def root(self) -> int:
+        """A descriptor of its root directory, good for as long as the build runs."""
+        ...
+
+    def digest(self, paths: tuple[str, ...], excludes: tuple[str, ...]) -> str:
+        """The digest of the files that these paths select. Blocks. Raises NotFound where a path selects nothing."""
+        ...
+
+
+class CacheOption(msgspec.Struct, frozen=True):
+    """One `--cache-from` or `--cache-to`: `type` inline, registry, local or image (what the classic call means by a name)."""
+
+    type: str
+    attributes: Mapping[str, str] = {}
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One `--output`: `type` image, docker, oci, local or tar."""
+
+    type: str
+    attributes: Mapping[str, str] = {}
+
+
+class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One build. `dockerfile` is the text, `file` what messages call it.
+
+    `contexts`: by name; the build's own is called `context`. `credentials` by registry host, as X-Registry-Config has them.
+    """
+
+    dockerfile: str
+    file: str = "Dockerfile"
+    wish: Wish
+    contexts: Mapping[str, Tree] = {}
+    names: tuple[str, ...] = ()
+    """what the image is to be called"""
+    pull: bool = False
+    no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()
+    """stages whose steps are not taken from the cache"""
+    cache_from: tuple[CacheOption, ...] = ()
+    cache_to: tuple[CacheOption, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    squash: bool = False
+    run: RunSettings = RunSettings()
+    secrets: Mapping[str, bytes] = {}
+    ssh: Mapping[str, str] = {}
+    """an agent's socket, by the id that mounts name"""
+    credentials: Mapping[str, Credentials] = {}
+    clock: int | None = None
+    """SOURCE_DATE_EPOCH: seconds; no file of a layer, and no image, is younger"""
+
+
+class Built(msgspec.Struct, frozen=True):
+    """What came of it. `names` are the tags that were given, in their familiar form."""
+
+    image: ImageId
+    names: tuple[str, ...] = ()
