@@ -1,6 +1,6 @@
 """What a build tells while it runs, as data: a front end shows it, the solver only tells.
 
-    solver ── Reporter ──> Progress.tell(event) ──> `wire` ──> {"id": "sampan.build", "aux": {...}}   a line of the answer
+    solver ── Reporter ──> Listener.tell(event) ──> `wire` ──> {"id": "sampan.build", "aux": {...}}   a line of the answer
                                               └──> lines of the classic protocol
 
 A vertex is told when it is known, again when it starts, and once more when it has ended; each event holds all that is known of
@@ -26,7 +26,8 @@ class VertexEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """All that is known of a piece of work. Times are nanoseconds since the epoch, 0 before they are known.
 
     `name` is what a reader sees: `[build 2/4] RUN make`, `[internal] load build context`. `why`: which input of a step that was
-    kept has changed; empty for a hit and where nothing like it was kept. With an `error` it has ended, and badly.
+    kept has changed; empty for a hit and where nothing like it was kept. With an `error` it has ended, and badly. `line` and
+    `end`: where it stands in the Dockerfile, from 1, both included; 0 where it does not.
     """
 
     vertex: Number
@@ -37,6 +38,8 @@ class VertexEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     cached: bool = False
     why: str = ""
     error: str = ""
+    line: int = 0
+    end: int = 0
 
 
 class LogEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="log"):
@@ -99,7 +102,7 @@ Line = Event | OutputEvent | ResultEvent
 """What the wire carries."""
 
 
-class Progress(Protocol):
+class Listener(Protocol):
     """Who listens to a build."""
 
     def tell(self, event: Event) -> None:
@@ -131,39 +134,46 @@ def read(line: bytes) -> Line:
 class Reporter:
     """Numbers the work of one build and tells its events. `clock`: nanoseconds since the epoch."""
 
-    def __init__(self, progress: Progress, clock: Callable[[], int]) -> None:
-        self._progress = progress
+    def __init__(self, listener: Listener, clock: Callable[[], int]) -> None:
+        self._listener = listener
         self._clock = clock
         self._known: dict[Number, VertexEvent] = {}
 
-    def announce(self, name: str, inputs: Sequence[Number] = ()) -> Number:
-        """A piece of work that will be done, or found done."""
+    def announce(self, name: str, inputs: Sequence[Number] = (), lines: tuple[int, int] = (0, 0)) -> Number:
+        """A piece of work that will be done, or found done; `lines` are its first and last in the Dockerfile."""
         number = Number(len(self._known) + 1)
-        self._tell(VertexEvent(vertex=number, name=name, inputs=tuple(inputs)))
+        self._tell(VertexEvent(vertex=number, name=name, inputs=tuple(inputs), line=lines[0], end=lines[1]))
         return number
 
     def start(self, number: Number, why: str = "") -> None:
-        """It is being done now. `why` it was not found done."""
-        self._tell(msgspec.structs.replace(self._known[number], started=self._clock(), why=why))
+        """It is being done now. `why` it was not found done. What is being done already goes on."""
+        if not self._known[number].started:
+            self._tell(msgspec.structs.replace(self._known[number], started=self._clock(), why=why))
 
     def hit(self, number: Number) -> None:
         """It was found done."""
-        now = self._clock()
-        self._tell(msgspec.structs.replace(self._known[number], started=now, completed=now, cached=True))
+        known = self._known[number]
+        if not known.completed:
+            now = self._clock()
+            self._tell(msgspec.structs.replace(known, started=known.started or now, completed=now, cached=True))
 
-    def end(self, number: Number, error: str = "") -> None:
-        """It is done, or has failed, or was cancelled (`error`). What has ended stays as it is."""
+    def end(self, number: Number, error: str = "", why: str = "") -> None:
+        """It is done, or has failed, or was cancelled (`error`). `why` as in `start`. What has ended stays as it is."""
         known = self._known[number]
         if known.completed:
             return
         now = self._clock()
-        self._tell(msgspec.structs.replace(known, started=known.started or now, completed=now, error=error))
+        self._tell(
+            msgspec.structs.replace(
+                known, started=known.started or now, completed=now, error=error, why=why or known.why
+            )
+        )
 
     def log(self, number: Number, data: bytes, stream: int = 1) -> None:
         """Its program wrote `data`."""
         for at in range(0, len(data), LOG_PIECE):
             piece = data[at : at + LOG_PIECE]
-            self._progress.tell(LogEvent(vertex=number, at=self._clock(), data=piece, stream=stream))
+            self._listener.tell(LogEvent(vertex=number, at=self._clock(), data=piece, stream=stream))
 
     def amount(self, number: Number, part: str, current: int, total: int = 0, *, done: bool = False) -> None:
         """A part of it has got so far. Callers tell it a few times a second, not for every piece."""
@@ -173,12 +183,12 @@ class Reporter:
         event = AmountEvent(
             vertex=number, part=part, at=now, current=current, total=total, started=started, completed=completed
         )
-        self._progress.tell(event)
+        self._listener.tell(event)
 
     def warn(self, warning: WarningEvent) -> None:
         """A finding of the checks."""
-        self._progress.tell(warning)
+        self._listener.tell(warning)
 
     def _tell(self, event: VertexEvent) -> None:
         self._known[event.vertex] = event
-        self._progress.tell(event)
+        self._listener.tell(event)

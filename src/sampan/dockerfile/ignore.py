@@ -2,13 +2,17 @@
 
 *.log        in the context's root        **/*.log   anywhere
 node_modules and everything below         !keep.log  not left out after all; the last pattern that fits decides
+
+A command that sends a context starts with this module: what it needs rarely is loaded late.
 """
 
-import posixpath
-from collections.abc import Callable, Iterable, Sequence
+from __future__ import annotations
 
-from sampan.dockerfile.faults import quoted
-from sampan.dockerfile.wildcards import Accepts, Step, Wildcard, literal
+import posixpath
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 PATTERN_LIMIT = 10_000
 _LENGTH = 4096
@@ -41,6 +45,10 @@ def read_patterns(text: str) -> list[str]:
     return found
 
 
+Verdict = tuple[bool, int]
+"""Whether a path is left out, and which patterns fit it or what it lies in, as bits."""
+
+
 class Ignore:
     """Patterns, compiled. Raises BadIgnore for a malformed one."""
 
@@ -63,6 +71,19 @@ class Ignore:
                 ignored = not pattern.inverted
         return ignored
 
+    def enter(self, path: str, above: Verdict | None) -> Verdict:
+        """The same for an entry of a directory whose own verdict is `above` (None for the root's): each pattern is asked once."""
+        fits = 0
+        ignored = False
+        inherited = above[1] if above is not None else 0
+        bit = 1
+        for pattern in self._patterns:
+            if inherited & bit or pattern.matches(path):
+                fits |= bit
+                ignored = not pattern.inverted
+            bit <<= 1
+        return ignored, fits
+
     def excludes_root(self) -> bool:
         """Whether a pattern leaves out everything."""
         return any(one.text in ("*", "**", "**/*") for one in self._patterns if not one.inverted)
@@ -77,10 +98,10 @@ class _Pattern:
             raise BadIgnore('illegal exclusion pattern: "!"')
         if len(text) > _LENGTH:
             raise BadIgnore(f"pattern longer than {_LENGTH} characters")
-        self._matches = _matcher(self.text)
+        self.matches = _matcher(self.text)
 
     def matches_any(self, paths: Iterable[str]) -> bool:
-        return any(map(self._matches, paths))
+        return any(map(self.matches, paths))
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
@@ -93,13 +114,18 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     if pattern.startswith("**") and _is_plain(pattern[2:]):
         suffix = pattern[2:]
         return lambda path: path.endswith(suffix) or (suffix.startswith("/") and path == suffix[1:])
+    if pattern.startswith("**/*") and _is_plain(pattern[4:]) and "/" not in pattern[4:]:
+        suffix = pattern[4:]
+        return lambda path: path.endswith(suffix)
     before, star, after = pattern.partition("*")
     if star and _is_plain(before + after) and "/" not in after:
         shortest, place = len(before) + len(after), len(before)
         return lambda path: (
             len(path) >= shortest and path.startswith(before) and path.endswith(after) and "/" not in path[place:]
         )
-    return Wildcard(_steps(pattern)).matches
+    from sampan.dockerfile.ignore_wildcards import wildcard
+
+    return wildcard(pattern).matches
 
 
 def _is_plain(text: str) -> bool:
@@ -110,74 +136,3 @@ def _clean(path: str) -> str:
     """Go's filepath.Clean."""
     cleaned = posixpath.normpath(path)
     return cleaned[1:] if cleaned.startswith("//") else cleaned
-
-
-def _any(_char: str) -> bool:
-    return True
-
-
-def _none(_char: str) -> bool:
-    return False
-
-
-def _not_slash(char: str) -> bool:
-    return char != "/"
-
-
-def _steps(pattern: str) -> list[Step]:
-    steps: list[Step] = []
-    at = 0
-    while at < len(pattern):
-        char = pattern[at]
-        at += 1
-        if char == "*" and pattern[at : at + 1] == "*":
-            at += 1
-            at += pattern[at : at + 1] == "/"
-            if at == len(pattern):
-                steps.append(Step(_any, repeats=True))
-            else:
-                # Any number of directories, none included.
-                steps += [Step(_none, optional=True), Step(_any, repeats=True), literal("/")]
-        elif char == "*":
-            steps.append(Step(_not_slash, repeats=True))
-        elif char == "?":
-            steps.append(Step(_not_slash))
-        elif char == "\\":
-            if at == len(pattern):
-                raise BadIgnore(f"syntax error in pattern {quoted(pattern)}")
-            steps.append(literal(pattern[at]))
-            at += 1
-        elif char == "[":
-            accepts, at = _bracket(pattern, at)
-            steps.append(Step(accepts))
-        else:
-            steps.append(literal(char))
-    return steps
-
-
-def _bracket(pattern: str, at: int) -> tuple[Accepts, int]:
-    """`[a-z]`, `[^a-z]` from behind the bracket: what it accepts, and where it ends."""
-    negated = pattern[at : at + 1] == "^"
-    at += negated
-    ranges: list[tuple[str, str]] = []
-    while pattern[at : at + 1] != "]" or not ranges:
-        low, at = _bracket_char(pattern, at)
-        high = low
-        if pattern[at : at + 1] == "-":
-            high, at = _bracket_char(pattern, at + 1)
-        if high < low:
-            raise BadIgnore(f"syntax error in pattern {quoted(pattern)}")
-        ranges.append((low, high))
-    return (lambda char: negated != any(low <= char <= high for low, high in ranges)), at + 1
-
-
-def _bracket_char(pattern: str, at: int) -> tuple[str, int]:
-    char = pattern[at : at + 1]
-    if char == "\\":
-        at += 1
-        char = pattern[at : at + 1]
-    elif char in ("-", "]"):
-        char = ""
-    if not char:
-        raise BadIgnore(f"syntax error in pattern {quoted(pattern)}")
-    return char, at + 1

@@ -41,6 +41,14 @@ def test_patterns(patterns: str, ignored: list[str], kept: list[str]) -> None:
     ignore = Ignore(read_patterns(patterns))
     assert [path for path in ignored if not ignore.ignores(path)] == []
     assert [path for path in kept if ignore.ignores(path)] == []
+    # Going down directory by directory says the same.
+    for path in (*ignored, *kept):
+        verdict = None
+        parts = path.split("/")
+        for count in range(1, len(parts) + 1):
+            verdict = ignore.enter("/".join(parts[:count]), verdict)
+        assert verdict is not None
+        assert verdict[0] == ignore.ignores(path)
 
 
 @pytest.mark.parametrize("pattern", ["!", "a[", "a[]", "a[b", "a[-b]", "[c-a]", "a\\", "[b-", "x" * 5000])
