@@ -38,6 +38,10 @@ POINTS = (
     "image-after-removal",
     "image-after-blobs",
     "image-after-layers",
+    # the build cache: around the commit that names what builds made, and where records go
+    "build-before-commit",
+    "build-after-commit",
+    "build-after-removal",
     # runtime: launcher and monitor, around forks, mounts and records
     "launcher-before-fork",
     "launcher-after-fork",

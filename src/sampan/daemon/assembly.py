@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import ip_address, ip_network
 
 from sampan import crashpoints
+from sampan.build.cache.holdings import TABLE, Holdings
 from sampan.cgroups import means
 from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
 from sampan.cgroups.leaf import make_room
@@ -124,6 +125,8 @@ class Assembly:
     asking: Workers
     """threads of their own for what waits for registries: one that stalls keeps nobody else waiting"""
     fetcher: Fetcher
+    build_holdings: Holdings
+    """what the build cache keeps alive, known from the start although the cache itself is opened by who needs it"""
 
     async def close(self) -> None:
         """Let go of everything without stopping a container."""
@@ -168,7 +171,9 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         registries, config.max_downloads, config.max_uploads, config.download_attempts, policy=config.policy
     )
     content = Content(config.data_root / "content")
-    images = Images(store, content, snapshots, partial(_image_event, loop, events), host_layer, travel)
+    built = Holdings(store.table(TABLE))
+    notify = partial(_image_event, loop, events)
+    images = Images(store, content, snapshots, notify, host_layer, travel, keepers=[built.holds])
     layers = ImageLayers(images, snapshots, workers)
     runtime = RuntimeClient(
         str(config.exec_root),
@@ -211,7 +216,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
     drivers = (snapshots, facts, kept_volumes, groups)
-    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known))
+    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known), built)
 
 
 async def take_over(parts: Assembly) -> None:

@@ -105,6 +105,7 @@ class Catalog:
         self.container_gone = self._collection.container_gone
         self.orphans = self._collection.orphans
         self.sweep = self._collection.sweep
+        self.keepers = self._collection.keepers
         self._fixed: dict[ImageId, Image] = {}
         self._fixed_references: dict[Reference, ImageId] = {}
         self.config = functools.lru_cache(maxsize=256)(self._read_config)

@@ -1,10 +1,10 @@
-"""What nobody needs goes: blobs and layers that no image, no operation under way and no container holds.
+"""What nobody needs goes: blobs and layers that no image, no operation under way, no build and no container holds.
 
 Whoever decides holds the catalog's lock from the look at the ledger and the leases until the last deletion, which moves things
 out of sight only; room is given back by the trashes of the content store and of the layers.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -36,6 +36,8 @@ class Collection:
         self.ledger = ledger
         self.lock = lock
         self._leases = Leases(lock, content.has, self._has_layer)
+        self.keepers: list[Callable[[str], bool]] = []
+        """others that need layers and blobs, each asked by name: the build cache"""
         # Layers that only a container stands on: its image is gone.
         self._left: set[ChainId] = set()
 
@@ -62,10 +64,14 @@ class Collection:
             return False
         return True
 
+    def _is_needed(self, name: str) -> bool:
+        needed = self.ledger.users(name) or self._leases.holds(name)
+        return bool(needed) or any(keeps(name) for keeps in self.keepers)
+
     def collect(self, names: Iterable[str]) -> Collected:
         """Delete those blobs and layers among `names` that no image and no lease needs."""
         with self.lock:
-            spare = {name for name in names if not self.ledger.users(name) and not self._leases.holds(name)}
+            spare = {name for name in names if not self._is_needed(name)}
             if not spare:
                 return Collected([], 0)
             freed = 0
@@ -90,7 +96,7 @@ class Collection:
             standing = self.snapshots.standing()
             known = {layer.chain for layer in self.snapshots.layers()} - standing
             stored = {*self.content.list(), *known}
-            return sorted(name for name in stored if not self.ledger.users(name) and not self._leases.holds(name))
+            return sorted(name for name in stored if not self._is_needed(name))
 
     def sweep(self) -> None:
         """Delete every blob and layer that no image needs. Only while nothing else runs: at the start of the daemon."""

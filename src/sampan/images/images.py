@@ -74,8 +74,9 @@ class Images:
         notify: Notify = silent,
         host_layer: HostLayer | None = None,
         travel: Travel | None = None,
+        keepers: Sequence[Callable[[str], bool]] = (),
     ) -> None:
-        """Open the records. What no image needs is deleted: an interrupted load's layers and blobs.
+        """Open the records. What no image needs, nor any of the `keepers`, is deleted: an interrupted load's layers and blobs.
 
         Without `host_layer` the image `host` is listed and no container can be made of it; without `travel` nothing is
         pulled or pushed.
@@ -83,6 +84,7 @@ class Images:
         if host_layer is not None:
             snapshots.borrow(host.CHAIN, host_layer.directories, host_layer.opened)
         self._catalog = Catalog(store, content, snapshots)
+        self._catalog.keepers += keepers
         self._catalog.add_fixed(host.ID, host.CONFIG, host.REFERENCE)
         self._notify = notify
         self._pruning = threading.Lock()
@@ -98,6 +100,11 @@ class Images:
                 self._catalog, travel.repositories, downloads, partial(self._travelled, ImageAction.PULL), travel.policy
             )
             self._lanes = (downloads.lanes, self._pusher.lanes)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The one catalog of this daemon, for rooms above that make images themselves and hold what is in the making."""
+        return self._catalog
 
     def close(self) -> None:
         """End background work. What is still to be deleted goes at the next start."""

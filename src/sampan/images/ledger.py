@@ -44,7 +44,7 @@ def facts_of(
     size_of: Callable[[ChainId], int],
 ) -> Facts:
     """The facts of an image whose configuration was read. `blobs`: what it needs of the content store beside that."""
-    chains = _stacked((config.rootfs.diff_ids if config.rootfs else None) or ())
+    chains = stacked((config.rootfs.diff_ids if config.rootfs else None) or ())
     needs = frozenset({image, *chains, *blobs})
     labels = (config.config.labels if config.config else None) or {}
     return Facts(chains, needs, parent, _created(config), labels, sum(size_of(chain) for chain in chains))
@@ -60,8 +60,8 @@ def facts_of_broken(
 ) -> Facts:
     """The facts of an image of which only the record is left; `diff_ids` are those that the record tells."""
     # What it stood on is not known for certain: nothing, or this machine's own root. It needs what either would need.
-    chains = _stacked(diff_ids)
-    needs = frozenset({image, *chains, *_stacked([host.DIFF_ID, *diff_ids]), *blobs})
+    chains = stacked(diff_ids)
+    needs = frozenset({image, *chains, *stacked([host.DIFF_ID, *diff_ids]), *blobs})
     return Facts(chains, needs, parent, 0, {}, sum(size_of(chain) for chain in chains), reason)
 
 
@@ -141,7 +141,8 @@ def _sorted(references: Iterable[Reference]) -> tuple[Reference, ...]:
     return tuple(sorted(references, key=str))
 
 
-def _stacked(diff_ids: Iterable[str]) -> tuple[ChainId, ...]:
+def stacked(diff_ids: Iterable[str]) -> tuple[ChainId, ...]:
+    """The chain ids of layers that lie on each other, the lowest first."""
     result: list[ChainId] = []
     for diff_id in diff_ids:
         result.append(chain_id(result[-1] if result else None, DiffId(diff_id)))

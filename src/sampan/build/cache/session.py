@@ -1,0 +1,128 @@
+"""The cache as one build sees it: a lease over all that it found and made, imported caches behind the daemon's own.
+
+with Session(cache) as session:
+    session.planned(graph, keys, contents)
+    session.find(key) … session.explain(…) … session.keep(…)      in any order, from any thread
+                                                                   ── end ──▶ settled, also where the build failed
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+from sampan.build.cache.misses import Known, Misses
+from sampan.build.cache.records import Entry, Record
+from sampan.build.cache.store import BuildCache
+from sampan.build.keys import Key, Parts, key_of
+from sampan.build.operations import Graph, Place
+from sampan.images.catalog import LayerRecord
+from sampan.images.leases import Lease
+
+
+class Import(Protocol):
+    """A cache from elsewhere (`--cache-from`)."""
+
+    def fetch(self, key: Key, lease: Lease) -> Entry | None:
+        """What it has under the key, its layers brought here and held by `lease`; None where it has nothing. Blocks."""
+        ...
+
+
+class Session:
+    """One build's. A context manager; `lease` may be used by the build for what it makes."""
+
+    def __init__(self, cache: BuildCache, imports: Sequence[Import] = ()) -> None:
+        self._cache = cache
+        self._imports = imports
+        self._stack = ExitStack()
+        self._known: Known | None = None
+        self._misses: Misses | None = None
+        self._touched: set[Key] = set()
+        self.lease: Lease
+
+    def __enter__(self) -> Self:
+        self.lease = self._stack.enter_context(self._cache.catalog.lease())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Waits for the disk. Raises System, OSError."""
+        try:
+            self._cache.settle()
+        finally:
+            self._cache.unpin(self._touched)
+            self._stack.close()
+
+    @property
+    def touched(self) -> frozenset[Key]:
+        """The keys of all that was found or kept: what `--cache-to` sends of."""
+        return frozenset(self._touched)
+
+    def planned(
+        self,
+        graph: Graph,
+        keys: Sequence[Key | None],
+        contents: Mapping[Place, str],
+        listings: Mapping[Place, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Tell what is going to be built; sources are kept, so that a later miss can name what of them changed.
+
+        `listings`: digests of files by name, of the sources at these places.
+        """
+        self._known = Known(graph, keys, contents, listings or {})
+        for place in graph.sources:
+            key = keys[place]
+            if key is not None and self._cache.peek(key) is None:
+                self._keep(key, self._known.entry(place))
+
+    def find(self, key: Key) -> Record | None:
+        """The result under the key: the daemon's own, or brought from an imported cache. May block for a download."""
+        record = self._cache.find(key, self.lease)
+        for other in self._imports if record is None else ():
+            brought = other.fetch(key, self.lease)
+            if brought is not None:
+                record = self._keep(key, self._described(key, brought))
+                break
+        if record is not None:
+            self._pin(key)
+        return record
+
+    def _described(self, key: Key, brought: Entry) -> Entry:
+        """What came from elsewhere, as this build knows it."""
+        place = self._place(key)
+        if self._known is None or place is None:
+            return brought
+        return msgspec.structs.replace(self._known.entry(place), layers=brought.layers, own=brought.own)
+
+    def keep(self, key: Key, layers: Sequence[LayerRecord], own: int) -> Record:
+        """Keep what was made under the key: the whole stack, the topmost `own` of it new. The lease holds all of it."""
+        place = self._place(key)
+        known = self._known
+        made = known.entry(place) if known is not None and place is not None else Entry()
+        return self._keep(key, msgspec.structs.replace(made, layers=tuple(layers), own=own))
+
+    def explain(self, parts: Parts) -> str:
+        """Why nothing is kept for a step of these parts although it has run before; "" for one that never ran."""
+        place = self._place(key_of(parts))
+        if self._known is None or place is None:
+            return ""
+        if self._misses is None:
+            self._misses = Misses(self._cache)
+        return self._misses.explain(self._known, place)
+
+    def _place(self, key: Key) -> Place | None:
+        keys = self._known.keys if self._known is not None else ()
+        return next((Place(number) for number, one in enumerate(keys) if one == key), None)
+
+    def _keep(self, key: Key, made: Entry) -> Record:
+        record = self._cache.keep(key, made)
+        self._pin(key)
+        return record
+
+    def _pin(self, key: Key) -> None:
+        if key not in self._touched:
+            self._touched.add(key)
+            self._cache.pin([key])
