@@ -55,6 +55,7 @@ PROGRAMS = {
     "dockerd": "docker.io",
     "htpasswd": "apache2-utils",
     "ip": "iproute2",
+    "losetup": "mount",
     "nft": "nftables",
     "rsyslogd": "rsyslog",
     "runc": "runc",

@@ -12,7 +12,7 @@ from tests.requires import requires
 
 OWN = {"setup", "completion", "system check", "system check-host"}
 PATHS = sorted(path for row in registry.COMMANDS for path in registry.spellings(row) if path not in OWN)
-NOT_DOCKERS = {"check", "clear", "explain"}
+NOT_DOCKERS = {"cgroup-conf", "check", "clear", "explain"}
 FLAG = re.compile(r"^\s+(?:-(?P<short>\w), |    )--(?P<name>[\w-]+)(?: (?P<kind>[\w-]+))?", re.MULTILINE)
 
 

@@ -94,8 +94,9 @@ def write(groups: Mapping[str, str], writes: Iterable[Sequence[str]]) -> None:
         except FileNotFoundError:
             if controller != UNIFIED:
                 raise
-            # A parent that somebody else made need not have the controllers switched on for us.
-            _enable(os.path.dirname(groups[controller]))
+            # A parent that somebody else made need not have the controllers switched on for us, and none has those
+            # that are rarely asked for (hugetlb, rdma, misc).
+            _enable(os.path.dirname(groups[controller]), (*_DELEGATED, name.partition(".")[0]))
             put(path, text)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EBUSY):
@@ -231,17 +232,17 @@ def _inherit_cpuset(directory: str, depth: int = _DEEPEST) -> None:
         put(f"{directory}/{name}", value)
 
 
-def _enable(directory: str, depth: int = _DEEPEST) -> None:
-    """Switch on, for children of `directory`, what the tree offers (cgroup v2), from the top down.
+def _enable(directory: str, wanted: Sequence[str] = _DELEGATED, depth: int = _DEEPEST) -> None:
+    """Switch on, for children of `directory`, what is wanted and the tree offers (cgroup v2), from the top down.
 
     A controller that cannot be (processes stand in an inner group; a threaded group) is left out: the limit that needs it
     then fails with its own file's name.
     """
     if not depth or not os.path.exists(f"{directory}/cgroup.subtree_control"):
         return
-    if not set(_DELEGATED) <= set(read(f"{directory}/cgroup.controllers").split()):
-        _enable(os.path.dirname(directory), depth - 1)
-    for controller in offered_below(directory):
+    if not set(wanted) <= set(read(f"{directory}/cgroup.controllers").split()):
+        _enable(os.path.dirname(directory), wanted, depth - 1)
+    for controller in offered_below(directory, wanted):
         try:
             put(f"{directory}/cgroup.subtree_control", f"+{controller}")
         except OSError as error:
@@ -249,8 +250,8 @@ def _enable(directory: str, depth: int = _DEEPEST) -> None:
                 raise
 
 
-def offered_below(directory: str) -> list[str]:
-    """The controllers of ours that a v2 group has and that are not yet switched on for the groups below it."""
+def offered_below(directory: str, wanted: Sequence[str] = _DELEGATED) -> list[str]:
+    """Those of the `wanted` controllers that a v2 group has and that are not yet switched on for the groups below it."""
     offered = read(f"{directory}/cgroup.controllers").split()
     enabled = read(f"{directory}/cgroup.subtree_control").split()
-    return [controller for controller in _DELEGATED if controller in offered and controller not in enabled]
+    return [controller for controller in wanted if controller in offered and controller not in enabled]

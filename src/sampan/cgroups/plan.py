@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sampan.cgroups import devices
+from sampan.cgroups import devices, raw
 from sampan.cgroups.groupfile import UNIFIED
 from sampan.cgroups.hierarchy import Hierarchy, Mode
 from sampan.errors import InvalidParameter, System
@@ -51,6 +51,7 @@ def plan(hierarchy: Hierarchy, instance: str, container_id: str, parent: str, re
     writes += [*_cpuset(hierarchy, resources.cpu), *_pids(hierarchy, resources.pids_limit)]
     writes += [*_weight_of_io(hierarchy, resources.blkio_weight), *_block_limits(hierarchy, resources.block_limits)]
     writes += _tcp(hierarchy, resources.kernel_tcp)
+    writes += raw.writes(hierarchy, resources.unified)
     program = b""
     if not devices.allows_everything(resources.devices):
         if _version(hierarchy, "devices", "device rules") == 1:

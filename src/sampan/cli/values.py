@@ -186,6 +186,7 @@ CONVERTERS: dict[str, Callable[[str], Json]] = {
 _ELSEWHERE = {
     "add-host": ("sampan.cli.create.networking", "host_entry"),
     "blkio-device": ("sampan.cli.create.limits", "weight_device"),
+    "cgroup-conf": ("sampan.cli.create.limits", "cgroup_conf"),
     "device-bps": ("sampan.cli.create.limits", "throttle_bytes"),
     "device-iops": ("sampan.cli.create.limits", "throttle_operations"),
     "device-rule": ("sampan.cli.create.limits", "device_rule"),

@@ -7,7 +7,7 @@ containers whose namespaces are shared, the mounts with their sources found).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sampan.daemon import device_requests, environment
+from sampan.daemon import cgroup_conf, device_requests, environment
 from sampan.daemon.config_values import Ulimit
 from sampan.daemon.definition import Definition
 from sampan.runtime import profile_capabilities, profile_devices, profile_files, profile_options, profile_sysctl
@@ -205,7 +205,7 @@ def _block_limits(host: HostConfig) -> tuple[oci.BlockLimit, ...]:
 
 
 def resources(
-    host: Resources, rules: tuple[oci.DeviceRule, ...] = (), blocks: tuple[oci.BlockLimit, ...] = ()
+    host: HostConfig, rules: tuple[oci.DeviceRule, ...] = (), blocks: tuple[oci.BlockLimit, ...] = ()
 ) -> oci.Resources:
     """Docker's units to the specification's; a memory limit alone allows as much swap again."""
     return oci.Resources(
@@ -222,6 +222,7 @@ def resources(
         blkio_weight=host.blkio_weight or None,
         block_limits=blocks,
         kernel_tcp=host.kernel_memory_tcp if host.kernel_memory_tcp > 0 else None,
+        unified=cgroup_conf.asked(host.annotations),
     )
 
 

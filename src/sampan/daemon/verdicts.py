@@ -80,7 +80,9 @@ CONFIG: dict[str, Verdict] = {
 }
 
 HOST_CONFIG: dict[str, Verdict] = {
-    "Annotations": _full("kept and shown; there is no other OCI runtime that would read them"),
+    "Annotations": _full(
+        "kept and shown; sampan.cgroup-conf.FILE sets a control file, as `sampan run --cgroup-conf` does"
+    ),
     "AutoRemove": _full(),
     "Binds": _full("directories and volumes, with their modes; SELinux labels (z, Z) mean nothing without SELinux"),
     "BlkioDeviceReadBps": _full(_BLOCK),

@@ -5,7 +5,7 @@ Pure. Limits are judged in `verify_resources`, mounts in `mounts`, log options i
 
 import ipaddress
 
-from sampan.daemon import environment
+from sampan.daemon import cgroup_conf, environment
 from sampan.daemon.config_values import parse_size
 from sampan.daemon.mount_words import clean, tmpfs_words
 from sampan.daemon.signals import parse_signal
@@ -60,6 +60,7 @@ def check_host(host: HostConfig, config: ContainerConfig, available: tuple[str, 
         _check_tmpfs(destination, words)
     if "" in (host.annotations or {}):
         raise InvalidParameter("invalid Annotations: the empty string is not permitted as an annotation key")
+    cgroup_conf.asked(host.annotations)
     if host.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
     if not -1000 <= host.oom_score_adj <= 1000:

@@ -151,6 +151,8 @@ class Resources(Struct, frozen=True):
     block_limits: tuple[BlockLimit, ...] = ()
     kernel_tcp: int | None = None
     """bytes of the buffers of TCP, on v1"""
+    unified: dict[str, str] = {}
+    """control files by their own names, and what is written there; here v1's, too"""
 
 
 class SeccompArg(Struct, frozen=True):

@@ -62,6 +62,7 @@ def test_programs_that_are_refused(config: dict[str, Any], text: str) -> None:
         ({"shm_size": -1}, {}, "SHM size can not be less than 0"),
         ({"oom_score_adj": 2000}, {}, "Invalid value 2000, range for oom score adj"),
         ({"annotations": {"": "x"}}, {}, "invalid Annotations"),
+        ({"annotations": {"sampan.cgroup-conf.cgroup.procs": "1"}}, {}, "invalid control file 'cgroup.procs'"),
         ({"isolation": "hyperv"}, {}, "linux only supports 'default'"),
         ({"runtime": "kata"}, {}, "unknown or invalid runtime name: kata"),
         ({"userns_mode": "x"}, {}, "invalid userns mode"),

@@ -17,6 +17,8 @@ _NETWORK_OPTIONS = ("network-alias", "ip", "ip6", "mac-address", "link-local-ip"
 _NO_ENDPOINT: Document = {
     "IPAMConfig": None, "Links": None, "Aliases": None, "MacAddress": "", "DriverOpts": None, "GwPriority": 0,
 }  # fmt: skip
+_CGROUP_CONF = "sampan.cgroup-conf."
+"""What an annotation's key begins with that the daemon takes for a control file."""
 _TEXTS = (  # option, field of HostConfig
     ("cgroup-parent", "CgroupParent"), ("cgroupns", "CgroupnsMode"), ("cidfile", "ContainerIDFile"), ("cpuset-cpus", "CpusetCpus"),
     ("cpuset-mems", "CpusetMems"), ("ipc", "IpcMode"), ("isolation", "Isolation"), ("pid", "PidMode"), ("runtime", "Runtime"),
@@ -168,6 +170,10 @@ def _host_config(parsed: Parsed, swappiness: int) -> Document:
     for option, field in (("sysctl", "Sysctls"), ("annotation", "Annotations")):
         if parsed.many(option):
             host[field] = _pairs(parsed.many(option))
+    if parsed.many("cgroup-conf"):
+        # The API has no member for it, and an annotation reaches daemons by any client.
+        settings = [f"{_CGROUP_CONF}{pair}" for pair in parsed.many("cgroup-conf")]
+        host["Annotations"] = _pairs([*parsed.many("annotation"), *settings])
     if parsed.many("security-opt"):
         from sampan.cli.create.security import security_options
 

@@ -92,6 +92,14 @@ def device_rule(text: str) -> str:
     raise ValueError(f"invalid device cgroup format '{text}'")
 
 
+def cgroup_conf(text: str) -> str:
+    """KEY=VALUE of a control file; which files there are is the daemon's to know."""
+    key, equals, value = text.partition("=")
+    if "." in key and equals and value:
+        return text
+    raise ValueError(f"bad format of a control file: {text!r} is not KEY=VALUE")
+
+
 def sysctl(text: str) -> str:
     """KEY=VALUE of a parameter that belongs to a namespace."""
     key, equals, _ = text.partition("=")

@@ -14,6 +14,7 @@ CONTAINER_OPTIONS: tuple[Option, ...] = (
     Option("blkio-weight-device", "list", "Relative weight of I/O on a device (PATH:WEIGHT)", check="blkio-device"),
     Option("cap-add", "list", "Grant a capability"),
     Option("cap-drop", "list", "Take a capability away"),
+    Option("cgroup-conf", "map", "Set a control file (KEY=VALUE, e.g. memory.high=64M; Sampan only)", check="cgroup-conf"),
     Option("cgroup-parent", "string", "Cgroup to put the container's group under"),
     Option("cgroupns", "string", "Cgroup namespace: host or private; the daemon's default when empty"),
     Option("cidfile", "string", "Write the container's id to this file", completes="file"),
