@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tests.api.scenes import Box, eventually
+from tests.api.scenes import Box
 from tests.daemons import Sampan
+from tests.waiting import eventually
 
 MB = 1 << 20
 EMULATED = "TCG" in Path("/proc/cpuinfo").read_text()

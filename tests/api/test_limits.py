@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests import limits
-from tests.api.scenes import Box, eventually
+from tests.api.scenes import Box
 from tests.daemons import Sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "cgroup:memory", "cgroup:cpu", "cgroup:pids", "cgroup:blkio")
 
