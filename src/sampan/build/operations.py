@@ -39,6 +39,7 @@ class ContextSource(Operation, frozen=True, kw_only=True, tag="context"):
 
     paths: tuple[str, ...]
     excludes: tuple[str, ...] = ()
+    parents: bool = False
 
 
 class DocumentSource(Operation, frozen=True, kw_only=True, tag="documents"):

@@ -55,7 +55,8 @@ def plan_copy(
     if paths and source is not None:
         sources.take_place(source, paths)
     elif paths:
-        sources.take(ContextSource(paths=tuple(paths), excludes=instruction.excludes), paths)
+        parents = isinstance(instruction, tree.Copy) and instruction.parents
+        sources.take(ContextSource(paths=tuple(paths), excludes=instruction.excludes, parents=parents), paths)
     if instruction.documents:
         files = tuple((one.mark.name, expander.document(one)) for one in instruction.documents)
         sources.take(DocumentSource(files=files), [name for name, _ in files])

@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
+from typing import NamedTuple
 
 from sampan.files.walk import walk
 from sampan.kernel.files import Resolve, openat2
@@ -14,6 +16,23 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _CHUNK = 1 << 30
 # What belongs to the file rather than to the machine or to an overlay below it.
 _KEPT = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
+
+
+class Attributes(NamedTuple):
+    """What a copy is to be like. Times in nanoseconds."""
+
+    uid: int
+    gid: int
+    mode: int
+    """permissions and the set-id and sticky bits"""
+    atime: int
+    mtime: int
+
+
+def own_attributes(status: os.stat_result) -> Attributes:
+    """As it is."""
+    mode = stat.S_IMODE(status.st_mode)
+    return Attributes(status.st_uid, status.st_gid, mode, status.st_atime_ns, status.st_mtime_ns)
 
 
 def copy_tree(source: int, target: int, share: bool = False) -> None:
@@ -42,7 +61,7 @@ def copy_tree(source: int, target: int, share: bool = False) -> None:
                 os.link(first_names[identity], name, src_dir_fd=target, dst_dir_fd=parent, follow_symlinks=False)
                 continue
             if not (share and _shared(directory, parent, name)):
-                _copy_entry(directory, parent, name, status)
+                copy_entry(directory, name, parent, name, status)
             if status.st_nlink > 1:
                 first_names[identity] = path
     finally:
@@ -62,55 +81,105 @@ def _shared(directory: int, parent: int, name: bytes) -> bool:
     return True
 
 
-def _copy_entry(directory: int, parent: int, name: bytes, status: os.stat_result) -> None:
+def copy_entry(
+    directory: int,
+    name: bytes,
+    parent: int,
+    new: bytes,
+    status: os.stat_result,
+    attributes: Callable[[os.stat_result], Attributes] = own_attributes,
+) -> None:
+    """Copy `name` in `directory`, which is no directory itself and whose lstat(2) is `status`, to the free name `new` in `parent`.
+
+    Without a name `directory` is itself a descriptor of what is copied, of any kind but a link. `attributes` says what the copy is
+    to be like. A socket is left out. Raises OSError.
+    """
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
-        _copy_file(directory, parent, name)
+        _copy_file(directory, name, parent, new, attributes)
         return
     if kind == stat.S_IFSOCK:
         return
     if kind == stat.S_IFLNK:
-        os.symlink(os.readlink(name, dir_fd=directory), name, dir_fd=parent)
+        os.symlink(os.readlink(name, dir_fd=directory), new, dir_fd=parent)
     else:
-        os.mknod(name, kind | 0o600, status.st_rdev, dir_fd=parent)
-    os.chown(name, status.st_uid, status.st_gid, dir_fd=parent, follow_symlinks=False)
+        os.mknod(new, kind | 0o600, status.st_rdev, dir_fd=parent)
+    wanted = attributes(status)
+    os.chown(new, wanted.uid, wanted.gid, dir_fd=parent, follow_symlinks=False)
     if kind != stat.S_IFLNK:
         # The node was made a moment ago in a directory that nobody else knows: it is no link.
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=parent)
-    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
+        os.chmod(new, wanted.mode, dir_fd=parent)
+    os.utime(new, ns=(wanted.atime, wanted.mtime), dir_fd=parent, follow_symlinks=False)
 
 
-def _copy_file(directory: int, parent: int, name: bytes) -> None:
-    reader = os.open(name, _SOURCE, dir_fd=directory)
+def _copy_file(
+    directory: int, name: bytes, parent: int, new: bytes, attributes: Callable[[os.stat_result], Attributes]
+) -> None:
+    if name:
+        reader = os.open(name, _SOURCE, dir_fd=directory)
+    else:
+        reader = os.open(f"/proc/self/fd/{directory}", os.O_RDONLY | os.O_NONBLOCK)
     try:
         # What is copied is what was opened, whatever the name means by now (CVE-2018-15664).
         status = os.fstat(reader)
         if not stat.S_ISREG(status.st_mode):
             return
-        writer = os.open(name, _NEW, 0o600, dir_fd=parent)
+        writer = os.open(new, _NEW, 0o600, dir_fd=parent)
         try:
-            while _moved(reader, writer):
-                pass
-            _describe(reader, writer, status)
+            copy_content(reader, writer, status)
+            describe(reader, writer, attributes(status))
         finally:
             os.close(writer)
     finally:
         os.close(reader)
 
 
-def _moved(reader: int, writer: int) -> int:
+def copy_content(reader: int, writer: int, status: os.stat_result) -> None:
+    """What the file `reader` (with this `status`) holds, into the empty file `writer`; holes stay holes. Raises OSError."""
+    if status.st_blocks * 512 < status.st_size:
+        _copy_regions(reader, writer, status.st_size)
+    else:
+        while _moved(reader, writer):
+            pass
+
+
+def _copy_regions(reader: int, writer: int, size: int) -> None:
+    """A file of terabytes that holds nothing costs nothing."""
+    os.ftruncate(writer, size)
+    at = 0
+    while at < size:
+        try:
+            at = os.lseek(reader, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole follows
+                return
+            raise
+        end = os.lseek(reader, at, os.SEEK_HOLE)
+        os.lseek(reader, at, os.SEEK_SET)
+        os.lseek(writer, at, os.SEEK_SET)
+        while at < end and (moved := _moved(reader, writer, end - at)):
+            at += moved
+        if at < end:
+            return  # it has become shorter
+
+
+def _moved(reader: int, writer: int, most: int = _CHUNK) -> int:
+    most = min(most, _CHUNK)
     try:
-        return os.copy_file_range(reader, writer, _CHUNK)
+        return os.copy_file_range(reader, writer, most)
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
-        return os.sendfile(writer, reader, None, _CHUNK)
+        return os.sendfile(writer, reader, None, most)
 
 
-def _describe(source: int, target: int, status: os.stat_result) -> None:
-    """Owner, mode, attributes, times: in this order, because chown(2) clears modes and capabilities."""
-    os.fchown(target, status.st_uid, status.st_gid)
-    os.fchmod(target, stat.S_IMODE(status.st_mode))
+def describe(source: int, target: int, wanted: Attributes) -> None:
+    """Give the file or directory `target` owner, mode, `source`'s extended attributes, times. Raises OSError.
+
+    In this order, because chown(2) clears modes and capabilities.
+    """
+    os.fchown(target, wanted.uid, wanted.gid)
+    os.fchmod(target, wanted.mode)
     try:
         names = os.listxattr(source)
     except OSError as error:
@@ -124,7 +193,7 @@ def _describe(source: int, target: int, status: os.stat_result) -> None:
             except OSError as error:
                 if error.errno not in (errno.ENOTSUP, errno.ENODATA):
                     raise
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.utime(target, ns=(wanted.atime, wanted.mtime))
 
 
 def _describe_directory(source: int, target: int, path: bytes, status: os.stat_result) -> None:
@@ -132,7 +201,7 @@ def _describe_directory(source: int, target: int, path: bytes, status: os.stat_r
     try:
         copy = openat2(target, path or b".", _DIRECTORY, _PLAIN)
         try:
-            _describe(original, copy, status)
+            describe(original, copy, own_attributes(status))
         finally:
             os.close(copy)
     finally:

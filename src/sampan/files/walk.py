@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sampan.kernel.files import Resolve, openat2
 
@@ -22,11 +22,14 @@ def open_plain(directory: int, path: bytes, across: bool = False) -> int:
         raise
 
 
-def walk(directory: int, across: bool = False) -> Iterator[tuple[bytes, int, bytes, os.stat_result]]:
+def walk(
+    directory: int, across: bool = False, enters: Callable[[bytes], bool] | None = None
+) -> Iterator[tuple[bytes, int, bytes, os.stat_result]]:
     """Every entry below the descriptor `directory`, sorted, parents first: (path, parent's descriptor, name, lstat).
 
     The descriptor is good until the iteration goes on. Follows no link, enters no other mount (unless `across`), also where
-    somebody swaps directories meanwhile; what goes away is left out. Raises OSError.
+    somebody swaps directories meanwhile; what goes away is left out. Below a directory whose path `enters` denies nothing is
+    read; it is asked when the directory has been given. Raises OSError.
     """
     pending: list[bytes] = [b""]
     while pending:
@@ -43,7 +46,7 @@ def walk(directory: int, across: bool = False) -> Iterator[tuple[bytes, int, byt
                     continue
                 inside = path + b"/" + name if path else name
                 yield inside, current, name, status
-                if stat.S_ISDIR(status.st_mode):
+                if stat.S_ISDIR(status.st_mode) and (enters is None or enters(inside)):
                     below.append(inside)
             pending.extend(reversed(below))
         finally:

@@ -29,7 +29,7 @@ def test_keys_are_what_they_were() -> None:
     (first, *_, last) = keys_of(graph_of())
     assert (first, last) == (
         "sha256:5cbb663261da4ee5921fb8f8f236cc875a6a7e9f80b0aa82a64dd1339252bd7d",
-        "sha256:dc8c0871f750073685b43934fdf2df4d111a3f91e8a8c31b10b51889f3440008",
+        "sha256:30dae4f5fecb4d64a3e215fbbd4813bc845607a5266b747bc1b5ba0a1e03f946",
     )
 
 

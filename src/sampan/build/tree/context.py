@@ -1,0 +1,148 @@
+"""The build's context: the files that the client sent, asked for by the paths that COPY and ADD name."""
+
+import errno
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from sampan.build.tree import arrival, digest
+from sampan.build.tree.index import Index
+from sampan.build.tree.source import SourceTree
+from sampan.build.tree.unpacking import Unpacking
+from sampan.dockerfile.ignore import BadIgnore, Ignore, read_patterns
+from sampan.errors import InvalidParameter
+from sampan.files import tar_reader as tar
+
+DOCKERFILE = "Dockerfile"
+TEXT_LIMIT = 4 << 20
+"""bytes of a Dockerfile or an ignore file"""
+_IGNORE = ".dockerignore"
+
+
+class BadContext(InvalidParameter):
+    """The context is no archive, or lacks its Dockerfile."""
+
+
+class Context:
+    """A context in a directory of the store. Any thread may use it; close it when the build has ended."""
+
+    def __init__(self, index: Index, spool: int, directory: int) -> None:
+        """Takes over both descriptors."""
+        self._index = index
+        self._spool = spool
+        self._directory = directory
+        self._unpacking = Unpacking(index, spool, directory)
+
+    def digest(self, paths: Sequence[str], excludes: Sequence[str] = (), parents: bool = False) -> str:
+        """The content digest, `sha256:…`, of exactly the files that a COPY or ADD with these paths takes.
+
+        Nothing is read from the disk. Raises SourceMissing, BadSelection, OSError (ELOOP).
+        """
+        return digest.digest(self._index, paths, excludes, parents)
+
+    def tree(self, paths: Sequence[str] = (".",), excludes: Sequence[str] = (), parents: bool = False) -> SourceTree:
+        """The context as a directory in which at least these files are; everything by default.
+
+        Its descriptor is the context's own: valid until `close`. Raises BadSelection, OSError (ENOSPC).
+        """
+        self._unpacking.want(paths, excludes, parents)
+        return SourceTree(self._directory, "context")
+
+    def read(self, path: str, limit: int = TEXT_LIMIT) -> bytes:
+        """A file's content, links followed inside the context. Raises OSError, EFBIG beyond `limit` bytes, EINVAL for no file."""
+        node = self._index.find(os.fsencode(path))
+        if node.children is not None:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if node.kind != tar.FILE or node.regions is not None:
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        if node.size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)
+        return os.pread(self._spool, node.size, node.offset)
+
+    def dockerfile(self, name: str = DOCKERFILE) -> tuple[str, str]:
+        """The Dockerfile's path as it was found, and its text; as Docker's daemon finds it. Raises BadContext.
+
+        Without one of the default name, `dockerfile` is taken. The file and `.dockerignore` are taken out of the context
+        where its ignore patterns say so: clients send both always.
+        """
+        try:
+            content = self.read(name)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if name == DOCKERFILE and self._has(name.lower()):
+                return self.dockerfile(name.lower())
+            raise BadContext(f"Cannot locate specified Dockerfile: {name}") from error
+        except OSError as error:
+            raise BadContext(f"unexpected error reading Dockerfile: read {name}: {_told(error)}") from error
+        if not content:
+            raise BadContext(f"the Dockerfile ({name}) cannot be empty")
+        self._take_out(name)
+        return name, content.decode("utf-8", "surrogateescape")
+
+    def _has(self, path: str) -> bool:
+        try:
+            self._index.find(os.fsencode(path))
+        except OSError:
+            return False
+        return True
+
+    def _take_out(self, dockerfile: str) -> None:
+        own = f"{dockerfile}{_IGNORE}"
+        source = own if self._has(own) else _IGNORE
+        try:
+            text = self.read(source).decode("utf-8", "surrogateescape")
+            ignore = Ignore(read_patterns(text))
+        except FileNotFoundError:
+            return
+        except (OSError, BadIgnore) as error:
+            why = _told(error) if isinstance(error, OSError) else str(error)
+            raise BadContext(f"error reading {source}: {why}") from error
+        for path in (_IGNORE, own, dockerfile):
+            clean = os.path.normpath(path)
+            if ignore.ignores(clean):
+                self._index.remove(os.fsencode(clean))
+
+    def close(self) -> None:
+        """Let go of the files; the directory is the caller's to remove. Trees that were given out are of no use any more."""
+        for descriptor in (self._spool, self._directory):
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _told(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def unpack_context(stream: BinaryIO, into: int) -> Context:
+    """The context that arrives as a tar, compressed or not, kept below `into`: an empty directory, which the caller removes.
+
+    `stream.read(n)` returns n bytes unless it ends; it is read to its end. Raises BadArchive, BadPath, and OSError: the stream's,
+    or the host's (ENOSPC). After an error nothing is open; what is below `into` is to be thrown away.
+    """
+    spool = os.open(b"archive", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=into)
+    try:
+        # Without a name it goes with the last descriptor, whatever ends the daemon.
+        os.unlink(b"archive", dir_fd=into)
+        index = arrival.receive(stream, spool)
+        return Context(index, spool, _new_directory(into))
+    except BaseException:
+        os.close(spool)
+        raise
+
+
+def empty_context(into: int) -> Context:
+    """A context with nothing in it: of a build whose Dockerfile came alone."""
+    spool = os.open(b"archive", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=into)
+    return Context(Index(), spool, _new_directory(into))
+
+
+def _new_directory(into: int) -> int:
+    os.mkdir(b"tree", 0o700, dir_fd=into)
+    return os.open(b"tree", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=into)

@@ -1,0 +1,218 @@
+"""COPY and ADD: files of other trees into the target's, as BuildKit's file backend has it.
+
+each path ──parse_path──> tops (wildcards, links followed inside the source) ──> a file, or what a directory holds
+                              └── ADD: an archive ──> unpacked
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from sampan.build.operations import Copy
+from sampan.build.tree.archives import unpack_archive
+from sampan.build.tree.directory import MODE
+from sampan.build.tree.modes import absolute_mode, parse_mode
+from sampan.build.tree.owners import owner_of
+from sampan.build.tree.selection import Below, Wanted, chosen, parse_path
+from sampan.build.tree.source import Origin, SourceMissing, SourceTree
+from sampan.build.tree.writing import Found, InTheWay, Manner, Writing
+from sampan.errors import InvalidParameter, SampanError
+from sampan.files.walk import walk
+from sampan.kernel.files import Resolve, openat2
+
+_INSIDE = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
+_READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_MOST_LINKS = 40
+# The host's trouble, not the instruction's.
+_HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+
+
+class CopyFailed(InvalidParameter):
+    """The kernel refuses what a COPY or ADD asks for."""
+
+
+def apply_copy(
+    operation: Copy,
+    sources: Sequence[SourceTree],
+    target: int,
+    *,
+    names: int | None = None,
+    epoch: int | None = None,
+) -> None:
+    """Carry out `operation` on the tree below the descriptor `target`; `sources[n]` holds what `operation.paths[n]` names.
+
+    `names` is the root whose passwd and group files say who `--chown` means, by default the target: of `--link` the image below.
+    `epoch` (SOURCE_DATE_EPOCH) in nanoseconds: no time is later; without it new directories are of now. `operation.link` makes no
+    difference here: the caller hands in an empty target. What was written before an error stays.
+    Raises SourceMissing, InTheWay, NoDirectory, BadOwner, BadMode, BadSelection, BadArchive, CopyFailed; OSError for the host's
+    own trouble (disk full).
+    """
+    owner = owner_of(target if names is None else names, operation.chown)
+    change = parse_mode(operation.chmod) if operation.chmod else None
+    mode = absolute_mode(operation.chmod)
+    writing = Writing(target, Manner(owner, change, MODE if mode is None else mode, epoch))
+    try:
+        for tree, paths in zip(sources, operation.paths, strict=True):
+            for path in paths:
+                _guarded(operation, tree, path, writing)
+        writing.finish()
+    finally:
+        writing.close()
+
+
+def _guarded(operation: Copy, tree: SourceTree, path: str, writing: Writing) -> None:
+    try:
+        _copy_path(operation, tree, tree.file if tree.file and path == "." else path, writing)
+    except SampanError:
+        raise
+    except OSError as error:
+        if error.errno in _HOST_ERRORS:
+            raise
+        raise CopyFailed(
+            f"cannot copy {path} to {operation.destination}: {(error.strerror or str(error)).lower()}"
+        ) from error
+
+
+def _copy_path(operation: Copy, tree: SourceTree, path: str, writing: Writing) -> None:
+    # The one file of a tree has a name that somebody else chose: no wildcards in it, no parents.
+    whole = bool(tree.file)
+    wanted = parse_path("." if whole else path, operation.excludes, operation.parents and not whole)
+    destination = os.fsencode(operation.destination).lstrip(b"/")
+    unpacks = tree.origin is Origin.CONTEXT if operation.unpack is None else operation.unpack
+    met = False
+    for name in (os.fsencode(path),) if whole else _tops(tree, wanted):
+        writing.forget_links()
+        top = _open_top(tree, name, path)
+        try:
+            status = os.fstat(top)
+            if wanted.parents and not stat.S_ISDIR(status.st_mode):
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                met = _copy_directory(top, wanted, destination, writing) or met
+            elif not (unpacks and unpack_archive(top, status, destination, writing)):
+                place = _file_place(name.rpartition(b"/")[2], destination, writing)
+                writing.write(Found(top, b"", status), place)
+        finally:
+            os.close(top)
+    if wanted.parents and wanted.required and not met:
+        raise SourceMissing(path, tree.origin)
+
+
+def _open_top(tree: SourceTree, name: bytes, path: str) -> int:
+    """What the name leads to, links followed inside the source; no device is opened, no FIFO waited for."""
+    try:
+        return openat2(tree.root, name or b".", os.O_PATH, _INSIDE)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceMissing(path, tree.origin) from error
+
+
+def _tops(tree: SourceTree, wanted: Wanted) -> Iterator[bytes]:
+    """The paths that the path itself means."""
+    glob = wanted.glob
+    if glob is None:
+        yield os.fsencode(wanted.base)
+        return
+    try:
+        base = openat2(tree.root, os.fsencode(wanted.base) or b".", os.O_RDONLY | os.O_DIRECTORY, _INSIDE)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    prefix = os.fsencode(wanted.base) + b"/" if wanted.base else b""
+
+    def enters(path: bytes) -> bool:
+        text = os.fsdecode(path)
+        return glob.may_match_below(text) and not glob.matches(text)
+
+    try:
+        for path, _, _, _ in walk(base, enters=enters):
+            if glob.matches(os.fsdecode(path)):
+                yield prefix + path
+    finally:
+        os.close(base)
+
+
+def _copy_directory(top: int, wanted: Wanted, destination: bytes, writing: Writing) -> bool:
+    """What the directory holds, into the destination; whether it held anything."""
+    source = os.open(b".", _READABLE, dir_fd=top)
+    try:
+        into = _directory_at(destination, writing)
+        found = False
+
+        def entries() -> Iterator[Below[Found]]:
+            nonlocal found
+            for entry in chosen(_below(source, wanted), wanted.filter):
+                found = True
+                yield entry
+
+        writing.write_below(source, entries(), into)
+        return found
+    finally:
+        os.close(source)
+
+
+def _below(source: int, wanted: Wanted) -> Iterator[Below[Found]]:
+    rule = wanted.filter
+    enters = None if rule.plain else lambda path: rule.enters(os.fsdecode(path))
+    for path, directory, name, status in walk(source, enters=enters):
+        yield Below(os.fsdecode(path), stat.S_ISDIR(status.st_mode), Found(directory, name, status))
+
+
+def _directory_at(destination: bytes, writing: Writing) -> bytes:
+    """The real path of the destination as a directory."""
+    if not destination.endswith(b"/") and destination:
+        parent = writing.make_directories(destination.rpartition(b"/")[0])
+        real = _existing(writing.root, _joined(parent, destination.rpartition(b"/")[2]))
+        if real is not None and not stat.S_ISDIR(real.st_mode):
+            raise InTheWay(f"cannot copy to non-directory: /{os.fsdecode(destination)}")
+    return writing.make_directories(destination)
+
+
+def _file_place(name: bytes, destination: bytes, writing: Writing) -> bytes:
+    """The real path of a file that is copied to `destination`: in it where it is a directory, else at it."""
+    if destination.endswith(b"/") or not destination:
+        return _joined(writing.make_directories(destination), name)
+    for _ in range(_MOST_LINKS):
+        above, _, last = destination.rpartition(b"/")
+        if last in (b"", b".", b".."):
+            return _joined(writing.make_directories(destination), name)
+        path = _joined(writing.make_directories(above), last)
+        status = _existing(writing.root, path)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            return _joined(writing.make_directories(path), name)
+        target = _link_at(writing.root, path)
+        if target is None:
+            return path
+        # The link stays, and what it leads to is written, as BuildKit resolves a destination.
+        destination = target.lstrip(b"/") if target.startswith(b"/") else _joined(path.rpartition(b"/")[0], target)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _joined(directory: bytes, name: bytes) -> bytes:
+    return directory + b"/" + name if directory else name
+
+
+def _existing(root: int, path: bytes) -> os.stat_result | None:
+    """What `path` leads to inside the root."""
+    try:
+        descriptor = openat2(root, path, os.O_PATH, _INSIDE)
+    except FileNotFoundError:
+        return None
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _link_at(root: int, path: bytes) -> bytes | None:
+    """Where the link at `path` leads; None where there is no link."""
+    try:
+        descriptor = openat2(root, path, os.O_PATH | os.O_NOFOLLOW, _INSIDE)
+    except FileNotFoundError:
+        return None
+    try:
+        if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            return None
+        # readlinkat(2): an empty path reads the link that the descriptor is.
+        return os.readlink(b"", dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
