@@ -300,6 +300,7 @@ def _network_options(config: DaemonConfig) -> NetworkOptions:
         ip_forward=config.ip_forward,
         ip6tables=config.ip6tables,
         userland_proxy=config.userland_proxy,
+        allow_direct_routing=config.allow_direct_routing,
         default_bind_ip=config.publish_ip,
         network_options=config.network_options,
     )

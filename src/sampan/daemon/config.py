@@ -82,6 +82,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     default_gateway6: str = ""
     ip6tables: bool = True
     userland_proxy: bool = True
+    allow_direct_routing: bool = False
     network_options: dict[str, dict[str, str]] = {}
     ip_masq: bool = True
     ip_forward: bool = True
@@ -106,9 +107,12 @@ def load(line: CommandLine) -> DaemonConfig:
     warnings = config_file.refuse_unsupported(merged)
     folder = path.absolute().parent
     typed = _typed(merged, warnings, folder, insecure_tcp=line.insecure_tcp)
-    experimental = switch(merged, "experimental")
     return msgspec.structs.replace(
-        typed, file=values, policy=read_policy(folder / "policy.json"), experimental=experimental
+        typed,
+        file=values,
+        policy=read_policy(folder / "policy.json"),
+        experimental=switch(merged, "experimental"),
+        allow_direct_routing=switch(merged, "allow-direct-routing"),
     )
 
 

@@ -137,7 +137,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("fixed-cidr-v6", T, YES, "the same for IPv6"),
     Option("default-gateway", T, YES, "what containers are told instead of the bridge's address"),
     Option("default-gateway-v6", T, YES, "the same for IPv6"),
-    Option("allow-direct-routing", B, NO, "direct routing to containers is not filtered by name yet", default=False),
+    Option("allow-direct-routing", B, YES, "published ports are open at containers' own addresses, too"),
     Option("bridge-accept-fwmark", T, NO, "accepting by firewall mark is not there yet", default=""),
     Option(
         "default-network-opts",

@@ -338,12 +338,12 @@ def elements(netfilter: Netlink, family: Family, in_table: str, name: str) -> di
     return answer
 
 
-def network_element(address: bytes, prefix: int) -> list[bytes]:
-    """The two elements of an interval set that stand for a network of either family."""
+def network_element(address: bytes, prefix: int, data: bytes = b"") -> list[bytes]:
+    """The two elements of an interval set that stand for a network of either family; of a map with what it leads to."""
     bits = 8 * len(address)
     size = 1 << (bits - prefix)
     start = int.from_bytes(address, "big") & ~(size - 1)
-    marks = [element(start.to_bytes(len(address), "big"))]
+    marks = [element(start.to_bytes(len(address), "big"), data)]
     if start + size < 1 << bits:
         marks.append(element((start + size).to_bytes(len(address), "big"), interval_end=True))
     return marks

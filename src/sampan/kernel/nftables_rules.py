@@ -57,6 +57,7 @@ _LOOKUP_INVERTED = 1
 _FIB_ADDRTYPE = 3
 _FIB_DADDR = 2
 _RTN_LOCAL = 2
+_NAT_SNAT = 0
 _NAT_DNAT = 1
 _SOURCE = {Family.IPV4: 12, Family.IPV6: 8}
 _DESTINATION = {Family.IPV4: 16, Family.IPV6: 24}
@@ -262,3 +263,10 @@ def destination_nat(family: Family, name: str, with_address: bool) -> bytes:
         "nat", be32(1, _NAT_DNAT), be32(2, _SOCKET_FAMILY[family]), be32(3, _REG_1), be32(5, _REG32 + words)
     )
     return load + find + change
+
+
+def source_nat(family: Family, name: str) -> bytes:
+    """`snat ip addr to ip saddr map @NAME`: where the map knows the sender's network."""
+    find = _expression("lookup", text(1, name), be32(2, _REG_1), be32(3, _REG_1))
+    change = _expression("nat", be32(1, _NAT_SNAT), be32(2, _SOCKET_FAMILY[family]), be32(3, _REG_1))
+    return _load_source(family) + find + change

@@ -87,6 +87,7 @@ class BridgeDriver:
         settings, families = self.settings, self.settings.families()
         subnets = {version: str(one.subnet) for version, one in self._addresses.items()}
         modes = {version: one.mode for version, one in families.items()}
+        sources = {version: str(one.source) for version, one in families.items() if one.source is not None}
         return Zone(
             self.name,
             subnets.get(4, ""),
@@ -96,6 +97,10 @@ class BridgeDriver:
             modes.get(4, GatewayMode.NAT),
             subnets.get(6, ""),
             modes.get(6, GatewayMode.NAT),
+            settings.trusted,
+            settings.direct,
+            sources.get(4, ""),
+            sources.get(6, ""),
         )
 
     def facts(self) -> NetworkFacts:

@@ -13,7 +13,8 @@ class Addressing:
     """One address family of a bridge. `interface` is the bridge's own address, None to keep or choose one, or to have none.
 
     `within` bounds what containers get, `kept` is given to none of them. Where `is_chosen`, a user chose the subnet, and a
-    container may ask for an address of it. `gateway` is what containers are told instead of the bridge's address.
+    container may ask for an address of it. `gateway` is what containers are told instead of the bridge's address. `inhibited`:
+    the host has no address in it although containers are told one. `source`: their address outside, None for the way's own.
     """
 
     interface: Interface | None = None
@@ -24,11 +25,13 @@ class Addressing:
     pools: tuple[AddressPool, ...] = ()
     mode: GatewayMode = GatewayMode.NAT
     is_chosen: bool = False
+    inhibited: bool = False
+    source: Address | None = None
 
     @property
     def has_address(self) -> bool:
         """Whether the host has an address in it."""
-        return self.mode is not GatewayMode.ISOLATED
+        return self.mode is not GatewayMode.ISOLATED and not self.inhibited
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,10 @@ class BridgeSettings:
     bind_ip: str = "0.0.0.0"
     is_default: bool = True
     interface_prefix: str = "eth"
+    trusted: tuple[str, ...] = ()
+    """links of the host by which published ports are reached at the containers' own addresses"""
+    direct: bool = False
+    """by every link (`--allow-direct-routing`)"""
 
     def families(self) -> dict[int, Addressing]:
         """Those that are there, by version, IPv4 first."""

@@ -84,7 +84,7 @@ def define(
     if not config.ipv4 and not config.ipv6:
         raise InvalidParameter("IPv4 or IPv6 must be enabled")
     allotted = [
-        _allot(version, pool, config.options, occupied, choose) if wanted else _Allotted(pool=pool)
+        _allot(version, pool, config.options, occupied, choose, request.internal) if wanted else _Allotted(pool=pool)
         for version, wanted, pool in ((4, config.ipv4, config.pool), (6, config.ipv6, config.pool6))
     ]
     return _definition(request, network_id, created_ns, config, *allotted)
@@ -217,7 +217,12 @@ def _check_link(given: Mapping[str, str], present: Sequence[NetworkDefinition]) 
 
 
 def _allot(
-    version: int, pool: Pool | None, given: Mapping[str, str], occupied: Sequence[Subnet], choose: Choose
+    version: int,
+    pool: Pool | None,
+    given: Mapping[str, str],
+    occupied: Sequence[Subnet],
+    choose: Choose,
+    internal: bool,
 ) -> _Allotted:
     """Subnet and gateway of one family."""
     if pool is None or not pool.subnet:
@@ -227,7 +232,9 @@ def _allot(
         if any(overlap(subnet, other) for other in occupied):
             raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
     mode = given.get(options.GATEWAY_MODE if version == 4 else options.GATEWAY_MODE6, "")
-    own = "" if mode == GatewayMode.ISOLATED else creation_pools.gateway(subnet, pool)
+    # Nobody needs to know the host's address where it has none and leads nowhere.
+    alone = version == 4 and internal and is_true(given.get(options.INHIBIT_IPV4, ""))
+    own = "" if mode == GatewayMode.ISOLATED or alone else creation_pools.gateway(subnet, pool)
     if version == 6:
         creation_pools.check_subnet6(subnet, own)
     return _Allotted(str(subnet), own, pool)

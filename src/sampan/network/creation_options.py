@@ -8,16 +8,11 @@ from sampan.network import definition as words
 from sampan.network.definition import GatewayMode
 
 _OPTION_LIMIT = 64 * 1024
-_KNOWN = "com.docker.network."
-_SWITCHES = frozenset((words.ENABLE_ICC, words.ENABLE_MASQUERADE))
+_SWITCHES = frozenset((words.ENABLE_ICC, words.ENABLE_MASQUERADE, words.INHIBIT_IPV4, words.DEFAULT_BRIDGE))
 _MODES = frozenset((words.GATEWAY_MODE, words.GATEWAY_MODE6))
 _FAMILIES = frozenset((words.ENABLE_IPV4, words.ENABLE_IPV6))
-_HONOURED = (
-    _SWITCHES
-    | _MODES
-    | _FAMILIES
-    | frozenset((words.BRIDGE_NAME, words.HOST_BINDING, words.MTU, words.INTERFACE_PREFIX))
-)
+_TRUSTED_LIMIT = 64
+_NAMES_SHOWN = 80
 _LONGEST_PREFIX = 10
 """An interface's name has fifteen bytes; the number behind it needs some of them."""
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
@@ -25,14 +20,14 @@ _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
 def check_options(given: Mapping[str, str], internal: bool = False) -> None:
-    """Known ones by their values; those of Docker that are not there yet by name.
+    """Known ones by their values; those that mean nothing to Docker's driver either are kept and shown.
 
     Raises InvalidParameter, NotImplementedHere, System (Docker's kind for a mode that the network cannot have).
     """
     if sum(len(key) + len(value) for key, value in given.items()) > _OPTION_LIMIT:
         raise InvalidParameter("the options are too long")
     for key, value in given.items():
-        if key.startswith(_KNOWN) and key not in _HONOURED:
+        if key == words.DEFAULT_BRIDGE and is_true(value):
             raise NotImplementedHere(f"network option {key} is not implemented yet")
         if key in _FAMILIES and value not in _TRUE | _FALSE:
             raise InvalidParameter(f'driver-opt "{key}" is not a valid bool')
@@ -41,7 +36,10 @@ def check_options(given: Mapping[str, str], internal: bool = False) -> None:
         if key in _MODES:
             _check_mode(key, value, internal)
     _check_mtu(given.get(words.MTU, ""))
-    _check_binding(given.get(words.HOST_BINDING, ""))
+    _check_address(words.HOST_BINDING, given.get(words.HOST_BINDING, ""))
+    _check_address(words.HOST_IPV4, given.get(words.HOST_IPV4, ""), 4)
+    _check_address(words.HOST_IPV6, given.get(words.HOST_IPV6, ""), 6)
+    _check_trusted(given.get(words.TRUSTED, ""))
     prefix = given.get(words.INTERFACE_PREFIX, "")
     if prefix and not is_link_name(prefix, _LONGEST_PREFIX):
         raise InvalidParameter(f"invalid {words.INTERFACE_PREFIX}: {prefix[:_LONGEST_PREFIX]!r}")
@@ -63,13 +61,26 @@ def _check_mtu(mtu: str) -> None:
         raise _unparsed(words.MTU, mtu, "it is no MTU from 68 to 65535")
 
 
-def _check_binding(binding: str) -> None:
-    if not binding:
+def _check_address(key: str, text: str, version: int = 0) -> None:
+    """`version` is the family that it must have; 0 for either."""
+    if not text:
         return
     try:
-        ipaddress.ip_address(binding)
+        address = ipaddress.ip_address(text)
     except ValueError as error:
-        raise _unparsed(words.HOST_BINDING, binding, "nil ip") from error
+        raise _unparsed(key, text, "nil ip") from error
+    if "%" in text or (version and address.version != version):
+        raise _unparsed(key, text, f"it is no IPv{version or 4} address")
+
+
+def _check_trusted(text: str) -> None:
+    """Names of links with colons between them. Docker takes what no link can be called, and fails at the first container."""
+    names = [name for name in text.split(":") if name]
+    for name in names:
+        if not is_link_name(name):
+            raise _unparsed(words.TRUSTED, text[:_NAMES_SHOWN], f"{name[:_NAMES_SHOWN]!r} is no name of an interface")
+    if len(names) > _TRUSTED_LIMIT:
+        raise _unparsed(words.TRUSTED, text[:_NAMES_SHOWN], f"more than {_TRUSTED_LIMIT} interfaces")
 
 
 def is_true(value: str) -> bool:

@@ -7,8 +7,10 @@ Both have the same chains and sets (`rules`), and are changed in one transaction
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sampan.kernel import nftables as nft
@@ -63,7 +65,7 @@ class Firewall:
             messages += table.made(guard)
             messages += table.members(self._zones.values())
             self._rules[table.family] = len(list(table.rules(guard)))
-        messages += self._elements(self._forwards, remove=False)
+        messages += self._elements(self._entries(self._forwards), remove=False)
         messages += self._links(self._allowed, remove=False)
         self._commit(messages)
         self._seen = nft.generation(self._netfilter)
@@ -92,7 +94,7 @@ class Firewall:
         """Publish ports: all of them or none. The caller has made sure that none is taken."""
         wanted = [forward for forward in forwards if forward not in self._forwards and _has_rule(forward)]
         self.verify()
-        self._change(wanted, remove=False)
+        self._change(self._entries(wanted, self._forwards), remove=False)
         self._forwards.update(dict.fromkeys(wanted))
 
     def remove(self, forwards: Iterable[Forward]) -> None:
@@ -101,7 +103,7 @@ class Firewall:
         for forward in gone:
             del self._forwards[forward]
         if gone and not self.verify():
-            self._change(gone, remove=True)
+            self._change(self._entries(gone, self._forwards), remove=True)
 
     def allow(self, allowed: Iterable[Allowed]) -> None:
         """Let linked containers through, where they do not reach each other anyhow."""
@@ -161,9 +163,37 @@ class Firewall:
             return False
         if any(count(name) != len(keys) for name, keys in table.keys(self._zones.values())):
             return False
-        ports = sum(forward.is_ipv6 == (table.version == 6) for forward in self._forwards)
+        ports = sum(forward.is_ipv6 == (table.version == 6) for forward in self._entries(self._forwards))
         links = sum((":" in one.address) == (table.version == 6) for one in self._allowed)
         return sum(count(name) for name in _PORT_SETS) == ports and count("links") == links
+
+    def _entries(self, changed: Iterable[Forward], present: Iterable[Forward] = ()) -> list[Forward]:
+        """What stands in sets for these ports: each that is translated, and the containers' own that are open.
+
+        These are there once for however many lead there; what a port that is `present` opens as well is left out.
+        """
+        wanted = list(changed)
+        doors = self._doors(wanted)
+        if doors:
+            kept = self._doors(present)
+            doors = [door for door in doors if door not in kept]
+        return [*(forward for forward in wanted if forward.host_port), *doors]
+
+    def _doors(self, forwards: Iterable[Forward]) -> list[Forward]:
+        """The containers' own ports that are open to callers who know a route: of gateway mode routed, and of direct routing."""
+        reached = [
+            ipaddress.ip_network(zone.subnet if version == 4 else zone.subnet6)
+            for version in (4, 6)
+            for zone in self._zones.values()
+            if zone.opens(version)
+        ]
+        found: dict[Forward, None] = {}
+        for forward in forwards:
+            if not forward.host_port:
+                found[forward] = None
+            elif reached and any(ipaddress.ip_address(forward.address) in subnet for subnet in reached):
+                found[replace(forward, host_ip=ANY6 if forward.is_ipv6 else ANY, host_port=0)] = None
+        return list(found)
 
     def _members(self, zone: Zone, remove: bool = False) -> Iterator[Message]:
         for table in self._tables:

@@ -89,11 +89,14 @@ class Networks:
         except OSError as error:
             raise System(f"Error initializing network controller: {error}") from error
 
-    def _open_user(self, definition: NetworkDefinition) -> None:
+    def _new_driver(self, definition: NetworkDefinition) -> BridgeDriver:
         assert self._ground is not None
+        return BridgeDriver(user_bridge(definition, self._options.allow_direct_routing), self._ground)
+
+    def _open_user(self, definition: NetworkDefinition) -> None:
         if definition.config_only:
             return
-        driver = self._user.get(definition.id) or BridgeDriver(user_bridge(definition), self._ground)
+        driver = self._user.get(definition.id) or self._new_driver(definition)
         try:
             driver.open()
         except System as error:
@@ -157,6 +160,11 @@ class Networks:
             raise NotFound(f"network {reference} not found")
         return begun[0]
 
+    def host_addresses(self) -> tuple[str, ...]:
+        """Where containers of any network find the host (`host-gateway`): at the default bridge, IPv4 first; none without it."""
+        facts = self._bridge.facts() if self._bridge is not None else None
+        return tuple(one for one in (facts.gateway, facts.gateway6) if one) if facts is not None else ()
+
     def definitions(self) -> tuple[NetworkDefinition, ...]:
         """The networks that users made."""
         return tuple(self._definitions.values())
@@ -185,7 +193,7 @@ class Networks:
         if definition.config_only:
             self._definitions[definition.id] = definition
             return
-        driver = BridgeDriver(user_bridge(definition), self._ground)
+        driver = self._new_driver(definition)
         try:
             driver.open()
             self._ground.admit(driver.zone())

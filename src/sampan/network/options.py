@@ -53,6 +53,7 @@ class NetworkOptions:
     ip_forward: bool = True
     ip6tables: bool = True
     userland_proxy: bool = True
+    allow_direct_routing: bool = False
     default_bind_ip: str = "0.0.0.0"
     network_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """options that a network of a driver gets where its creator does not say otherwise (`--default-network-opt`)"""

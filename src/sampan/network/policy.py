@@ -70,6 +70,23 @@ class Zone:
     mode: GatewayMode = GatewayMode.NAT
     subnet6: str = ""
     mode6: GatewayMode = GatewayMode.NAT
+    trusted: tuple[str, ...] = ()
+    """links of the host by which published ports are reached at the containers' own addresses"""
+    direct: bool = False
+    """by every link"""
+    source: str = ""
+    """the containers' IPv4 address outside; empty for the one of the way out"""
+    source6: str = ""
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether it is reached directly by some links alone."""
+        return bool(self.trusted) and not self.direct and not self.internal
+
+    def opens(self, version: int) -> bool:
+        """Whether translated ports are open at the containers' own addresses, too."""
+        text, mode = (self.subnet, self.mode) if version == 4 else (self.subnet6, self.mode6)
+        return bool(text) and mode is GatewayMode.NAT and (self.direct or bool(self.trusted)) and not self.internal
 
     def of(self, version: int) -> tuple[bytes, int, GatewayMode] | None:
         """Network, prefix length and mode in one family; None where it is not there."""

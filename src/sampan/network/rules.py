@@ -11,6 +11,7 @@ What goes from one bridge to another is dropped, unless it was sent to a publish
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,11 +84,14 @@ class Table:
             nft.set_message(self.family, self.name, "unprotected", 12, _NAME),
             nft.set_message(self.family, self.name, "routed", 13, _NAME),
             nft.set_message(self.family, self.name, "opened", 14, opened),
+            nft.set_message(self.family, self.name, "selective", 15, _NAME),
+            nft.set_message(self.family, self.name, "trusting", 16, _NAMES),
+            nft.set_message(self.family, self.name, "sources", 17, address, address, intervals=True),
         )
 
     def keys(self, zones: Iterable[Zone]) -> Iterator[tuple[str, list[bytes]]]:
         """What networks put into the sets of single keys."""
-        known = [(zone, zone.of(self.version), zone.bridge.encode().ljust(_IFNAMSIZ, b"\0")) for zone in zones]
+        known = [(zone, zone.of(self.version), _name(zone.bridge)) for zone in zones]
         modes = [(found[2] if found is not None else None, name) for _, found, name in known]
         yield "bridges", [name for _, _, name in known]
         yield "internal", [name for zone, _, name in known if zone.internal]
@@ -96,6 +100,9 @@ class Table:
         yield "neighbours", [name + name for zone, _, name in known if zone.icc]
         yield "unprotected", [name for mode, name in modes if mode is GatewayMode.UNPROTECTED]
         yield "routed", [name for mode, name in modes if mode is GatewayMode.ROUTED]
+        selective = [(zone, name) for zone, _, name in known if zone.is_selective and zone.opens(self.version)]
+        yield "selective", [name for _, name in selective]
+        yield "trusting", [_name(link) + name for zone, name in selective for link in zone.trusted]
 
     def members(self, zones: Iterable[Zone], remove: bool = False) -> Iterator[Message]:
         """All that networks put into sets."""
@@ -110,11 +117,15 @@ class Table:
             names = ["subnets"]
             # Where containers are seen outside by their own addresses, answers come back to these: what else comes is
             # dropped by `to_containers`. An internal network is closed as well, though nothing is forwarded to it anyhow.
-            is_hidden = mode is GatewayMode.NAT and zone.masquerade
+            is_hidden = mode is GatewayMode.NAT and zone.masquerade and not zone.opens(self.version)
             names += ["closed"] if is_hidden or zone.internal else []
             names += ["masqueraded"] if zone.masquerade and mode is not GatewayMode.ROUTED else []
             for name in names:
                 yield from self.elements(name, nft.network_element(address, prefix), remove)
+            source = zone.source if self.version == 4 else zone.source6
+            if source and "masqueraded" in names:
+                data = b"" if remove else ipaddress.ip_address(source).packed
+                yield from self.elements("sources", nft.network_element(address, prefix, data), remove)
 
     def _chains(self) -> Iterator[Message]:
         yield nft.chain_message(self.family, self.name, "published")
@@ -181,6 +192,10 @@ class Table:
         yield rule("to_containers", say.interfaces_in("within"), say.linked_in(family, "links"), accept, words="linked")
         # What follows is for callers from elsewhere: within a bridge without icc nothing more is open.
         yield rule("to_containers", say.interfaces_in("within"), drop)
+        yield rule(
+            "to_containers", say.interface_in(Meta.OIFNAME, "selective"), say.interfaces_in("trusting", inside=False), drop,
+            words="reached directly by trusted interfaces alone",
+        )  # fmt: skip
         yield rule("to_containers", say.opened_in(family, "opened"), accept, words="published, and routed to")
         yield rule("to_containers", say.interface_in(Meta.OIFNAME, "routed"), say.icmp(family), accept)
         yield rule(
@@ -201,5 +216,12 @@ class Table:
             say.masquerade(), words="a container at a published port",
         )  # fmt: skip
         yield rule(
+            "postrouting", not_to_bridge, say.source_nat(family, "sources"), words="by an address of the user's choice"
+        )
+        yield rule(
             "postrouting", not_to_bridge, say.source_in(family, "masqueraded"), say.masquerade(), words="to the outside"
         )
+
+
+def _name(link: str) -> bytes:
+    return link.encode().ljust(_IFNAMSIZ, b"\0")

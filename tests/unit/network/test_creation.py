@@ -17,6 +17,7 @@ from sampan.errors import (
 )
 from sampan.network.creation import define
 from sampan.network.definition import NetworkDefinition
+from sampan.network.settings import user_bridge
 from sampan.spec.ids import NetworkId
 from sampan.spec.networks import IPAM, ConfigReference, IPAMConfig, NetworkCreateRequest
 
@@ -26,6 +27,7 @@ HOME = ipaddress.IPv4Network("172.17.0.0/16")
 
 
 FROM = ConfigReference(network="x")
+_BRIDGE = "com.docker.network.bridge"
 
 
 def made(*present: NetworkDefinition, **members: object) -> NetworkDefinition:
@@ -140,10 +142,25 @@ def test_a_chosen_subnet(members: dict[str, Any], gateway: str) -> None:
             "gateway mode 'isolated' can only be used for an internal network",
         ),
         ({"options": {"com.docker.network.container_iface_prefix": "e/h"}}, InvalidParameter, "iface_prefix"),
+        ({"options": {f"{_BRIDGE}.default_bridge": "true"}}, NotImplementedHere, "default_bridge"),
         (
-            {"options": {"com.docker.network.bridge.inhibit_ipv4": "true"}},
-            NotImplementedHere,
-            "inhibit_ipv4",
+            {"options": {f"{_BRIDGE}.inhibit_ipv4": "x"}},
+            InvalidParameter,
+            f'failed to parse {_BRIDGE}.inhibit_ipv4 value: x (strconv.ParseBool: parsing "x": invalid syntax)',
+        ),
+        (
+            {"options": {"com.docker.network.host_ipv4": "x"}},
+            InvalidParameter,
+            "failed to parse com.docker.network.host_ipv4 value: x (nil ip)",
+        ),
+        ({"options": {"com.docker.network.host_ipv4": "fd00::1"}}, InvalidParameter, "it is no IPv4 address"),
+        ({"options": {"com.docker.network.host_ipv6": "10.0.0.1"}}, InvalidParameter, "it is no IPv6 address"),
+        ({"options": {f"{_BRIDGE}.trusted_host_interfaces": "eth0:a/b"}}, InvalidParameter, "'a/b' is no name"),
+        ({"options": {f"{_BRIDGE}.trusted_host_interfaces": "b" * 16}}, InvalidParameter, "is no name of an interface"),
+        (
+            {"options": {f"{_BRIDGE}.trusted_host_interfaces": ":".join(f"eth{n}" for n in range(65))}},
+            InvalidParameter,
+            "more than 64 interfaces",
         ),
         ({"options": {"a": "b" * 70000}}, InvalidParameter, "too long"),
     ],
@@ -152,6 +169,25 @@ def test_no_network(members: dict[str, object], kind: type[SampanError], words: 
     with pytest.raises(kind) as raised:
         made(**members)
     assert words in str(raised.value)
+
+
+def test_options_that_mean_nothing_are_kept() -> None:
+    options = {"com.docker.network.whatever": "1", f"{_BRIDGE}.default_bridge": "false"}
+    assert made(options=options).options == options
+
+
+def test_where_the_host_has_no_address() -> None:
+    inhibited = {f"{_BRIDGE}.inhibit_ipv4": "true"}
+    open_one = made(options=inhibited)
+    assert open_one.gateway == "172.18.0.1"  # containers are told it all the same: somebody else's
+    settings = user_bridge(open_one)
+    assert settings.ipv4 is not None
+    assert (settings.ipv4.interface, str(settings.ipv4.gateway), settings.ipv4.has_address) == (
+        None,
+        "172.18.0.1",
+        False,
+    )
+    assert made(options=inhibited, internal=True).gateway == ""
 
 
 def test_names_subnets_and_links_are_each_s_own() -> None:
