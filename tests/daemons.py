@@ -210,6 +210,11 @@ class Sampan(Daemon):
     answers: ClassVar[Path | None] = None
     """A directory in which each daemon writes down what it answers, for `tests.schema`; the benchmark has none."""
 
+    def __init__(self, within: tuple[str, ...] = ()) -> None:
+        """`within`: a command that becomes the daemon, for a world of its own."""
+        super().__init__()
+        self._within = within
+
     @property
     def instance(self) -> str:
         """What everything this daemon makes on the host carries in its name."""
@@ -219,7 +224,7 @@ class Sampan(Daemon):
         roots = ["--data-root", str(self.data_root), "--exec-root", str(self.exec_root)]
         recorder = [sys.executable, str(RECORDER), str(self.answers / self.directory.name)] if self.answers else None
         sampand = recorder or entry_point("sampand")
-        return [*sampand, *roots, "--host", self.host, "--pidfile", str(self.directory / "pid")]
+        return [*self._within, *sampand, *roots, "--host", self.host, "--pidfile", str(self.directory / "pid")]
 
     def sampan(
         self, *arguments: str, stdin: bytes = b"", timeout: float = 60, env: dict[str, str] | None = None
@@ -250,9 +255,9 @@ class Docker(Daemon):
 
 
 @contextmanager
-def running_sampan(*flags: str) -> Iterator[Sampan]:
+def running_sampan(*flags: str, within: tuple[str, ...] = ()) -> Iterator[Sampan]:
     """A started private Sampan without images. On leaving it is stopped and the host searched for what it left."""
-    sampan = Sampan()
+    sampan = Sampan(within)
     marks = (sampan.instance, str(sampan.directory))
     before = leaks.marked(*marks)
     try:

@@ -21,6 +21,7 @@ _NAMES_LIMIT = 64
 _NAME_LIMIT = 255
 IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
+DNS_SERVERS = "com.docker.network.endpoint.dnsservers"
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -43,8 +44,11 @@ def check(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -> 
         checked_mac(settings.mac_address)
     for key in settings.driver_opts or ():
         # Others mean nothing to Docker's drivers either: kept and shown.
-        if key.startswith(_DOCKERS) and key not in (IFNAME, SYSCTLS):
+        if key.startswith(_DOCKERS) and key not in (IFNAME, SYSCTLS, DNS_SERVERS):
             raise NotImplementedHere(f"the end point's option {key} is not implemented yet")
+    for server in servers(settings):
+        if not _is_address(server):
+            raise InvalidParameter(f"invalid {DNS_SERVERS}: {server[:_NAME_LIMIT]!r} is no IP address")
     interface = (settings.driver_opts or {}).get(IFNAME, "")
     if interface and not is_link_name(interface):
         raise InvalidParameter(f"invalid interface name: {interface[:_NAME_LIMIT]!r}")
@@ -75,6 +79,12 @@ def _faults(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -
         if _sysctl(one) is None
     ]
     return faults
+
+
+def servers(settings: EndpointSettings) -> tuple[str, ...]:
+    """Whom the container asks for names outside, where it was told nothing else (`--dns`). Docker has it on Windows alone."""
+    text = (settings.driver_opts or {}).get(DNS_SERVERS, "")
+    return tuple(dict.fromkeys(text.split(",")))[:_NAMES_LIMIT] if text else ()
 
 
 def _is_address(text: str) -> bool:

@@ -181,10 +181,10 @@ ENDPOINT: dict[str, Verdict] = {
     ),
     "DNSNames": _full("the daemon's to say"),
     "DriverOpts": _partial(
-        "ifname and sysctls count, others of Docker's are refused by name; what means nothing is kept and shown",
+        "ifname, sysctls and dnsservers count, what Docker's daemon sets itself is refused by name; the rest is kept and shown",
         Refused(
-            {"com.docker.network.endpoint.dnsservers": "x"},
-            "com.docker.network.endpoint.dnsservers is not implemented yet",
+            {"com.docker.network.endpoint.exposedports": "x"},
+            "com.docker.network.endpoint.exposedports is not implemented yet",
         ),
     ),
     "EndpointID": _full("the daemon's to say"),

@@ -62,7 +62,7 @@ class NetworkWiring:
         mode = parse_mode(host.network_mode)
         if mode.kind is not ModeKind.CONTAINER:
             parse_ports(host.port_bindings or {}, _exposed(host, config))
-        self._resolver(host, mode)
+        self._resolver(host, mode, host.dns or self._config.dns)
         hosts.parse_extra_hosts(host.extra_hosts or (), self._gateways or ("0.0.0.0",))
         hosts.hostname_of(config.hostname, config.domainname)
         if endpoints and mode.kind is ModeKind.CONTAINER:
@@ -230,7 +230,12 @@ class NetworkWiring:
             return
         self.follow_host()
         networks = {str(one.network_id): places.named(definition, one, wishes.get(one.network)) for one in endpoints}
-        self._names.know(definition.id, Named(networks, tuple(definition.host.dns or self._config.dns)))
+        self._names.know(definition.id, Named(networks, self._servers(definition)))
+
+    def _servers(self, definition: Definition) -> tuple[str, ...]:
+        """Whom a container asks outside, in its own words, its networks' or the daemon's; none for whom the host asks."""
+        told = (server for settings in places.asked(definition).values() for server in places.servers(settings))
+        return tuple(definition.host.dns or dict.fromkeys(told) or self._config.dns)
 
     def follow_host(self) -> None:
         """Have the resolver ask whom the host asks, its servers on loopback included: it stands in the host's network."""
@@ -257,7 +262,7 @@ class NetworkWiring:
             interfaces=tuple(one.veth.name for one in endpoints if one.veth is not None),
             settings=self._settings(definition, endpoints),
             ports=self._ports(definition, endpoints, record.forwards),
-            resolv_conf=self._resolv_conf(definition.host, endpoints),
+            resolv_conf=self._resolv_conf(definition, endpoints),
             kept=kept,
         )
         self._live[definition.id] = _Live(endpoints, published, connected)
@@ -315,11 +320,12 @@ class NetworkWiring:
         config, host = definition.config, definition.host
         mode = parse_mode(host.network_mode)
         pairs = [endpoint.veth for endpoint in endpoints if endpoint.veth is not None]
-        out = ways(endpoints)
-        gateways = self._gateways or tuple(one for one in (out.gateway, out.gateway6) if one)
-        if mode.kind is ModeKind.HOST and not gateways:
-            gateways = ("127.0.0.1",)
-        extra = (*hosts.parse_extra_hosts(host.extra_hosts or (), gateways), *linked)
+        try:
+            gateways = self._gateways or self._networks.host_addresses()
+            extra = (*hosts.parse_extra_hosts(host.extra_hosts or (), gateways), *linked)
+        except InvalidParameter as error:
+            # The names were checked at create: it is the daemon that has no default bridge.
+            raise System(str(error)) from error
         copy = None
         if mode.kind is ModeKind.HOST:
             copy = hosts.host_network_file(resolver_files.read(hosts.HOST_FILE), extra)
@@ -331,7 +337,7 @@ class NetworkWiring:
             held=published.held,
             hosts=copy or hosts.hosts_file(config.hostname, config.domainname, own, extra),
             resolver=any(endpoint.network not in places.PREDEFINED for endpoint in endpoints),
-            resolv_conf=self._resolv_conf(host, endpoints),
+            resolv_conf=self._resolv_conf(definition, endpoints),
             settings=self._settings(definition, endpoints),
             ports=self._ports(definition, endpoints, published.forwards),
             kept=_encoder.encode(Kept(endpoints[0] if endpoints else None, published.forwards, tuple(endpoints[1:]))),
@@ -355,18 +361,18 @@ class NetworkWiring:
             )
         return found
 
-    def _resolv_conf(self, host: HostConfig, endpoints: Sequence[Endpoint]) -> str:
-        mode = parse_mode(host.network_mode)
+    def _resolv_conf(self, definition: Definition, endpoints: Sequence[Endpoint]) -> str:
+        told = self._servers(definition)
+        resolver = self._resolver(definition.host, parse_mode(definition.host.network_mode), told)
         if all(endpoint.network in places.PREDEFINED for endpoint in endpoints):
-            return resolvconf.render(self._resolver(host, mode))
-        asked = host.dns or self._config.dns or resolver_files.host_resolver(own_loopback=False).servers
-        return resolvconf.render_internal(self._resolver(host, mode), asked)
+            return resolvconf.render(resolver)
+        return resolvconf.render_internal(resolver, told or resolver_files.host_resolver(own_loopback=False).servers)
 
-    def _resolver(self, host: HostConfig, mode: Mode) -> resolvconf.Resolver:
+    def _resolver(self, host: HostConfig, mode: Mode, servers: Sequence[str]) -> resolvconf.Resolver:
         own_loopback = mode.kind is not ModeKind.HOST
         return resolvconf.for_container(
             resolver_files.host_resolver(own_loopback),
-            host.dns or self._config.dns,
+            servers,
             host.dns_search or self._config.dns_search,
             host.dns_options or self._config.dns_opts,
             own_loopback=own_loopback,

@@ -118,8 +118,14 @@ def test_what_is_granted() -> None:
     places.check("unborn", settings, None)
     assert places.wish(settings, "02:42:00:00:00:01").mac == "02:42:00:00:00:01"
     places.check("back", EndpointSettings(driver_opts={"a": "b"}), network())
-    with pytest.raises(NotImplementedHere, match=r"endpoint\.dnsservers"):
-        places.check("back", EndpointSettings(driver_opts={"com.docker.network.endpoint.dnsservers": "x"}), network())
+    with pytest.raises(NotImplementedHere, match=r"endpoint\.exposedports"):
+        places.check("back", EndpointSettings(driver_opts={"com.docker.network.endpoint.exposedports": "x"}), network())
+    asked = EndpointSettings(driver_opts={places.DNS_SERVERS: "192.0.2.1,2001:db8::1,192.0.2.1"})
+    places.check("back", asked, network())
+    assert places.servers(asked) == ("192.0.2.1", "2001:db8::1")
+    assert places.servers(settings) == ()
+    with pytest.raises(InvalidParameter, match=r"dnsservers: 'x\\n' is no IP address"):
+        places.check("back", EndpointSettings(driver_opts={places.DNS_SERVERS: "192.0.2.1,x\n"}), network())
     options = {places.IFNAME: "lan", places.SYSCTLS: "net.ipv4.conf.IFNAME.forwarding=1,net.ipv6.conf.ifname.mtu=1400"}
     places.check("back", EndpointSettings(driver_opts=options), network())
     wish = places.wish(EndpointSettings(driver_opts=options))
