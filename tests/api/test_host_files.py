@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from sampan.network.resolvconf import FALLBACK_SERVERS
-from tests.api.scenes import eventually
 from tests.api.test_names import FIRST, SECOND, pid
 from tests.api.test_networks import SLEEP, inside, ok, refused, run
 from tests.daemons import Sampan, running_sampan
 from tests.nameserver import addresses, ask, query, says, serving
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables")
 
