@@ -133,7 +133,8 @@ def _backend(parts: Assembly) -> Backend:
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
         system=SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings),
-        disk=DiskApi(engine, images, volumes),
+        disk=DiskApi(engine, images, volumes, parts.build_cache),
+        build_cache=parts.build_cache,
         events=EventsApi(engine),
     )
 

@@ -15,7 +15,7 @@ from sampan.spec import system as s
 from sampan.spec import volumes as v
 from sampan.spec.check import CheckStep, CheckVerdict
 from sampan.spec.checkpoints import CheckpointCreateRequest
-from sampan.spec.disk import DiskUsage
+from sampan.spec.disk import BuildPruneReport, DiskUsage
 from sampan.spec.document import encode
 from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
@@ -554,6 +554,17 @@ class Disk:
         return DiskUsage(images=() if "image" in types else None, volumes=() if "volume" in types else None)
 
 
+class BuildCache:
+    """Keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.calls: list[r.BuildPruneOptions] = []
+
+    async def prune(self, options: r.BuildPruneOptions) -> BuildPruneReport:
+        self.calls.append(options)
+        return BuildPruneReport(caches_deleted=("a",), space_reclaimed=5)
+
+
 class Files:
     """Every container holds one file, `there`."""
 
@@ -599,6 +610,7 @@ class Memory:
     images: Images
     volumes: Volumes
     networks: Networks
+    build_cache: BuildCache
     events: Events
 
     def backend(self) -> b.Backend:
@@ -613,6 +625,7 @@ class Memory:
             self.networks,
             System(),
             Disk(),
+            self.build_cache,
             self.events,
         )
 
@@ -621,4 +634,4 @@ def memory() -> Memory:
     """A fresh one. Needs a running event loop."""
     events = Events()
     containers = Containers(events)
-    return Memory(containers, Execs(containers), Images(), Volumes(), Networks(), events)
+    return Memory(containers, Execs(containers), Images(), Volumes(), Networks(), BuildCache(), events)

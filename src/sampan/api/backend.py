@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sampan.api.backend_builds import BuildCache
 from sampan.spec import containers as c
 from sampan.spec import images as i
 from sampan.spec import networks as n
@@ -397,4 +398,5 @@ class Backend:
     networks: Networks
     system: System
     disk: Disk
+    build_cache: BuildCache
     events: Events

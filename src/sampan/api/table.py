@@ -2,6 +2,7 @@
 
 from sampan.api.routes import (
     absent,
+    build_cache,
     checkpoints,
     containers,
     create,
@@ -27,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *images.ROUTES,
     *registries.ROUTES,
     *volumes.ROUTES,
+    *build_cache.ROUTES,
     *networks.ROUTES,
     *absent.ROUTES,
 )

@@ -19,6 +19,7 @@ from sampan.cgroups.oom import OomNotices
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
 from sampan.daemon import adopt, attach, exec_start, exits, network_changes, oci, oom, registry_settings, slots
+from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -125,8 +126,7 @@ class Assembly:
     asking: Workers
     """threads of their own for what waits for registries: one that stalls keeps nobody else waiting"""
     fetcher: Fetcher
-    build_holdings: Holdings
-    """what the build cache keeps alive, known from the start although the cache itself is opened by who needs it"""
+    build_cache: BuildCacheApi
 
     async def close(self) -> None:
         """Let go of everything without stopping a container."""
@@ -148,6 +148,7 @@ class Assembly:
         self.fetcher.close()
         self.asking.close()
         self.workers.close()
+        self.build_cache.close()
         self.images.close()
         self.snapshots.close()
         self.engine.store.close()
@@ -173,7 +174,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     content = Content(config.data_root / "content")
     built = Holdings(store.table(TABLE))
     notify = partial(_image_event, loop, events)
-    images = Images(store, content, snapshots, notify, host_layer, travel, keepers=[built.holds])
+    images = Images(store, content, snapshots, notify, host_layer, travel, keepers=[built])
     layers = ImageLayers(images, snapshots, workers)
     runtime = RuntimeClient(
         str(config.exec_root),
@@ -216,7 +217,8 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
     drivers = (snapshots, facts, kept_volumes, groups)
-    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known), built)
+    kept = BuildCacheApi(images.catalog, store, built, config.data_root, workers)
+    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known), kept)
 
 
 async def take_over(parts: Assembly) -> None:

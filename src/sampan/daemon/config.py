@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from sampan.daemon import config_file, registry_settings
+from sampan.daemon import config_builder, config_file, registry_settings
 from sampan.daemon.config_networks import check_networks, cidr, gateway, nested
 from sampan.daemon.config_values import Ulimit, address, decimal, listing, mapping, pools, size, switch, ulimits
 from sampan.daemon.flags import CommandLine
@@ -92,6 +92,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_uploads: int = 5
     download_attempts: int = 5
     policy: Policy | None = None
+    builder: dict[str, object] = {}
+    """as daemon.json has it, found to be right: `config_builder.budget`"""
     experimental: bool = False
     warnings: tuple[str, ...] = ()
     file: dict[str, object] = {}
@@ -113,6 +115,7 @@ def load(line: CommandLine) -> DaemonConfig:
         policy=read_policy(folder / "policy.json"),
         experimental=switch(merged, "experimental"),
         allow_direct_routing=switch(merged, "allow-direct-routing"),
+        builder=_builder(merged),
     )
 
 
@@ -208,6 +211,15 @@ def _one_of(values: dict[str, object], key: str, default: str, allowed: tuple[st
     value = str(values.get(key, default))
     if value not in allowed:
         raise InvalidParameter(f'invalid {key}: "{value}": it is one of {", ".join(word for word in allowed if word)}')
+    return value
+
+
+def _builder(values: dict[str, object]) -> dict[str, object]:
+    """Checked now, read again by the first build: a daemon that builds nothing does without its types."""
+    value = values.get("builder")
+    if not isinstance(value, dict) or not value:
+        return {}
+    config_builder.budget(value)
     return value
 
 

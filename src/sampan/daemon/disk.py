@@ -1,8 +1,9 @@
-"""How much room images, containers and volumes take. Images by their records; what is written to has to be walked."""
+"""How much room everything takes. Images and what builds made by their records; what is written to has to be walked."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
 
+from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.engine import Engine
 from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.list import list_containers
@@ -16,25 +17,27 @@ from sampan.spec.requests import ContainerListOptions, ImageListOptions
 class DiskApi:
     """Implements `api.backend.Disk`."""
 
-    def __init__(self, engine: Engine, images: ImagesApi, volumes: VolumesApi) -> None:
+    def __init__(self, engine: Engine, images: ImagesApi, volumes: VolumesApi, build_cache: BuildCacheApi) -> None:
         self._engine = engine
+        self._build_cache = build_cache
         self._images = images
         self._volumes = volumes
 
     async def usage(self, types: Collection[str]) -> DiskUsage:
-        """See the Protocol. There is no build cache yet."""
+        """See the Protocol."""
         engine = self._engine
-        images, containers, volumes = await asyncio.gather(
+        images, containers, volumes, build_cache = await asyncio.gather(
             self._images.list(ImageListOptions(shared_size=True)) if "image" in types else _nothing(),
             list_containers(engine, ContainerListOptions(all=True, size=True)) if "container" in types else _nothing(),
             self._volumes.measured() if "volume" in types else _nothing(),
+            self._build_cache.list() if "build-cache" in types else _nothing(),
         )
         return DiskUsage(
             layers_size=engine.layers.total() if "image" in types else 0,
             images=None if images is None else tuple(images),
             containers=containers,
             volumes=volumes,
-            build_cache=() if "build-cache" in types else None,
+            build_cache=None if build_cache is None else tuple(build_cache),
         )
 
     async def check(self, repair: bool) -> AsyncIterator[CheckStep]:

@@ -52,7 +52,6 @@ T, B, N, S, L, M = Kind.TEXT, Kind.SWITCH, Kind.NUMBER, Kind.SIZE, Kind.LIST, Ki
 YES, NO, VOID = Verdict.HONOURED, Verdict.REFUSED, Verdict.MEANINGLESS
 
 _NO_SWARM = "Sampan has no swarm mode"
-_NO_BUILD = "the builder is not there yet"
 _NO_CONTAINERD = "no containerd takes part: layers and containers are Sampan's own"
 _OWN_RUNTIME = "containers are started by Sampan's own runtime"
 
@@ -158,7 +157,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("http-proxy", T, YES, "to reach registries; default: the environment's HTTP_PROXY"),
     Option("https-proxy", T, YES, "default: the environment's HTTPS_PROXY"),
     Option("no-proxy", T, YES, "default: the environment's NO_PROXY"),
-    Option("builder", M, VOID, _NO_BUILD, flag="-"),
+    Option("builder", M, YES, "gc: how much room the build cache may take (docs/build-cache.md)", flag="-"),
     Option("features", M, VOID, "switches of Docker's own parts (buildkit, containerd-snapshotter)", flag="feature"),
     Option("experimental", B, YES, "checkpoints: docs/checkpoints.md"),
     # Docker's own parts

@@ -1,4 +1,4 @@
-"""`system check`: everything that the images need, looked at byte by byte; and what nobody needs any more.
+"""`system check`: everything that images and the build cache need, looked at byte by byte; and what nobody needs any more.
 
     blobs    hashed                         ─▶ missing, truncated, changed     repair: moved away; the next pull or load brings it
     layers   compared with their tar        ─▶ missing, damaged                repair: unpacked again where the tar is whole
@@ -18,6 +18,7 @@ from sampan.images import host
 from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.findings import Examined, Finding, Kind, Step, Verdict
 from sampan.images.leases import Lease
+from sampan.images.ledger import stacked
 from sampan.images.removal import Users
 from sampan.snapshots.protocol import LayerNotFound
 from sampan.spec.ids import ChainId, DiffId, Digest, ImageId
@@ -25,6 +26,8 @@ from sampan.spec.ids import ChainId, DiffId, Digest, ImageId
 _CHUNK = 1 << 20
 _REPORT = 16 << 20
 _AGAIN = "pull or load it again"
+_MADE_AGAIN = "the next build makes it again"
+_BUILD_CACHE = "the build cache"
 _REPAIR = "--repair"
 
 
@@ -37,6 +40,7 @@ class Check:
         self._users = users
         self._repair = repair
         self._images: dict[ImageId, Sequence[LayerRecord]] = {}
+        self._kept: list[Sequence[LayerRecord]] = []
         # Apart, because the lowest layer and its plain tar have the same digest.
         self._bad_blobs: set[str] = set()
         self._bad_layers: set[str] = set()
@@ -84,6 +88,12 @@ class Check:
                 for name in record.blobs():
                     blobs.setdefault(Digest(name), None)
                 blobs.update((Digest(layer.blob), layer.size) for layer in record.layers)
+            for keeper in self._catalog.keepers:
+                for stack in keeper.stacks():
+                    self._kept.append(stack)
+                    blobs.update((Digest(layer.blob), layer.size) for layer in stack)
+                    for name in (*stacked(layer.diff_id for layer in stack), *(layer.blob for layer in stack)):
+                        lease.take(name)
         return blobs
 
     def _layers(self) -> dict[ChainId, "_LayerPlan"]:
@@ -94,11 +104,16 @@ class Check:
             if len(chains) != len(records):
                 continue  # told with the image
             for chain, record in zip(chains, records, strict=True):
-                below = self._catalog.chains(image)[: self._catalog.chains(image).index(chain)]
+                lower = self._catalog.chains(image)[: self._catalog.chains(image).index(chain)]
                 plan = plans.setdefault(
-                    chain, _LayerPlan(chain, below[-1] if below else None, DiffId(record.diff_id), Digest(record.blob))
+                    chain, _LayerPlan(chain, lower[-1] if lower else None, DiffId(record.diff_id), Digest(record.blob))
                 )
                 plan.images.append(image)
+        for stack in self._kept:
+            below: ChainId | None = None
+            for chain, record in zip(stacked(layer.diff_id for layer in stack), stack, strict=True):
+                plans.setdefault(chain, _LayerPlan(chain, below, DiffId(record.diff_id), Digest(record.blob)))
+                below = chain
         return plans
 
     def _expected(self, blobs: dict[Digest, int | None], layers: dict[ChainId, "_LayerPlan"]) -> int:
@@ -114,7 +129,7 @@ class Check:
         names: list[str] = []
         for image in images:
             names += [reference.familiar for reference in self._catalog.references_of(image)] or [image[7:19]]
-        return tuple(sorted(names))
+        return tuple(sorted(names)) or (_BUILD_CACHE,)
 
     def _blob(self, digest: Digest, expected: int | None) -> Iterator[Finding | Examined]:
         content = self._catalog.content
@@ -142,13 +157,14 @@ class Check:
 
     def _damaged_blob(self, digest: Digest, problem: str) -> Finding:
         needing = [image for image in self._images if digest in self._catalog.needs(image)]
-        remedy = _AGAIN if problem == "missing" else f"{_REPAIR}, then {_AGAIN}"
+        again = _AGAIN if needing else _MADE_AGAIN
+        remedy = again if problem == "missing" else f"{_REPAIR}, then {again}"
         if self._repair and problem != "missing":
             self._catalog.content.quarantine(digest)
             for image in needing:
                 if Digest(image) == digest:
                     self._catalog.forget_config(image)
-            remedy = f"moved to content/damaged; {_AGAIN}"
+            remedy = f"moved to content/damaged; {again}"
         # Whole again only when somebody brings the bytes: not repaired.
         return Finding(Kind.BLOB, digest, self._called(needing), problem, remedy)
 
@@ -159,7 +175,7 @@ class Check:
         self._bad_layers.add(plan.chain)
         busy = any(user.running for image in plan.images for user in self._users(image))
         if plan.blob in self._bad_blobs:
-            remedy, repaired = f"{_AGAIN}, then {_REPAIR}", False
+            remedy, repaired = f"{_AGAIN if plan.images else _MADE_AGAIN}, then {_REPAIR}", False
         elif busy:
             remedy, repaired = f"stop the containers that run from it, then {_REPAIR}", False
         elif not self._repair:

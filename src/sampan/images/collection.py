@@ -4,9 +4,10 @@ Whoever decides holds the catalog's lock from the look at the ledger and the lea
 out of sight only; room is given back by the trashes of the content store and of the layers.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from sampan.content.store import Content
 from sampan.crashpoints import crash_point
@@ -14,6 +15,21 @@ from sampan.images.leases import Lease, Leases
 from sampan.images.ledger import Ledger
 from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound, Snapshotter
 from sampan.spec.ids import ChainId, Digest
+
+if TYPE_CHECKING:
+    from sampan.images.catalog import LayerRecord
+
+
+class Keeper(Protocol):
+    """Somebody beside the images who needs layers and blobs: the build cache. Asked under the catalog's lock."""
+
+    def holds(self, name: str) -> bool:
+        """Whether it needs the blob or layer."""
+        ...
+
+    def stacks(self) -> "Iterable[Sequence[LayerRecord]]":
+        """All that it needs: layers that lie on each other, the lowest first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +52,7 @@ class Collection:
         self.ledger = ledger
         self.lock = lock
         self._leases = Leases(lock, content.has, self._has_layer)
-        self.keepers: list[Callable[[str], bool]] = []
-        """others that need layers and blobs, each asked by name: the build cache"""
+        self.keepers: list[Keeper] = []
         # Layers that only a container stands on: its image is gone.
         self._left: set[ChainId] = set()
 
@@ -66,7 +81,7 @@ class Collection:
 
     def _is_needed(self, name: str) -> bool:
         needed = self.ledger.users(name) or self._leases.holds(name)
-        return bool(needed) or any(keeps(name) for keeps in self.keepers)
+        return bool(needed) or any(keeper.holds(name) for keeper in self.keepers)
 
     def collect(self, names: Iterable[str]) -> Collected:
         """Delete those blobs and layers among `names` that no image and no lease needs."""

@@ -13,6 +13,7 @@ from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHe
 from sampan.images import host
 from sampan.images.catalog import Catalog, NoSuchImage
 from sampan.images.check import Check
+from sampan.images.collection import Keeper
 from sampan.images.committing import CommitWish, commit_image
 from sampan.images.details import (
     PRUNE_FILTERS,
@@ -74,7 +75,7 @@ class Images:
         notify: Notify = silent,
         host_layer: HostLayer | None = None,
         travel: Travel | None = None,
-        keepers: Sequence[Callable[[str], bool]] = (),
+        keepers: Sequence[Keeper] = (),
     ) -> None:
         """Open the records. What no image needs, nor any of the `keepers`, is deleted: an interrupted load's layers and blobs.
 

@@ -1,7 +1,7 @@
 """What takes room on the disk."""
 
 from sampan.spec.containers import ContainerSummary
-from sampan.spec.document import Document, Int64, Pairs, sent, wire
+from sampan.spec.document import Document, Int64, Names, sent, wire
 from sampan.spec.images import ImageSummary
 from sampan.spec.volumes import Volume
 
@@ -10,6 +10,7 @@ class BuildCache(Document, frozen=True, rename=wire(id="ID")):
     """One record of the build cache."""
 
     id: str = sent("")
+    parents: Names | None = None
     type: str = sent("")
     description: str = sent("")
     in_use: bool = sent(False)
@@ -18,7 +19,13 @@ class BuildCache(Document, frozen=True, rename=wire(id="ID")):
     created_at: str = sent("")
     last_used_at: str | None = sent(None)
     usage_count: int = sent(0)
-    labels: Pairs | None = None
+
+
+class BuildPruneReport(Document, frozen=True):
+    """What a prune of the build cache removed, by their ids, and the bytes that freed."""
+
+    caches_deleted: Names | None = sent(None)
+    space_reclaimed: Int64 = sent(0)
 
 
 class DiskUsage(Document, frozen=True):

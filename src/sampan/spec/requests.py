@@ -101,6 +101,17 @@ class EventOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildPruneOptions:
+    """Sizes in bytes, 0 for no limit. `all`: what images share, too."""
+
+    all: bool = False
+    reserved_space: int = 0
+    max_used_space: int = 0
+    min_free_space: int = 0
+    filters: Filters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ImageListOptions:
     """`all` includes intermediate images; `shared_size`, `digests`, `manifests` ask for costlier members."""
 

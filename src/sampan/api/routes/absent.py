@@ -44,7 +44,6 @@ _SWARM = (
 
 _TO_COME = (
     ("POST", "/build", "building images"),
-    ("POST", "/build/prune", "pruning the build cache"),
     ("POST", "/session", "BuildKit sessions"),
     ("POST", "/grpc", "BuildKit's control API"),
     ("GET", "/plugins/privileges", "plugins"),

@@ -1,7 +1,13 @@
 """What the cache keeps alive: layers and blobs of its records, counted. All of the cache that a daemon needs from its start."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sampan.images.catalog import LayerRecord
+
+if TYPE_CHECKING:
+    from sampan.build.cache.records import Record
 
 TABLE = "build-cache"
 """Of the records, by their keys."""
@@ -12,16 +18,24 @@ class Holdings:
 
     def __init__(self, rows: Mapping[str, bytes]) -> None:
         """`rows`: the table of the records."""
+        self._rows = rows
         self._held: Counter[str] = Counter()
-        if rows:
-            # Here and not above: a daemon that never built anything does without.
-            import msgspec
+        for record in self._records():
+            self._held.update(record.needs)
 
-            from sampan.build.cache.records import Record
+    def _records(self) -> "Iterator[Record]":
+        if not self._rows:
+            return
+        # Here and not above: a daemon that never built anything does without.
+        import msgspec
 
-            decode = msgspec.json.Decoder(Record).decode
-            for row in rows.values():
-                self._held.update(decode(row).needs)
+        from sampan.build.cache.records import Record
+
+        yield from map(msgspec.json.Decoder(Record).decode, tuple(self._rows.values()))
+
+    def stacks(self) -> Iterator[Sequence[LayerRecord]]:
+        """The layers of each record that is written, the lowest first."""
+        return (record.layers for record in self._records())
 
     def holds(self, name: str) -> bool:
         """Whether a record needs it."""

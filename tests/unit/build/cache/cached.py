@@ -38,7 +38,7 @@ class CacheWorld:
         self.store = Store(self.directory / "db")
         self.content = Content(self.directory / "content")
         self.holdings = Holdings(self.store.table(TABLE))
-        self.images = Images(self.store, self.content, self.snapshots, keepers=[self.holdings.holds])
+        self.images = Images(self.store, self.content, self.snapshots, keepers=[self.holdings])
         self.cache = BuildCache(self.images.catalog, self.store, self.holdings)
 
     def again(self) -> None:
