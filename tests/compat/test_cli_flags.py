@@ -10,7 +10,7 @@ from sampan.cli.options import Option
 from tests.daemons import entry_point, scrubbed_environment
 from tests.requires import requires
 
-OWN = {"setup", "completion", "system check", "system check-host"}
+OWN = {"setup", "completion", "system check", "system check-host", "builder df", "builder du"}
 PATHS = sorted(path for row in registry.COMMANDS for path in registry.spellings(row) if path not in OWN)
 NOT_DOCKERS = {"cgroup-conf", "check", "clear", "explain"}
 FLAG = re.compile(r"^\s+(?:-(?P<short>\w), |    )--(?P<name>[\w-]+)(?: (?P<kind>[\w-]+))?", re.MULTILINE)

@@ -70,7 +70,7 @@ def _group_help(group: str) -> str:
         words.split(" ", 1)[1]: row[3]
         for row in registry.COMMANDS
         for words in registry.spellings(row)
-        if words.startswith(group + " ") and not words.endswith((" list", " remove", " ps"))
+        if words.startswith(group + " ") and not words.endswith((" list", " remove", " ps", " du"))
     }
     return "\n".join(
         [

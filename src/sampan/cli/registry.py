@@ -18,7 +18,7 @@ COMMANDS: tuple[Row, ...] = (
     ("images|image ls|image list", "images", "IMAGES", "List images"),
     ("version", "version", "VERSION", "Show the versions of client and daemon"),
     ("info|system info", "info", "INFO", "Show what the daemon and its host can do"),
-    ("build|image build", "build", "BUILD", "Check a Dockerfile (building is not implemented yet)"),
+    ("build|image build|builder build", "build", "BUILD", "Build an image from a Dockerfile"),
     ("attach|container attach", "attach", "ATTACH", "Connect this terminal to a running container"),
     ("checkpoint create", "checkpoints", "CREATE", "Write down the state of a running container"),
     ("checkpoint ls|checkpoint list", "checkpoints", "LIST", "List checkpoints of a container"),
@@ -58,6 +58,8 @@ COMMANDS: tuple[Row, ...] = (
     ("container prune", "prune", "PRUNE_CONTAINERS", "Remove all stopped containers"),
     ("image inspect", "inspect", "INSPECT_IMAGE", "Show everything about images"),
     ("image prune", "prune", "PRUNE_IMAGES", "Remove images that nothing uses"),
+    ("builder df|builder du", "builder", "DF", "Show what the build cache holds"),
+    ("builder prune", "builder", "PRUNE", "Remove build cache"),
     ("volume create", "volumes", "CREATE", "Create a volume"),
     ("volume inspect", "inspect", "INSPECT_VOLUME", "Show everything about volumes"),
     ("volume ls|volume list", "volumes", "LIST", "List volumes"),
@@ -78,6 +80,7 @@ COMMANDS: tuple[Row, ...] = (
 )
 HIDDEN: tuple[Row, ...] = (("__complete", "completion", "COMPLETE", "What a completion script asks"),)
 GROUPS = {
+    "builder": "Manage the build cache",
     "checkpoint": "Manage checkpoints (a daemon in experimental mode)",
     "container": "Manage containers",
     "image": "Manage images",
@@ -88,7 +91,7 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "port,builder,context,manifest,plugin,trust,config,node,secret,service,"
+     "port,context,manifest,plugin,trust,config,node,secret,service,"
      "stack,swarm,compose,buildx,container port,"
      "system prune,volume update").split(",")
 )  # fmt: skip

@@ -191,6 +191,9 @@ class Engine:
             wire.send(chunk(b""))
         except BrokenConversation:
             pass  # a daemon that refuses early answers and closes: the answer says why, if there is one
+        except BaseException:
+            wire.close()
+            raise
         return self._checked(read_response(wire))
 
     # ---- inside

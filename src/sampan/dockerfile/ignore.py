@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PATTERN_LIMIT = 10_000
 _LENGTH = 4096
+_WILD = "*?[]\\"
 
 
 class BadIgnore(ValueError):
@@ -84,6 +85,10 @@ class Ignore:
             bit <<= 1
         return ignored, fits
 
+    def may_keep_below(self, path: str) -> bool:
+        """Whether a pattern with `!` may keep something below the directory `path`, which is left out."""
+        return any(pattern.may_fit_below(path) for pattern in self._patterns if pattern.inverted)
+
     def excludes_root(self) -> bool:
         """Whether a pattern leaves out everything."""
         return any(one.text in ("*", "**", "**/*") for one in self._patterns if not one.inverted)
@@ -99,6 +104,13 @@ class _Pattern:
         if len(text) > _LENGTH:
             raise BadIgnore(f"pattern longer than {_LENGTH} characters")
         self.matches = _matcher(self.text)
+
+    def may_fit_below(self, path: str) -> bool:
+        """Whether the pattern may fit something below `path`: told by the part before its first wildcard."""
+        if _is_plain(self.text):
+            return self.text.startswith(path + "/")
+        plain = self.text[: min(self.text.index(char) for char in _WILD if char in self.text)]
+        return plain.startswith(path + "/") or (path + "/").startswith(plain)
 
     def matches_any(self, paths: Iterable[str]) -> bool:
         return any(map(self.matches, paths))
@@ -129,7 +141,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def _is_plain(text: str) -> bool:
-    return not any(char in "*?[]\\" for char in text)
+    return not any(char in _WILD for char in text)
 
 
 def _clean(path: str) -> str:

@@ -25,11 +25,31 @@ def headers_for(config: Document, image: str) -> list[tuple[str, str]]:
     return [("X-Registry-Auth", encoded(login))] if login else []
 
 
+def every_login(config: Document) -> list[tuple[str, str]]:
+    """The header of a build, which may ask any registry: all that config.json names, as {registry: login}. None without any."""
+    from sampan.cli.credentials.keychain import KeychainFailed
+
+    keys = [*documents.object_of(config, "auths"), *documents.object_of(config, "credHelpers")]
+    found: Document = {}
+    for key in dict.fromkeys(keys):
+        try:
+            login = saved.find(config, saved.key_of(key))
+        except KeychainFailed:
+            continue
+        if login:
+            found[key] = document(login)
+    return [("X-Registry-Config", _url_base64(found))] if found else []
+
+
 def encoded(login: Login) -> str:
     """A login as the header's value: JSON in base64 of the URL's alphabet."""
+    return _url_base64(document(login))
+
+
+def _url_base64(value: Document) -> str:
     from binascii import b2a_base64
 
-    text = documents.write(document(login)).encode()
+    text = documents.write(value).encode()
     return str(b2a_base64(text, newline=False).translate(bytes.maketrans(b"+/", b"-_")), "ascii")
 
 

@@ -111,8 +111,14 @@ def _volume_rows(usage: Document) -> list[Row]:
     return [volume_row(item) for item in objects_of(usage, "Volumes")]
 
 
+def _cache_rows(usage: Document) -> list[Row]:
+    from sampan.cli.verbs.builder import by_use, cache_row
+
+    return [cache_row(item) for item in by_use(objects_of(usage, "BuildCache"))]
+
+
 def _print_details(session: Session, usage: Document) -> None:
-    from sampan.cli.verbs import images, ps, volumes
+    from sampan.cli.verbs import builder, images, ps, volumes
 
     columns = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
     session.say("Images space usage:\n")
@@ -123,15 +129,7 @@ def _print_details(session: Session, usage: Document) -> None:
     session.say("\nLocal Volumes space usage:\n")
     print_rows(session, "", ("Name", "Links", "Size"), volumes.HEADINGS, _volume_rows(usage))
     session.say(f"\nBuild cache usage: {decimal_size(number_of(usage, 'BuilderSize'))}\n")
-    print_rows(session, "", tuple(_CACHE.texts), _CACHE, [])
-
-
-_CACHE = Headings(
-    {
-        "ID": "CACHE ID", "CacheType": "CACHE TYPE", "Size": "SIZE", "CreatedSince": "CREATED",
-        "LastUsedSince": "LAST USED", "UsageCount": "USAGE", "Shared": "SHARED",
-    }
-)  # fmt: skip
+    print_rows(session, "", builder.COLUMNS, builder.HEADINGS, _cache_rows(usage))
 
 
 def _details(usage: Document) -> Row:
@@ -140,7 +138,7 @@ def _details(usage: Document) -> Row:
         "Images": lambda: [row.document() for row in _image_rows(usage)],
         "Containers": lambda: [row.document() for row in _container_rows(usage)],
         "Volumes": lambda: [row.document() for row in _volume_rows(usage)],
-        "BuildCache": list,
+        "BuildCache": lambda: [row.document() for row in _cache_rows(usage)],
     }
     return Row("*formatter.diskUsageContext", fields)
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sampan.client.documents import Document
 
 
-def _confirmed(parsed: Parsed, warning: str) -> bool:
+def confirmed(parsed: Parsed, warning: str) -> bool:
+    """Whether the user wants it, asked unless --force was given."""
     if parsed.flag("force"):
         return True
     sys.stdout.write(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
@@ -28,7 +29,8 @@ def _prune(session: Session, path: str, filters: list[str]) -> Document:
     return session.engine.fetch_document(path, {"filters": encode_filters(filters)}, method="POST")
 
 
-def _report(session: Session, heading: str, lines: list[str], reclaimed: int) -> int:
+def report(session: Session, heading: str, lines: list[str], reclaimed: int) -> int:
+    """Say what went; the exit code."""
     if lines:
         session.say("\n".join([heading, *lines, ""]))
     session.say(f"Total reclaimed space: {decimal_size(reclaimed)}")
@@ -36,17 +38,17 @@ def _report(session: Session, heading: str, lines: list[str], reclaimed: int) ->
 
 
 def _containers(session: Session, parsed: Parsed) -> int:
-    if not _confirmed(parsed, "This will remove all stopped containers."):
+    if not confirmed(parsed, "This will remove all stopped containers."):
         return 0
     answer = _prune(session, "/containers/prune", parsed.many("filter"))
     lines = texts_of(answer, "ContainersDeleted")
-    return _report(session, "Deleted Containers:", lines, number_of(answer, "SpaceReclaimed"))
+    return report(session, "Deleted Containers:", lines, number_of(answer, "SpaceReclaimed"))
 
 
 def _images(session: Session, parsed: Parsed) -> int:
     every = parsed.flag("all")
     kind = "images without at least one container associated to them" if every else "dangling images"
-    if not _confirmed(parsed, f"This will remove all {kind}."):
+    if not confirmed(parsed, f"This will remove all {kind}."):
         return 0
     filters = [f"dangling={'false' if every else 'true'}", *parsed.many("filter")]
     answer = _prune(session, "/images/prune", filters)
@@ -54,24 +56,24 @@ def _images(session: Session, parsed: Parsed) -> int:
     for item in objects_of(answer, "ImagesDeleted"):
         untagged = text_of(item, "Untagged")
         lines.append(f"untagged: {untagged}" if untagged else f"deleted: {text_of(item, 'Deleted')}")
-    return _report(session, "Deleted Images:", lines, number_of(answer, "SpaceReclaimed"))
+    return report(session, "Deleted Images:", lines, number_of(answer, "SpaceReclaimed"))
 
 
 def _volumes(session: Session, parsed: Parsed) -> int:
     every = parsed.flag("all")
     knows_anonymous = session.engine.at_least("1.42")
     kind = "all local volumes" if every or not knows_anonymous else "anonymous local volumes"
-    if not _confirmed(parsed, f"This will remove {kind} not used by at least one container."):
+    if not confirmed(parsed, f"This will remove {kind} not used by at least one container."):
         return 0
     filters = [*parsed.many("filter")]
     if every and knows_anonymous:
         filters.append("all=true")
     answer = _prune(session, "/volumes/prune", filters)
-    return _report(session, "Deleted Volumes:", texts_of(answer, "VolumesDeleted"), number_of(answer, "SpaceReclaimed"))
+    return report(session, "Deleted Volumes:", texts_of(answer, "VolumesDeleted"), number_of(answer, "SpaceReclaimed"))
 
 
 def _networks(session: Session, parsed: Parsed) -> int:
-    if not _confirmed(parsed, "This will remove all custom networks not used by at least one container."):
+    if not confirmed(parsed, "This will remove all custom networks not used by at least one container."):
         return 0
     removed = texts_of(_prune(session, "/networks/prune", parsed.many("filter")), "NetworksDeleted")
     if removed:

@@ -17,17 +17,20 @@ NOBODY = ("X-Registry-Auth", "e30=")  # {}: the daemon of old insists on the hea
 
 
 def _push(session: Session, parsed: Parsed) -> int:
-    from sampan.cli.credentials.header import headers_for
-
     reference = wanted(session, parsed)
-    name = reference.familiar_name
-    query = {"tag": reference.tag, "platform": _platform(parsed.text("platform"))}
-    headers = headers_for(session.config, name) or [NOBODY]
-    answer = session.engine.stream("POST", f"/images/{quoted(name, '/:@')}/push", query, headers)
-    show(answer, parsed.flag("quiet"), 1)
+    push(session, reference.familiar_name, reference.tag, parsed.flag("quiet"), _platform(parsed.text("platform")))
     if parsed.flag("quiet"):
         session.say(str(reference))
     return 0
+
+
+def push(session: Session, name: str, tag: str | None, quiet: bool, platform: str | None = None) -> None:
+    """Push a tag of the repository `name`, or all of them, with its login. Exit or RefusedByDaemon when it fails."""
+    from sampan.cli.credentials.header import headers_for
+
+    headers = headers_for(session.config, name) or [NOBODY]
+    query = {"tag": tag, "platform": platform}
+    show(session.engine.stream("POST", f"/images/{quoted(name, '/:@')}/push", query, headers), quiet, 1)
 
 
 def _platform(text: str) -> str | None:
