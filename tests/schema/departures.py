@@ -66,6 +66,11 @@ DEPARTURES: tuple[Departure, ...] = (
         "Sampan's own: the kernel's stall information beside Docker's figures",
     ),
     Departure(
+        INSPECT,
+        ".State: Additional properties are not allowed ('ExitCause' was unexpected)",
+        "Sampan's own: why the last run ended",
+    ),
+    Departure(
         "GET /events",
         ".: Additional properties are not allowed (*'id', 'status' were unexpected)",
         "Docker sends these older names until 1.51, and clients read them",

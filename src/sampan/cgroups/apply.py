@@ -22,6 +22,7 @@ __all__ = (
     "frozen",
     "guard_devices",
     "kill",
+    "memory_bounds",
     "offered_below",
     "oom_kills",
     "open_birthplace",
@@ -168,6 +169,26 @@ def oom_kills(groups: Mapping[str, str]) -> int:
         # The count of v1 leaves out what happened in groups below.
         return sum(field(f"{group}/memory.oom_control", "oom_kill") for group in tree(directory))
     return field(f"{groups[UNIFIED]}/memory.events", "oom_kill") if UNIFIED in groups else 0
+
+
+def memory_bounds(groups: Mapping[str, str]) -> tuple[int, int]:
+    """The limit of memory and the most that was used, in bytes; 0 for none, and where the kernel does not tell (v2 before 5.19)."""
+    directory = groups.get("memory")
+    if directory is not None and directory != groups.get(UNIFIED):
+        limit = _number(f"{directory}/memory.limit_in_bytes")
+        # Without a limit v1 has the largest number of whole pages.
+        return limit if limit < 1 << 60 else 0, _number(f"{directory}/memory.max_usage_in_bytes")
+    if UNIFIED not in groups:
+        return 0, 0
+    return _number(f"{groups[UNIFIED]}/memory.max"), _number(f"{groups[UNIFIED]}/memory.peak")
+
+
+def _number(path: str) -> int:
+    try:
+        text = read(path).strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdecimal() else 0
 
 
 def _make(directory: str) -> bool:

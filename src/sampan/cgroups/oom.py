@@ -11,6 +11,7 @@ import struct
 from collections.abc import Mapping
 
 from sampan.cgroups.groupfile import UNIFIED, put
+from sampan.cgroups.victims import Victims
 from sampan.kernel.inotify import Inotify, inotify_add_watch, inotify_init1
 
 _EVENT = struct.Struct("=iIII")  # inotify(7): watch, mask, cookie, length of the name that follows
@@ -27,6 +28,7 @@ class OomNotices:
         self._known: dict[str, int] = {}
         """eventfd or watch, by name"""
         self._inotify = -1
+        self.victims = Victims()
 
     def fileno(self) -> int:
         """The descriptor, for a selector."""
@@ -88,6 +90,7 @@ class OomNotices:
 
     def close(self) -> None:
         """Want nothing any more."""
+        self.victims.close()
         for descriptor in (*self._eventfds, *([self._inotify] if self._inotify >= 0 else [])):
             os.close(descriptor)
         self._eventfds.clear()

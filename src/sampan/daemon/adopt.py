@@ -10,7 +10,7 @@ from sampan.daemon.container import Container
 from sampan.daemon.create import remove_directory
 from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, Definition, decode_definition, decode_state
 from sampan.daemon.engine import Engine
-from sampan.daemon.exits import adopt_exit, wait_for_restart
+from sampan.daemon.exits import adopt_exit, wait_for_restart, why
 from sampan.daemon.remove import remove_locked
 from sampan.daemon.start import start_locked
 from sampan.daemon.states import State, Status
@@ -118,7 +118,12 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
         engine.wiring.adopt(container.definition, kept)
     if ended.cause == "machine-ended":
         container.state = container.state.to(
-            Status.EXITED, pid=0, exit_code=ended.code, finished_ns=ended.ended_ns, oom_killed=False
+            Status.EXITED,
+            pid=0,
+            exit_code=ended.code,
+            finished_ns=ended.ended_ns,
+            oom_killed=False,
+            cause=why(container, ended, delay=None, found=True),
         )
         health.halt(engine, container)
         engine.wiring.release(container.id)

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from sampan.daemon.definition import Definition
 from sampan.daemon.states import State
 from sampan.runtime.request import AttachSpec, Exit, Step
-from sampan.spec.containers import WaitExitError, WaitResponse
+from sampan.spec.containers import ExitRequest, WaitExitError, WaitResponse
 from sampan.spec.health import Health
 from sampan.spec.ids import ContainerId
 from sampan.spec.requests import WaitCondition
@@ -21,6 +21,7 @@ class Container:
     __slots__ = (
         "_exit_waiters",
         "_removal_waiters",
+        "asked",
         "attaching",
         "definition",
         "early_exit",
@@ -39,6 +40,7 @@ class Container:
         "state",
         "steps",
         "stop_requested",
+        "victims",
         "wish",
     )
 
@@ -54,6 +56,8 @@ class Container:
         """clients that read the log: its files stay until they are through"""
         self.oom_kills = 0
         """kills for lack of memory in this run that events have told of"""
+        self.victims: tuple[str, ...] = ()
+        """whom the kernel killed for it in this run, as far as its log has told"""
         self.oom_timer: asyncio.TimerHandle | None = None
         """the next look for such kills"""
         self.pausing = False
@@ -71,6 +75,8 @@ class Container:
         """between the stop and the start of a restart: the exit in between neither restarts nor removes"""
         self.stop_requested = False
         """a stop or kill is under way: the exit that follows is not restarted"""
+        self.asked: ExitRequest | None = None
+        """the last signal that a client, or the daemon's end, had sent to this run"""
         self.wish: Future[None] | None = None
         """the record that somebody asked it to stop, on its way to the disk"""
         self._exit_waiters: set[asyncio.Future[WaitResponse]] = set()

@@ -4,14 +4,16 @@ import asyncio
 import logging
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import health, oom, restart_policy
+from sampan.daemon import exit_cause, health, oom, restart_policy
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.remove import remove_locked
+from sampan.daemon.signals import parse_signal
 from sampan.daemon.start import start_locked
 from sampan.daemon.states import Status
 from sampan.errors import SampanError
 from sampan.runtime.request import Exit
+from sampan.spec.containers import ExitCause, ExitRestart
 from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
 
@@ -34,13 +36,37 @@ def on_exit(engine: Engine, container_id: ContainerId, ended: Exit) -> None:
     _settle(engine, container, ended)
 
 
-def _settle(engine: Engine, container: Container, ended: Exit) -> None:
+def why(container: Container, ended: Exit, *, delay: float | None, found: bool = False) -> ExitCause:
+    """The cause of an end. `delay` as the restart policy decided; `found`: nobody was there to hear of it."""
+    policy = container.definition.host.restart_policy
+    most = f":{policy.maximum_retry_count}" if policy.maximum_retry_count else ""
+    stop_signal = container.definition.config.stop_signal or "TERM"
+    return exit_cause.cause(
+        ended,
+        victims=", ".join(container.victims),
+        request=exit_cause.request_that_counts(
+            container.asked, ended, exit_cause.signal_name(parse_signal(stop_signal))
+        ),
+        health=container.health.status if container.health is not None else "",
+        restart=ExitRestart(
+            policy=(policy.name or "no") + most,
+            again=delay is not None,
+            delay=delay or 0.0,
+            count=container.state.restarts + (delay is not None),
+        ),
+        found=found,
+    )
+
+
+def _settle(engine: Engine, container: Container, ended: Exit, *, found: bool = False) -> None:
     engine.shm.release(container.id)
     engine.sampler.ended(container.id)
     engine.execs.container_ended(container.id)
     health.halt(engine, container)
     decision = _decide(engine, container, ended)
+    oom.ended(engine, container, ended)
     state = container.state
+    cause = why(container, ended, delay=decision.delay, found=found)
     container.state = state.to(
         Status.EXITED if decision.delay is None else Status.RESTARTING,
         pid=0,
@@ -49,11 +75,11 @@ def _settle(engine: Engine, container: Container, ended: Exit) -> None:
         finished_ns=ended.ended_ns,
         restarts=state.restarts + (decision.delay is not None),
         delay=decision.delay or 0.0,
+        cause=cause,
     )
     goes = decision.delay is None and container.definition.host.auto_remove and not container.restarting_by_hand
-    oom.ended(engine, container, ended)
     ran = max(0, ended.ended_ns - state.started_ns) // 10**9
-    engine.event(container, "die", {"exitCode": str(ended.code), "execDuration": str(ran)})
+    engine.event(container, "die", {"exitCode": str(ended.code), "execDuration": str(ran), "cause": cause.text})
     engine.shipping.ended(container.id)
     engine.links(container, "unmount")
     engine.wiring.release(container.id)
@@ -131,4 +157,4 @@ async def _restart(engine: Engine, container: Container, delay: float) -> None:
 
 def adopt_exit(engine: Engine, container: Container, ended: Exit) -> None:
     """A program that ran under an earlier daemon has ended: what fell due since is made up for."""
-    _settle(engine, container, ended)
+    _settle(engine, container, ended, found=True)

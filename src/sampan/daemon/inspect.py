@@ -100,6 +100,7 @@ def state_of(container: Container) -> State:
         started_at=rfc3339(state.started_ns),
         finished_at=rfc3339(state.finished_ns),
         health=container.health,
+        exit_cause=state.cause,
     )
 
 

@@ -2,13 +2,17 @@
 
 import asyncio
 import signal
+import time
 
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
+from sampan.daemon.exit_cause import signal_name
 from sampan.daemon.pause import wake
 from sampan.daemon.signals import parse_signal
 from sampan.daemon.states import Status
+from sampan.daemon.times import rfc3339
 from sampan.errors import Conflict, System
+from sampan.spec.containers import ExitRequest
 from sampan.spec.requests import WaitCondition
 
 _KILL_SECONDS = 10.0
@@ -29,15 +33,17 @@ async def kill(engine: Engine, reference: str, name: str) -> None:
     await wish_is_durable(container)
 
 
-def send(engine: Engine, container: Container, number: int) -> None:
-    """One signal, and its event. The program's own stop signal and SIGKILL count as a wish that it stays down.
+def send(engine: Engine, container: Container, number: int, verb: str = "kill") -> None:
+    """One signal, for the sake of `verb`, and its event.
 
-    So does any signal where the container names none. Such a signal ends a pause, else it would not be heard; between two
-    runs it calls the restart off, and no other signal has an effect.
+    The program's own stop signal and SIGKILL count as a wish that it stays down. So does any signal where the container names
+    none. Such a signal ends a pause, else it would not be heard; between two runs it calls the restart off, and no other signal
+    has an effect.
     """
     asked = container.definition.config.stop_signal
     stays_down = not asked or number == signal.SIGKILL or parse_signal(asked) == number
     mark_asked(engine, container, stays_down=stays_down)
+    container.asked = ExitRequest(verb=verb, signal=signal_name(number), at=rfc3339(time.time_ns()))
     if container.state.status is Status.RESTARTING:
         if container.stop_requested:
             _call_off(engine, container)
@@ -84,11 +90,11 @@ def _call_off(engine: Engine, container: Container) -> None:
     container.tell_exit()
 
 
-async def kill_and_wait(engine: Engine, container: Container) -> None:
-    """SIGKILL, and everything else in the container's control groups too if the program's end is not the container's."""
+async def kill_and_wait(engine: Engine, container: Container, verb: str = "kill") -> None:
+    """SIGKILL for `verb`, and everything else in the container's control groups too if the program's end is not the container's."""
     await restarted(container)
     ended = container.wait(WaitCondition.NOT_RUNNING)
-    send(engine, container, signal.SIGKILL)
+    send(engine, container, signal.SIGKILL, verb)
     try:
         await asyncio.wait_for(asyncio.shield(ended), _KILL_SECONDS)
         return

@@ -12,6 +12,8 @@ from sampan.spec.ids import ContainerId
 _log = logging.getLogger("sampan.daemon")
 _GRACE = 0.2
 """Seconds after a start: a program that ends sooner is not worth being watched, its monitor counts at the end."""
+_MOST_NAMES = 8
+"""Those who were killed last are remembered for the cause of the end."""
 _LOOKS = (0.0, 0.05, 0.2, 1.0, 4.0)
 """Seconds from one look at the count to the next: v1 gives notice before it chooses whom to kill, and counts when it has."""
 
@@ -19,6 +21,7 @@ _LOOKS = (0.0, 0.05, 0.2, 1.0, 4.0)
 def begin(engine: Engine, container: Container) -> None:
     """A container runs: watch it soon. Costs a start nothing but a timer."""
     container.oom_kills = 0
+    container.victims = ()
     asyncio.get_running_loop().call_later(_GRACE, go_on, engine, container, container.state.started_ns)
 
 
@@ -75,7 +78,14 @@ def _look(engine: Engine, container: Container, run: int, turn: int = 0) -> None
     if not container.state.oom_killed:
         container.state = container.state.marked(oom_killed=True)
         _ = engine.record(container)
-    engine.event(container, "oom")
+    _tell(engine, container)
+
+
+def _tell(engine: Engine, container: Container) -> None:
+    """The event, with the names of those who were killed, where the kernel's log has them."""
+    found = tuple(map(str, engine.oom.victims.take(container.id)))
+    container.victims = (*container.victims, *found)[-_MOST_NAMES:]
+    engine.event(container, "oom", {"victims": ", ".join(found)} if found else None)
 
 
 def ended(engine: Engine, container: Container, exit_: Exit) -> None:
@@ -85,4 +95,4 @@ def ended(engine: Engine, container: Container, exit_: Exit) -> None:
         container.oom_timer.cancel()
         container.oom_timer = None
     if exit_.oom_kills > container.oom_kills:
-        engine.event(container, "oom")
+        _tell(engine, container)

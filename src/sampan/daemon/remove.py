@@ -35,7 +35,7 @@ async def remove(engine: Engine, reference: str, options: RemoveOptions) -> None
         while engine.containers.get(container.id) is not None:
             if container.state.running:
                 _refuse_running(container, reference, options)
-                await kill_and_wait(engine, container)
+                await kill_and_wait(engine, container, "remove")
             async with container.lock:
                 # A start that was under way may have come in between: then once more.
                 if not container.state.running and engine.containers.get(container.id) is not None:

@@ -19,7 +19,7 @@ async def stop_all(engine: Engine) -> None:
         if patience is None or patience < 0:
             patience = engine.config.shutdown_timeout
         try:
-            await stop_container(engine, container, timeout=patience)
+            await stop_container(engine, container, timeout=patience, verb="shutdown")
         except SampanError as error:
             _log.error("container %s could not be stopped: %s", container.id[:12], error)
 

@@ -16,6 +16,7 @@ from sampan.daemon.start_faults import specification_failure, translated_failure
 from sampan.daemon.states import State, Status
 from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
 from sampan.runtime.request import Restore, StartRequest, Stdio
+from sampan.spec.containers import ExitCause
 from sampan.spec.requests import RemoveOptions, StartOptions
 from sampan.state.store import Change, Put
 
@@ -84,6 +85,7 @@ async def start_locked(
     engine.wiring.started(container.id)
     container.steps = running.steps
     container.stop_requested = False
+    container.asked = None
     container.state = started.marked(pid=running.pid, started_ns=running.started_ns)
     health.begin(engine, container)
     oom.begin(engine, container)
@@ -232,7 +234,8 @@ async def _failed(engine: Engine, container: Container, error: Exception) -> Sam
     """Record why a start failed, and translate it. A container that goes with its run is removed."""
     translated, code = translated_failure(error)
     # Docker leaves the status as it was: a container that never ran stays "created", with an exit code.
-    container.state = container.state.marked(exit_code=code, error=str(translated), pid=0)
+    cause = ExitCause(kind="not-started", text=str(translated), exit_code=code)
+    container.state = container.state.marked(exit_code=code, error=str(translated), pid=0, cause=cause)
     engine.record(container)
     if container.definition.host.auto_remove:
         await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))

@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from sampan.errors import Conflict
+from sampan.spec.containers import ExitCause
 
 
 class Status(StrEnum):
@@ -53,6 +54,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """seconds between the last exit that was followed by a restart and that restart"""
     asked_to_stop: bool = False
     """Somebody sent it a signal in this run: the policy `unless-stopped` reads this."""
+    cause: ExitCause | None = None
+    """why its last run ended; it stays while the next one goes on"""
 
     @property
     def running(self) -> bool:
@@ -64,12 +67,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """There is a process."""
         return self.status in (Status.RUNNING, Status.PAUSED)
 
-    def to(self, status: Status, **changes: float | str | bool) -> "State":
+    def to(self, status: Status, **changes: float | str | bool | ExitCause) -> "State":
         """The state after a transition. Raises Conflict where none leads there; callers check first, in Docker's words."""
         if status not in _NEXT[self.status]:
             raise Conflict(f"a container that is {self.status} cannot become {status}")
         return msgspec.structs.replace(self, status=status, **changes)
 
-    def marked(self, **changes: float | str | bool) -> "State":
+    def marked(self, **changes: float | str | bool | ExitCause) -> "State":
         """The same status with other facts."""
         return msgspec.structs.replace(self, **changes)

@@ -23,9 +23,9 @@ async def stop(engine: Engine, reference: str, signal_name: str, timeout: int | 
 
 
 async def stop_container(
-    engine: Engine, container: Container, signal_name: str = "", timeout: int | None = None
+    engine: Engine, container: Container, signal_name: str = "", timeout: int | None = None, verb: str = "stop"
 ) -> None:
-    """The same for a container at hand. `timeout` in seconds, negative for no end of patience."""
+    """The same for a container at hand, for the sake of `verb`. `timeout` in seconds, negative for no end of patience."""
     await restarted(container)
     if not container.state.running:
         return
@@ -37,11 +37,11 @@ async def stop_container(
     ended = container.wait(WaitCondition.NOT_RUNNING)
     # Whatever signal is used, a stop is a wish that it stays down.
     mark_asked(engine, container, stays_down=True)
-    send(engine, container, number)
+    send(engine, container, number, verb)
     try:
         await asyncio.wait_for(asyncio.shield(ended), None if patience < 0 else patience)
     except TimeoutError:
-        await kill_and_wait(engine, container)
+        await kill_and_wait(engine, container, verb)
     engine.event(container, "stop")
 
 
@@ -52,7 +52,7 @@ async def restart(engine: Engine, reference: str, signal_name: str, timeout: int
         raise Conflict("container is marked for removal and cannot be started")
     container.restarting_by_hand = True
     try:
-        await stop_container(engine, container, signal_name, timeout)
+        await stop_container(engine, container, signal_name, timeout, "restart")
         async with container.lock:
             if container.state.running:
                 raise System(f"Cannot restart container {reference}: it was started meanwhile")

@@ -90,6 +90,8 @@ def parse_exit(body: object) -> Exit:
         oom_killed=bool(said["oom_killed"]),
         # Monitors of earlier releases did not say how many.
         oom_kills=int(str(said.get("oom_kills", int(bool(said["oom_killed"]))))),
+        oom_limit=int(str(said.get("oom_limit", 0))),
+        oom_peak=int(str(said.get("oom_peak", 0))),
         cause=str(said["cause"]),
     )
 

@@ -231,6 +231,9 @@ class Exit:
     oom_killed: bool = False
     oom_kills: int = 0
     """how many processes the kernel has killed in it for lack of memory"""
+    oom_limit: int = 0
+    oom_peak: int = 0
+    """where it has killed: the limit, and the most that was used, in bytes; 0 where there is none, or nobody knows"""
     cause: str = "exited"
     """exited, signal, oom, monitor-lost or machine-ended"""
 

@@ -97,4 +97,6 @@ def _end(body: dict[str, Any], pidfd: int) -> dict[str, Any]:
     cause = "oom" if oom and number == signal.SIGKILL else "signal" if by_signal else "exited"
     code = 128 + number if by_signal else status.si_status
     ooms = {"oom_killed": oom > 0, "oom_kills": oom}
+    if oom:
+        ooms["oom_limit"], ooms["oom_peak"] = cgroups.memory_bounds(body["groups"])
     return {"code": code, "signal": number, **ooms, "cause": cause, "ended_ns": time.time_ns()}

@@ -59,6 +59,50 @@ class IdResponse(Document, frozen=True):
     id: str
 
 
+class ExitMemory(Document, frozen=True):
+    """Memory that ran out: how many processes the kernel killed for it and which; limit and highest use in bytes, 0 unknown."""
+
+    kills: int = sent(0)
+    victims: str = sent("")
+    limit: int = sent(0)
+    peak: int = sent(0)
+
+
+class ExitRequest(Document, frozen=True):
+    """Who wanted the end: `verb` is kill, stop, restart, remove or shutdown; the last signal that it sent, and when."""
+
+    verb: str = sent("")
+    signal: str = sent("")
+    at: str = sent("")
+
+
+class ExitRestart(Document, frozen=True):
+    """What the restart policy made of it: whether there is a next run, after how many seconds, the how manieth restart it is."""
+
+    policy: str = sent("no")
+    again: bool = sent(False)
+    delay: float = sent(0.0)
+    count: int = sent(0)
+
+
+class ExitCause(Document, frozen=True):
+    """Why a container's last run ended. Sampan's own, beside Docker's members of the state.
+
+    `kind` is exited, signal, oom, monitor-lost, machine-ended or not-started; `text` says it all in one line. `daemon` is heard
+    (at once), found (by a later daemon), or which of both deaths took the monitor along.
+    """
+
+    kind: str = sent("exited")
+    text: str = sent("")
+    exit_code: int = sent(0)
+    signal: str = sent("")
+    memory: ExitMemory | None = None
+    request: ExitRequest | None = None
+    health: str = sent("")
+    restart: ExitRestart | None = None
+    daemon: str = sent("heard")
+
+
 class State(Document, frozen=True, rename=wire(oom_killed="OOMKilled")):
     """Where a container stands. `status` is created, running, paused, restarting, removing, exited or dead."""
 
@@ -74,6 +118,7 @@ class State(Document, frozen=True, rename=wire(oom_killed="OOMKilled")):
     started_at: str = sent("")
     finished_at: str = sent("")
     health: Health | None = None
+    exit_cause: ExitCause | None = None
 
 
 class DriverData(Document, frozen=True):
