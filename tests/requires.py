@@ -53,6 +53,7 @@ PROGRAMS = {
     "docker-client": "docker.io or docker-cli",
     "docker-registry": "docker-registry",
     "dockerd": "docker.io",
+    "git": "git",
     "htpasswd": "apache2-utils",
     "ip": "iproute2",
     "losetup": "mount",

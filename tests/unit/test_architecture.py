@@ -120,14 +120,15 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("os.environ", "os.environb", "os.getenv", "os.putenv"),
         ("cli/", "client/context.py", "cli_main.py", "daemon_main.py", "daemon/assembly.py", "crashpoints.py"),
     ),
-    # Beside the runtime: layers are unpacked and files carried by jailed children, features are probed in one, the command
-    # starts a daemon and asks the programs that keep logins.
+    # Beside the runtime: layers are unpacked and files carried by jailed children, features are probed in one, a build's
+    # repositories are git's business, the command starts a daemon and asks the programs that keep logins.
     "subprocess": (
         ("subprocess", "os.fork", "os.posix_spawn", "pty.fork"),
         (
             "runtime/",
             "snapshots/jail.py",
             "transfer/porter.py",
+            "build/tree/git_program.py",
             "host/",
             "cli/daemon_start.py",
             "cli/credentials/keychain.py",

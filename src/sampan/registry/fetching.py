@@ -10,6 +10,7 @@ from sampan.registry.host import Host
 from sampan.registry.transport import Answer, Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from sampan.registry.settings import Settings
@@ -22,11 +23,16 @@ _KINDS: dict[int, type[SampanError]] = {400: InvalidParameter, 401: Unauthorized
 
 
 class Fetched:
-    """A body that is read once, as a file is. `size` is 0 where the server did not say."""
+    """A body that is read once, as a file is. `size` is 0 where the server did not say.
+
+    `unchanged`: there is none, for what was asked for is what `If-None-Match` named.
+    """
 
     def __init__(self, answer: Answer, size: int) -> None:
         self._answer = answer
         self.size = size
+        self.headers = answer.headers
+        self.unchanged = answer.status == 304
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, b"" at the end. Raises System where it breaks off or stands still."""
@@ -45,11 +51,14 @@ class Fetcher:
     def __init__(self, settings: Settings) -> None:
         self._transport = Transport(settings)
 
-    def open(self, url: str) -> Fetched:
-        """What is at `url`. Raises InvalidParameter for what is no web address, NotFound, Unauthorized, Forbidden, System."""
+    def open(self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Fetched:
+        """What is at `url`. `method`: GET, or HEAD for what is said of it.
+
+        Raises InvalidParameter for what is no web address, NotFound, Unauthorized, Forbidden, System.
+        """
         asked = url
         for _ in range(_REDIRECTS + 1):
-            answer = self._transport.send(_host_of(url), "GET", url, {})
+            answer = self._transport.send(_host_of(url), method, url, headers or {})
             target = answer.headers.get("Location", "") if answer.status in _MOVED else ""
             if not target:
                 break
@@ -57,7 +66,7 @@ class Fetcher:
             url = urljoin(url, target)
         else:
             raise System(f'Get "{asked}": stopped after {_REDIRECTS} redirects')
-        if answer.status != 200:
+        if answer.status != 200 and not (answer.status == 304 and headers):
             raise _refusal(asked, answer)
         length = answer.headers.get("Content-Length", "")
         return Fetched(answer, int(length) if length.isdecimal() and len(length) < 19 else 0)

@@ -6,12 +6,11 @@ stream ─ decompress ─▶ chunks ─▶ spool (one file, no name)
 A build whose steps are all kept needs no more than this; only what a step copies is ever unpacked.
 """
 
-import errno
 import hashlib
-import os
 from typing import BinaryIO
 
 from sampan.build.tree.index import Index
+from sampan.build.tree.room import Room
 from sampan.files import tar_reader as tar
 from sampan.files.atomic import write_all
 from sampan.files.compression import decompressed
@@ -20,9 +19,6 @@ from sampan.files.tar_reader import BadArchive, Entry, TarReader
 CONTEXT_LIMIT = 256 << 30
 """bytes of the archive, and of the files it describes (a sparse one counts whole)"""
 _CHUNK = 1 << 20
-_RESERVE = 64 << 20
-"""bytes that are left free on the file system"""
-_CHECK_EVERY = 64 << 20
 
 
 def receive(stream: BinaryIO, spool: int) -> Index:
@@ -65,7 +61,7 @@ class _Spooled:
         self._chunk = b""
         self._at = 0
         self._kept = 0
-        self._unchecked = 0
+        self._room = Room(spool, CONTEXT_LIMIT, "the build context")
 
     @property
     def position(self) -> int:
@@ -90,25 +86,12 @@ class _Spooled:
     def _refill(self) -> bool:
         self._chunk = self._stream.read(_CHUNK)
         self._at = 0
-        self._keep(len(self._chunk))
+        self._kept += len(self._chunk)
+        self._room.take(len(self._chunk))
         write_all(self._spool, self._chunk)
         return bool(self._chunk)
 
-    def _keep(self, size: int) -> None:
-        self._kept += size
-        if self._kept > CONTEXT_LIMIT:
-            raise BadArchive(f"the build context is larger than {CONTEXT_LIMIT} bytes")
-        self._unchecked += size
-        if self._unchecked >= _CHECK_EVERY:
-            self._unchecked = 0
-            room = os.fstatvfs(self._spool)
-            if room.f_bavail * room.f_frsize < _RESERVE:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     def drain(self) -> None:
         """What follows the archive's end is read and forgotten: who sends it waits until it is taken."""
-        taken = 0
         while piece := self._stream.read(_CHUNK):
-            taken += len(piece)
-            if taken > CONTEXT_LIMIT:
-                raise BadArchive(f"the build context is larger than {CONTEXT_LIMIT} bytes")
+            self._room.take(len(piece))

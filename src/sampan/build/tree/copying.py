@@ -75,8 +75,8 @@ def _guarded(operation: Copy, tree: SourceTree, path: str, writing: Writing) -> 
 
 
 def _copy_path(operation: Copy, tree: SourceTree, path: str, writing: Writing) -> None:
-    # The one file of a tree has a name that somebody else chose: no wildcards in it, no parents.
-    whole = bool(tree.file)
+    # The one file of a tree, or a document, has a name that says nothing more: no wildcards in it, no parents.
+    whole = bool(tree.file) or tree.origin is Origin.DOCUMENTS
     wanted = parse_path("." if whole else path, operation.excludes, operation.parents and not whole)
     destination = os.fsencode(operation.destination).lstrip(b"/")
     unpacks = tree.origin is Origin.CONTEXT if operation.unpack is None else operation.unpack
