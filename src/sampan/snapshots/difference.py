@@ -16,8 +16,9 @@ _CHUNK = 1 << 20
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _GONE = frozenset((errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENOTDIR))
-_MADE_FILES = frozenset((b".dockerenv", b"etc/hostname", b"etc/hosts", b"etc/resolv.conf"))
-_MADE_DIRECTORIES = frozenset((b"dev", b"proc", b"sys"))
+MADE_FILES = frozenset((b".dockerenv", b"etc/hostname", b"etc/hosts", b"etc/resolv.conf"))
+MADE_DIRECTORIES = frozenset((b"dev", b"proc", b"sys"))
+"""What a start makes in a root for its mounts."""
 _KINDS = {
     stat.S_IFREG: tar.FILE,
     stat.S_IFDIR: tar.DIRECTORY,
@@ -121,8 +122,8 @@ def is_made_by_engine(path: bytes, parent: int, name: bytes, status: os.stat_res
     Docker keeps these in a layer of its own below the container's, so that they are no change of the container's.
     """
     if stat.S_ISREG(status.st_mode):
-        return path in _MADE_FILES and status.st_size == 0
-    if path not in _MADE_DIRECTORIES or not stat.S_ISDIR(status.st_mode):
+        return path in MADE_FILES and status.st_size == 0
+    if path not in MADE_DIRECTORIES or not stat.S_ISDIR(status.st_mode):
         return False
     directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:

@@ -11,8 +11,9 @@ from sampan.files.measure import measure
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.changes import find_changes
 from sampan.snapshots.difference import overlay_difference
+from sampan.snapshots.drafts import OverlayDrafts
 from sampan.snapshots.mounting import READ_ONLY, overlay
-from sampan.snapshots.protocol import Change, Layer, LayerNotFound, Staging, Usage
+from sampan.snapshots.protocol import Change, Drafts, Layer, LayerNotFound, Staging, Usage
 from sampan.snapshots.shelf import Shelf
 from sampan.snapshots.spares import Spares, make_pair
 from sampan.snapshots.staging import OverlayStaging
@@ -42,6 +43,7 @@ class OverlaySnapshotter:
         self.strays = self._shelf.strays
         self.throw_away = self._shelf.trash.take
         self.staging: Staging | None = OverlayStaging(self._shelf)
+        self.drafts: Drafts = OverlayDrafts(self._shelf)
         self._spares = Spares(self._shelf.writables)
 
     def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:

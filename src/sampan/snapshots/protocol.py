@@ -93,6 +93,65 @@ class Staging(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A layer that is being made, on top of `below`, or of the layers `base` where that is None."""
+
+    base: ChainId | None
+    below: "Draft | None"
+    place: Path
+    link: Path
+
+    @property
+    def files(self) -> Path:
+        """Where what is written goes."""
+        return self.place / "diff"
+
+    def stack(self) -> "Iterator[Draft]":
+        """It and the drafts below it, the topmost first."""
+        draft: Draft | None = self
+        while draft is not None:
+            yield draft
+            draft = draft.below
+
+
+class Drafts(Protocol):
+    """Any thread may call. Every draft is placed or discarded once, the ones on top of it before or after."""
+
+    def begin(self, base: ChainId | None, below: Draft | None = None) -> Draft:
+        """A fresh draft on top of a sealed one, or of layers. Raises LayerNotFound, InvalidParameter (too many layers), OSError."""
+        ...
+
+    def root(self, draft: Draft) -> RootMount:
+        """What the runtime mounts to write to it. One owner at a time."""
+        ...
+
+    def opened(self, draft: Draft) -> int:
+        """A descriptor of its root with what is below it, to be written to; shown in no namespace. The caller closes it."""
+        ...
+
+    def view(self, base: ChainId | None, draft: Draft | None) -> int:
+        """The same to be read, of a sealed draft or of layers, a borrowed one too. The caller closes it."""
+        ...
+
+    def seal(self, draft: Draft, clock: int | None = None) -> None:
+        """Nothing is written to it any more. What the engine made in it for its mounts is taken out; no file stays younger than
+        `clock` (seconds since the epoch). Raises OSError."""
+        ...
+
+    def tar(self, draft: Draft) -> Iterator[bytes]:
+        """The sealed layer as an uncompressed tar in pieces, the same for the same files."""
+        ...
+
+    def place(self, parent: ChainId | None, draft: Draft, diff_id: DiffId, tar_size: int) -> Layer:
+        """Give the sealed draft its name. Nobody may be about to mount it, or one on top of it. Raises LayerNotFound, OSError."""
+        ...
+
+    def discard(self, draft: Draft) -> None:
+        """Delete it, in the background."""
+        ...
+
+
 class Snapshotter(Protocol):
     """Read-only layers in stacks, and writable layers on top of them. One object for each data root; any thread may call.
 
@@ -124,6 +183,11 @@ class Snapshotter(Protocol):
     @property
     def staging(self) -> Staging | None:
         """None for a driver whose layers can only be made one on top of the other."""
+        ...
+
+    @property
+    def drafts(self) -> Drafts:
+        """Layers that are made by writing to them."""
         ...
 
     def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:

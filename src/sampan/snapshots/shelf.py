@@ -61,6 +61,8 @@ class Shelf:
         self._writable: dict[str, Writable] = {}
         self._borrowed: dict[ChainId, Callable[[], tuple[str, ...]]] = {}
         self._borrowed_open: dict[ChainId, Callable[[], list[int]]] = {}
+        self._lent: set[str] = set()
+        """short names of layers that are being made"""
         self._load_layers()
         self._load_writable()
 
@@ -175,12 +177,26 @@ class Shelf:
         path.mkdir(mode=0o700)
         return path
 
+    def lend_link(self, made: Path) -> Path:
+        """A short name for what `new_layer` gave, until `return_link`: a mount can stand on a layer that is not published yet."""
+        link = _new_link()
+        with self._lock:
+            self._lent.add(link)
+        os.symlink(f"../{made.name}/diff", self._links_at / link)
+        return self._links_at / link
+
+    def return_link(self, link: Path) -> None:
+        """The short name is not used any more."""
+        link.unlink(missing_ok=True)
+        with self._lock:
+            self._lent.discard(link.name)
+
     def publish(self, made: Path, layer: Layer, mend: bool = False) -> Layer:
         """Put what `new_layer` gave in its place. Where another was faster, that one is the layer and this goes.
 
         `mend`: what is there goes, and this takes its place and its short name.
         """
-        link = self._links.get(layer.chain, "") or base64.b32encode(os.urandom(10)).decode()
+        link = self._links.get(layer.chain, "") or _new_link()
         record = _LayerRecord(layer.chain, layer.diff_id, layer.parent, layer.size, layer.tar_size, link)
         write_atomic(made / _RECORD, msgspec.json.encode(record), durable=False)
         with self._lock:
@@ -228,7 +244,7 @@ class Shelf:
         with self._lock:
             known = {"l", *(_hex(chain) for chain in self._layers)}
             names = [name for name in os.listdir(self._layers_at) if name not in known]
-            links = set(self._links.values())
+            links = {*self._links.values(), *self._lent}
             unknown = [self._links_at / name for name in os.listdir(self._links_at) if name not in links]
         layers = [self._layers_at / name for name in names if not name.startswith(_TEMPORARY)]
         return (*layers, *unknown, *self.trash.stuck())
@@ -306,6 +322,10 @@ def _read_record(directory: str) -> bytes:
         if error.errno not in (errno.ENOTSUP, errno.ENODATA, errno.EPERM):
             raise
         return (Path(directory) / _RECORD).read_bytes()
+
+
+def _new_link() -> str:
+    return base64.b32encode(os.urandom(10)).decode()
 
 
 def _hex(chain: ChainId) -> str:

@@ -62,11 +62,11 @@ class OverlayStaging:
         self._shelf.trash.take(staged.place)
 
 
-def check_parent(shelf: Shelf, parent: ChainId | None) -> None:
-    """Raises LayerNotFound where there is no such layer, InvalidParameter where nothing more may stand on it."""
+def check_parent(shelf: Shelf, parent: ChainId | None, more: int = 0) -> None:
+    """Raises LayerNotFound where there is no such layer, InvalidParameter where nothing may stand on `more` layers above it."""
     if parent is not None and not shelf.has(parent):
         raise LayerNotFound(f"layer {parent} does not exist")
-    if sum(1 for _ in shelf.chain_of(parent)) >= MAX_DEPTH:
+    if more + sum(1 for _ in shelf.chain_of(parent)) >= MAX_DEPTH:
         raise InvalidParameter("max depth exceeded")
 
 

@@ -16,7 +16,8 @@ from sampan.kernel.mount import AT_FDCWD, OpenTree, open_tree
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.changes import find_changes
 from sampan.snapshots.comparison import tree_difference, tree_usage
-from sampan.snapshots.protocol import Change, Layer, LayerNotFound, Staging, Usage
+from sampan.snapshots.drafts import VfsDrafts
+from sampan.snapshots.protocol import Change, Drafts, Layer, LayerNotFound, Staging, Usage
 from sampan.snapshots.shelf import Shelf
 from sampan.snapshots.verifying import verify
 from sampan.spec.ids import ChainId, DiffId
@@ -34,6 +35,7 @@ class VfsSnapshotter:
         """Open or make the layers below `data_root`."""
         self._shelf = Shelf(data_root, "vfs")
         self.staging: Staging | None = None
+        self.drafts: Drafts = VfsDrafts(self._shelf)
         self.layer = self._shelf.layer
         self.layers = self._shelf.layers
         self.remove_layer = self._shelf.remove_layer

@@ -1,0 +1,288 @@
+"""Layers that are made by writing to them, one on top of the other, before any of them has a name.
+
+    begin(chain) ─▶ Draft ─ written to ─▶ seal ─▶ begin(chain, below=it) ─▶ Draft ─ written to ─▶ seal ─▶ …
+                                           │                                                        │
+                                           └─ tar, digest ─▶ place(chain, …) ─▶ Layer ─▶ place(…) ──┘     the lowest first
+
+A build stands its next step on the last one's files at once; what the layer is called follows from its tar, which is made
+meanwhile. Until it is placed a draft lies where an unfinished layer lies: a crash leaves nothing that a later open would show.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from sampan.files.copying import copy_tree
+from sampan.files.measure import measure
+from sampan.files.walk import open_plain, walk
+from sampan.snapshots.comparison import differs, lstat, tree_difference, tree_usage
+from sampan.snapshots.difference import MADE_DIRECTORIES, MADE_FILES, is_made_by_engine, is_opaque, overlay_difference
+from sampan.snapshots.mounting import READ_ONLY, overlay
+from sampan.snapshots.protocol import Draft, Layer, LayerNotFound, chain_id
+from sampan.snapshots.shelf import Shelf
+from sampan.snapshots.staging import check_parent
+from sampan.spec.ids import ChainId, DiffId
+from sampan.spec.rootfs import OverlayRoot, PlainRoot, RootMount
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_NANO = 1_000_000_000
+
+
+class _OnShelf:
+    """What the drivers have in common."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def begin(self, base: ChainId | None, below: Draft | None = None) -> Draft:
+        check_parent(self._shelf, base, more=0 if below is None else sum(1 for _ in below.stack()))
+        place = self._shelf.new_layer()
+        files = place / "diff"
+        try:
+            files.mkdir(mode=0o755)
+            # Not subject to the umask, as the root of what a container sees.
+            files.chmod(0o755)
+            (place / "work").mkdir(mode=0o700)
+            return Draft(base, below, place, self._shelf.lend_link(place))
+        except BaseException:
+            self._shelf.trash.take(place)
+            raise
+
+    def discard(self, draft: Draft) -> None:
+        self._shelf.return_link(draft.link)
+        if draft.place.exists():
+            self._shelf.trash.take(draft.place)
+
+    def _publish(self, parent: ChainId | None, draft: Draft, diff_id: DiffId, size: int, tar_size: int) -> Layer:
+        work = draft.place / "work"
+        if work.exists():
+            self._shelf.trash.take(work)
+        layer = Layer(chain_id(parent, diff_id), diff_id, parent, size, tar_size)
+        try:
+            return self._shelf.publish(draft.place, layer)
+        finally:
+            self._shelf.return_link(draft.link)
+
+
+class OverlayDrafts(_OnShelf):
+    """See `Drafts`. What is written to a draft is a layer in overlay's terms already: it becomes one by a rename."""
+
+    def root(self, draft: Draft) -> RootMount:
+        """See the protocol."""
+        lowers = [str(below.link) for below in draft.stack()][1:]
+        lowers += self._shelf.stack(draft.base, short=True)
+        if not lowers:
+            return PlainRoot(str(draft.files))
+        return OverlayRoot(tuple(lowers), str(draft.files), str(draft.place / "work"))
+
+    def opened(self, draft: Draft) -> int:
+        """See the protocol."""
+        lowers: list[int] = []
+        try:
+            lowers += [os.open(below.files, _DIRECTORY) for below in draft.stack() if below is not draft]
+            with self._shelf.opened(draft.base) as layers:
+                if not lowers and not layers:
+                    return os.open(draft.files, _DIRECTORY)
+                return _readable(overlay([*lowers, *layers], str(draft.files), str(draft.place / "work")))
+        finally:
+            for lower in lowers:
+                os.close(lower)
+
+    def view(self, base: ChainId | None, draft: Draft | None) -> int:
+        """See the protocol."""
+        own: list[int] = []
+        try:
+            own += [os.open(below.files, _DIRECTORY) for below in (draft.stack() if draft else ())]
+            with self._shelf.opened(base) as layers:
+                lowers = [*own, *layers]
+                if not lowers:
+                    raise LayerNotFound("an empty tree has no layers to look into")
+                if len(lowers) == 1:
+                    return os.open(b".", _DIRECTORY, dir_fd=lowers[0])
+                return _readable(overlay(lowers, attributes=READ_ONLY))
+        finally:
+            for lower in own:
+                os.close(lower)
+
+    def seal(self, draft: Draft, clock: int | None = None) -> None:
+        """See the protocol."""
+        bare = draft.base is None and draft.below is None
+        lower = -1 if bare else self.view(draft.base, draft.below)
+        upper = os.open(draft.files, _DIRECTORY)
+        try:
+            _take_out(lower, upper, overlaid=True)
+            if clock is not None:
+                _set_back(lower, upper, clock)
+        finally:
+            os.close(upper)
+            if lower >= 0:
+                os.close(lower)
+
+    def tar(self, draft: Draft) -> Iterator[bytes]:
+        """See the protocol."""
+        upper = os.open(draft.files, _DIRECTORY)
+        try:
+            yield from overlay_difference(upper)
+        finally:
+            os.close(upper)
+
+    def place(self, parent: ChainId | None, draft: Draft, diff_id: DiffId, tar_size: int) -> Layer:
+        """See the protocol."""
+        upper = os.open(draft.files, _DIRECTORY)
+        try:
+            size, _ = measure(upper)
+        finally:
+            os.close(upper)
+        return self._publish(parent, draft, diff_id, size, tar_size)
+
+
+class VfsDrafts(_OnShelf):
+    """See `Drafts`. A draft is a copy of all that is below it."""
+
+    def begin(self, base: ChainId | None, below: Draft | None = None) -> Draft:
+        """See the protocol."""
+        if base is not None:
+            # A borrowed layer says here that it cannot be copied.
+            next(self._shelf.stack(base), None)
+        draft = super().begin(base, below)
+        try:
+            source = self._below(draft)
+            if source >= 0:
+                target = os.open(draft.files, _DIRECTORY)
+                try:
+                    copy_tree(source, target)
+                finally:
+                    os.close(target)
+                    os.close(source)
+        except BaseException:
+            self.discard(draft)
+            raise
+        return draft
+
+    def root(self, draft: Draft) -> RootMount:
+        """See the protocol."""
+        return PlainRoot(str(draft.files))
+
+    def opened(self, draft: Draft) -> int:
+        """See the protocol."""
+        return os.open(draft.files, _DIRECTORY)
+
+    def view(self, base: ChainId | None, draft: Draft | None) -> int:
+        """See the protocol."""
+        if draft is not None:
+            return os.open(draft.files, _DIRECTORY)
+        if base is None:
+            raise LayerNotFound("an empty tree has no layers to look into")
+        self._shelf.layer(base)
+        return os.open(self._shelf.directory(base), _DIRECTORY)
+
+    def seal(self, draft: Draft, clock: int | None = None) -> None:
+        """See the protocol."""
+        lower = self._below(draft)
+        upper = os.open(draft.files, _DIRECTORY)
+        try:
+            _take_out(lower, upper, overlaid=False)
+            if clock is not None:
+                _set_back(lower, upper, clock)
+        finally:
+            os.close(upper)
+            if lower >= 0:
+                os.close(lower)
+
+    def tar(self, draft: Draft) -> Iterator[bytes]:
+        """See the protocol."""
+        lower = self._below(draft)
+        upper = os.open(draft.files, _DIRECTORY)
+        try:
+            yield from tree_difference(lower, upper)
+        finally:
+            os.close(upper)
+            if lower >= 0:
+                os.close(lower)
+
+    def place(self, parent: ChainId | None, draft: Draft, diff_id: DiffId, tar_size: int) -> Layer:
+        """See the protocol."""
+        lower = os.open(self._shelf.directory(parent), _DIRECTORY) if parent is not None else -1
+        upper = os.open(draft.files, _DIRECTORY)
+        try:
+            size = tree_usage(lower, upper).size
+        finally:
+            os.close(upper)
+            if lower >= 0:
+                os.close(lower)
+        return self._publish(parent, draft, diff_id, size, tar_size)
+
+    def _below(self, draft: Draft) -> int:
+        if draft.below is not None:
+            return os.open(draft.below.files, _DIRECTORY)
+        return os.open(self._shelf.directory(draft.base), _DIRECTORY) if draft.base is not None else -1
+
+
+def _readable(mount: int) -> int:
+    """A descriptor that can be read and keeps the mount, in the place of the mount's own, which is O_PATH."""
+    try:
+        return os.open(b".", _DIRECTORY, dir_fd=mount)
+    finally:
+        os.close(mount)
+
+
+def _take_out(lower: int, upper: int, *, overlaid: bool) -> None:
+    """Remove the places for mounts that a start made; a directory that has changed by that alone is not the layer's."""
+    touched: set[bytes] = set()
+    for path in sorted((*MADE_FILES, *MADE_DIRECTORIES)):
+        status = lstat(upper, path)
+        if status is None or (lstat(lower, path) is not None and not stat.S_ISDIR(status.st_mode)):
+            continue
+        above, _, name = path.rpartition(b"/")
+        directory = os.open(above or b".", _DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
+        try:
+            if lstat(lower, path) is None and is_made_by_engine(path, directory, name, status):
+                (os.rmdir if stat.S_ISDIR(status.st_mode) else os.unlink)(name, dir_fd=directory)
+                touched.add(above)
+        finally:
+            os.close(directory)
+    for above in touched:
+        _settle_directory(lower, upper, above, overlaid=overlaid)
+
+
+def _settle_directory(lower: int, upper: int, path: bytes, *, overlaid: bool) -> None:
+    """The time of a directory in which only the engine changed something is that of before; an empty copy of it goes."""
+    before = lstat(lower, path or b".")
+    if before is None or not stat.S_ISDIR(before.st_mode):
+        return
+    directory = os.open(path or b".", _DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
+    try:
+        unchanged = set(os.listdir(directory)) == (set() if overlaid else _names(lower, path))
+        if unchanged:
+            os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
+        same = not differs(before, os.fstat(directory))
+    finally:
+        os.close(directory)
+    if path and overlaid and unchanged and same and not is_opaque(upper, path):
+        os.rmdir(path, dir_fd=upper)
+
+
+def _names(root: int, path: bytes) -> set[str]:
+    directory = open_plain(root, path)
+    if directory < 0:
+        return set()
+    try:
+        return set(os.listdir(directory))
+    finally:
+        os.close(directory)
+
+
+def _set_back(lower: int, upper: int, clock: int) -> None:
+    """What is younger than `clock` becomes as old as it; what is as it was below stays."""
+    directories: list[bytes] = []
+    for path, parent, name, status in walk(upper):
+        if status.st_mtime_ns <= clock * _NANO:
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            directories.append(path)
+        elif not stat.S_ISCHR(status.st_mode) or status.st_rdev:
+            below = lstat(lower, path)
+            if below is None or below.st_mtime_ns != status.st_mtime_ns:
+                os.utime(name, ns=(clock * _NANO, clock * _NANO), dir_fd=parent, follow_symlinks=False)
+    for path in directories:
+        os.utime(path, ns=(clock * _NANO, clock * _NANO), dir_fd=upper, follow_symlinks=False)
