@@ -16,6 +16,7 @@ from sampan.api.server import Listening, Server
 from sampan.api.table import ROUTES
 from sampan.daemon import adopt, config, flags, journal, listeners, presence, systemd
 from sampan.daemon.assembly import Assembly, assemble, image_counts, image_users, take_over, volume_users
+from sampan.daemon.builds_api import BuildsApi
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.containers_api import CheckpointsApi, ContainersApi, EventsApi, ExecsApi
 from sampan.daemon.disk import DiskApi
@@ -129,6 +130,7 @@ def _backend(parts: Assembly) -> Backend:
         execs=ExecsApi(engine),
         checkpoints=CheckpointsApi(engine),
         images=images,
+        builds=BuildsApi(engine, parts.images, parts.snapshots, parts.build_cache, parts.runtime),
         registries=RegistriesApi(parts.registries, parts.asking),
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),

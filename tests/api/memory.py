@@ -13,6 +13,7 @@ from sampan.spec import images as i
 from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
+from sampan.spec.builds import BuildOptions
 from sampan.spec.check import CheckStep, CheckVerdict
 from sampan.spec.checkpoints import CheckpointCreateRequest
 from sampan.spec.disk import BuildPruneReport, DiskUsage
@@ -601,6 +602,19 @@ class Files:
         yield b"tar"
 
 
+class Builds:
+    """Tells what it was asked for."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[BuildOptions, bytes]] = []
+
+    async def build(self, options: BuildOptions, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self.calls.append((options, b"".join([piece async for piece in body])))
+        if options.target == "nowhere":
+            raise InvalidParameter('target stage "nowhere" could not be found')
+        yield b'{"stream":"Step 1/1 : FROM scratch"}\r\n'
+
+
 @dataclass(frozen=True)
 class Memory:
     """The parts of a backend with their own types, so that tests can look into them."""
@@ -619,6 +633,7 @@ class Memory:
             Files(self.containers),
             self.execs,
             Checkpoints(self.containers),
+            Builds(),
             self.images,
             Registries(),
             self.volumes,

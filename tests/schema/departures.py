@@ -53,6 +53,7 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil(
         "GET /system/df", OBJECT, ".Volumes[].Labels", ".Volumes[].Options", ".Images[].Labels", ".Containers[].Labels"
     ),
+    *_nil("GET /images/{name}/history", ARRAY, "[].Tags"),
     *_nil("GET /info", ARRAY, ".GenericResources", ".Plugins.Authorization", ".RegistryConfig.Mirrors"),
     *_nil("GET /networks*", OBJECT, "*.IPAM.Options"),
     *_nil("GET /volumes", ARRAY, ".Warnings"),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sampan.api.backend_builds import BuildCache
+from sampan.api.backend_builds import BuildCache, Builds
 from sampan.api.backend_images import Images, Registries
 from sampan.spec import containers as c
 from sampan.spec import networks as n
@@ -323,6 +323,7 @@ class Backend:
     files: ContainerFiles
     execs: Execs
     checkpoints: Checkpoints
+    builds: Builds
     images: Images
     registries: Registries
     volumes: Volumes

@@ -1,9 +1,22 @@
 """What the routes of builds call: see `backend`."""
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from sampan.spec import requests as r
+from sampan.spec.builds import BuildOptions
 from sampan.spec.disk import BuildPruneReport
+
+
+class Builds(Protocol):
+    """Images that are built."""
+
+    def build(self, options: BuildOptions, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Build what `body` and the options say; the lines of progress. Called off when the iterator is closed.
+
+        What is wrong with the request is raised before the first line, what goes wrong afterwards is told in a line.
+        """
+        ...
 
 
 class BuildCache(Protocol):

@@ -16,6 +16,23 @@ def _failed(error: SampanError) -> bytes:
     return _line(Progress(error_detail=ErrorDetail(message=str(error)), error=str(error)))
 
 
+async def begun(lines: AsyncIterator[bytes]) -> Answer:
+    """Lines that are ready to be sent; what is raised before the first of them gets a status of its own."""
+    first = await anext(lines, b"")
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        try:
+            yield first
+            async for line in lines:
+                yield line
+        finally:
+            close = getattr(lines, "aclose", None)
+            if close is not None:
+                await close()
+
+    return Stream(all_of_them())
+
+
 async def in_stream(steps: AsyncIterator[Progress]) -> AsyncIterator[bytes]:
     """The steps as lines; a failure is the last of them."""
     try:

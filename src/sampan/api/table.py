@@ -2,6 +2,7 @@
 
 from sampan.api.routes import (
     absent,
+    build,
     build_cache,
     checkpoints,
     containers,
@@ -26,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
     *streams.ROUTES,
     *execs.ROUTES,
     *images.ROUTES,
+    *build.ROUTES,
     *registries.ROUTES,
     *volumes.ROUTES,
     *build_cache.ROUTES,

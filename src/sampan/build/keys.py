@@ -24,13 +24,18 @@ _FORM = "sampan build 1"
 """Changes when the same members come to mean something else."""
 
 
-def parts(operation: Operation, inputs: Sequence[Key], content: str = "") -> dict[str, str]:
-    """What the key of an operation is made of. `content` is the digest of what a source was found to be."""
+def parts(operation: Operation, inputs: Sequence[Key], content: str = "", clock: int | None = None) -> dict[str, str]:
+    """What the key of an operation is made of. `content` is the digest of what a source was found to be.
+
+    `clock` (SOURCE_DATE_EPOCH) bounds the times of what an operation writes.
+    """
     found = {"form": _FORM, "kind": str(type(operation).__struct_config__.tag)}
     found.update({name: _digest(_canonical(value)) for name, value in _members(operation)})
     found.update({f"input {number}": key for number, key in enumerate(inputs)})
     if content:
         found["content"] = content
+    if clock is not None and inputs:
+        found["clock"] = str(clock)
     return found
 
 
@@ -51,7 +56,7 @@ def key_of(found: Parts) -> Key:
     return Key("sha256:" + _digest(_canonical(dict(found))))
 
 
-def keys(graph: Graph, contents: Mapping[Place, str]) -> list[Key | None]:
+def keys(graph: Graph, contents: Mapping[Place, str], clock: int | None = None) -> list[Key | None]:
     """The key of every vertex; None for one that must not be kept, or cannot be named before a source's content is known.
 
     `contents` are digests by the place of a source, as far as they are known.
@@ -63,7 +68,7 @@ def keys(graph: Graph, contents: Mapping[Place, str]) -> list[Key | None]:
         content = contents.get(Place(number), "")
         nameable = bool(content) or bool(vertex.inputs) or isinstance(vertex.operation, EmptySource | DocumentSource)
         whole = nameable and len(known) == len(below)
-        found.append(key_of(parts(vertex.operation, known, content)) if whole else None)
+        found.append(key_of(parts(vertex.operation, known, content, clock)) if whole else None)
     return found
 
 

@@ -1,6 +1,6 @@
 """What the solver needs of others: who hears of it, who runs programs, who keeps results. Implemented in build.cache and daemon."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -40,31 +40,36 @@ class Progress(Protocol):
         ...
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What the cache keeps of a vertex: the whole stack of its tree's layers, the lowest first, as images name them.
+class Kept(Protocol):
+    """What the cache has of a vertex: the whole stack of its tree's layers, the lowest first, and when it was made."""
 
-    Whoever keeps it sees to it that its blobs and layers are not collected.
-    """
+    @property
+    def layers(self) -> tuple[LayerRecord, ...]:
+        """The stack."""
+        ...
 
-    layers: tuple[LayerRecord, ...]
-    description: str = ""
-    """the instruction, as it is shown"""
-    size: int = 0
-    """bytes of the topmost layer"""
+    @property
+    def created(self) -> int:
+        """Nanoseconds since the epoch."""
+        ...
 
 
 class Cache(Protocol):
-    """Results by key. Calls may block for a moment and come from worker threads."""
+    """Results by key, for one build (`build.cache.session`). Calls may block for a moment."""
+
+    def planned(self, graph: Graph, keys: Sequence[Key | None], contents: Mapping[Place, str]) -> None:
+        """What is going to be built, before anything is looked for."""
+        ...
 
     def find(self, key: Key) -> Kept | None:
-        """What is kept under the key, now used once more; None where nothing is, or something of it was lost."""
+        """What is kept under the key, held until the build ends; None where nothing is, or something of it was lost."""
         ...
 
-    def keep(self, key: Key, parts: Parts, kept: Kept) -> None:
-        """Keep a result. Its blobs and layers are in the store and held by a lease of the caller's until this returns."""
+    def keep(self, key: Key, layers: Sequence[LayerRecord], own: int) -> Kept:
+        """Keep a result: the stack, whose topmost `own` layers are new. All of it is held by the caller's lease."""
         ...
 
-    def explain(self, parts: Parts, description: str) -> str:
+    def explain(self, parts: Parts) -> str:
         """Why nothing is kept for a step although it has run before: what differs, by name; "" for one that never ran."""
         ...
 
@@ -119,13 +124,27 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     root: RootMount
     mounts: Sequence[Mounted] = ()
     more_environment: tuple[str, ...] = ()
+    once: bool = True
+    """The root is mounted for this program and never again to be written to: overlay may skip its syncs."""
     settings: RunSettings = RunSettings()
+
+
+class Listener(Protocol):
+    """Hears what becomes of one program."""
+
+    def running(self, container: str) -> None:
+        """It is about to run, under this id."""
+        ...
+
+    async def said(self, stream: int, data: bytes) -> None:
+        """It wrote this: 1 standard output, 2 standard error. No more is taken of it until this returns."""
+        ...
 
 
 class Programs(Protocol):
     """Runs programs as containers are run."""
 
-    async def run(self, order: Order, output: Callable[[int, bytes], None]) -> int:
+    async def run(self, order: Order, listener: Listener) -> int:
         """The exit code, when every process has ended and the root is let go of. Cancelled: it is killed, and has ended as well.
 
         Raises SampanError where it could not be started.

@@ -150,12 +150,23 @@ class Step(msgspec.Struct, frozen=True):
     config: ImageConfig
 
 
+class Entry(msgspec.Struct, frozen=True):
+    """An entry of the image's history. `tree` is the vertex that the instruction made; None where it changed no file."""
+
+    text: str
+    tree: Place | None = None
+
+
 class Graph(msgspec.Struct, frozen=True):
-    """What a target needs and no more. `result` is the place of the target's Metadata; `steps` by stage, in the file's order."""
+    """What a target needs and no more. `result` is the place of the target's Metadata; `steps` by stage, in the file's order.
+
+    `history`: what is added to that of the image at the bottom.
+    """
 
     vertices: tuple[Vertex, ...]
     result: Place
     steps: Mapping[str, tuple[Step, ...]]
+    history: tuple[Entry, ...] = ()
 
     @property
     def sources(self) -> dict[Place, Vertex]:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from sampan.build.history import created_by, ran
 from sampan.build.operations import (
     ContextSource,
     EmptySource,
+    Entry,
     Graph,
     HostSource,
     ImageSource,
@@ -95,7 +97,7 @@ class _End(msgspec.Struct):
     tree: Place
     config: ImageConfig
     author: str
-    history: list[str]
+    history: list[Entry]
     steps: list[Step]
     cmd_given: bool = False
 
@@ -115,10 +117,10 @@ class _Planner:
         end = self._ends[target.index]
         labels = {**(end.config.labels or {}), **self._wish.labels}
         config = msgspec.structs.replace(end.config, labels=labels or None)
-        metadata = Metadata(config=config, author=end.author, history=tuple(end.history))
+        metadata = Metadata(config=config, author=end.author, history=tuple(one.text for one in end.history))
         result = self._vertices.add(metadata, (end.tree,), target.title, "image", target.start.at)
         steps = {self._dockerfile.stages[index].title: tuple(one.steps) for index, one in self._ends.items()}
-        return Graph(tuple(self._vertices.all), result, steps)
+        return Graph(tuple(self._vertices.all), result, steps, tuple(end.history))
 
     def stage(self, links: Links) -> None:
         """Plan a stage; those it needs have been planned."""
@@ -128,8 +130,10 @@ class _Planner:
         self._ends[links.stage.index] = end
         scope = StageScope(self._outer, self._wish.given, self._dockerfile.escape)
         for instruction in links.instructions:
-            self._instruction(links, instruction, scope, end)
-            end.history.append(instruction.written.code)
+            below = end.tree
+            text = self._instruction(links, instruction, scope, end)
+            if text is not None:
+                end.history.append(Entry(text, end.tree if end.tree != below else None))
             end.steps.append(Step(instruction.written.code, instruction.at, end.tree, end.config))
 
     def _begin(self, links: Links) -> _End:
@@ -151,7 +155,8 @@ class _Planner:
             source = ImageSource(reference=reference, platform=platform or platform_text(self._wish.machines.target))
         return self._vertices.add(source, (), stage, instruction.written.code, instruction.at)
 
-    def _instruction(self, links: Links, instruction: Instruction, scope: StageScope, end: _End) -> None:
+    def _instruction(self, links: Links, instruction: Instruction, scope: StageScope, end: _End) -> str | None:
+        """Carry it out; how the history tells of it."""
         expander = scope.expander(end.config)
         origins = [use.origin for use in links.uses if use.instruction is instruction]
         match instruction:
@@ -159,6 +164,9 @@ class _Planner:
                 scope.declare(instruction, end.config)
             case tree.Run():
                 end.tree = self._run(links, instruction, scope, end, origins)
+                operation = self._vertices.all[end.tree].operation
+                assert isinstance(operation, Run)
+                return ran(operation.arguments, scope.values)
             case tree.Copy() | tree.Add():
                 source = self._origin(origins[0], links, instruction) if origins else None
                 title = links.stage.title
@@ -171,6 +179,7 @@ class _Planner:
                 if isinstance(instruction, tree.WorkDir) and end.config.working_dir != "/":
                     made = MakeDirectory(path=end.config.working_dir, user=end.config.user)
                     end.tree = self._add(made, (end.tree,), links, instruction)
+        return created_by(instruction, end.config, expander, scope.values)
 
     def _add(self, operation: Operation, inputs: Sequence[Place], links: Links, instruction: Instruction) -> Place:
         return self._vertices.add(operation, inputs, links.stage.title, instruction.written.code, instruction.at)

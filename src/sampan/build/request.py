@@ -4,11 +4,11 @@ Values of secrets are in here and in no key, no log and no record.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import msgspec
 
 from sampan.build.planning import Wish
+from sampan.build.tree.context import Context
 from sampan.registry.protocol import Credentials
 from sampan.spec.host_config import Resources, Ulimit
 from sampan.spec.ids import ImageId
@@ -26,19 +26,6 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """NAME:ADDRESS"""
     network: str = "default"
     """where RUN says no other: default, none, host or the name of a network"""
-
-
-class Tree(Protocol):
-    """Files that came from outside: a context, a named context."""
-
-    @property
-    def root(self) -> int:
-        """A descriptor of its root directory, good for as long as the build runs."""
-        ...
-
-    def digest(self, paths: tuple[str, ...], excludes: tuple[str, ...]) -> str:
-        """The digest of the files that these paths select. Blocks. Raises NotFound where a path selects nothing."""
-        ...
 
 
 class CacheOption(msgspec.Struct, frozen=True):
@@ -64,7 +51,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     dockerfile: str
     file: str = "Dockerfile"
     wish: Wish
-    contexts: Mapping[str, Tree] = {}
+    contexts: Mapping[str, Context] = {}
     names: tuple[str, ...] = ()
     """what the image is to be called"""
     pull: bool = False

@@ -1,27 +1,161 @@
 """The solver: what is missing is made, as soon as its inputs are there, as much at once as there are processors.
 
 Dockerfile ─ parse ─▶ tree ─ missing_images ─▶ images looked up, pulled ─ plan ─▶ Graph
-Graph.sources ─ digests ─▶ contents ─ keys ─▶ a key for every vertex
-from the result down:   kept under its key? ──yes──▶ CACHED, nothing below it is looked at
-                              │no
-                              ▼
-                    its inputs, each the same way, at once
-                              ▼
-snapshot on input 0 ── RUN: Programs   COPY, WORKDIR: build.tree ──▶ sealed snapshot ──▶ the next may stand on it
-                                                                          │ meanwhile
-                                                                          ▼
-                                                          tar, digest ──▶ LayerRecord
-all of them named and placed, lowest first ──▶ cache.keep(key, …) ──▶ image: configuration, history, names
+Graph.sources ─ digests ─▶ contents ─ keys ─▶ a key for every vertex ─▶ which are kept, from the bottom up
+from the result down:   kept? ──yes──▶ CACHED, nothing below it is made               (schedule.py)
+                          │no
+                          ▼
+                its inputs, each the same way, at once
+                          ▼
+draft on input 0 ── RUN: Programs   COPY, WORKDIR: build.tree ──▶ sealed draft ──▶ the next may stand on it
+                        (vertices.py)                                 │ meanwhile           (trees.py)
+                                                                      ▼
+                                                              tar, digest ──▶ LayerRecord
+all of them named and placed, lowest first ──▶ kept in the cache ──▶ image: configuration, history, names
 """
 
-from sampan.build.needs import Progress
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sampan.build.cache.mounts import CacheMounts
+from sampan.build.document import image_document, moment, told
+from sampan.build.lookup import Lookup, Told
+from sampan.build.needs import Cache, Programs, Progress
+from sampan.build.operations import Graph, HostSource, ImageSource, Metadata, Place
+from sampan.build.planning import plan
 from sampan.build.request import BuildRequest, Built
-from sampan.errors import NotImplementedHere
+from sampan.build.schedule import Schedule
+from sampan.build.trees import Trees, Workers
+from sampan.build.vertices import Outlet, Vertices
+from sampan.dockerfile.instructions import Dockerfile
+from sampan.errors import Forbidden
+from sampan.images.catalog import LayerRecord
+from sampan.images.images import Images
+from sampan.snapshots.protocol import Snapshotter
+from sampan.spec.oci_image import Image
+
+_NANO = 1_000_000_000
 
 
-async def build(request: BuildRequest, progress: Progress) -> Built:
-    """Build what is asked for. Raises DockerfileError, SampanError; nothing but what the cache keeps is left behind then.
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a build stands on. `cache` is the build's own view of it, which outlives the call."""
 
-    Cancelled: programs are killed, and what was made is taken back, before this returns.
+    images: Images
+    snapshots: Snapshotter
+    programs: Programs
+    cache: Cache
+    mounts: CacheMounts
+    workers: Workers
+
+
+async def _room() -> None:
+    """There is always room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What a front end may want to hear beside the progress of vertices.
+
+    `pulled`: how pulls go on, from any thread, before there is a plan. `running`: under which id the program of a RUN runs.
+    `room` is awaited before more of a program's output is taken.
     """
-    raise NotImplementedHere(f"building {request.file} for {progress} is not implemented yet")
+
+    pulled: Told = lambda *_: None
+    running: Callable[[Place, str], None] = lambda *_: None
+    room: Callable[[], Awaitable[None]] = _room
+
+
+_SILENT = Hearing()
+
+
+async def build(
+    means: Means, request: BuildRequest, dockerfile: Dockerfile, progress: Progress, hearing: Hearing = _SILENT
+) -> Built:
+    """Build what is asked for. `dockerfile` is the parsed text.
+
+    Raises DockerfileError, SampanError, OSError; nothing but what the cache keeps is left behind then. Cancelled: programs are
+    killed, and what was made is taken back, before this returns.
+    """
+    names = means.images.checked_names(request.names)
+    lookup = Lookup(means.images, request, hearing.pulled)
+    graph = plan(dockerfile, request.wish, await lookup.all(dockerfile))
+    base = _base(graph, lookup)
+    progress.planned(graph)
+    with means.images.making() as making:
+        trees = Trees(means.images, means.snapshots, making, means.workers, request.clock)
+        outlet = Outlet(progress, hearing.running, hearing.room)
+        vertices = Vertices(graph, request, lookup, trees, means.mounts, means.programs, means.workers, outlet)
+        schedule = Schedule(graph, request, vertices, trees, means.cache, progress)
+        try:
+            try:
+                tree = await schedule.run()
+            finally:
+                await carried_through(schedule.end())
+            layers = await trees.name(tree)
+            image = _image(request, graph, base, schedule, layers)
+            identity = await means.workers.run(lambda: making.finish(image, layers, names))
+        finally:
+            await carried_through(trees.close())
+    means.images.made(identity, names)
+    return Built(identity, tuple(reference.familiar for reference in names))
+
+
+def _base(graph: Graph, lookup: Lookup) -> Image | None:
+    """The image at the bottom of the target; None for scratch. Raises Forbidden for the machine's own root."""
+    place = graph.result
+    while graph.vertices[place].inputs:
+        place = graph.vertices[place].inputs[0]
+    match graph.vertices[place].operation:
+        case ImageSource() as source:
+            return lookup.document(source.reference)
+        case HostSource():
+            raise Forbidden(
+                "the target stands on the image host, which is this machine itself: no image can be made on top of it; "
+                "COPY --from such a stage into one that stands on something else"
+            )
+        case _:
+            return None
+
+
+def _image(
+    request: BuildRequest, graph: Graph, base: Image | None, schedule: Schedule, layers: Sequence[LayerRecord]
+) -> Image:
+    metadata = graph.vertices[graph.result].operation
+    assert isinstance(metadata, Metadata)
+    clock = request.clock * _NANO if request.clock is not None else None
+    created = schedule.image_created(layers) if clock is None else clock
+    bottom = len((base.rootfs.diff_ids if base and base.rootfs else None) or ())
+    times = [_layer_time(graph, schedule, entry.tree, bottom) for entry in graph.history]
+    if clock is not None:
+        times = [at and clock for at in times]
+    history = told(graph.history, times, created)
+    diff_ids = [layer.diff_id for layer in layers]
+    return image_document(metadata, base, request.wish.machines.target, diff_ids, history, moment(created))
+
+
+def _layer_time(graph: Graph, schedule: Schedule, place: Place | None, bottom: int) -> int | None:
+    """When the layer of an instruction was made; None for one that has none. `bottom`: how many layers the base has."""
+    if place is None:
+        return None
+    below = graph.vertices[place].inputs[0]
+    depth = schedule.depth(below) if graph.vertices[below].inputs else bottom
+    return schedule.created(place) if schedule.depth(place) > depth else None
+
+
+async def carried_through(work: Coroutine[Any, Any, object]) -> None:
+    """Do it to its end, whoever is cancelled meanwhile."""
+    task = asyncio.get_running_loop().create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except BaseException:  # noqa: BLE001 - told below
+            break
+    if cancelled is not None:
+        raise cancelled
+    task.result()

@@ -18,7 +18,18 @@ from sampan.cgroups.leftovers import clear, leftovers, retire
 from sampan.cgroups.oom import OomNotices
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
-from sampan.daemon import adopt, attach, exec_start, exits, network_changes, oci, oom, registry_settings, slots
+from sampan.daemon import (
+    adopt,
+    attach,
+    builds_api,
+    exec_start,
+    exits,
+    network_changes,
+    oci,
+    oom,
+    registry_settings,
+    slots,
+)
 from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
@@ -231,6 +242,7 @@ async def take_over(parts: Assembly) -> None:
     parts.networks.adopted()
     adopt.ship(engine)
     adopt.sweep(engine)
+    builds_api.sweep(engine)
     parts.groups.sweep(engine)
     asyncio.get_running_loop().add_reader(parts.networks.fileno(), parts.networks.changed)
     asyncio.get_running_loop().add_reader(engine.oom.fileno(), oom.heard, engine)

@@ -81,7 +81,7 @@ async def follow(name: str, work: Work) -> AsyncGenerator[i.Progress, None]:
     try:
         while steps := await waiting.take():
             for step in steps:
-                yield _line(step)
+                yield line_of(step)
         if isinstance(waiting.outcome, SampanError):
             raise waiting.outcome
         if waiting.outcome is not None and not isinstance(waiting.outcome, Cancelled):
@@ -91,7 +91,8 @@ async def follow(name: str, work: Work) -> AsyncGenerator[i.Progress, None]:
         end.cancel()
 
 
-def _line(step: Step) -> i.Progress:
+def line_of(step: Step) -> i.Progress:
+    """The step as a line of Docker's stream of progress."""
     if step.result is not None:
         result = i.PushResult(tag=step.result.tag, digest=step.result.digest, size=step.result.size)
         return i.Progress(progress_detail=i.ProgressDetail(), aux=result)

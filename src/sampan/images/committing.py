@@ -48,7 +48,7 @@ def commit_image(
     with catalog.lease() as lease:
         layers, below = _hold_parent(catalog, lease, parent)
         diff_ids = list((base.rootfs.diff_ids if base.rootfs else None) or ())
-        blob, size = catalog.content.ingest(_reader(difference), _LIMIT, claim=lease.take)
+        blob, size = catalog.content.ingest(reader_of(difference), _LIMIT, claim=lease.take)
         captured()
         empty = size == len(END)
         if not empty:
@@ -77,7 +77,9 @@ def _hold_parent(catalog: Catalog, lease: Lease, parent: ImageId | None) -> tupl
     return list(record.layers), chains[-1] if chains else None
 
 
-def _reader(pieces: Iterator[bytes]) -> Callable[[int], bytes]:
+def reader_of(pieces: Iterator[bytes]) -> Callable[[int], bytes]:
+    """Pieces as what `Content.ingest` reads from."""
+
     def read(_: int) -> bytes:
         parts: list[bytes] = []
         size = 0

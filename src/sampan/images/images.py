@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
@@ -34,6 +34,7 @@ from sampan.images.host_layer import HostLayer
 from sampan.images.importing import import_image
 from sampan.images.lanes import Lanes
 from sampan.images.loading import Loaded, LoadEvent, load
+from sampan.images.making import Making, check_names, making
 from sampan.images.platforms import fits, machine_architecture, parse_platform, shown
 from sampan.images.policy import Policy
 from sampan.images.pulling import Puller, PullWish
@@ -300,6 +301,22 @@ class Images:
         if name:
             self._tell(ImageAction.TAG, image, name)
         return image, name
+
+    def checked_names(self, names: Sequence[str]) -> tuple[Reference, ...]:
+        """The names that a new image is to have. Raises InvalidParameter."""
+        found = tuple(reference for name in names if (reference := _new_name(name, "")) is not None)
+        check_names(self._catalog, found)
+        return found
+
+    def making(self) -> AbstractContextManager[Making]:
+        """To make an image layer by layer; see `making`."""
+        return making(self._catalog)
+
+    def made(self, image: ImageId, names: Sequence[Reference]) -> None:
+        """Tell of an image that was made so."""
+        self._tell(ImageAction.CREATE, image, image)
+        for reference in names:
+            self._tell(ImageAction.TAG, image, reference.familiar)
 
     def pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
         """Bring images from a registry; see `pulling.Puller.pull`."""

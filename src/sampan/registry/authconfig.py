@@ -12,6 +12,7 @@ _LIMIT = 1 << 20
 
 
 _READER = Reader(AuthConfig)
+_REGISTRIES = Reader(dict[str, AuthConfig])
 
 
 def lenient_auth(header: str) -> Credentials:
@@ -19,12 +20,24 @@ def lenient_auth(header: str) -> Credentials:
     if not header:
         return Credentials()
     try:
-        given = _READER.read(_decoded(header, b"-_"))
-        username, password = given.username, given.password
-        if given.auth and not username:
-            username, _, password = _decoded(given.auth, None).decode().partition(":")
+        return credentials_of(_READER.read(_decoded(header, b"-_")))
     except (InvalidParameter, ValueError):
         return Credentials()
+
+
+def registry_config(header: str) -> dict[str, AuthConfig]:
+    """The logins in X-Registry-Config, by registry; none where it is empty, or is none, as Docker has it."""
+    try:
+        return _REGISTRIES.read(_decoded(header, b"-_")) if header else {}
+    except (InvalidParameter, ValueError):
+        return {}
+
+
+def credentials_of(given: AuthConfig) -> Credentials:
+    """The credentials that a login is. Raises ValueError where `auth` is none."""
+    username, password = given.username, given.password
+    if given.auth and not username:
+        username, _, password = _decoded(given.auth, None).decode().partition(":")
     return Credentials(username, password, given.identitytoken, given.registrytoken)
 
 

@@ -75,15 +75,17 @@ class OverlayDrafts(_OnShelf):
             return PlainRoot(str(draft.files))
         return OverlayRoot(tuple(lowers), str(draft.files), str(draft.place / "work"))
 
-    def opened(self, draft: Draft) -> int:
+    def opened(self, draft: Draft, bare: bool = False) -> int:
         """See the protocol."""
+        if bare:
+            return os.open(draft.files, _DIRECTORY)
         lowers: list[int] = []
         try:
             lowers += [os.open(below.files, _DIRECTORY) for below in draft.stack() if below is not draft]
             with self._shelf.opened(draft.base) as layers:
                 if not lowers and not layers:
                     return os.open(draft.files, _DIRECTORY)
-                return _readable(overlay([*lowers, *layers], str(draft.files), str(draft.place / "work")))
+                return overlay([*lowers, *layers], str(draft.files), str(draft.place / "work"))
         finally:
             for lower in lowers:
                 os.close(lower)
@@ -99,7 +101,7 @@ class OverlayDrafts(_OnShelf):
                     raise LayerNotFound("an empty tree has no layers to look into")
                 if len(lowers) == 1:
                     return os.open(b".", _DIRECTORY, dir_fd=lowers[0])
-                return _readable(overlay(lowers, attributes=READ_ONLY))
+                return overlay(lowers, attributes=READ_ONLY)
         finally:
             for lower in own:
                 os.close(lower)
@@ -163,7 +165,7 @@ class VfsDrafts(_OnShelf):
         """See the protocol."""
         return PlainRoot(str(draft.files))
 
-    def opened(self, draft: Draft) -> int:
+    def opened(self, draft: Draft, bare: bool = False) -> int:  # noqa: ARG002 - a copy of all that is below
         """See the protocol."""
         return os.open(draft.files, _DIRECTORY)
 
@@ -216,14 +218,6 @@ class VfsDrafts(_OnShelf):
         if draft.below is not None:
             return os.open(draft.below.files, _DIRECTORY)
         return os.open(self._shelf.directory(draft.base), _DIRECTORY) if draft.base is not None else -1
-
-
-def _readable(mount: int) -> int:
-    """A descriptor that can be read and keeps the mount, in the place of the mount's own, which is O_PATH."""
-    try:
-        return os.open(b".", _DIRECTORY, dir_fd=mount)
-    finally:
-        os.close(mount)
 
 
 def _take_out(lower: int, upper: int, *, overlaid: bool) -> None:

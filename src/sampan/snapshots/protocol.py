@@ -126,8 +126,12 @@ class Drafts(Protocol):
         """What the runtime mounts to write to it. One owner at a time."""
         ...
 
-    def opened(self, draft: Draft) -> int:
-        """A descriptor of its root with what is below it, to be written to; shown in no namespace. The caller closes it."""
+    def opened(self, draft: Draft, bare: bool = False) -> int:
+        """Its root with what is below it, to be written to, as a mount that no namespace shows, or a directory where that is all.
+
+        `bare`: without what is below it, where a layer lies by itself (overlay). The caller closes the descriptor, which may be
+        O_PATH: it is the mount's own, of which parts can be bound as long as it is open. One owner at a time.
+        """
         ...
 
     def view(self, base: ChainId | None, draft: Draft | None) -> int:

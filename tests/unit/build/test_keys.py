@@ -29,7 +29,7 @@ def test_keys_are_what_they_were() -> None:
     (first, *_, last) = keys_of(graph_of())
     assert (first, last) == (
         "sha256:5cbb663261da4ee5921fb8f8f236cc875a6a7e9f80b0aa82a64dd1339252bd7d",
-        "sha256:30dae4f5fecb4d64a3e215fbbd4813bc845607a5266b747bc1b5ba0a1e03f946",
+        "sha256:c5a53fea3b0beb115a92966f250e345855663589c50048bf8f241524e894347f",
     )
 
 
@@ -109,3 +109,11 @@ def test_no_value_can_be_read_from_what_is_kept() -> None:
     kept = parts(run, [Key("sha256:1")])
     assert "secret-value" not in repr(kept)
     assert key_of(kept).startswith("sha256:")
+
+
+def test_the_clock_is_in_the_keys_of_what_writes() -> None:
+    graph = graph_of()
+    contents = dict.fromkeys(graph.sources, "1")
+    without, early, late = (keys(graph, contents, clock) for clock in (None, 0, 1))
+    for place, vertex in enumerate(graph.vertices):
+        assert len({without[place], early[place], late[place]}) == (3 if vertex.inputs else 1)

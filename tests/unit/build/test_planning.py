@@ -44,7 +44,7 @@ def test_a_small_file() -> None:
         does.Copy(paths=(("f",),), destination="/d/"),
         does.Metadata(
             config=ImageConfig(env=["PATH=/bin", "X=1"], cmd=["c"]),
-            history=("ENV X=1", "RUN echo", "COPY f /d/", 'CMD ["c"]'),
+            history=("ENV X=1", "RUN /bin/sh -c echo # buildkit", "COPY f /d/ # buildkit", 'CMD ["c"]'),
         ),
     ]  # fmt: skip
     assert [vertex.inputs for vertex in graph.vertices] == [(), (0,), (), (1, 2), (3,)]

@@ -10,7 +10,7 @@ from sampan.files.compression import decompressed
 from sampan.files.tar_reader import BadArchive, TarReader
 from sampan.images.events import ImageAction
 from sampan.images.images import Images, Travel
-from sampan.snapshots.protocol import Change, Layer, LayerInUse, LayerNotFound, Staging, Usage, chain_id
+from sampan.snapshots.protocol import Change, Drafts, Layer, LayerInUse, LayerNotFound, Staging, Usage, chain_id
 from sampan.spec.ids import ChainId, DiffId, ImageId
 from sampan.spec.rootfs import PlainRoot, RootMount
 from sampan.state.store import Store
@@ -48,6 +48,10 @@ class MemorySnapshotter:
             raise BadArchive(f"wrong diff id calculated on extraction {diff_id}, {expected} was expected")
         layer = Layer(chain_id(parent, diff_id), diff_id, parent, size, total)
         return self._layers.setdefault(layer.chain, layer)
+
+    @property
+    def drafts(self) -> Drafts:
+        raise AssertionError("nothing is built here")
 
     def layer(self, chain: ChainId) -> Layer:
         try:

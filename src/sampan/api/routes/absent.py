@@ -43,7 +43,6 @@ _SWARM = (
 )
 
 _TO_COME = (
-    ("POST", "/build", "building images"),
     ("POST", "/session", "BuildKit sessions"),
     ("POST", "/grpc", "BuildKit's control API"),
     ("GET", "/plugins/privileges", "plugins"),

@@ -1,0 +1,120 @@
+"""Building images: Docker's classic protocol, the context in the body, the progress in the answer."""
+
+from typing import TypeVar
+
+from sampan.api.backend import Backend
+from sampan.api.form import Form
+from sampan.api.platforms import platform_of_text
+from sampan.api.progress import begun
+from sampan.api.request import Request
+from sampan.api.responses import Answer
+from sampan.api.routing import Route, Support
+from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.registry.authconfig import registry_config
+from sampan.spec.builds import BuildOptions
+from sampan.spec.decoding import Reader
+from sampan.spec.host_config import Ulimit
+
+T = TypeVar("T")
+_ULIMITS = Reader(tuple[Ulimit, ...])
+_ARGUMENTS = Reader(dict[str, str | None])
+_LABELS = Reader(dict[str, str])
+_NAMES = Reader(tuple[str, ...])
+_ISOLATIONS = ("", "default", "process", "hyperv")
+_DIGITS = 20
+_NOTE = "version 2 (BuildKit sessions), remote contexts, squash and several platforms are not there yet"
+
+
+async def build(request: Request, backend: Backend) -> Answer:
+    """Build an image of a context."""
+    options = _options(request)
+    return await begun(backend.builds.build(options, request.stream()))
+
+
+def _options(request: Request) -> BuildOptions:
+    form = request.form
+    _refuse(form, request)
+    arguments = _json(form, "buildargs", _ARGUMENTS, "error reading build args")
+    labels = _json(form, "labels", _LABELS, "error reading labels")
+    memory = _numbers(form, "memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize")
+    return BuildOptions(
+        names=tuple(name for name in form.all("t") if name),
+        dockerfile=form.text("dockerfile"),
+        remote=form.text("remote"),
+        quiet=form.flag("q"),
+        no_cache=form.flag("nocache"),
+        remove=form.flag("rm", True),
+        force_remove=form.flag("forcerm"),
+        pull=form.flag("pull"),
+        memory=memory["memory"],
+        memory_swap=memory["memswap"],
+        cpu_shares=memory["cpushares"],
+        cpu_period=memory["cpuperiod"],
+        cpu_quota=memory["cpuquota"],
+        cpuset_cpus=form.text("cpusetcpus"),
+        cpuset_mems=form.text("cpusetmems"),
+        cgroup_parent=form.text("cgroupparent"),
+        shm_size=memory["shmsize"],
+        ulimits=_json(form, "ulimits", _ULIMITS, "error reading ulimit settings") or (),
+        arguments=arguments or {},
+        labels=labels or {},
+        network=form.text("networkmode"),
+        extra_hosts=form.all("extrahosts"),
+        target=form.text("target"),
+        platform=",".join(platform_of_text(one) for one in form.text("platform").split(",")),
+        squash=form.flag("squash"),
+        cache_from=_json(form, "cachefrom", _NAMES, "error reading cache-from") or (),
+        no_cache_filter=_json(form, "nocachefilter", _NAMES, "error reading nocachefilter") or (),
+        credentials=registry_config(request.headers.get(b"x-registry-config", b"").decode("latin-1")),
+        progress=form.text("progress"),
+    )
+
+
+def _refuse(form: Form, request: Request) -> None:
+    """What Docker refuses too, and what is not there yet. Raises InvalidParameter, NotImplementedHere."""
+    version = form.text("version", "1")
+    if version == "2":
+        raise NotImplementedHere("not implemented by Sampan yet: BuildKit's builder (version=2); set DOCKER_BUILDKIT=0")
+    if version not in ("", "1"):
+        raise InvalidParameter(f"invalid version {version}")
+    isolation = form.text("isolation").lower()
+    if isolation not in _ISOLATIONS:
+        raise InvalidParameter(f'unsupported isolation: "{form.text("isolation")}"')
+    if isolation in ("process", "hyperv"):
+        raise InvalidParameter(f'invalid isolation "{isolation}" on linux')
+    if form.all("securityopt"):
+        raise InvalidParameter("The daemon on this platform does not support setting security options on build")
+    if form.text("outputs") not in ("", "null", "[]"):
+        raise NotImplementedHere("not implemented by Sampan yet: outputs of a build")
+    given = request.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip()
+    if given not in ("", "application/tar", "application/x-tar", "application/octet-stream"):
+        raise InvalidParameter(f"Content-Type {given} is not supported: must be application/x-tar")
+
+
+def _numbers(form: Form, *names: str) -> dict[str, int]:
+    """Whole numbers; what is none counts as 0, as in Docker, but for the size of /dev/shm."""
+    found = {}
+    for name in names:
+        text = form.text(name)[:_DIGITS]
+        try:
+            number = int(text or 0)
+            found[name] = number if -(2**63) <= number < 2**63 else 0
+        except ValueError as error:
+            if name == "shmsize":
+                raise InvalidParameter(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+            found[name] = 0
+    return found
+
+
+def _json(form: Form, name: str, reader: Reader[T], what: str) -> T | None:
+    """A member that is JSON. Raises InvalidParameter in Docker's words."""
+    text = form.text(name)
+    if not text or text == "null":
+        return None
+    try:
+        return reader.read(text.encode("utf-8", "surrogateescape"))
+    except InvalidParameter as error:
+        raise InvalidParameter(f"{what}: {error}") from error
+
+
+ROUTES = (Route("POST", "/build", build, Support.PARTIAL, _NOTE, follows=True),)

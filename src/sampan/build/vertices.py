@@ -1,0 +1,210 @@
+"""What each kind of vertex is: the digest of a source's content, and how the tree of any of them is made."""
+
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from sampan.build.cache.mounts import CacheMounts
+from sampan.build.keys import Key
+from sampan.build.lookup import Lookup
+from sampan.build.needs import Order, Programs, Progress
+from sampan.build.operations import (
+    ContextSource,
+    Copy,
+    EmptySource,
+    Graph,
+    HostSource,
+    ImageSource,
+    MakeDirectory,
+    Place,
+    Run,
+)
+from sampan.build.request import BuildRequest
+from sampan.build.run_mounts import Mounts
+from sampan.build.tree.context import Context
+from sampan.build.tree.copying import apply_copy
+from sampan.build.tree.directory import make_directory
+from sampan.build.tree.source import SourceMissing
+from sampan.build.trees import Tree, Trees, Workers
+from sampan.dockerfile.arguments import PROXIES
+from sampan.errors import InvalidParameter, NotFound, NotImplementedHere, SampanError
+from sampan.images import host
+
+_NANO = 1_000_000_000
+
+
+class CommandFailed(SampanError):
+    """A RUN ended with another code than 0. The text is Docker's."""
+
+    def __init__(self, command: str, code: int) -> None:
+        super().__init__(f"The command '{command}' returned a non-zero code: {code}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """Where a program's output goes; `running` hears its id, `room` is awaited before more is taken."""
+
+    progress: Progress
+    running: Callable[[Place, str], None]
+    room: Callable[[], Awaitable[None]]
+
+
+class Vertices:
+    """The vertices of one build. On the event loop."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        request: BuildRequest,
+        lookup: Lookup,
+        trees: Trees,
+        caches: CacheMounts,
+        programs: Programs,
+        workers: Workers,
+        outlet: Outlet,
+    ) -> None:
+        self._graph = graph
+        self._request = request
+        self._lookup = lookup
+        self._trees = trees
+        self._programs = programs
+        self._workers = workers
+        self._outlet = outlet
+        self._keys: Sequence[Key | None] = ()
+        self._mounts = Mounts(request, trees, caches, workers)
+        self._consumers = Counter(place for vertex in graph.vertices for place in vertex.inputs)
+
+    def know(self, keys: Sequence[Key | None]) -> None:
+        """The keys of all vertices, before any is made."""
+        self._keys = keys
+
+    async def content(self, place: Place) -> str:
+        """The digest of what a source is now; "" where there is none, so that nothing that stands on it is kept.
+
+        Raises SampanError.
+        """
+        match self._graph.vertices[place].operation:
+            case ImageSource() as source:
+                return await self._lookup.find(source.reference, source.platform)
+            case ContextSource() as source:
+                context, parents = self._context(), self._takes_parents(place)
+                try:
+                    return await self._workers.run(context.digest, source.paths, source.excludes, parents)
+                except SampanError:
+                    # Told by the step that wants the files, when its turn has come.
+                    return ""
+            case _:
+                return ""
+
+    async def make(self, place: Place, inputs: Sequence[Tree]) -> Tree:
+        """The tree of a vertex on those of its inputs. Raises SampanError, OSError."""
+        operation = self._graph.vertices[place].operation
+        match operation:
+            case EmptySource():
+                return Tree()
+            case HostSource():
+                return Tree(host.CHAIN)
+            case ImageSource():
+                return self._trees.of_image(await self._lookup.find(operation.reference, operation.platform))
+            case ContextSource() as source:
+                context, parents = self._context(), self._takes_parents(place)
+                return Tree(source=await self._workers.run(context.tree, source.paths, source.excludes, parents))
+            case Run():
+                return await self._run(place, operation, inputs)
+            case Copy():
+                return await self._copy(place, operation, inputs)
+            case MakeDirectory():
+                return await self._directory(place, operation, inputs[0])
+            case _:
+                raise NotImplementedHere(f"not implemented by Sampan yet: {self._graph.vertices[place].text}")
+
+    def _context(self) -> Context:
+        try:
+            return self._request.contexts["context"]
+        except KeyError:
+            raise InvalidParameter("no build context was sent") from None
+
+    def _alone(self, place: Place) -> bool:
+        """Whether the tree of input 0 is used by this vertex only."""
+        return self._consumers[self._graph.vertices[place].inputs[0]] == 1
+
+    def _takes_parents(self, place: Place) -> bool:
+        """Whether some COPY wants the files of this source with the directories that they are in."""
+        return any(
+            isinstance(vertex.operation, Copy) and vertex.operation.parents
+            for vertex in self._graph.vertices
+            if place in vertex.inputs
+        )
+
+    async def _copy(self, place: Place, copy: Copy, inputs: Sequence[Tree]) -> Tree:
+        vertex = self._graph.vertices[place]
+        sources = [await self._trees.source(tree, vertex.stage) for tree in inputs[1:]]
+        draft = await self._trees.write(inputs[0], alone=self._alone(place))
+        names = await self._trees.view(inputs[0]) if copy.link and copy.chown and not inputs[0].is_empty else None
+        target = await self._trees.opened(draft, bare=copy.link)
+        try:
+            await self._workers.run(lambda: apply_copy(copy, sources, target, names=names, epoch=self._epoch))
+        except SourceMissing as error:
+            raise NotFound(f"{vertex.text.split()[0].upper()} failed: {error}") from error
+        finally:
+            os.close(target)
+        return await self._trees.seal(draft, inputs[0])
+
+    async def _directory(self, place: Place, wanted: MakeDirectory, below: Tree) -> Tree:
+        draft = await self._trees.write(below, alone=self._alone(place))
+        target = await self._trees.opened(draft)
+        try:
+            made = await self._workers.run(lambda: make_directory(wanted, target, epoch=self._epoch))
+        finally:
+            os.close(target)
+        if not made and draft is not below.draft:
+            self._trees.discard(draft)
+            return below
+        return await self._trees.seal(draft, below)
+
+    @property
+    def _epoch(self) -> int | None:
+        return None if self._request.clock is None else self._request.clock * _NANO
+
+    async def _run(self, place: Place, run: Run, inputs: Sequence[Tree]) -> Tree:
+        if run.security == "insecure":
+            raise InvalidParameter("security.insecure is not allowed")
+        draft = await self._trees.write(inputs[0], alone=self._alone(place))
+        # What has no key is like nothing else.
+        names = [self._keys[below] or os.urandom(16).hex() for below in self._graph.vertices[place].inputs]
+        async with self._mounts.of(run, inputs, names) as (mounted, variables):
+            order = Order(
+                run=run,
+                root=self._trees.root(draft),
+                mounts=mounted,
+                more_environment=(*self._proxies(run), *variables),
+                once=not inputs[0].on_host,
+                settings=self._request.run,
+            )
+            code = await self._programs.run(order, _Listener(self._outlet, place))
+        if code:
+            raise CommandFailed(" ".join(run.arguments), code)
+        return await self._trees.seal(draft, inputs[0])
+
+    def _proxies(self, run: Run) -> tuple[str, ...]:
+        """The proxies that were given and that the program does not find already: they are in no key."""
+        found = {entry.partition("=")[0] for entry in run.environment}
+        given = self._request.wish.given
+        return tuple(f"{name}={given[name]}" for name in PROXIES if name in given and name not in found)
+
+
+class _Listener:
+    """Implements `needs.Listener` for the program of one vertex."""
+
+    def __init__(self, outlet: Outlet, place: Place) -> None:
+        self._outlet = outlet
+        self._place = place
+
+    def running(self, container: str) -> None:
+        self._outlet.running(self._place, container)
+
+    async def said(self, stream: int, data: bytes) -> None:
+        self._outlet.progress.log(self._place, stream, data)
+        await self._outlet.room()

@@ -1,0 +1,63 @@
+"""Building as the API calls it. What builds is loaded with the first build: a daemon that builds nothing does without."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from sampan.daemon import memory_files
+from sampan.daemon.build_cache import BuildCacheApi
+from sampan.daemon.engine import Engine
+from sampan.daemon.workers import Workers
+from sampan.images.images import Images
+from sampan.runtime.port import Runtime
+from sampan.snapshots.protocol import Snapshotter
+from sampan.spec.builds import BuildOptions
+
+if TYPE_CHECKING:
+    from sampan.daemon.builds import Site
+
+
+class BuildsApi:
+    """Implements `api.backend.Builds`."""
+
+    def __init__(
+        self, engine: Engine, images: Images, snapshots: Snapshotter, cache: BuildCacheApi, runtime: Runtime
+    ) -> None:
+        self._engine = engine
+        self._images = images
+        self._snapshots = snapshots
+        self._cache = cache
+        self._runtime = runtime
+        self._workers = Workers()
+        self._site: Site | None = None
+
+    async def build(self, options: BuildOptions, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Build an image of a context."""
+        from sampan.daemon.builds import carry_out
+
+        lines = carry_out(self._opened(), options, body)
+        try:
+            async for line in lines:
+                yield line
+        finally:
+            await lines.aclose()
+
+    def _opened(self) -> "Site":
+        if self._site is None:
+            from sampan.daemon.build_programs import BuildPrograms
+            from sampan.daemon.builds import Site
+
+            programs = BuildPrograms(self._engine)
+            self._runtime.on_exit(programs.on_exit)
+            cache, mounts = self._cache.cache, self._cache.mounts
+            self._site = Site(self._engine, self._images, self._snapshots, cache, mounts, programs, self._workers)
+        return self._site
+
+    def close(self) -> None:
+        """End the threads. No build is under way any more."""
+        self._workers.close()
+
+
+def sweep(engine: Engine) -> None:
+    """Take away what the builds of an earlier daemon left: contexts, and files that were in memory."""
+    memory_files.sweep(engine.config.exec_root / "build")
+    engine.trash.take(engine.config.data_root / "builds")

@@ -1,0 +1,66 @@
+"""Builds against a daemon under test: a context from a mapping, the answer's lines read."""
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from tests.daemons import Daemon
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build answered."""
+
+    status: int
+    lines: list[dict[str, object]]
+
+    @property
+    def text(self) -> str:
+        return "".join(str(line["stream"]) for line in self.lines if "stream" in line)
+
+    @property
+    def error(self) -> str:
+        """The fault told in the stream, or in the answer where it has a status of its own."""
+        return str(next((line["error"] for line in self.lines if "error" in line), self.lines[-1].get("message", "")))
+
+    @property
+    def image(self) -> str:
+        found = [aux for line in self.lines if isinstance(aux := line.get("aux"), dict)]
+        assert found, self.lines[-3:]
+        return str(found[-1]["ID"])
+
+
+def context(files: Mapping[str, str | bytes]) -> bytes:
+    """A tar of these files; a name with a slash at its end is a directory."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name.rstrip("/"))
+            entry.mode, entry.mtime = 0o644, 1_000_000_000
+            data = content.encode() if isinstance(content, str) else content
+            if name.endswith("/"):
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def build(
+    engine: Daemon,
+    dockerfile: str,
+    files: Mapping[str, str | bytes] | None = None,
+    headers: dict[str, str] | None = None,
+    **query: object,
+) -> Built:
+    """`POST /build`. Members of the query that are no text go as JSON; a tuple is given several times."""
+    fields = [
+        (name, one if isinstance(one, str) else json.dumps(one))
+        for name, value in query.items()
+        for one in (value if isinstance(value, tuple) else (value,))
+    ]
+    body = context({"Dockerfile": dockerfile, **(files or {})})
+    answer = engine.api("POST", f"/build?{urlencode(fields)}", body, timeout=120, headers=headers)
+    return Built(answer.status, [json.loads(line) for line in answer.body.splitlines() if line.strip()])
