@@ -11,6 +11,7 @@ from typing import BinaryIO
 from sampan.content.store import Content
 from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere, System
 from sampan.images import host
+from sampan.images.bringing import Bringing
 from sampan.images.catalog import Catalog, NoSuchImage
 from sampan.images.check import Check
 from sampan.images.collection import Keeper
@@ -95,11 +96,16 @@ class Images:
         self._lanes: tuple[Lanes, ...] = ()
         if travel is not None:
             downloads = Downloads(content, travel.downloads, travel.attempts, travel.second)
+            self._bringing = Bringing(self._catalog, downloads)
             self._pusher = Pusher(
                 self._catalog, travel.repositories, travel.uploads, partial(self._travelled, ImageAction.PUSH)
             )
             self._puller = Puller(
-                self._catalog, travel.repositories, downloads, partial(self._travelled, ImageAction.PULL), travel.policy
+                self._catalog,
+                travel.repositories,
+                self._bringing,
+                partial(self._travelled, ImageAction.PULL),
+                travel.policy,
             )
             self._lanes = (downloads.lanes, self._pusher.lanes)
 
@@ -107,6 +113,11 @@ class Images:
     def catalog(self) -> Catalog:
         """The one catalog of this daemon, for rooms above that make images themselves and hold what is in the making."""
         return self._catalog
+
+    @property
+    def bringing(self) -> Bringing:
+        """How layers come from a registry, for who brings more than images. Only where something travels at all."""
+        return self._bringing
 
     def close(self) -> None:
         """End background work. What is still to be deleted goes at the next start."""

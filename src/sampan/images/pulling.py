@@ -1,33 +1,29 @@
 """`pull`: an image from a registry, layers side by side, recorded when all of it is verified, unpacked and durable.
 
 resolve ─▶ index ─▶ manifest ─▶ signature, where the policy asks for one ─▶ configuration
-    layers ┬─▶ download ─▶ download ─▶ download   (`downloads.py`)
-           └─▶   unpack ─▶   unpack ─▶   unpack   (`stacking.py`)
+                          layers, downloaded and unpacked side by side (`bringing.py`)
                                              ▼
                            sync ─▶ record, names ─▶ event
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from sampan.content.partial import DigestMismatch
 from sampan.crashpoints import crash_point
 from sampan.errors import Forbidden, InvalidParameter, SampanError, System
 from sampan.images import host
+from sampan.images.bringing import Bringing
 from sampan.images.catalog import Catalog, LayerRecord, ManifestRecord
-from sampan.images.downloads import Downloads, Watch
 from sampan.images.leases import Lease
 from sampan.images.manifests import Followed, follow
 from sampan.images.platforms import fits, normalised, parse_platform, shown
 from sampan.images.policy import Policy
-from sampan.images.references import Reference, parse_tag, short_id
+from sampan.images.references import Reference, parse_tag
 from sampan.images.signatures import check
-from sampan.images.stacking import Stack, Turns
 from sampan.images.steps import Cancellation, Report, Step
 from sampan.registry.protocol import Credentials, Repositories, Source
-from sampan.snapshots.protocol import LayerNotFound, chain_id
-from sampan.spec.ids import ChainId, DiffId, Digest, ImageId, parse_digest
+from sampan.spec.ids import DiffId, Digest, ImageId, parse_digest
 from sampan.spec.oci_image import CONFIG_LIMIT, Descriptor, Image, Platform, decode_image
 
 _TAGS_LIMIT = 100_000
@@ -53,16 +49,15 @@ class Puller:
         self,
         catalog: Catalog,
         registries: Repositories,
-        downloads: Downloads,
+        bringing: Bringing,
         pulled: Pulled,
         policy: Policy | None = None,
     ) -> None:
         self._catalog = catalog
         self._registries = registries
-        self._downloads = downloads
+        self._bringing = bringing
         self._pulled = pulled
         self._policy = policy
-        self._turns = Turns()
 
     def pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
         """Carry the wish out. What was there before stays as it is until the new image is whole.
@@ -79,7 +74,7 @@ class Puller:
         image: ImageId | None = None
         for one in _each(repository, reference):
             end.check()
-            image, new = _Pull(self._catalog, self._downloads, self._turns, self._policy, repository, report, end).run(
+            image, new = _Pull(self._catalog, self._bringing, self._policy, repository, report, end).run(
                 one, wish.platform
             )
             news = news or new
@@ -119,8 +114,7 @@ class _Pull:
     def __init__(
         self,
         catalog: Catalog,
-        downloads: Downloads,
-        turns: Turns,
+        bringing: Bringing,
         policy: Policy | None,
         repository: Source,
         report: Report,
@@ -128,8 +122,7 @@ class _Pull:
     ) -> None:
         self._catalog = catalog
         self._content = catalog.content
-        self._downloads = downloads
-        self._turns = turns
+        self._bringing = bringing
         self._policy = policy
         self._repository = repository
         self._report = report
@@ -155,7 +148,10 @@ class _Pull:
                 layers = there.layers
             else:
                 config = self._config(followed.config)
-                layers = self._layers(lease, followed, _diff_ids(config, len(followed.layers)))
+                diff_ids = _diff_ids(config, len(followed.layers))
+                layers = self._bringing.bring(
+                    self._repository, followed.layers, diff_ids, lease, self._report, self._end
+                )
             new = self._record(reference, first, image, followed, layers)
         return image, new
 
@@ -180,50 +176,6 @@ class _Pull:
         except SampanError as error:
             raise System(f"error pulling image configuration: {error}") from error
         return decode_image(self._content.read(digest, CONFIG_LIMIT))
-
-    # ---- layers
-
-    def _layers(self, lease: Lease, followed: Followed, diff_ids: list[DiffId]) -> list[LayerRecord]:
-        chains = _chains(diff_ids)
-        for chain in chains:
-            lease.take(chain)
-        present = self._present(followed.layers, chains)
-        watches: dict[Digest, Watch] = {}
-        try:
-            for layer in followed.layers[:present]:
-                self._report(Step("Already exists", short_id(layer.digest)))
-            for layer in followed.layers[present:]:
-                digest = parse_digest(layer.digest)
-                self._report(Step("Pulling fs layer", short_id(digest)))
-                if digest not in watches:
-                    watches[digest] = self._downloads.begin(self._repository, layer, self._report)
-            with Stack(self._catalog, self._turns, self._report, self._end) as stack:
-                for number in range(present, len(followed.layers)):
-                    layer, parent = followed.layers[number], chains[number - 1] if number else None
-                    arrived = partial(self._downloads.wait, watches[parse_digest(layer.digest)])
-                    stack.add(layer, parent, diff_ids[number], arrived)
-                stack.finish()
-        finally:
-            for watch in watches.values():
-                watch.release()
-        return [
-            LayerRecord(layer.digest, diff_id, self._content.size(parse_digest(layer.digest)))
-            for layer, diff_id in zip(followed.layers, diff_ids, strict=True)
-        ]
-
-    def _present(self, layers: tuple[Descriptor, ...], chains: list[ChainId]) -> int:
-        """How many of the lowest layers are here: unpacked, and as this manifest has them."""
-        for number, (layer, chain) in enumerate(zip(layers, chains, strict=True)):
-            if not self._content.has(parse_digest(layer.digest)) or not self._has_layer(chain):
-                return number
-        return len(layers)
-
-    def _has_layer(self, chain: ChainId) -> bool:
-        try:
-            self._catalog.snapshots.layer(chain)
-        except LayerNotFound:
-            return False
-        return True
 
     # ---- the end
 
@@ -264,13 +216,6 @@ def _plain(platform: Platform) -> str:
     """This machine as messages call it: without what its processor can do beyond."""
     own = normalised(platform)
     return shown(Platform(own.architecture, own.os) if own.architecture == "amd64" else own)
-
-
-def _chains(diff_ids: list[DiffId]) -> list[ChainId]:
-    chains: list[ChainId] = []
-    for diff_id in diff_ids:
-        chains.append(chain_id(chains[-1] if chains else None, diff_id))
-    return chains
 
 
 def _diff_ids(config: Image, layers: int) -> list[DiffId]:
