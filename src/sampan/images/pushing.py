@@ -245,7 +245,7 @@ class _Push:
             self._report(Step(f"Mounted from {source}", identifier))
             return
         meter = Meter(self._report, "Pushing", identifier, layer.size)
-        self._repository.upload(digest, layer.size, lambda at: _opened(self._content, digest, at, self._end), meter)
+        self._repository.upload(digest, layer.size, partial(opened, self._content, digest, self._end), meter)
         self._report(Step("Pushed", identifier))
 
     def _mounted(self, digest: Digest) -> str:
@@ -272,7 +272,7 @@ class _Push:
         digest = Digest(config.digest)
         if not self._repository.has_blob(digest):
             self._repository.upload(
-                digest, config.size, lambda at: _opened(self._content, digest, at, self._end), lambda _: None
+                digest, config.size, partial(opened, self._content, digest, self._end), lambda _: None
             )
 
     def _record(self, lease: Lease, reference: Reference, image: ImageId, outgoing: _Outgoing) -> None:
@@ -321,7 +321,8 @@ def _silent() -> None:
     """Packing has no bar."""
 
 
-def _opened(content: Content, digest: Digest, offset: int, end: Cancellation) -> BinaryIO:
+def opened(content: Content, digest: Digest, end: Cancellation, offset: int) -> BinaryIO:
+    """A blob from `offset` on, as an upload reads it; ends with Cancelled when that is called off. Raises NotFound."""
     blob = content.open(digest)
     blob.seek(offset)
     return cast(BinaryIO, _Source(blob, end))

@@ -133,9 +133,9 @@ class Image(
     msgspec.Struct,
     frozen=True,
     omit_defaults=True,
-    rename={"os_version": "os.version", "os_features": "os.features"},
+    rename={"os_version": "os.version", "os_features": "os.features", "build_cache": "moby.buildkit.cache.v0"},
 ):
-    """An image's configuration document."""
+    """An image's configuration document. `build_cache`: base64, BuildKit's inline cache."""
 
     architecture: str = ""
     os: str = ""
@@ -151,6 +151,7 @@ class Image(
     docker_version: str = ""
     parent: str = ""
     container: str = ""
+    build_cache: str | None = None
 
 
 class ArchivedImage(msgspec.Struct, frozen=True, rename="pascal"):

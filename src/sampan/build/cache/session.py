@@ -56,10 +56,22 @@ class Session:
             self._cache.unpin(self._touched)
             self._stack.close()
 
-    @property
-    def touched(self) -> frozenset[Key]:
-        """The keys of all that was found or kept: what `--cache-to` sends of."""
-        return frozenset(self._touched)
+    def records(self) -> dict[Key, Record]:
+        """All that was found or kept, and what it was made from as far as that is here: what `--cache-to` sends of.
+
+        Held by `lease` from now on; what was lost is left out.
+        """
+        found: dict[Key, Record] = {}
+        waiting = sorted(self._touched)
+        while waiting:
+            key = waiting.pop()
+            if key in found:
+                continue
+            record = self._cache.find(key, self.lease)
+            if record is not None:
+                found[key] = record
+                waiting += record.inputs
+        return found
 
     def planned(
         self,

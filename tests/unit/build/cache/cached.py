@@ -1,12 +1,12 @@
 """A cache over layers in memory, and graphs whose steps are made by hand."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sampan.build.cache.holdings import TABLE, Holdings
 from sampan.build.cache.misses import Known
-from sampan.build.cache.session import Session
+from sampan.build.cache.session import Import, Session
 from sampan.build.cache.store import BuildCache
 from sampan.build.keys import Key, keys
 from sampan.build.operations import Copy, Graph, Place, Run
@@ -14,7 +14,7 @@ from sampan.build.planning import Wish, plan
 from sampan.content.store import Content
 from sampan.dockerfile.parse import parse
 from sampan.images.catalog import LayerRecord
-from sampan.images.images import Images
+from sampan.images.images import Images, Travel
 from sampan.images.leases import Lease
 from sampan.images.ledger import stacked
 from sampan.spec.oci_image import ImageConfig
@@ -22,6 +22,9 @@ from sampan.state.store import Store
 from tests.archives import Layer
 from tests.golden.rendering import MACHINES
 from tests.unit.images.memory import MemorySnapshotter
+from tests.unit.images.registry import MemoryRegistry
+
+Then = Callable[[Session, tuple[LayerRecord, ...]], None]
 
 DOCKERFILE = 'FROM a\nENV E=1\nRUN one\nCOPY src /app/\nRUN two\nCMD ["c"]'
 
@@ -29,8 +32,10 @@ DOCKERFILE = 'FROM a\nENV E=1\nRUN one\nCOPY src /app/\nRUN two\nCMD ["c"]'
 class CacheWorld:
     """One daemon's state; `again` opens it anew, as after a start, with the layers that were there."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, registry: MemoryRegistry | None = None) -> None:
+        directory.mkdir(exist_ok=True)
         self.directory = directory
+        self.registry = registry or MemoryRegistry()
         self.snapshots = MemorySnapshotter()
         self._open()
 
@@ -38,7 +43,8 @@ class CacheWorld:
         self.store = Store(self.directory / "db")
         self.content = Content(self.directory / "content")
         self.holdings = Holdings(self.store.table(TABLE))
-        self.images = Images(self.store, self.content, self.snapshots, keepers=[self.holdings])
+        travel = Travel(self.registry, second=0.0)
+        self.images = Images(self.store, self.content, self.snapshots, travel=travel, keepers=[self.holdings])
         self.cache = BuildCache(self.images.catalog, self.store, self.holdings)
 
     def again(self) -> None:
@@ -83,10 +89,12 @@ def steps(graph: Graph) -> list[Place]:
     return [Place(n) for n, vertex in enumerate(graph.vertices) if isinstance(vertex.operation, Run | Copy)]
 
 
-def built(world: CacheWorld, plan: Known, size: int = 1000) -> list[Key]:
-    """Every step that is missing is made and kept; the keys of those that were."""
+def built(
+    world: CacheWorld, plan: Known, size: int = 1000, imports: Sequence[Import] = (), then: Then | None = None
+) -> list[Key]:
+    """Every step that is missing is made and kept; the keys of those that were. `then` sees the whole stack at the end."""
     made: list[Key] = []
-    with Session(world.cache) as session:
+    with Session(world.cache, imports) as session:
         session.planned(plan.graph, plan.keys, plan.contents, plan.listings)
         stack: tuple[LayerRecord, ...] = ()
         for place in steps(plan.graph):
@@ -98,4 +106,6 @@ def built(world: CacheWorld, plan: Known, size: int = 1000) -> list[Key]:
                 found = session.keep(key, (*stack, layer), 1)
                 made.append(key)
             stack = found.layers
+        if then is not None:
+            then(session, stack)
     return made
