@@ -17,6 +17,8 @@ from sampan.images.catalog import LayerRecord
 from sampan.images.images import Images, Travel
 from sampan.images.leases import Lease
 from sampan.images.ledger import stacked
+from sampan.registry.protocol import Repositories
+from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.oci_image import ImageConfig
 from sampan.state.store import Store
 from tests.archives import Layer
@@ -32,11 +34,14 @@ DOCKERFILE = 'FROM a\nENV E=1\nRUN one\nCOPY src /app/\nRUN two\nCMD ["c"]'
 class CacheWorld:
     """One daemon's state; `again` opens it anew, as after a start, with the layers that were there."""
 
-    def __init__(self, directory: Path, registry: MemoryRegistry | None = None) -> None:
+    def __init__(
+        self, directory: Path, registry: Repositories | None = None, snapshots: Snapshotter | None = None
+    ) -> None:
         directory.mkdir(exist_ok=True)
         self.directory = directory
-        self.registry = registry or MemoryRegistry()
-        self.snapshots = MemorySnapshotter()
+        self.memory = MemoryRegistry()
+        self.registry = registry or self.memory
+        self.snapshots = snapshots or MemorySnapshotter()
         self._open()
 
     def _open(self) -> None:
@@ -53,6 +58,7 @@ class CacheWorld:
 
     def close(self) -> None:
         self.images.close()
+        self.snapshots.close()
         self.store.close()
 
     def layer(self, lease: Lease, below: tuple[LayerRecord, ...], name: str, size: int = 1000) -> LayerRecord:

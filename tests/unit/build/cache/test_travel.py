@@ -116,7 +116,7 @@ def test_min_sends_what_the_result_stands_on(world: CacheWorld, other: CacheWorl
 
 def test_a_layer_that_the_registry_lost_is_a_miss(world: CacheWorld, other: CacheWorld) -> None:
     built(world, PLAN, then=sends(world, Option("registry", {"ref": REF})))
-    (repository,) = world.registry.repositories.values()
+    (repository,) = world.memory.repositories.values()
     remote = opened(other, Option("registry", {"ref": REF}))
     top = json.loads(repository.manifests["ci"][1])["layers"][-1]["digest"]
     del repository.blobs[top]
