@@ -1,6 +1,6 @@
 """The content store: `blobs/sha256/HEX`, written beside and renamed once the digest is known to be right.
 
-ingest(stream) ──▶ ingest/TEMP, hashed as it is written ──▶ blobs/sha256/HEX
+ingest(stream) ──▶ ingest/TEMP, hashed as it is written ──▶ blobs/sha256/HEX      read along: `arriving.py`
 partial(digest, size) ──▶ ingest/partial-HEX, see `partial.py` ──▶ blobs/sha256/HEX
                                                     (not durable yet: `sync` before a record names it)
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from sampan.content.arriving import Arriving
 from sampan.content.partial import DigestMismatch, Partial, Partials, partial_name
 from sampan.errors import InvalidParameter, NotFound
 from sampan.files.atomic import make_directory, write_all, write_atomic
@@ -91,10 +92,12 @@ class Content:
         limit: int,
         expected: Digest | None = None,
         claim: Callable[[Digest], None] | None = None,
+        along: Callable[[bytes, Path], Arriving | None] | None = None,
     ) -> tuple[Digest, int]:
         """Take in what `read(n)` gives until it returns b"": the digest, and the number of bytes.
 
-        `claim` hears the digest before the blob is there, so that nobody collects it in between.
+        `claim` hears the digest before the blob is there, so that nobody collects it in between. `along` hears the first bytes
+        and where they lie; the reader of that file which it may return is told how far the rest has come.
         Raises DigestMismatch where it is not `expected`, InvalidParameter beyond `limit` bytes, OSError (disk full), and
         whatever `read` raises; nothing is left behind then.
         """
@@ -102,7 +105,7 @@ class Content:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             try:
-                digest, size = _copy(read, descriptor, limit)
+                digest, size = _copy(read, descriptor, limit, temporary, along)
             finally:
                 os.close(descriptor)
             if expected is not None and digest != expected:
@@ -184,15 +187,33 @@ class Content:
         return self._blobs / parse_digest(digest).removeprefix("sha256:")
 
 
-def _copy(read: Callable[[int], bytes], descriptor: int, limit: int) -> tuple[Digest, int]:
+def _copy(
+    read: Callable[[int], bytes],
+    descriptor: int,
+    limit: int,
+    place: Path,
+    along: Callable[[bytes, Path], Arriving | None] | None,
+) -> tuple[Digest, int]:
     hashed = hashlib.sha256()
     size = 0
-    while chunk := read(_CHUNK):
-        size += len(chunk)
-        if size > limit:
-            raise InvalidParameter(f"content is longer than {limit} bytes")
-        hashed.update(chunk)
-        write_all(descriptor, chunk)
+    reader: Arriving | None = None
+    try:
+        while chunk := read(_CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise InvalidParameter(f"content is longer than {limit} bytes")
+            write_all(descriptor, chunk)
+            if along is not None and size == len(chunk):
+                reader = along(chunk, place)
+            if reader is not None:
+                reader.advance(len(chunk))
+            hashed.update(chunk)
+    except BaseException:
+        if reader is not None:
+            reader.give_up()
+        raise
+    if reader is not None:
+        reader.finish()
     return _digest(hashed.hexdigest()), size
 
 

@@ -1,8 +1,8 @@
 """The layers of an archive, unpacked while the rest of it still comes in, on all processors.
 
     member ─▶ content store ─▶ offer ─▶ unpack, in a thread ─┐
-                                                            ├─▶ layer(parent, …), the lowest first ─▶ in its place
-    manifest, known only at the end ─▶ which blob is what ──┘
+                │ follow: while it still comes in ──▲        ├─▶ layer(parent, …), the lowest first ─▶ in its place
+    manifest, known only at the end ─▶ which blob is what ───┘
 
 What turns out to be no layer, or is wanted by no image, is thrown away again.
 """
@@ -11,9 +11,12 @@ import os
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar, cast
 
+from sampan.content.arriving import Arriving
+from sampan.errors import NotFound
 from sampan.files.compression import is_compressed
 from sampan.files.tar_reader import BadArchive
 from sampan.images.catalog import Catalog
@@ -42,7 +45,7 @@ class LayerProgress:
 class _Counted:
     """A blob that is being read, and how far."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO | Arriving) -> None:
         self._stream = stream
         self.current = 0
 
@@ -65,6 +68,7 @@ class _Job:
     total: int
     source: _Counted | None = None
     result: "Future[Staged] | None" = None
+    arriving: Arriving | None = None
 
 
 class Ahead:
@@ -77,11 +81,18 @@ class Ahead:
         self._catalog = catalog
         self._content = catalog.content
         self._staging = catalog.snapshots.staging
-        self._pool = ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1), "unpack")
+        self._threads = min(_AT_ONCE, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(self._threads, "unpack")
         self._jobs: dict[Digest, _Job] = {}
-        self._known = {layer.diff_id for layer in catalog.snapshots.layers()}.union(
-            layer.blob for image in catalog.images() for layer in catalog.record(image).layers
-        )
+        self._followed: _Job | None = None
+        self._abandoned: list[_Job] = []
+        here = [layer for image in catalog.images() for layer in catalog.record(image).layers]
+        unpacked = catalog.snapshots.layers()
+        self._known = {layer.diff_id for layer in unpacked}.union(layer.blob for layer in here)
+        self._tar_sizes = {layer.tar_size for layer in unpacked}
+        self._blobs: dict[int, list[Digest]] = {}
+        for layer in here:
+            self._blobs.setdefault(layer.size, []).append(Digest(layer.blob))
 
     def __enter__(self) -> Self:
         return self
@@ -89,20 +100,58 @@ class Ahead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._abandon()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        for job in self._jobs.values():
+        for job in (*self._jobs.values(), *self._abandoned):
             done = job.result is not None and not job.result.cancelled() and job.result.exception() is None
             if done and self._staging is not None and job.result is not None:
                 self._staging.discard(job.result.result())
         self._jobs.clear()
 
+    def follow(self, size: int, expected: Digest | None, first: bytes, place: Path) -> Arriving | None:
+        """Begin to unpack a blob of `size` bytes that only begins to come, if it looks like a layer that is not here yet.
+
+        `offer` says how it is called, when all of it is there.
+        """
+        self._abandon()
+        if self._staging is None or size <= len(first) or not _may_be_layer(first):
+            return None
+        if self._is_busy() or len(self._jobs) >= _MOST or self._is_known(size, expected, first):
+            return None
+        arriving = Arriving(place)
+        job = self._followed = _Job(size, _Counted(arriving), arriving=arriving)
+        job.result = self._pool.submit(self._staging.unpack, cast("BinaryIO", job.source))
+        job.result.add_done_callback(lambda _: arriving.close())
+        return arriving
+
+    def _is_busy(self) -> bool:
+        jobs = (*self._jobs.values(), *self._abandoned)
+        return sum(1 for job in jobs if job.result is not None and not job.result.done()) >= self._threads
+
+    def _is_known(self, size: int, expected: Digest | None, first: bytes) -> bool:
+        """Whether a blob is most likely one that is here: by its name, or where it has none by its length and beginning."""
+        if expected is not None:
+            return expected in self._known
+        for blob in self._blobs.get(size, ()):
+            try:
+                with self._content.open(blob) as stream:
+                    if stream.read(len(first)) == first:
+                        return True
+            except NotFound:
+                continue  # removed, or damaged: it comes just in time
+        return size in self._tar_sizes and size not in self._blobs
+
     def offer(self, blob: Digest) -> None:
-        """Begin to unpack the blob, if it looks like a layer that is not here yet."""
+        """Begin to unpack the blob, if it looks like a layer that is not here yet, and is not being followed."""
+        if self._followed is not None and blob not in self._known and blob not in self._jobs:
+            self._jobs[blob], self._followed = self._followed, None
+            return
+        self._abandon()
         if self._staging is None or blob in self._known or blob in self._jobs or len(self._jobs) >= _MOST:
             return
         with self._content.open(blob) as stream:
             first = stream.read(512)
-        if is_compressed(first) or first[_MAGIC] == b"ustar":
+        if _may_be_layer(first):
             job = self._jobs[blob] = _Job(self._content.size(blob))
             job.result = self._pool.submit(self._unpack, blob, job)
 
@@ -111,6 +160,14 @@ class Ahead:
         with self._content.open(blob) as stream:
             job.source = _Counted(stream)
             return self._staging.unpack(cast("BinaryIO", job.source))
+
+    def _abandon(self) -> None:
+        """What is followed is not needed after all."""
+        if self._followed is not None:
+            assert self._followed.arriving is not None
+            self._followed.arriving.give_up()
+            self._abandoned.append(self._followed)
+            self._followed = None
 
     def layer(self, parent: ChainId | None, diff_id: DiffId, blob: Digest) -> Generator[LayerProgress, None, Layer]:
         """The layer that the blob holds, on top of `parent`; one that is here already needs no progress.
@@ -142,6 +199,10 @@ class Ahead:
         with self._content.open(blob) as stream:
             job.source = _Counted(stream)
             return self._catalog.snapshots.apply(parent, cast("BinaryIO", job.source), diff_id)
+
+
+def _may_be_layer(first: bytes) -> bool:
+    return is_compressed(first) or first[_MAGIC] == b"ustar"
 
 
 def _awaited(job: _Job, result: Future[T], diff_id: DiffId) -> Generator[LayerProgress, None, T]:

@@ -4,7 +4,7 @@ No member is ever written under its own name, links are looked up in the table, 
 calls its parts reaches no path (CVE-2014-9358, CVE-2018-8115's family).
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 from sampan.content.store import Content
@@ -12,6 +12,7 @@ from sampan.files import tar_reader as tar
 from sampan.files.compression import decompressed
 from sampan.files.paths import BadPath, clean, shown, split
 from sampan.files.tar_reader import BadArchive
+from sampan.images.ahead import Ahead
 from sampan.images.leases import Lease
 from sampan.spec.ids import Digest, parse_digest
 from sampan.spec.oci_image import MANIFEST_LIMIT
@@ -26,9 +27,9 @@ _DOCUMENTS = (b"manifest.json", b"index.json", b"oci-layout", b"repositories")
 class Archive:
     """The members of one archive, by name. Their content lies in the store, held by the lease."""
 
-    def __init__(self, content: Content, lease: Lease, offer: Callable[[Digest], None]) -> None:
-        """`offer` hears of each blob as soon as it is in the store."""
-        self._offer = offer
+    def __init__(self, content: Content, lease: Lease, ahead: Ahead) -> None:
+        """`ahead` hears of each blob that begins to come, and as soon as it is in the store."""
+        self._ahead = ahead
         self._content = content
         self._lease = lease
         self._blobs: dict[bytes, tuple[Digest, int]] = {}
@@ -76,14 +77,15 @@ class Archive:
                 parts.append(chunk)
             self._documents[name] = b"".join(parts)
         else:
-            self._blob(name, reader)
+            self._blob(name, entry.size, reader)
 
-    def _blob(self, name: bytes, reader: tar.TarReader) -> None:
+    def _blob(self, name: bytes, size: int, reader: tar.TarReader) -> None:
         expected = None
         if name.startswith(_BLOBS):
             expected = parse_digest("sha256:" + name[len(_BLOBS) :].decode("ascii", "replace"))
-        self._blobs[name] = self._content.ingest(reader.read, _BLOB_LIMIT, expected, self._lease.take)
-        self._offer(self._blobs[name][0])
+        along = partial(self._ahead.follow, size, expected)
+        self._blobs[name] = self._content.ingest(reader.read, _BLOB_LIMIT, expected, self._lease.take, along)
+        self._ahead.offer(self._blobs[name][0])
 
     def document(self, name: bytes) -> bytes | None:
         """One of the documents at the top, None where the archive has none."""

@@ -79,7 +79,7 @@ def load(catalog: Catalog, stream: BinaryIO, platform: str = "") -> Iterator[Loa
     """
     wanted = parse_platform(platform) if platform else None
     with catalog.lease() as lease, Ahead(catalog) as ahead:
-        archive = Archive(catalog.content, lease, ahead.offer)
+        archive = Archive(catalog.content, lease, ahead)
         archive.read(stream)
         loaded = False
         for plan in _plans(archive, catalog.content, wanted):

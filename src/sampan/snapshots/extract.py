@@ -67,6 +67,7 @@ _CACHED = 64
 _MAX_KEPT = 64 << 20
 """Bytes of directories' attributes that are held until the end."""
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_PLAIN_DIRECTORY = 0o755
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 # The host's trouble, not the archive's.
 _HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
@@ -232,14 +233,15 @@ class Extraction:
 
     def _make_directory(self, entry: tar.Entry, directory: int, name: bytes, path: bytes) -> None:
         opaque = False
+        mode = _PLAIN_DIRECTORY if self._late else 0o700
         try:
-            os.mkdir(name, 0o700, dir_fd=directory)
+            os.mkdir(name, mode, dir_fd=directory)
         except FileExistsError:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 opaque = self._whiteouts.is_whiteout(status)
                 self._clear(directory, name)
-                os.mkdir(name, 0o700, dir_fd=directory)
+                os.mkdir(name, mode, dir_fd=directory)
         if opaque:
             descriptor = os.open(name, _READABLE, dir_fd=directory)
             try:
@@ -323,7 +325,7 @@ class Extraction:
             descriptor = self._root.open(path, os.O_PATH | os.O_DIRECTORY)
         except FileNotFoundError:
             parent, name = split(path)
-            os.mkdir(name, 0o755, dir_fd=self._directory(parent))
+            os.mkdir(name, _PLAIN_DIRECTORY, dir_fd=self._directory(parent))
             descriptor = self._root.open(path, os.O_PATH | os.O_DIRECTORY)
             self._implied.append(path)
             if len(self._implied) > MAX_IMPLIED:
@@ -359,8 +361,10 @@ class Extraction:
 
     def _set_attributes(self, descriptor: int, path: bytes) -> None:
         uid, gid, mode, _, xattrs = self._described[path]
-        os.fchown(descriptor, uid, gid)
-        os.fchmod(descriptor, mode)
+        # What they are born with in a fresh tree, the implied ones, too.
+        if mode != _PLAIN_DIRECTORY or uid or gid or self._inherits:
+            os.fchown(descriptor, uid, gid)
+            os.fchmod(descriptor, mode)
         if self._inherits and self._late:
             strip_acls(descriptor)
         if xattrs:

@@ -2,17 +2,20 @@
 
 import io
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sampan.content.partial import ContentTruncated
 from sampan.content.store import Content
 from sampan.errors import InvalidParameter
-from sampan.images.ahead import LayerProgress
+from sampan.images.ahead import Ahead, LayerProgress
 from sampan.images.images import Images
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import chain_id
-from sampan.spec.ids import ChainId, DiffId
+from sampan.spec.ids import ChainId, DiffId, Digest
 from sampan.state.store import Store
 from tests.archives import Layer, docker_archive
 from tests.oci_archives import OciArchive, digest_of
@@ -128,6 +131,98 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
         archive = docker_archive("a:1", layers(4), {})
         with pytest.raises(InvalidParameter):
             world.load(archive[: len(archive) // 2])
+        assert world.directories() == set()
+    finally:
+        world.close()
+
+
+def large(number: int, size: int = 3 << 20) -> bytes:
+    layer = Layer()
+    layer.file(f"file-{number}", os.urandom(size))
+    return layer.tar()
+
+
+class Held(io.BytesIO):
+    """An archive whose second half comes only when `until` is fulfilled."""
+
+    def __init__(self, data: bytes, until: Callable[[], bool]) -> None:
+        super().__init__(data)
+        self._half = len(data) // 2
+        self._until = until
+        self.waited = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() + (size or 0) > self._half and not self.waited:
+            ends = time.monotonic() + 60
+            while not self._until():
+                assert time.monotonic() < ends, "nothing was unpacked while the archive came"
+                time.sleep(0.005)
+            self.waited = True
+        return super().read(size)
+
+
+def test_a_layer_is_unpacked_while_it_comes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        tar = large(1)
+        stream = Held(
+            docker_archive("a:1", [tar], {}), lambda: any((tmp_path / "layers/overlay").glob("tmp-*/diff/file-1"))
+        )
+        list(world.images.load(stream))
+        assert stream.waited
+        layer = world.snapshots.layer(chain_id(None, DiffId(digest_of(tar))))
+        assert (layer.tar_size, layer.size) == (len(tar), 3 << 20)
+        assert len(world.directories()) == 1
+    finally:
+        world.close()
+
+
+def test_what_is_here_is_not_unpacked_along(tmp_path: Path) -> None:
+    """By its name where it has one, by length and beginning where it has none; one that only looks like it, later."""
+    world = World(tmp_path)
+    try:
+        here = large(1)
+        world.load(docker_archive("a:1", [here], {}))
+        ahead = Ahead(world.images._catalog)
+        with ahead:
+            digest = Digest(digest_of(here))
+            first, place = here[: 1 << 20], tmp_path / "content/blobs/sha256" / digest.removeprefix("sha256:")
+            assert ahead.follow(len(here), digest, first, place) is None
+            assert ahead.follow(len(here), None, first, place) is None
+            other = ahead.follow(len(here), None, large(2)[: 1 << 20], place)
+            assert other is not None
+            # It never comes in whole, and another one begins.
+            assert ahead.follow(len(here), digest, first, place) is None
+            with pytest.raises(ContentTruncated):
+                other.read(1)
+        assert len(world.directories()) == 1
+    finally:
+        world.close()
+
+
+def test_an_archive_that_ends_within_a_layer(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        archive = docker_archive("a:1", [large(1), large(2)], {})
+        with pytest.raises(InvalidParameter, match="unexpected EOF"):
+            world.load(archive[: len(archive) // 4])
+        assert world.directories() == set()
+        assert list((tmp_path / "content/ingest").iterdir()) == []
+        world.load(archive)
+        assert len(world.directories()) == 2
+    finally:
+        world.close()
+
+
+def test_a_large_layer_with_another_name_than_its_digest(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        archive = OciArchive()
+        tar = large(1)
+        archive.name(archive.image([tar], pack=bytes), "a:1")
+        archive.blobs[digest_of(tar)] = large(2)
+        with pytest.raises(InvalidParameter, match="has the digest"):
+            world.load(archive.tar())
         assert world.directories() == set()
     finally:
         world.close()
