@@ -246,13 +246,18 @@ class Load(Operation):
 
 
 class RemoveImage(Operation):
-    """The record is gone, so the image is; its blobs and layers are the next daemon's to delete."""
+    """Name and record go together; blobs and layers are the next daemon's to delete."""
+
+    def __init__(self, *, done: bool = True) -> None:
+        self.done = done
+        self.image = ""
 
     def prepare(self, scene: Scene) -> None:
         more = Layer()
         more.file("more", b"of this")
         archive = docker_archive("other:latest", [busybox_rootfs(), more.tar()], {"Cmd": ["cat", "/more"]})
         assert scene.engine.api("POST", "/images/load", archive).status == 200
+        self.image = json.loads(scene.engine.api("GET", "/images/other:latest/json").body)["Id"]
 
     def act(self, scene: Scene) -> None:
         scene.ask("DELETE", "/images/other:latest")
@@ -260,9 +265,13 @@ class RemoveImage(Operation):
 
     def judge(self, scene: Scene) -> None:
         engine = scene.engine
-        assert not scene.exists("/images/other:latest/json")
+        for name in ("other:latest", self.image):
+            assert scene.exists(f"/images/{name}/json") != self.done, name
         checked = engine.sampan("system", "check")
         assert checked.code == 0, checked
+        if not self.done:
+            assert engine.docker("run", "--rm", "other").text == "of this"
+            assert engine.api("DELETE", "/images/other:latest").status == 200
         blobs = engine.data_root / "content/blobs/sha256"
         assert len(list(blobs.iterdir())) == 2, "those of busybox"
         trashes = [engine.data_root / "trash", engine.data_root / "content/trash"]
@@ -291,6 +300,8 @@ CASES: list[tuple[str, Operation]] = [
     ("layer-before-publish", Load(named=False, by_import=True)),
     ("image-before-commit", Load(named=False, by_import=True)),
     ("image-after-commit", Load(named=True, by_import=True)),
+    ("state-before-commit", RemoveImage(done=False)),
+    ("state-after-commit", RemoveImage()),
     ("image-after-removal", RemoveImage()),
     ("image-after-blobs", RemoveImage()),
     ("image-after-layers", RemoveImage()),

@@ -47,12 +47,16 @@ class ImageConflict(Conflict):
 
 
 class Remover:
-    """One removal, under the catalog's lock: decides, commits, collects."""
+    """One removal, under the catalog's lock: decides, commits once, collects. Of use once."""
 
     def __init__(self, catalog: Catalog, users: Users, tell: Tell) -> None:
         self._catalog = catalog
         self._users = users
         self._tell = tell
+        # Decided, and not done yet.
+        self._names: list[tuple[Reference, ImageId]] = []
+        self._silent: list[Reference] = []
+        self._images: list[ImageId] = []
         self.removed: list[Removed] = []
         self.freed = 0
         """Bytes that are given back to the disk: of layers and blobs that nothing else needs."""
@@ -60,32 +64,32 @@ class Remover:
     def remove(self, asked: str, force: bool = False, prune: bool = True) -> list[Removed]:
         """Remove what `asked` names: a name, or the image with its names. `prune` takes unnamed parents along.
 
-        Raises NoSuchImage, InvalidParameter, Conflict; then nothing was removed.
+        All of it in one commit. Raises NoSuchImage, InvalidParameter, Conflict; then nothing was removed.
         """
         with self._catalog.lock:
-            image = self._catalog.find(asked)
-            names = self._catalog.references_of(image)
-            named = not is_id_prefix(image, asked)
-            if self._catalog.is_fixed(image) and (
-                not named or self._catalog.is_reserved(parse_reference(asked).stored())
-            ):
-                raise ImageConflict(image, "the image host is this machine itself and is always there", hard=True)
-            if named:
-                names = self._untag_one(asked, image, names, force)
-                if names:
-                    return self.removed
-                try:
-                    self._delete(image, force, prune)
-                except ImageConflict:
-                    # The name is gone, which was asked for; the image stays as long as it is in use, nameless.
-                    return self.removed
-                return self.removed
-            elif is_single(names):
-                self._check(image, names=False, stopped=not force)
-                for name in names:
-                    self._untag(name, image)
-            self._delete(image, force, prune)
+            self._decide(asked, force, prune)
+            self._carry_out()
         return self.removed
+
+    def _decide(self, asked: str, force: bool, prune: bool) -> None:
+        image = self._catalog.find(asked)
+        names = self._catalog.references_of(image)
+        named = not is_id_prefix(image, asked)
+        if self._catalog.is_fixed(image) and (not named or self._catalog.is_reserved(parse_reference(asked).stored())):
+            raise ImageConflict(image, "the image host is this machine itself and is always there", hard=True)
+        if named:
+            if self._untag_one(asked, image, names, force):
+                return
+            try:
+                self._delete(image, force, prune)
+            except ImageConflict:
+                # The name goes, which was asked for; the image stays as long as it is in use, nameless.
+                return
+            return
+        if is_single(names):
+            self._check(image, names=False, stopped=not force)
+            self._names += [(name, image) for name in names]
+        self._delete(image, force, prune)
 
     def _untag_one(self, asked: str, image: ImageId, names: list[Reference], force: bool) -> list[Reference]:
         """Take one name away, and digests of the same repository that it leaves alone; the names that are left."""
@@ -96,25 +100,21 @@ class Remover:
                     f"{short_id(user.container)} is using its referenced image {short_id(image)}"
                 )
         name = parse_reference(asked).stored()
-        self._untag(name, image)
+        self._names.append((name, image))
         left = [other for other in names if other != name]
         same = [other for other in left if other.name == name.name]
         if name.digest is None and all(other.digest is not None for other in same):
-            for other in same:
-                self._untag(other, image, silently=True)
+            self._names += [(other, image) for other in same]
+            self._silent += same
             left = [other for other in left if other not in same]
         return left
-
-    def _untag(self, name: Reference, image: ImageId, silently: bool = False) -> None:
-        self._catalog.commit([self._catalog.drop_reference(name)])
-        if not silently:
-            self._tell(ImageAction.UNTAG, image, image)
-        self.removed.append(Removed(untagged=name.familiar))
 
     def _delete(self, image: ImageId, force: bool, prune: bool) -> None:
         self._check(image, names=not force, stopped=not force)
         while True:
-            parent = self._take(image)
+            self._images.append(image)
+            self._names += [(name, image) for name in self._left(image)]
+            parent = ImageId(self._catalog.facts(image).parent)
             if not prune or not parent or not self._catalog.has(parent) or self._catalog.references_of(parent):
                 return
             try:
@@ -123,30 +123,38 @@ class Remover:
                 return
             image = parent
 
-    def _take(self, image: ImageId) -> ImageId:
-        """Delete the record and its names in one commit, then what nobody needs any more; the image's parent."""
-        names, facts = self._catalog.references_of(image), self._catalog.facts(image)
-        self._catalog.commit([Delete(IMAGES, image), *(self._catalog.drop_reference(name) for name in names)])
+    def _left(self, image: ImageId) -> list[Reference]:
+        """The names of an image that stay, as far as is decided."""
+        going = {name for name, _ in self._names}
+        return [name for name in self._catalog.references_of(image) if name not in going]
+
+    def _carry_out(self) -> None:
+        """What was decided in one commit, then what nobody needs any more, image by image."""
+        needs = [self._catalog.facts(image).needs for image in self._images]
+        names = [self._catalog.drop_reference(name) for name, _ in self._names]
+        self._catalog.commit([*names, *(Delete(IMAGES, image) for image in self._images)])
         crash_point("image-after-removal")
-        for name in names:
-            self._tell(ImageAction.UNTAG, image, image)
+        for name, image in self._names:
+            if name not in self._silent:
+                self._tell(ImageAction.UNTAG, image, image)
             self.removed.append(Removed(untagged=name.familiar))
-        self._tell(ImageAction.DELETE, image, image)
-        self.removed.append(Removed(deleted=image))
-        collected = self._catalog.collect(facts.needs)
-        self.freed += collected.freed
-        self.removed += [Removed(deleted=chain) for chain in collected.layers]
-        return ImageId(facts.parent)
+        for number, image in enumerate(self._images):
+            self._tell(ImageAction.DELETE, image, image)
+            self.removed.append(Removed(deleted=image))
+            # What a parent has, too, is told with the parent.
+            collected = self._catalog.collect(needs[number].difference(*needs[number + 1 :]))
+            self.freed += collected.freed
+            self.removed += [Removed(deleted=chain) for chain in collected.layers]
 
     def _check(self, image: ImageId, names: bool, stopped: bool) -> None:
-        if self._catalog.children(image):
+        if any(child not in self._images for child in self._catalog.children(image)):
             raise ImageConflict(image, "image has dependent child images", hard=True)
         users = self._users(image)
         for user in users:
             if user.running:
                 reason = f"image is being used by running container {short_id(user.container)}"
                 raise ImageConflict(image, reason, hard=True, used=True)
-        if names and self._catalog.references_of(image):
+        if names and self._left(image):
             raise ImageConflict(image, "image is referenced in multiple repositories", hard=False)
         if stopped:
             for user in users:
