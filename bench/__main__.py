@@ -195,6 +195,8 @@ def unpacking(pair: Pair) -> list[Row]:
     return [Row(name, str(ours), f"{theirs} (tar)", 1 / ratio, "≤ 1.2 × tar's time", ratio <= 1.2)]
 
 
+# Those that delete many files come last: an ext4 without a journal does not use an inode again for minutes after its removal,
+# and looks past each of them for a free one at every file that it makes.
 MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "ready": ready,
     "memory": memory,
@@ -206,10 +208,10 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "listing": listing,
     "logs": logs,
     "stats": statistics,
-    "copies": copies,
     "archives": archives,
     "pushes": pushes,
     "pulls": pulls,
+    "copies": copies,
     "unpacking": unpacking,
 }
 
@@ -247,7 +249,7 @@ def main() -> int:
         versions = [version_of(engine) for engine in (sampan, docker)]
         print(f"Sampan {versions[0]} beside Docker {versions[1]}", flush=True)
         pair = Pair(sampan, docker, 0.1 if options.quick else 1.0)
-        for name in options.only or MEASURES:
+        for name in (name for name in MEASURES if not options.only or name in options.only):
             found = MEASURES[name](pair)
             rows += found
             print(json.dumps([row.cells() for row in found], ensure_ascii=False), file=sys.stderr, flush=True)
