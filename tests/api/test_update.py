@@ -144,6 +144,8 @@ def test_where_the_kernel_refuses_nothing_has_changed(engine: Sampan) -> None:
         ({"CpusetCpus": "4000"}, 400, "Requested CPUs are not available - requested 4000"),
         ({"RestartPolicy": {"Name": "sometimes"}}, 400, "invalid restart policy: unknown policy 'sometimes'"),
         ({"RestartPolicy": {"Name": "always"}}, 409, "because AutoRemove is enabled for the container"),
+        ({"CpuShares": 300000}, 500, "the maximum allowed cpu-shares is 262144"),
+        ({"IOMaximumIOps": 1}, 400, "Invalid QoS settings: linux does not support Maximum IO Bandwidth"),
         ({"BlkioWeight": 5}, 400, "Range of blkio weight is from 10 to 1000"),
         ({"Ulimits": [{"Name": "nofile", "Soft": 5, "Hard": 5}]}, 400, "Ulimits cannot be changed by an update"),
         ({"CgroupParent": "elsewhere"}, 400, "CgroupParent cannot be changed by an update"),

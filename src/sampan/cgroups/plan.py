@@ -14,6 +14,7 @@ from sampan.errors import InvalidParameter, System
 from sampan.spec import oci_runtime as oci
 
 _DEFAULT_PERIOD = 100_000
+_LEAST_SHARES, _MOST_SHARES = 2, 262144
 _MOST_LEVELS = 16
 _LONGEST_NAME = 255
 
@@ -156,6 +157,7 @@ def _cpu(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
         return
     if _version(hierarchy, "cpu", "CPU limits") == 1:
         if cpu.shares:
+            _check_shares(cpu.shares)
             yield "cpu", "cpu.shares", str(cpu.shares)
         if cpu.realtime_period:
             yield "cpu", "cpu.rt_period_us", str(cpu.realtime_period)
@@ -176,14 +178,22 @@ def _cpu(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
         yield UNIFIED, "cpu.max", f"{quota} {cpu.period or _DEFAULT_PERIOD}"
 
 
+def _check_shares(shares: int) -> None:
+    """v1's kernel takes the nearest that it knows, and says nothing. The words are runc's."""
+    if shares < _LEAST_SHARES:
+        raise System(f"the minimum allowed cpu-shares is {_LEAST_SHARES}")
+    if shares > _MOST_SHARES:
+        raise System(f"the maximum allowed cpu-shares is {_MOST_SHARES}")
+
+
 def weight(shares: int) -> int:
     """v2's cpu.weight (1 to 10000, normally 100) for v1's cpu.shares (2 to 262144, normally 1024), as runc has it since 1.3.2.
 
     A curve through lowest, normal and highest; runc before had a straight line, on which 1024 shares became 39.
     """
-    if shares <= 2:
+    if shares <= _LEAST_SHARES:
         return 1
-    if shares >= 262144:
+    if shares >= _MOST_SHARES:
         return 10000
     power = math.log2(shares)
     return math.ceil(10 ** ((power * power + 125 * power) / 612 - 7 / 34))

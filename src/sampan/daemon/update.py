@@ -30,6 +30,8 @@ _CHANGED = (
     *("cpuset_cpus", "cpuset_mems", "memory", "memory_swap", "memory_reservation", "kernel_memory"),
 )
 """What an update can change; 0 or "" asks for no change. `pids_limit` is apart: there 0 is a value, and null none."""
+_FOREIGN = ("cpu_percent", "io_maximum_bandwidth", "io_maximum_iops")
+"""What only Windows has: judged as at a create."""
 _UNCHANGED = Resources()
 
 
@@ -52,14 +54,14 @@ async def update(engine: Engine, reference: str, request: UpdateRequest) -> Upda
 def _judge(engine: Engine, request: UpdateRequest) -> tuple[HostConfig, list[str]]:
     """The request as the host can keep it, and the warnings; judged before the container is looked for, as in Docker."""
     verify.check_restart_policy(request.restart_policy)
-    wanted = {name: getattr(request, name) for name in (*_CHANGED, "pids_limit")}
+    wanted = {name: getattr(request, name) for name in (*_CHANGED, *_FOREIGN, "pids_limit")}
     return check_resources(HostConfig(**wanted, restart_policy=request.restart_policy), engine.means, is_update=True)
 
 
 def _refuse_others(host: HostConfig, request: UpdateRequest) -> None:
     """Limits that no update can change: Docker drops them in silence. What is as it was asks for nothing."""
     for field in msgspec.structs.fields(Resources):
-        if field.name in (*_CHANGED, "pids_limit"):
+        if field.name in (*_CHANGED, *_FOREIGN, "pids_limit"):
             continue
         value = getattr(request, field.name)
         if value not in (getattr(_UNCHANGED, field.name), getattr(host, field.name)) and value not in ((), False):

@@ -18,7 +18,7 @@ def check_resources(host: HostConfig, means: Means, *, is_update: bool = False) 
 
     An update may name memory plus swap alone: memory has its limit already.
     """
-    _refuse_foreign(host)
+    _refuse_foreign(host, is_update=is_update)
     changed, warnings = _memory(host, means, is_update=is_update)
     changed, more = _cpu(changed, means)
     _cpuset(changed, means)
@@ -26,8 +26,10 @@ def check_resources(host: HostConfig, means: Means, *, is_update: bool = False) 
     return changed, [*warnings, *more, *block]
 
 
-def _refuse_foreign(host: HostConfig) -> None:
+def _refuse_foreign(host: HostConfig, *, is_update: bool) -> None:
     """Limits that only Windows has."""
+    if is_update and (host.io_maximum_bandwidth or host.io_maximum_iops):
+        raise InvalidParameter("Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps")
     for name, value in {"IOMaximumBandwidth": host.io_maximum_bandwidth, "IOMaximumIOps": host.io_maximum_iops}.items():
         if value:
             what = "bandwidth" if name.endswith("width") else "IOPs"
@@ -166,7 +168,7 @@ def _cpuset(host: HostConfig, means: Means) -> None:
             wanted = parse_list(asked)
         except ValueError as error:
             raise InvalidParameter(f"Invalid value {asked} for cpuset {kind}: {error}") from error
-        if not wanted <= parse_list(there):
+        if not wanted <= parse_list(there.strip()):
             raise InvalidParameter(f"Requested {what} are not available - requested {asked}, available: {there}")
 
 
@@ -200,17 +202,23 @@ def _block_io(host: HostConfig, means: Means) -> tuple[HostConfig, list[str]]:
 _MOST_DEVICES = 256
 """Each is a write into a file of the control groups at every start."""
 _MOST_CPUS = 8192
+_MOST_DIGITS = 9
 
 
 def parse_list(text: str) -> set[int]:
     """A list as the kernel writes them, `0-3,6`. Raises ValueError."""
     found: set[int] = set()
-    for part in text.strip().split(",") if text.strip() else ():
+    for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        if not (first.isascii() and first.isdecimal()) or (dash and not (last.isascii() and last.isdecimal())):
             raise ValueError(f"invalid format: {text}")
+        if max(len(first), len(last)) > _MOST_DIGITS:
+            raise ValueError(f"value of out range, maximum is {_MOST_CPUS}")
         low, high = int(first), int(last or first)
-        if high < low or high >= _MOST_CPUS:
+        if high > _MOST_CPUS:
+            # The words are Docker's.
+            raise ValueError(f"value of out range, maximum is {_MOST_CPUS}")
+        if high < low:
             raise ValueError(f"invalid format: {text}")
         found.update(range(low, high + 1))
     return found

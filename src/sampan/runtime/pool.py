@@ -67,6 +67,9 @@ def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) 
     groups = request.cgroup.groups
     if groups != slot.cgroup.groups or not set(slot.cgroup.writes) <= set(request.cgroup.writes):
         return False
+    if request.cgroup.device_program != slot.cgroup.device_program:
+        # Of several programs on a group each must allow an access: a second one gives nothing.
+        return False
     if _shape(request.veth) != _shape(slot.veth):
         return False
     world = plan.world(config, request.id, groups, slot.veth is not None)

@@ -96,6 +96,16 @@ def test_limits(resources: oci.Resources, v1: list[str], v2: list[str]) -> None:
     assert writes(V2, resources) == v2
 
 
+@pytest.mark.parametrize(
+    ("shares", "why"), [(1, "minimum allowed cpu-shares is 2"), (262145, "maximum allowed cpu-shares")]
+)
+def test_shares_that_the_kernel_would_change_in_silence(shares: int, why: str) -> None:
+    resources = oci.Resources(cpu=oci.Cpu(shares=shares))
+    with pytest.raises(System, match=why):
+        plan(V1, "i1", ID, "", resources)
+    assert writes(V2, resources) == [f"cpu.weight={1 if shares == 1 else 10000}"]
+
+
 def test_limits_that_only_v1_has() -> None:
     tcp = oci.Resources(kernel_tcp=MB)
     assert writes(V1, tcp) == [f"memory.kmem.tcp.limit_in_bytes={MB}"]

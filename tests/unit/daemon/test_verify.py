@@ -99,6 +99,8 @@ def test_what_is_taken() -> None:
         ({"cpu_shares": -1}, "invalid CPU shares"),
         ({"cpuset_cpus": "0-9"}, "Requested CPUs are not available - requested 0-9, available: 0-1"),
         ({"cpuset_mems": "x"}, "Invalid value x for cpuset mems"),
+        ({"cpuset_cpus": " 0"}, "Invalid value  0 for cpuset cpus: invalid format:  0"),
+        ({"cpuset_cpus": "9999999"}, "Invalid value 9999999 for cpuset cpus: value of out range, maximum is 8192"),
         ({"cpu_realtime_period": 1, "cpu_realtime_runtime": 2}, "cannot be higher than cpu real-time period"),
         ({"io_maximum_iops": 1}, "QoS maximum IOPs configuration is not supported on linux"),
         ({"blkio_weight": 5}, "Range of blkio weight is from 10 to 1000"),
@@ -148,9 +150,12 @@ def test_limits_that_are_kept_are_not_changed() -> None:
 
 def test_lists_of_processors() -> None:
     assert parse_list("0-2,5") == {0, 1, 2, 5}
-    for wrong in ("a", "1-", "3-1", "0-99999", "1,,x"):
+    for wrong in ("a", "1-", "3-1", "1,,x", " 0", "0,", "0 ", "\u0661\u00b2"):
         with pytest.raises(ValueError, match="invalid"):
             parse_list(wrong)
+    for large in ("0-99999", "8193", "9" * 5000):
+        with pytest.raises(ValueError, match="value of out range, maximum is 8192"):
+            parse_list(large)
 
 
 HONOURED_ELSEWHERE = {
