@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 
 from sampan import crashpoints
 from sampan.api.application import Application
@@ -91,7 +92,10 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     await take_over(parts)
     parts.runtime.keep([listener.sock for listener in opened if listener.sock.family == socket.AF_UNIX])
     name = f"Sampan/{VERSION} (linux)"
-    server = Server(Application(_backend(parts), ROUTES, name, experimental=settings.experimental))
+    backend, watched = _backend(parts), None
+    if settings.metrics_addr:
+        backend, watched = await _serve_metrics(parts, backend, name)
+    server = Server(Application(backend, ROUTES, name, experimental=settings.experimental))
     await server.listen([Listening(listener.sock, listener.tls) for listener in opened])
     parts.engine.events.publish("daemon", "start", instance, {"name": parts.facts.name})
     # What lives as long as the daemon need not be looked at again by each collection.
@@ -105,7 +109,33 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     _ = parts.engine.spawn(keep_reloaded(parts, line, hung_up), "reload of the configuration")
     await stopping.wait()
     systemd.notify(os.environ, "STOPPING=1")
+    if watched is not None:
+        await watched.close(_GRACE_SECONDS)
     await _end(parts, server)
+
+
+async def _serve_metrics(parts: Assembly, backend: Backend, name: str) -> tuple[Backend, Server]:
+    """Metrics at an address of their own; and the backend with the verbs measured whose times they tell."""
+    from sampan.api.routes.metrics import route
+    from sampan.daemon.measured import MeasuredContainers, MeasuredFiles
+    from sampan.daemon.metrics import Metrics
+    from sampan.daemon.system import identity
+
+    engine = parts.engine
+    metrics = Metrics(engine, parts.facts, identity(engine))
+    measured = replace(
+        backend,
+        containers=MeasuredContainers(engine, metrics),
+        files=MeasuredFiles(engine, parts.images, parts.workers, metrics),
+    )
+    opened = listeners.open_metrics(engine.config.metrics_addr)
+    server = Server(Application(measured, [route(metrics.page)], name))
+    await server.listen([Listening(sock) for sock in opened])
+    for sock in opened:
+        # The server has its own copy, and no later daemon takes these over.
+        sock.close()
+    _log.info("metrics listen on http://%s/metrics", engine.config.metrics_addr)
+    return measured, server
 
 
 def _own_socket(settings: DaemonConfig) -> str:

@@ -95,6 +95,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     builder: dict[str, object] = {}
     """as daemon.json has it, found to be right: `config_builder.budget`"""
     experimental: bool = False
+    metrics_addr: str = ""
     warnings: tuple[str, ...] = ()
     file: dict[str, object] = {}
     """what daemon.json gives, by key: what a reload goes by"""
@@ -116,6 +117,7 @@ def load(line: CommandLine) -> DaemonConfig:
         experimental=switch(merged, "experimental"),
         allow_direct_routing=switch(merged, "allow-direct-routing"),
         builder=_builder(merged),
+        metrics_addr=_metrics_address(str(merged.get("metrics-addr", ""))),
     )
 
 
@@ -201,6 +203,12 @@ def _check_log(config: DaemonConfig) -> None:
         options.parse(config.log_driver, config.log_opts)
     except SampanError as error:
         raise InvalidParameter(f"failed to set log opts: {error}") from error
+
+
+def _metrics_address(text: str) -> str:
+    if text and not text.rpartition(":")[2].isdecimal():
+        raise InvalidParameter(f"invalid metrics-addr: {text}: it is HOST:PORT")
+    return text
 
 
 def _absolute(text: str) -> Path:

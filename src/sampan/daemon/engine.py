@@ -74,6 +74,9 @@ class Engine:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """set once everything that an earlier daemon left is adopted: no restart comes before"""
     shutting_down: bool = False
+    checks: int = 0
+    failed_checks: int = 0
+    """health checks since this daemon began, for its metrics"""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def find(self, reference: str) -> Container:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Events:
         # Weak: a stream that was made and never stepped through leaves nothing behind.
         self._listeners: weakref.WeakSet[asyncio.Queue[Message | None]] = weakref.WeakSet()
         self._last_ns = time.time_ns()
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """how many there were of each type and action, without what follows a colon"""
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -54,6 +56,7 @@ class Events:
             time=now // 10**9,
             time_nano=now,
         )
+        self.counts[kind, action.partition(":")[0]] += 1
         self._recent.append(message)
         self._unwritten.append(message)
         if self._timer is None:

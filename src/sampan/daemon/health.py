@@ -65,6 +65,8 @@ async def _watch(engine: Engine, container: Container, check: HealthConfig) -> N
 def _judge(
     engine: Engine, container: Container, check: HealthConfig, result: HealthcheckResult, since_start: int
 ) -> None:
+    engine.checks += 1
+    engine.failed_checks += result.exit_code != 0
     before = container.health or health_rules.begun(None)
     now = health_rules.judged(check, before, result, since_start)
     _take(engine, container, now)

@@ -58,6 +58,14 @@ def open_listeners(
     return opened
 
 
+def open_metrics(address: str) -> list[socket.socket]:
+    """The sockets of `metrics-addr`, HOST:PORT. Raises System."""
+    opened = _tcp(address)
+    for sock in opened:
+        sock.setblocking(False)
+    return opened
+
+
 def _by_path(kept: list[socket.socket]) -> dict[str, socket.socket]:
     """Kept sockets by the path at which they still stand."""
     found: dict[str, socket.socket] = {}

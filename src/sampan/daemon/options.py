@@ -165,7 +165,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("cri-containerd", B, NO, _NO_CONTAINERD, default=False),
     Option("containerd-namespace", T, VOID, _NO_CONTAINERD),
     Option("containerd-plugin-namespace", T, VOID, _NO_CONTAINERD, flag="containerd-plugins-namespace"),
-    Option("metrics-addr", T, NO, "metrics are not there yet", default=""),
+    Option("metrics-addr", T, YES, "HOST:PORT of Prometheus metrics: docs/metrics.md"),
     Option("swarm-default-advertise-addr", T, NO, _NO_SWARM, default=""),
     Option("swarm-raft-heartbeat-tick", N, NO, _NO_SWARM, flag="-", default=0),
     Option("swarm-raft-election-tick", N, NO, _NO_SWARM, flag="-", default=0),

@@ -147,6 +147,14 @@ class Sampler:
         assert alone.frame is not None
         return alone.frame
 
+    def reading(self, container: Container) -> StatsResponse | None:
+        """What is counted of one container now, by itself; None where its run is over."""
+        alone = _Watched(container)
+        try:
+            return self._read(alone, self._system())
+        finally:
+            self._close(alone)
+
     def ended(self, container: ContainerId) -> None:
         """A container's program has ended: nothing of it may be held, least of all its network."""
         watched = self._watched.get(container)

@@ -53,7 +53,7 @@ class SystemApi:
         registries = self._registries()
         proxies = registry_settings.shown_proxies(registries.proxies)
         return s.Info(
-            id=_identity(engine),
+            id=identity(engine),
             containers=len(states),
             containers_running=sum(status in (Status.RUNNING, Status.RESTARTING) for status in states),
             containers_paused=states.count(Status.PAUSED),
@@ -112,7 +112,7 @@ class SystemApi:
         )
 
 
-def _identity(engine: Engine) -> str:
+def identity(engine: Engine) -> str:
     """The daemon's id: the same as long as its data root is."""
     digest = hashlib.sha256(f"sampan {engine.instance}".encode()).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
