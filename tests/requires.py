@@ -42,6 +42,8 @@ HOST_PROBES = {
     "timens": "time namespace",
     "veth": "veth",
     "bridge": "bridge",
+    "macvlan": "macvlan",
+    "ipvlan": "ipvlan",
     "nftables": "nftables",
     "seccomp": "seccomp",
 }

@@ -1,9 +1,10 @@
-"""Networks and ports beside Docker 28: what inspect, `docker port` and refusals say of IPv6, gateway modes, configurations."""
+"""Networks and ports beside Docker 28: what inspect, `docker port` and refusals say of IPv6, gateway modes, macvlan."""
 
 import difflib
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,12 @@ from tests.requires import requires
 pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "busybox", "docker-client:28")
 
 _NAT = "com.docker.network.bridge.gateway_mode_ipv"
+_MTU = "com.docker.network.driver.mtu"
+_WIRE = ("spwire0", "spwire1")
+"""Links of each engine's host, to stand on."""
+_PART = "--ip-range 10.74.0.128/25 --aux-address a=10.74.0.129 --gateway 10.74.0.9"
+_BOTH = "--subnet 10.72.0.0/24 --subnet fd72::/64"
+_ON = f"-o parent={_WIRE[0]}"
 _SLEEP = "busybox sleep 1000"
 SCENES: dict[str, tuple[str, ...]] = {
     "two families": (
@@ -56,6 +63,50 @@ SCENES: dict[str, tuple[str, ...]] = {
         "network connect --gw-priority 5 zet one",
         "exec one ip route show default",
     ),
+    "on a link of the host": (
+        f"network create -d macvlan {_ON} --subnet 10.71.0.0/24 net",
+        f"network create -d macvlan {_ON} -o macvlan_mode=private -o {_MTU}=1300 --ipv6 {_BOTH} zet",
+        f"network create -d macvlan {_ON} --internal --subnet 10.73.0.0/24 inner",
+        f"network create -d macvlan {_ON} --subnet 10.74.0.0/24 {_PART} part",
+        f"network create -d macvlan {_ON} --ipv4=false bare",
+        f"run -d --name one --network net -p 8071:80 --expose 90 {_SLEEP}",
+        f"run -d --name two --network zet {_SLEEP}",
+        f"run -d --name three --network inner {_SLEEP}",
+        f"run -d --name four --network part {_SLEEP}",
+        f"run -d --name five --network bare {_SLEEP}",
+        f"run -d --name six --network net --ip 10.71.0.77 --mac-address 02:00:00:00:00:07 {_SLEEP}",
+        "network create --subnet 10.75.0.0/24 alike",
+        f"run -d --name seven --network net --network alike -p 8072:80 {_SLEEP}",
+        "exec two ip -6 route show default",
+        "exec three ip route",
+        "exec five ip -o address show eth0",
+        "network connect alike one",
+        "exec one ip route show default",
+        "network disconnect alike one",
+        "exec one ip route show default",
+    ),
+    "refusals on a link of the host": (
+        f"network create -d macvlan {_ON} --subnet 10.71.0.0/24 net",
+        f"network create -d macvlan {_ON} -o macvlan_mode=loud x",
+        "network create -d macvlan -o parent=lo x",
+        "network create -d macvlan -o parent=nowhere x",
+        f"network create -d macvlan {_ON}.x x",
+        f"network create -d macvlan {_ON}.5000 x",
+        "network create -d macvlan -o parent=nope.5 x",
+        f"network create -d macvlan {_ON}.5.5 x",
+        "network create -d macvlan -o parent=spwire1 --subnet 10.76.0.0/24 -o macvlan_mode=passthru pass",
+        f"run -d --name one --network pass {_SLEEP}",
+        f"run -d --name two --network pass {_SLEEP}",
+        "rm -f two",
+        f"network create -d ipvlan {_ON} --subnet 10.72.0.0/24 zet",
+        f"network create -d ipvlan {_ON} --subnet 10.73.0.0/24 x",
+        "network create -d ipvlan -o parent=spwire1 -o ipvlan_mode=l9 x",
+        "network create -d ipvlan -o parent=spwire1 -o ipvlan_flag=l9 x",
+        "network create -d ipvlan -o parent=spwire1 -o ipvlan_mode=l3 --subnet 10.74.0.0/24 part",
+        f"run -d --name three --network zet --mac-address 02:00:00:00:00:08 {_SLEEP}",
+        "rm -f three",
+        f"run -d --name four --network net --ip 10.99.0.77 {_SLEEP}",
+    ),
     "refusals": (
         "network create --ipv6 --subnet fd69::1/64 net",
         "network create --ipv6 --subnet ff02::/64 net",
@@ -89,7 +140,17 @@ def engines() -> Iterator[tuple[Daemon, Daemon]]:
     with running_sampan() as sampan, running_newest_docker() as docker:
         for engine in (sampan, docker):
             engine.load_busybox()
+            _in_its_network(engine, "ip", "link", "add", _WIRE[0], "type", "veth", "peer", "name", _WIRE[1])
+            for name in _WIRE:
+                _in_its_network(engine, "ip", "link", "set", name, "up")
         yield sampan, docker
+        for engine in (sampan, docker):
+            _in_its_network(engine, "ip", "link", "delete", _WIRE[0])
+
+
+def _in_its_network(engine: Daemon, *words: str) -> None:
+    assert engine.process is not None
+    subprocess.run(["nsenter", f"--net=/proc/{engine.process.pid}/ns/net", *words], check=True)
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -113,6 +174,9 @@ def played(engine: Daemon, steps: tuple[str, ...]) -> list[str]:
             engine.docker("network", "ls", "-f", "type=custom", "--format", "{{.Name}}").out.decode().split()
         ):
             found = json.loads(engine.docker("network", "inspect", "-v", name).out)
+            for one in found:
+                # By id, which is drawn anew for each.
+                one["Containers"] = sorted(one["Containers"].values(), key=lambda inside: str(inside["Name"]))
             seen += [f"# network {name}", *_plain(json.dumps(found, indent=1, sort_keys=True)).splitlines()]
     finally:
         engine.remove_containers()

@@ -56,6 +56,7 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil("GET /images/{name}/history", ARRAY, "[].Tags"),
     *_nil("GET /info", ARRAY, ".GenericResources", ".Plugins.Authorization", ".RegistryConfig.Mirrors"),
     *_nil("GET /networks*", OBJECT, "*.IPAM.Options"),
+    *_nil("GET /networks*", ARRAY, "*.IPAM.Config"),
     *_nil("GET /volumes", ARRAY, ".Warnings"),
     *_nil("* /volumes*", OBJECT, "*.Labels", "*.Options"),
     *_nil("POST /*/prune", ARRAY, ".*Deleted"),

@@ -7,11 +7,12 @@ import msgspec
 
 from sampan.daemon.definition import Definition
 from sampan.errors import InvalidParameter, NotImplementedHere
-from sampan.network.bridge import checked_mac
+from sampan.network.arrangement import Ways
 from sampan.network.creation_options import is_link_name
-from sampan.network.driver import NetworkFacts, Wish
+from sampan.network.driver import NetworkFacts, Wish, checked_mac
 from sampan.network.endpoint import Endpoint
-from sampan.runtime.request import NamedPlace
+from sampan.network.plan import LinkPlan
+from sampan.runtime.request import LinkChange, NamedPlace
 from sampan.spec.networks import EndpointSettings
 
 PREDEFINED = ("bridge", "default", "host", "none")
@@ -144,8 +145,8 @@ def _address_faults(text: str, version: int, facts: NetworkFacts | None) -> list
     return []
 
 
-def wish(settings: EndpointSettings, mac: str = "", facts: NetworkFacts | None = None) -> Wish:
-    """The part of it that the network has to grant. `mac` is the container's own wish, where the end point has none.
+def wish(settings: EndpointSettings, mac: str = "", facts: NetworkFacts | None = None, owner: str = "") -> Wish:
+    """The part of it that the network has to grant. `mac` is the container's own wish where that has none, `owner` its name.
 
     Of a network whose IPv6 is off although a subnet was given, an address in that is kept and shown, and not given: as in Docker.
     """
@@ -160,6 +161,7 @@ def wish(settings: EndpointSettings, mac: str = "", facts: NetworkFacts | None =
         link_local=tuple(ipam.link_local_ips or ()) if ipam else (),
         interface=(settings.driver_opts or {}).get(IFNAME, ""),
         sysctls=tuple(found for one in _sysctls(settings) if (found := _sysctl(one)) is not None),
+        owner=owner,
     )
 
 
@@ -185,6 +187,11 @@ def named(definition: Definition, endpoint: Endpoint, settings: EndpointSettings
         internal=endpoint.internal,
         links=tuple(pairs) if own else (),
     )
+
+
+def change(out: Ways, add: LinkPlan | None = None, remove: LinkPlan | None = None) -> LinkChange:
+    """What is to be done in a running container's network, after which it leads out as `out` says."""
+    return LinkChange(add, remove, out.gateway, out.gateway6, out.straight(4), out.straight(6))
 
 
 def shown(endpoint: Endpoint, settings: EndpointSettings, dns_names: tuple[str, ...] | None) -> EndpointSettings:

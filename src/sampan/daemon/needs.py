@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sampan.daemon.definition import Definition
-from sampan.network.plan import VethPlan
+from sampan.network.plan import LinkPlan
 from sampan.runtime.request import LinkChange, Named, ProxiedPort
 from sampan.snapshots.protocol import Change
 from sampan.spec.containers import ContainerConfig
@@ -134,8 +134,8 @@ class Connected:
     `hosts` and `resolv_conf` are the contents of the files under /etc; `settings` is what inspect shows, by network name.
     """
 
-    veth: VethPlan | None = None
-    more_veths: tuple[VethPlan, ...] = ()
+    link: LinkPlan | None = None
+    more_links: tuple[LinkPlan, ...] = ()
     interfaces: tuple[str, ...] = ()
     """what its interfaces are called inside"""
     resolver: bool = False

@@ -147,7 +147,7 @@ class NetworksApi:
             driver=facts.driver,
             enable_ipv4=definition.ipv4,
             enable_ipv6=definition.ipv6,
-            ipam=IPAM(driver="default", options=definition.ipam_options, config=_pools(definition)),
+            ipam=IPAM(driver="default", options=definition.ipam_options, config=_pools(definition) or None),
             internal=definition.internal,
             attachable=definition.attachable,
             containers=containers or {},

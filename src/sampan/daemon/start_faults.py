@@ -47,6 +47,8 @@ def translate_failure(error: StartFailed) -> tuple[SampanError, int]:
     if error.fault is StartFault.BAD_USER:
         # Docker looks users up before it starts anything, so its text has no chain.
         return System(error.message), _UNKNOWN_EXIT
+    if error.fault is StartFault.NETWORK:
+        return System(f"failed to set up container networking: {error.message}"), _UNKNOWN_EXIT
     if error.fault is StartFault.RESTORE:
         return System(
             f"{_CHAIN.removesuffix('OCI runtime create failed: ')}OCI runtime restore failed: {error.message}: unknown"

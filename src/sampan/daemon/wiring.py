@@ -112,13 +112,14 @@ class NetworkWiring:
         mode = parse_mode(reference)
         mac = definition.config.mac_address if reference == (definition.host.network_mode or "bridge") else ""
         try:
-            return self._networks.connect(definition.id, mode, places.wish(settings, mac, self._find(reference)))
-        except (NotFound, Forbidden, Conflict) as error:
+            wish = places.wish(settings, mac, self._find(reference), definition.name)
+            return self._networks.connect(definition.id, mode, wish)
+        except (NotFound, Forbidden, Conflict, System) as error:
             raise type(error)(f"failed to set up container networking: {error}") from error
 
     def _publish(self, definition: Definition, endpoints: Sequence[Endpoint]) -> Published:
         requests = parse_ports(definition.host.port_bindings or {}, _exposed(definition.host, definition.config))
-        return self._networks.publish(ways(endpoints), definition.name, requests)
+        return self._networks.publish(ways(endpoints).published, definition.name, requests)
 
     def _give_back(self, endpoints: Sequence[Endpoint], forwards: Sequence[Forward]) -> None:
         self._networks.withdraw(list(forwards))
@@ -174,18 +175,18 @@ class NetworkWiring:
         """See `needs.Wiring`. `definition` knows of the network already."""
         live = self._live[definition.id]
         endpoint = self._networks.connect(
-            definition.id, parse_mode(network), places.wish(wish, facts=self._find(network))
+            definition.id, parse_mode(network), places.wish(wish, facts=self._find(network), owner=definition.name)
         )
         opened = Published()
         try:
-            present = [one for one in live.endpoints if one.veth is not None]
+            present = [one for one in live.endpoints if one.link is not None]
             after = arranged([*present, named(endpoint, present)])
             endpoint = next(one for one in after if one.endpoint_id == endpoint.endpoint_id)
             out = ways(after)
-            if not live.published.forwards and ways(live.endpoints).endpoint is None:
+            if not live.published.forwards and ways(live.endpoints).published.endpoint is None:
                 # Held by the daemon: the monitor was not given them at the start.
                 opened = self._publish(definition, after)
-            await _carry_out(relink, LinkChange(add=endpoint.veth, gateway=out.gateway, gateway6=out.gateway6))
+            await _carry_out(relink, places.change(out, add=endpoint.link))
         except BaseException:
             opened.close()
             self._networks.release(endpoint, opened.forwards)
@@ -200,20 +201,18 @@ class NetworkWiring:
         live = self._live[definition.id]
         gone = next(one for one in live.endpoints if one.network == network)
         after = arranged([one for one in live.endpoints if one is not gone])
-        out = ways(after)
-        change = LinkChange(None, gone.veth.host_name if gone.veth else "", out.gateway, out.gateway6)
-        await _carry_out(relink, change)
+        await _carry_out(relink, places.change(ways(after), remove=gone.link))
         connected = self._changed(definition, live, after)
         self._networks.release(gone)
         return connected
 
     def _changed(self, definition: Definition, live: _Live, after: list[Endpoint]) -> Connected:
         """Take note of a change; published ports follow the way out."""
-        before = ways(live.endpoints)
+        before = ways(live.endpoints).published
         live.endpoints = after
-        if ways(after) != before and live.published.forwards:
+        if ways(after).published != before and live.published.forwards:
             try:
-                forwards = self._networks.redirect(live.published.forwards, ways(after))
+                forwards = self._networks.redirect(live.published.forwards, ways(after).published)
             except OSError as error:
                 raise System(f"published ports stay behind: {error}") from error
             live.published = replace(live.published, forwards=forwards)
@@ -259,7 +258,7 @@ class NetworkWiring:
             self._networks.adopt(endpoint, record.forwards if number == 0 else ())
         published = Published(record.forwards)
         connected = Connected(
-            interfaces=tuple(one.veth.name for one in endpoints if one.veth is not None),
+            interfaces=tuple(one.link.name for one in endpoints if one.link is not None),
             settings=self._settings(definition, endpoints),
             ports=self._ports(definition, endpoints, record.forwards),
             resolv_conf=self._resolv_conf(definition, endpoints),
@@ -319,7 +318,7 @@ class NetworkWiring:
     ) -> Connected:
         config, host = definition.config, definition.host
         mode = parse_mode(host.network_mode)
-        pairs = [endpoint.veth for endpoint in endpoints if endpoint.veth is not None]
+        pairs = [endpoint.link for endpoint in endpoints if endpoint.link is not None]
         try:
             gateways = self._gateways or self._networks.host_addresses()
             extra = (*hosts.parse_extra_hosts(host.extra_hosts or (), gateways), *linked)
@@ -331,8 +330,8 @@ class NetworkWiring:
             copy = hosts.host_network_file(resolver_files.read(hosts.HOST_FILE), extra)
         own = [address for endpoint in endpoints for address in endpoint.addresses]
         return Connected(
-            veth=pairs[0] if pairs else None,
-            more_veths=tuple(pairs[1:]),
+            link=pairs[0] if pairs else None,
+            more_links=tuple(pairs[1:]),
             interfaces=tuple(pair.name for pair in pairs),
             held=published.held,
             hosts=copy or hosts.hosts_file(config.hostname, config.domainname, own, extra),
@@ -346,7 +345,7 @@ class NetworkWiring:
     @staticmethod
     def _ports(definition: Definition, endpoints: Sequence[Endpoint], forwards: Sequence[Forward]) -> PortMap:
         """What leads nowhere has no ports, not even such as are only exposed (Docker)."""
-        if ways(endpoints).endpoint is None:
+        if ways(endpoints).published.endpoint is None:
             return {}
         return port_map(definition.config.exposed_ports or (), forwards)
 
@@ -391,6 +390,6 @@ async def _carry_out(relink: Relink, change: LinkChange) -> None:
     try:
         await relink(change)
     except StartFailed as failed:
-        raise System(f"failed to set up container networking: {failed.message}") from failed
+        raise System(failed.message) from failed
     except KeyError as error:
         raise Conflict("the container has ended meanwhile") from error

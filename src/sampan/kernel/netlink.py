@@ -86,6 +86,11 @@ def u8(kind: int, value: int) -> bytes:
     return attribute(kind, value.to_bytes(1, "little"))
 
 
+def u16(kind: int, value: int) -> bytes:
+    """An attribute with 16 bits in the machine's order (rtnetlink)."""
+    return attribute(kind, struct.pack("=H", value))
+
+
 _U32 = struct.Struct("=HHI")
 _BE32 = struct.Struct("=HH4s")
 

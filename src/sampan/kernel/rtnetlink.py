@@ -73,6 +73,7 @@ _RTA_TABLE = 15
 _RT_TABLE_MAIN = 254
 _RTPROT_BOOT = 3
 _RT_SCOPE_UNIVERSE = 0
+_RT_SCOPE_LINK = 253
 _RTN_UNICAST = 1
 
 _NDA_DST = 1
@@ -233,6 +234,13 @@ def default_route_message(gateway: bytes, index: int = 0) -> Message:
     if index:
         body += u32(_RTA_OIF, index)
     return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, f"route add default via {_words(gateway)}"
+
+
+def device_route_message(index: int, family: int) -> Message:
+    """The default route of a family straight to the link `index`: everybody is asked for there, or taken to be (NOARP)."""
+    scope = _RT_SCOPE_LINK if family == socket.AF_INET else _RT_SCOPE_UNIVERSE
+    body = _ROUTE.pack(family, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, scope, _RTN_UNICAST, 0) + u32(_RTA_OIF, index)
+    return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, f"route add default dev {index}"
 
 
 def no_default_route_message(family: int = socket.AF_INET) -> Message:

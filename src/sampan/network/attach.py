@@ -1,17 +1,18 @@
-"""Connects a container to its bridge: the launcher's side of a network, in as few system calls as it takes.
+"""Connects a container to its network: the launcher's side of it, in as few system calls as it takes.
 
     in the host's namespace                in the container's
-    create_veth(plan, pid) ───────────────▶ configure_inside(plan, proc)      a cold start
-    create_veth(slot plan, pid) ──────────▶ park_inside(…) … claim_inside(plan)   a warm slot
+    create_link(plan, pid) ───────────────▶ configure_inside(plan, proc)      a cold start
+    create_link(slot plan, pid) ──────────▶ park_inside(…) … claim_inside(plan)   a warm slot
                                             lo_up()                               network none
 
-A plan is the JSON of `plan.VethPlan`. On a link without IPv6 that is turned off before it comes up, so that no link-local
-address appears; no link hears router advertisements (CVE-2020-13401), and none searches for duplicates: addresses are given
-out by the daemon, and a second of waiting is a second of the start.
+A plan is the JSON of `plan.LinkPlan`: a pair with one end in a bridge, or a link that stands on one of the host's (macvlan,
+ipvlan). On a link without IPv6 that is turned off before it comes up, so that no link-local address appears; no link hears
+router advertisements (CVE-2020-13401), and none searches for duplicates: addresses are given out by the daemon, and a second
+of waiting is a second of the start.
 
 Neighbours are told by the kernel itself (`arp_notify`, `ndisc_notify`): it sends a gratuitous ARP and a neighbour advertisement
 when the link comes up and when its hardware address is set. A packet socket would do the same, but closing one waits for RCU
-(7 ms and more). Nothing here removes a pair either, for the same reason (20 ms): it goes with the container's namespace.
+(7 ms and more). Nothing here removes a link either, for the same reason (20 ms): it goes with the container's namespace.
 
 Loaded by the launcher.
 """
@@ -22,7 +23,7 @@ import errno
 import os
 import socket
 
-from sampan.kernel import rtnetlink
+from sampan.kernel import parented_links, rtnetlink
 from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
 
 TYPE_CHECKING = False
@@ -60,16 +61,28 @@ class Inside:
         self.route.close()
 
 
-def create_veth(plan: dict[str, Any], pid: int, route: Netlink | None = None) -> None:
-    """Make the pair: the host's end up and in the bridge, the other one, still down, in the namespace of process `pid`.
+def create_link(plan: dict[str, Any], pid: int, route: Netlink | None = None) -> None:
+    """Make the link, still down, in the namespace of process `pid`; of a pair the host's end is then up and in the bridge.
 
     To be run in the host's namespace, or with a `route` socket that was opened there. Raises OSError: EXFULL where the
-    bridge has no port left (the kernel's limit is 1,023), ESRCH where the process is gone; nothing is left then.
+    bridge has no port left (the kernel's limit is 1,023), ESRCH where the process is gone; those of a link with a parent say so in
+    Docker's words (`parented_links.macvlan_message` lists them). Nothing is left then.
     """
     if route is None:
         with Netlink(NETLINK_ROUTE) as own:
-            create_veth(plan, pid, own)
+            create_link(plan, pid, own)
         return
+    if plan["kind"] == "veth":
+        _create_pair(plan, pid, route)
+        return
+    try:
+        route.request_all([_parented(plan, pid)])
+    except OSError as error:
+        number = error.errno or errno.EIO
+        raise OSError(number, f"failed to create the {plan['kind']} port: {os.strerror(number).lower()}") from error
+
+
+def _create_pair(plan: dict[str, Any], pid: int, route: Netlink) -> None:
     name = plan["host_name"]
     messages: list[Message] = [
         rtnetlink.veth_message(name, plan["bridge_index"], plan["mtu"], plan["name"], _mac(plan["mac"]), pid)
@@ -79,6 +92,13 @@ def create_veth(plan: dict[str, Any], pid: int, route: Netlink | None = None) ->
         messages.append(rtnetlink.no_link_local_message(name))
     messages.append(rtnetlink.port_up_message(name, plan["hairpin"], plan["isolated"]))
     route.request_all(messages)
+
+
+def _parented(plan: dict[str, Any], pid: int) -> Message:
+    index, name, parent, mode = plan["index"], plan["name"], plan["parent_index"], plan["mode"]
+    if plan["kind"] == "macvlan":
+        return parented_links.macvlan_message(index, name, parent, mode, _mac(plan["mac"]), pid)
+    return parented_links.ipvlan_message(index, name, parent, mode, plan["flag"], pid)
 
 
 def configure_inside(plan: dict[str, Any], proc: int) -> Inside:
@@ -97,7 +117,7 @@ def configure_inside(plan: dict[str, Any], proc: int) -> Inside:
                 rtnetlink.up_message(_LOOPBACK),
                 *_addresses(plan, inside.index),
                 rtnetlink.up_message(inside.index),
-                *_default_routes(plan),
+                *_default_routes(plan, inside.index),
             ]
         )
     except BaseException:
@@ -124,7 +144,7 @@ def claim_inside(plan: dict[str, Any], inside: Inside) -> None:
         [
             *_addresses(plan, inside.index),
             rtnetlink.up_message(inside.index, mac=_mac(plan["mac"])),
-            *_default_routes(plan),
+            *_default_routes(plan, inside.index),
         ]
     )
 
@@ -141,8 +161,10 @@ def _addresses(plan: dict[str, Any], index: int) -> list[Message]:
     return [rtnetlink.address_message(index, packed(address), prefix) for address, prefix in pairs if address]
 
 
-def _default_routes(plan: dict[str, Any]) -> list[Message]:
-    return [rtnetlink.default_route_message(packed(plan[name])) for name in ("gateway", "gateway6") if plan[name]]
+def _default_routes(plan: dict[str, Any], index: int) -> list[Message]:
+    routes = [rtnetlink.default_route_message(packed(plan[name])) for name in ("gateway", "gateway6") if plan[name]]
+    families = {4: socket.AF_INET, 6: socket.AF_INET6}
+    return routes + [rtnetlink.device_route_message(index, families[version]) for version in plan["straight"]]
 
 
 def packed(address: str) -> bytes:

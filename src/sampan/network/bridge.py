@@ -5,18 +5,18 @@ What it stands on (forwarding, rules) is `ground`'s, the link itself `bridge_lin
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sampan.errors import Forbidden, InvalidParameter, System
+from sampan.errors import InvalidParameter, System
+from sampan.network.allotment import Allotment
 from sampan.network.bridge_link import BridgeLink
 from sampan.network.definition import GatewayMode
-from sampan.network.driver import NetworkFacts, Wish
+from sampan.network.driver import NetworkFacts, Wish, checked_mac
 from sampan.network.endpoint import Endpoint, host_link_name
 from sampan.network.host_state import read_sysctl
-from sampan.network.ipam import Addresses, mac_of
-from sampan.network.plan import VethPlan
+from sampan.network.ipam import mac_of
+from sampan.network.plan import LinkPlan
 from sampan.network.policy import Zone
 from sampan.spec.ids import ContainerId, new_id
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from sampan.network.ipam import Subnet
     from sampan.network.options import Interface
 
-_log = logging.getLogger("sampan.network")
+_REFUSED_HERE = "user specified IP address is supported on user defined networks only"
+_REFUSED = "user specified IP address is supported only when connecting to networks with user configured subnets"
 
 
 class BridgeDriver:
@@ -43,7 +44,7 @@ class BridgeDriver:
         self.settings = settings
         self._ground = ground
         self._link = BridgeLink(settings, ground, reserved)
-        self._addresses: dict[int, Addresses] = {}
+        self._allotted = Allotment(settings.name)
 
     @property
     def name(self) -> str:
@@ -53,7 +54,7 @@ class BridgeDriver:
     @property
     def subnets(self) -> list[Subnet]:
         """Its subnets, IPv4 first; after `open`."""
-        return [one.subnet for one in self._addresses.values()]
+        return self._allotted.subnets
 
     def open(self) -> None:
         """See NetworkDriver. Raises System where the host refuses, InvalidParameter for a gateway that lies elsewhere."""
@@ -67,25 +68,21 @@ class BridgeDriver:
             self._allot(version, interfaces.get(version))
 
     def _allot(self, version: int, interface: Interface | None) -> None:
-        """Have addresses to give out; those that are given out stay so where the subnet is the same."""
+        """Have addresses to give out."""
         one = self.settings.families()[version]
         subnet = interface.network if interface is not None else one.subnet
         assert subnet is not None
-        present = self._addresses.get(version)
-        if present is not None and present.subnet == subnet:
-            return
-        gateway = interface.ip if interface is not None else None
         kept = one.kept
         if one.gateway is not None:
             if one.gateway not in subnet:
                 raise InvalidParameter("default gateway ip must be part of the network")
             kept = (*kept, one.gateway)
-        self._addresses[version] = Addresses(subnet, gateway, one.within, kept, self.settings.name)
+        self._allotted.provide(subnet, interface.ip if interface is not None else None, one.within, kept)
 
     def zone(self) -> Zone:
         """The network as the rules see it; after `open`."""
         settings, families = self.settings, self.settings.families()
-        subnets = {version: str(one.subnet) for version, one in self._addresses.items()}
+        subnets = {version: str(one.subnet) for version, one in self._allotted.families.items()}
         modes = {version: one.mode for version, one in families.items()}
         sources = {version: str(one.source) for version, one in families.items() if one.source is not None}
         return Zone(
@@ -114,15 +111,15 @@ class BridgeDriver:
             ("com.docker.network.bridge.name", self.name),
             ("com.docker.network.driver.mtu", str(settings.mtu)),
         )
-        told = {version: (str(one.subnet), str(one.gateway)) for version, one in self._addresses.items()}
+        told = {version: (str(one.subnet), str(one.gateway)) for version, one in self._allotted.families.items()}
         subnet, gateway = told.get(4, ("", ""))
         subnet6, gateway6 = told.get(6, ("", ""))
         return NetworkFacts(settings.name, settings.id, "bridge", subnet, gateway, options, subnet6, gateway6)
 
-    def slot_plan(self) -> VethPlan:
+    def slot_plan(self) -> LinkPlan:
         """The pair of a warm slot: everything but addresses and hardware address."""
-        prefixes = {version: one.subnet.prefixlen for version, one in self._addresses.items()}
-        return VethPlan(
+        prefixes = {version: one.subnet.prefixlen for version, one in self._allotted.families.items()}
+        return LinkPlan(
             host_name=host_link_name(),
             bridge_index=self._link.index,
             mac="",
@@ -134,33 +131,24 @@ class BridgeDriver:
             # leaves by the port it came in by.
             hairpin="1" in (read_sysctl(f"bridge/bridge-nf-call-{name}") for name in ("iptables", "ip6tables")),
             isolated=not self.settings.icc,
-            ipv6=6 in self._addresses,
+            ipv6=6 in self._allotted.families,
             prefix6=prefixes.get(6, 0),
             gateway6=self._gateway(6),
         )
 
     def _gateway(self, version: int) -> str:
         """What containers are told as the way out; empty where there is none."""
-        one, addresses = self.settings.families().get(version), self._addresses.get(version)
+        one, addresses = self.settings.families().get(version), self._allotted.families.get(version)
         if one is None or addresses is None or self.settings.internal:
             return ""
         found = one.gateway or addresses.gateway
         return str(found) if found is not None else ""
 
     def connect(self, container: ContainerId, wish: Wish) -> Endpoint:
-        """See NetworkDriver. Raises InvalidParameter for an address that this network does not let be chosen.
-
-        One of a family that is switched off here is passed over, as in Docker.
-        """
+        """See NetworkDriver. Raises InvalidParameter for an address that this network does not let be chosen."""
         mac = checked_mac(wish.mac)
-        given: dict[int, str] = {}
-        try:
-            for version, addresses in self._addresses.items():
-                given[version] = self._take(version, addresses, wish.address if version == 4 else wish.address6)
-        except BaseException:
-            for version, address in given.items():
-                self._addresses[version].release(address)
-            raise
+        chosen = [version for version, one in self.settings.families().items() if one.is_chosen]
+        given = self._allotted.take(wish, chosen, _REFUSED_HERE if self.settings.is_default else _REFUSED)
         address, address6 = given.get(4, ""), given.get(6, "")
         plan = replace(
             self.slot_plan(),
@@ -179,7 +167,7 @@ class BridgeDriver:
             prefix=plan.prefix,
             gateway=plan.gateway,
             mac=plan.mac,
-            veth=plan,
+            link=plan,
             gw_priority=wish.gw_priority,
             internal=self.settings.internal,
             address6=address6,
@@ -189,49 +177,16 @@ class BridgeDriver:
             interface_prefix=self.settings.interface_prefix,
         )
 
-    def _take(self, version: int, addresses: Addresses, wanted: str) -> str:
-        if not wanted:
-            return addresses.allocate()
-        if not self.settings.families()[version].is_chosen:
-            raise InvalidParameter(
-                "user specified IP address is supported on user defined networks only"
-                if self.settings.is_default
-                else "user specified IP address is supported only when connecting to networks with user configured subnets"
-            )
-        addresses.reserve(wanted)
-        return wanted
-
     def adopt(self, endpoint: Endpoint) -> None:
         """See NetworkDriver. An address outside the present subnet (`--bip` was changed) is only logged: it has no way out."""
-        for version, address in ((4, endpoint.address), (6, endpoint.address6)):
-            try:
-                if address and version in self._addresses:
-                    self._addresses[version].reserve(address)
-            except (Forbidden, InvalidParameter) as error:
-                _log.warning("container %s keeps the address %s: %s", endpoint.container[:12], address, error)
+        self._allotted.adopt(endpoint)
 
     def release(self, endpoint: Endpoint) -> None:
         """See NetworkDriver."""
-        for version, address in ((4, endpoint.address), (6, endpoint.address6)):
-            if address and version in self._addresses:
-                self._addresses[version].release(address)
+        self._allotted.release(endpoint)
 
     def close(self, remove: bool) -> None:
         """See NetworkDriver. Forwarding is switched off again where we switched it on and nobody else seems to need it."""
         if remove and self.name:
             self._ground.dismiss(self.name)
-            self._addresses.clear()
-
-
-def checked_mac(text: str) -> str:
-    """A hardware address as it is written; empty for none. Raises InvalidParameter."""
-    if not text:
-        return ""
-    parts = text.replace("-", ":").split(":")
-    try:
-        octets = bytes(int(part, 16) for part in parts if len(part) == 2)
-    except ValueError as error:
-        raise InvalidParameter(f"invalid MAC address: {text}") from error
-    if len(parts) != 6 or len(octets) != 6 or octets[0] & 1 or not any(octets):
-        raise InvalidParameter(f"invalid MAC address: {text}")
-    return octets.hex(":")
+            self._allotted.families.clear()

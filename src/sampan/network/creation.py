@@ -4,20 +4,22 @@ request ─▶ name ─▶ options and families ─▶ pools ─▶ (a configura
 """
 
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, NotImplementedHere, Unavailable
+from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unavailable
 from sampan.network import creation_pools
 from sampan.network import definition as options
 from sampan.network.creation_options import check_options, is_link_name, is_true
 from sampan.network.definition import GatewayMode, NetworkDefinition, Pool
 from sampan.network.ipam import Subnet, overlap
+from sampan.network.parented_options import PARENTED, check_sharing, dummy_name, parented_options
 from sampan.spec.ids import NetworkId
 from sampan.spec.networks import NetworkCreateRequest
 
 PREDEFINED = frozenset(("bridge", "host", "none", "default"))
 _NAME_LIMIT = 255
+_GATEWAY_MODES = {4: options.GATEWAY_MODE, 6: options.GATEWAY_MODE6}
 _NO_SWARM = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
     "and try again."
@@ -79,15 +81,39 @@ def define(
         )
     _check_driver(request.driver)
     config = _configured(request, asked, present)
+    if request.driver in PARENTED:
+        return _parented(request, network_id, created_ns, config, present, occupied, choose)
     check_options(config.options, request.internal)
     _check_link(config.options, present)
     if not config.ipv4 and not config.ipv6:
         raise InvalidParameter("IPv4 or IPv6 must be enabled")
-    allotted = [
-        _allot(version, pool, config.options, occupied, choose, request.internal) if wanted else _Allotted(pool=pool)
-        for version, wanted, pool in ((4, config.ipv4, config.pool), (6, config.ipv6, config.pool6))
-    ]
+    modes = {version: config.options.get(key, "") for version, key in _GATEWAY_MODES.items()}
+    without = {version for version, mode in modes.items() if mode == GatewayMode.ISOLATED}
+    if request.internal and is_true(config.options.get(options.INHIBIT_IPV4, "")):
+        # Nobody needs to know the host's address where it has none and leads nowhere.
+        without.add(4)
+    allotted = _allot(config, without, occupied, choose)
     return _definition(request, network_id, created_ns, config, *allotted)
+
+
+def _parented(
+    request: NetworkCreateRequest,
+    network_id: NetworkId,
+    created_ns: int,
+    config: _Configuration,
+    present: Sequence[NetworkDefinition],
+    occupied: Sequence[Subnet],
+    choose: Choose,
+) -> NetworkDefinition:
+    """A macvlan or ipvlan network; it may do without any address. Only where a router is asked is an address kept for it."""
+    wanted = parented_options(request.driver, config.options)
+    needs_gateway = wanted.leads_out(request.internal) and not wanted.is_straight
+    pools = ((4, config.pool), (6, config.pool6))
+    without = [version for version, pool in pools if not needs_gateway and not (pool and pool.gateway)]
+    allotted = _allot(config, without, occupied, choose)
+    check_sharing(wanted, present)
+    parent = wanted.parent or dummy_name(request.driver, network_id)
+    return _definition(request, network_id, created_ns, config, *allotted, parent=parent)
 
 
 def _definition(
@@ -97,8 +123,10 @@ def _definition(
     config: _Configuration,
     ipv4: _Allotted,
     ipv6: _Allotted,
+    parent: str = "",
 ) -> NetworkDefinition:
-    link = "" if request.config_only else config.options.get(options.BRIDGE_NAME) or f"sp-{network_id[:12]}"
+    has_bridge = not request.config_only and not parent
+    link = (config.options.get(options.BRIDGE_NAME) or f"sp-{network_id[:12]}") if has_bridge else ""
     return NetworkDefinition(
         id=network_id,
         name=request.name,
@@ -117,6 +145,8 @@ def _definition(
         ipam_options=config.ipam_options,
         config_only=request.config_only,
         config_from=config.source,
+        driver=request.driver if parent else "bridge",
+        parent=parent,
         ipv4=config.ipv4,
         ipv6=config.ipv6,
     )
@@ -145,9 +175,7 @@ def _check_swarm(request: NetworkCreateRequest) -> None:
 def _check_driver(driver: str) -> None:
     if driver in ("host", "null"):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
-    if driver in ("macvlan", "ipvlan"):
-        raise NotImplementedHere(f"network driver {driver} is not implemented yet")
-    if driver not in ("", "default", "bridge"):
+    if driver not in ("", "default", "bridge", *PARENTED):
         raise NotFound(f'plugin "{driver}" not found')
 
 
@@ -166,7 +194,7 @@ def _asked(request: NetworkCreateRequest, defaults: Mapping[str, str]) -> _Confi
             check_options({key: given[key]})
         families.append(said if said is not None else is_true(given[key]) if key in given else default)
     ipv4, ipv6 = families
-    pool, pool6 = creation_pools.pools(request.ipam, ipv6)
+    pool, pool6 = creation_pools.pools(request.ipam, ipv6, request.driver)
     ipam_options = request.ipam.options if request.ipam else None
     return _Configuration(ipv4, ipv6, pool, pool6, given, dict(request.labels or {}), ipam_options)
 
@@ -217,12 +245,18 @@ def _check_link(given: Mapping[str, str], present: Sequence[NetworkDefinition]) 
 
 
 def _allot(
-    version: int,
-    pool: Pool | None,
-    given: Mapping[str, str],
-    occupied: Sequence[Subnet],
-    choose: Choose,
-    internal: bool,
+    config: _Configuration, without: Collection[int], occupied: Sequence[Subnet], choose: Choose
+) -> tuple[_Allotted, _Allotted]:
+    """What each family gets; some do `without` a gateway."""
+    ipv4, ipv6 = (
+        _family(version, pool, version not in without, occupied, choose) if wanted else _Allotted(pool=pool)
+        for version, wanted, pool in ((4, config.ipv4, config.pool), (6, config.ipv6, config.pool6))
+    )
+    return ipv4, ipv6
+
+
+def _family(
+    version: int, pool: Pool | None, needs_gateway: bool, occupied: Sequence[Subnet], choose: Choose
 ) -> _Allotted:
     """Subnet and gateway of one family."""
     if pool is None or not pool.subnet:
@@ -231,10 +265,7 @@ def _allot(
         subnet = ipaddress.ip_network(pool.subnet)
         if any(overlap(subnet, other) for other in occupied):
             raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
-    mode = given.get(options.GATEWAY_MODE if version == 4 else options.GATEWAY_MODE6, "")
-    # Nobody needs to know the host's address where it has none and leads nowhere.
-    alone = version == 4 and internal and is_true(given.get(options.INHIBIT_IPV4, ""))
-    own = "" if mode == GatewayMode.ISOLATED or alone else creation_pools.gateway(subnet, pool)
+    own = creation_pools.gateway(subnet, pool) if needs_gateway else ""
     if version == 6:
         creation_pools.check_subnet6(subnet, own)
     return _Allotted(str(subnet), own, pool)

@@ -24,8 +24,7 @@ def check_options(given: Mapping[str, str], internal: bool = False) -> None:
 
     Raises InvalidParameter, NotImplementedHere, System (Docker's kind for a mode that the network cannot have).
     """
-    if sum(len(key) + len(value) for key, value in given.items()) > _OPTION_LIMIT:
-        raise InvalidParameter("the options are too long")
+    check_size(given)
     for key, value in given.items():
         if key == words.DEFAULT_BRIDGE and is_true(value):
             raise NotImplementedHere(f"network option {key} is not implemented yet")
@@ -43,6 +42,12 @@ def check_options(given: Mapping[str, str], internal: bool = False) -> None:
     prefix = given.get(words.INTERFACE_PREFIX, "")
     if prefix and not is_link_name(prefix, _LONGEST_PREFIX):
         raise InvalidParameter(f"invalid {words.INTERFACE_PREFIX}: {prefix[:_LONGEST_PREFIX]!r}")
+
+
+def check_size(given: Mapping[str, str]) -> None:
+    """Raises InvalidParameter for more than is ever kept."""
+    if sum(len(key) + len(value) for key, value in given.items()) > _OPTION_LIMIT:
+        raise InvalidParameter("the options are too long")
 
 
 def _unparsed(key: str, value: str, why: str) -> InvalidParameter:

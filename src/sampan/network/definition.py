@@ -49,7 +49,8 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkDefinition:
-    """One network. A pool is what was asked for, `subnet` and `gateway` what it got; `bridge` is its link on the host.
+    """One network. A pool is what was asked for, `subnet` and `gateway` what it got; `bridge` is its link on the host, if
+    that is one.
 
     The members of IPv6 end in 6. A family that the network does not have has an empty subnet; an isolated one has a subnet
     and no gateway. Of a configuration (`config_only`), which is no network but what others are made after, nothing is allocated.
@@ -72,6 +73,9 @@ class NetworkDefinition:
     ipam_options: dict[str, str] | None = None
     config_only: bool = False
     config_from: str = ""
+    driver: str = "bridge"
+    parent: str = ""
+    """the host's link that a macvlan or ipvlan network stands on"""
     ipv4: bool = True
     ipv6: bool = False
 

@@ -4,14 +4,14 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from sampan.network.plan import VethPlan
+from sampan.network.plan import LinkKind, LinkPlan
 from sampan.network.policy import Forward
 from sampan.spec.ids import ContainerId, NetworkId
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one container stands. Address, gateway and MAC are empty, and `veth` None, in networks host and none.
+    """Where one container stands. Address, gateway and MAC are empty, and `link` None, in networks host and none.
 
     All members are plain values: the daemon keeps them in its record and hands them to `Networks.adopt`.
     """
@@ -24,7 +24,7 @@ class Endpoint:
     prefix: int = 0
     gateway: str = ""
     mac: str = ""
-    veth: VethPlan | None = None
+    link: LinkPlan | None = None
     gw_priority: int = 0
     internal: bool = False
     address6: str = ""
@@ -33,11 +33,23 @@ class Endpoint:
     interface: str = ""
     """what the interface is to be called; empty for the next free `prefix` and number"""
     interface_prefix: str = "eth"
+    straight: bool = False
+    """It leads out without a gateway, by its link alone (ipvlan's l3)."""
+
+    def leads_out(self, version: int) -> bool:
+        """Whether it leads out in an address family, 4 or 6."""
+        gateway, address = (self.gateway, self.address) if version == 4 else (self.gateway6, self.address6)
+        return bool(gateway or (self.straight and address))
 
     @property
     def families(self) -> int:
         """In how many address families it leads out."""
-        return bool(self.gateway) + bool(self.gateway6)
+        return self.leads_out(4) + self.leads_out(6)
+
+    @property
+    def is_bridged(self) -> bool:
+        """Whether the host forwards for it: only then can its ports be published."""
+        return self.link is not None and self.link.kind is LinkKind.VETH
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -18,11 +18,14 @@ from sampan.network.passage import Passage, is_docker_bridge
 from sampan.network.policy import Zone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sampan.kernel.netlink import Netlink
     from sampan.kernel.rtnetlink import Link
     from sampan.spec.ids import InstanceId
+
+PARENT_KINDS = ("vlan", "dummy")
+"""Kinds of links that are made for networks to stand on."""
 
 _log = logging.getLogger("sampan.network")
 
@@ -95,6 +98,14 @@ class Ground:
     def bridges(self) -> list[str]:
         """The bridges on the host that this instance made, whether or not a network still wants them."""
         return [link.name for link in self._own()]
+
+    def remove_parents(self, wanted: Collection[str]) -> None:
+        """Remove what an earlier daemon made for networks to stand on (`parent_link`), where none does any more."""
+        for kind in PARENT_KINDS:
+            for link in rtnetlink.links(self.route, kind):
+                if link.alias == self.label and link.name not in wanted:
+                    _log.info("no network stands on the link %s: removed", link.name)
+                    self.route.request_all([rtnetlink.delete_message(link.index)])
 
     def _own(self) -> list[Link]:
         return [link for link in rtnetlink.links(self.route, "bridge") if self.is_ours(link)]

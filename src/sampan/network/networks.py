@@ -7,13 +7,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sampan.errors import Forbidden, InvalidParameter, NotFound, System
+from sampan.errors import Forbidden, InvalidParameter, System
 from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
 from sampan.kernel.nftables import NFNLGRP_NFTABLES
 from sampan.network.arrangement import Ways
 from sampan.network.bridge import BridgeDriver
 from sampan.network.definition import GatewayMode
-from sampan.network.driver import NetworkFacts, Wish
+from sampan.network.driver import NetworkFacts, Wish, facts_of, found
 from sampan.network.endpoint import Endpoint, Published
 from sampan.network.firewall import PROTOCOLS
 from sampan.network.ground import Ground
@@ -30,8 +30,10 @@ from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
 if TYPE_CHECKING:
     from sampan.network.bridge_settings import BridgeSettings
     from sampan.network.definition import NetworkDefinition
+    from sampan.network.driver import NetworkDriver
     from sampan.network.options import NetworkOptions
-    from sampan.network.plan import VethPlan
+    from sampan.network.parented import ParentedDriver
+    from sampan.network.plan import LinkPlan
 
 _log = logging.getLogger("sampan.network")
 
@@ -44,7 +46,7 @@ class Networks:
     networks.adopted()                                   ports that nobody claimed are taken back
     endpoint = networks.connect(id, parse_mode(mode))    at a container's start
     published = networks.publish(ways(endpoints), name, parse_ports(…))
-    …StartRequest(veth=endpoint.veth, held=published.held); then published.close()…
+    …StartRequest(link=endpoint.link, held=published.held); then published.close()…
     networks.release(endpoint, published.forwards)       at its end
     """
 
@@ -56,7 +58,7 @@ class Networks:
         self._events: Netlink | None = None
         self._ground: Ground | None = None
         self._bridge: BridgeDriver | None = None
-        self._user: dict[NetworkId, BridgeDriver] = {}
+        self._user: dict[NetworkId, BridgeDriver | ParentedDriver] = {}
         self._definitions: dict[NetworkId, NetworkDefinition] = {}
         self._ports = HostPorts()
         self._claimed: set[Forward] = set()
@@ -84,37 +86,45 @@ class Networks:
         for definition in self._definitions.values():
             self._open_user(definition)
         try:
-            self._ground.open([driver.zone() for driver in self._drivers()])
+            self._ground.open([driver.zone() for driver in self._bridges()])
             self._drop_strangers()
         except OSError as error:
             raise System(f"Error initializing network controller: {error}") from error
 
-    def _new_driver(self, definition: NetworkDefinition) -> BridgeDriver:
-        assert self._ground is not None
-        return BridgeDriver(user_bridge(definition, self._options.allow_direct_routing), self._ground)
-
     def _open_user(self, definition: NetworkDefinition) -> None:
         if definition.config_only:
             return
-        driver = self._user.get(definition.id) or self._new_driver(definition)
+        driver = self._user.get(definition.id) or self._made(definition)
         try:
             driver.open()
         except System as error:
             _log.error("the network %s is not up: %s", definition.name, error)
-            return
+            if not definition.parent:
+                return
+            # Its parent may come yet.
         self._user[definition.id] = driver
 
-    def _drop_strangers(self) -> None:
-        """Bridges of networks whose creation was never acknowledged, or whose removal was."""
+    def _made(self, definition: NetworkDefinition) -> BridgeDriver | ParentedDriver:
         assert self._ground is not None
-        wanted = {driver.name for driver in self._drivers()}
+        if not definition.parent:
+            return BridgeDriver(user_bridge(definition, self._options.allow_direct_routing), self._ground)
+        # Late: most daemons have none.
+        from sampan.network.parented import ParentedDriver
+
+        return ParentedDriver(definition, self._ground.route, self._ground.label)
+
+    def _drop_strangers(self) -> None:
+        """Links of networks whose creation was never acknowledged, or whose removal was."""
+        assert self._ground is not None
+        wanted = {driver.name for driver in self._bridges()}
         for name in self._ground.bridges():
             if name not in wanted:
                 _log.info("the bridge %s belongs to no network: removed", name)
                 self._ground.dismiss(name)
+        self._ground.remove_parents({one.parent for one in self._definitions.values()})
 
-    def _drivers(self) -> list[BridgeDriver]:
-        return [*([self._bridge] if self._bridge is not None else []), *self._user.values()]
+    def _bridges(self) -> list[BridgeDriver]:
+        return [one for one in (self._bridge, *self._user.values()) if isinstance(one, BridgeDriver)]
 
     def network_id(self, kind: ModeKind) -> NetworkId:
         """The id of a predefined network: the same in every run of an instance."""
@@ -125,40 +135,11 @@ class Networks:
         bridge = (self._bridge.facts(),) if self._bridge is not None else ()
         host = NetworkFacts("host", self.network_id(ModeKind.HOST), "host")
         none = NetworkFacts("none", self.network_id(ModeKind.NONE), "null")
-        return (*bridge, host, none, *(self._user_facts(one) for one in self._definitions.values()))
-
-    @staticmethod
-    def _user_facts(definition: NetworkDefinition) -> NetworkFacts:
-        shown = tuple(sorted(definition.options.items()))
-        return NetworkFacts(
-            definition.name,
-            definition.id,
-            "null" if definition.config_only else "bridge",
-            definition.subnet,
-            definition.gateway,
-            shown,
-            definition.subnet6,
-            definition.gateway6,
-            definition,
-        )
+        return (*bridge, host, none, *(facts_of(one) for one in self._definitions.values()))
 
     def find(self, reference: str) -> NetworkFacts:
         """A network by full id, name or beginning of an id. Raises NotFound, InvalidParameter in Docker's words."""
-        named, begun = [], []
-        for facts in self.facts():
-            if facts.id == reference:
-                return facts
-            if facts.name == reference:
-                named.append(facts)
-            elif reference and facts.id.startswith(reference):
-                begun.append(facts)
-        if named:
-            return named[0]
-        if len(begun) > 1:
-            raise InvalidParameter(f"network {reference} is ambiguous ({len(begun)} matches found based on ID prefix)")
-        if not begun:
-            raise NotFound(f"network {reference} not found")
-        return begun[0]
+        return found(self.facts(), reference)
 
     def host_addresses(self) -> tuple[str, ...]:
         """Where containers of any network find the host (`host-gateway`): at the default bridge, IPv4 first; none without it."""
@@ -193,29 +174,36 @@ class Networks:
         if definition.config_only:
             self._definitions[definition.id] = definition
             return
-        driver = self._new_driver(definition)
+        driver = self._made(definition)
+        if isinstance(driver, BridgeDriver):
+            self._create_bridge(driver)
+        else:
+            driver.open()
+        self._user[definition.id] = driver
+        self._definitions[definition.id] = definition
+
+    def _create_bridge(self, driver: BridgeDriver) -> None:
+        assert self._ground is not None
         try:
             driver.open()
             self._ground.admit(driver.zone())
         except (OSError, System) as error:
             if driver.name:
                 self._ground.dismiss(driver.name)
-            raise System(f"error creating network {definition.name}: {error}") from error
-        self._user[definition.id] = driver
-        self._definitions[definition.id] = definition
+            raise System(f"error creating network {driver.settings.name}: {error}") from error
 
     def remove(self, network: NetworkId) -> None:
         """Remove a user's network, in which no container is. What the host refuses is logged: the next start looks again."""
-        self._definitions.pop(network, None)
+        definition = self._definitions.pop(network, None)
         driver = self._user.pop(network, None)
-        if driver is None:
+        if driver is None or definition is None:
             return
         try:
-            driver.close(remove=True)
+            driver.close(remove=not any(one.parent == definition.parent != "" for one in self._definitions.values()))
         except OSError as error:
-            _log.warning("the network %s leaves something on the host: %s", driver.settings.name, error)
+            _log.warning("the network %s leaves something on the host: %s", definition.name, error)
 
-    def slot_plan(self) -> VethPlan:
+    def slot_plan(self) -> LinkPlan:
         """The pair of a warm slot for the default bridge. Raises System where there is none."""
         return self._default_bridge().slot_plan()
 
@@ -258,7 +246,7 @@ class Networks:
 
     def _settings(self, endpoint: Endpoint) -> BridgeSettings | None:
         driver = self._driver_of(endpoint)
-        return driver.settings if driver is not None else None
+        return driver.settings if isinstance(driver, BridgeDriver) else None
 
     def publish(self, out: Ways, name: str, requests: Sequence[PortRequest]) -> Published:
         """Take and bind the ports of the host, then lead them to the container: all of them or none.
@@ -356,7 +344,8 @@ class Networks:
     def close(self, remove: bool = False) -> None:
         """Let go of the host; bridges and rules stay, unless `remove` says that no container needs them any more."""
         if remove and self._ground is not None:
-            for driver in self._drivers():
+            drivers: list[NetworkDriver] = [*([self._bridge] if self._bridge else []), *self._user.values()]
+            for driver in drivers:
                 driver.close(remove)
             self._ground.close()
         self._bridge = None
@@ -378,7 +367,7 @@ class Networks:
         except OSError as error:
             _log.warning("links stay in the table until it is verified: %s", error)
 
-    def _driver(self, facts: NetworkFacts) -> BridgeDriver:
+    def _driver(self, facts: NetworkFacts) -> BridgeDriver | ParentedDriver:
         driver = self._user.get(facts.id)
         if driver is None:
             if facts.definition is not None and facts.definition.config_only:
@@ -388,7 +377,7 @@ class Networks:
             return self._default_bridge()
         return driver
 
-    def _driver_of(self, endpoint: Endpoint) -> BridgeDriver | None:
+    def _driver_of(self, endpoint: Endpoint) -> BridgeDriver | ParentedDriver | None:
         if endpoint.network == ModeKind.BRIDGE:
             return self._bridge
         return self._user.get(endpoint.network_id)

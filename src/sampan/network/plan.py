@@ -1,14 +1,27 @@
-"""What the runtime has to make for a container on a bridge: data only, sent to the launcher as JSON."""
+"""What the runtime has to make for a container in a network: data only, sent to the launcher as JSON."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LinkKind(StrEnum):
+    """What a container's interface is."""
+
+    VETH = "veth"
+    """one end of a pair, whose other end is a port of a bridge"""
+    MACVLAN = "macvlan"
+    """on a link of the host, with a hardware address of its own"""
+    IPVLAN = "ipvlan"
+    """on a link of the host, with that one's hardware address"""
 
 
 @dataclass(frozen=True, slots=True)
-class VethPlan:
-    """The pair to create at the start. Addresses are text, `prefix` in bits; the members are what `attach` reads.
+class LinkPlan:
+    """The link to create at the start. Addresses are text, `prefix` in bits; the members are what `attach` reads.
 
     `address`, `address6` and `mac` are empty in the plan of a warm slot: they are given when it is claimed. A family that the
-    network does not have has no address; without a gateway the interface leads nowhere in that family.
+    network does not have has no address; without a gateway the interface leads nowhere in that family. `host_name` and
+    `bridge_index` are a pair's alone.
     """
 
     host_name: str
@@ -32,3 +45,14 @@ class VethPlan:
     """Further addresses (`--link-local-ip`)."""
     sysctls: tuple[tuple[str, str], ...] = ()
     """Settings of this interface alone: name below `net` in which IFNAME stands for it (`ipv4.conf.IFNAME.forwarding`), value."""
+    kind: LinkKind = LinkKind.VETH
+    parent_index: int = 0
+    """of the host's link beneath, where there is one"""
+    mode: str = ""
+    """macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s"""
+    flag: str = ""
+    """ipvlan: bridge, private, vepa"""
+    index: int = 0
+    """A number of the link's inside, chosen for one that has no end outside by which it could be found again."""
+    straight: tuple[int, ...] = ()
+    """The families, 4 and 6, whose default route leads to the link itself, without a gateway."""

@@ -20,8 +20,7 @@ from sampan.cgroups import apply as cgroups
 from sampan.cgroups import ending
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.network import attach as network
-from sampan.runtime import record, rehearsal, restoring
+from sampan.runtime import link, record, rehearsal, restoring
 from sampan.runtime.birth import Birth, beget, failure
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.stdio import Streams, open_streams
@@ -100,8 +99,8 @@ def _park(build: Build) -> bool:
     run, body = build.journal.run, build.body
     run("control groups", make_groups, body["cgroup"])
     build.birth = birth = run("isolation", beget, body, build.descriptors, build.title)
-    if body["veth"]:
-        run("isolation", network.create_veth, body["veth"], birth.pid)
+    if body["link"]:
+        run("isolation", link.create, body["link"], birth.pid)
         birth.tell(Kind.GO)
     if birth.hear() is None:
         raise failure(None)
@@ -128,9 +127,9 @@ def _start(build: Build, parked: bool) -> None:
         run("control groups", make_groups, body["cgroup"])
         build.birth = run("isolation", beget, body, build.descriptors, build.title)
         crash_point("monitor-after-clone")
-        for pair in (body["veth"], *body["more_veths"]):
+        for pair in (body["link"], *body["more_links"]):
             if pair:
-                run("isolation", network.create_veth, pair, build.birth.pid)
+                run("isolation", link.create, pair, build.birth.pid)
     birth = build.birth
     birth.tell(Kind.SETUP, {name: body[name] for name in ("before", "root", "enter", "init", "explain")})
     if parked:

@@ -1,4 +1,4 @@
-"""The container's end of its veth pair, from inside its network namespace. What is sent to the kernel is `network.attach`'s.
+"""The container's link, or its end of a pair, from inside its network namespace. What is sent to the kernel is `network.attach`'s.
 
 Loaded by the launcher.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import socket
 
-from sampan.network.attach import claim_inside, configure_inside, park_inside
+from sampan.network.attach import claim_inside, configure_inside, create_link, park_inside
 from sampan.network.resolver_sockets import open_here
 from sampan.runtime.messages import NET_SOCKET, Kind, send
+from sampan.runtime.steps import StepFailed
 from sampan.runtime.world import Context
 
 TYPE_CHECKING = False
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 
 _SECONDS = 2.0
+
+
+def create(plan: dict[str, Any], pid: int) -> None:
+    """The link is made, or the pair: outside, by the builder, for the network namespace of process `pid`."""
+    try:
+        create_link(plan, pid)
+    except OSError as error:
+        raise StepFailed("network", str(error.strerror or error), error.errno or 0, "create") from error
 
 
 def park_link(context: Context, name: str, ipv6: bool) -> None:

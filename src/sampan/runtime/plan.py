@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sampan.cgroups.plan import CgroupPlan, Write
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
-from sampan.network.plan import VethPlan
+from sampan.network.plan import LinkPlan
 from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LinkChange, LogSpec, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
 from sampan.spec import oci_runtime as oci
@@ -70,7 +70,7 @@ def has_new(config: oci.Config, kind: str) -> bool:
 def world(config: oci.Config, container: str, groups: dict[str, str], linked: bool) -> list[Step]:
     """Steps that need neither image nor address. Equal lists mean that a parked slot's world is the one asked for.
 
-    `linked` says that a veth pair comes later, and with it the loopback.
+    `linked` says that a link comes later, and with it the loopback.
     """
     steps: list[Step] = [["session_keyring", f"_ses.{container}"]]
     for mount in config.mounts:
@@ -206,8 +206,8 @@ def _program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
     return steps
 
 
-def veth(plan: VethPlan) -> Json:
-    """The veth pair as the launcher's side reads it."""
+def link(plan: LinkPlan) -> Json:
+    """The link as the launcher's side reads it."""
     return {name: getattr(plan, name) for name in plan.__slots__}
 
 
@@ -282,7 +282,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
     """
     config, groups = request.config, request.cgroup.groups
     log = request.log
-    announced: list[Step] = [["announce", request.veth.mac]] if request.veth is not None else []
+    announced: list[Step] = [["announce", request.link.mac]] if request.link is not None else []
     return {
         "id": request.id,
         "container": request.id,
@@ -291,7 +291,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "joins": [int(flag) for _, flag in joined(config)],
         "binds": sum(mount.type == "bind" for mount in config.mounts),
         "held": len(request.held),
-        "world": [] if parked_with else world(config, request.id, groups, request.veth is not None),
+        "world": [] if parked_with else world(config, request.id, groups, request.link is not None),
         "before": interfaces(request) + ([["resolver", net, request.id]] if request.resolver else []),
         "root": root(request),
         "enter": announced + enter(config, groups),
@@ -302,8 +302,8 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
             "device_program": request.cgroup.device_program.hex(),
             "mark": request.cgroup.mark,
         },
-        "veth": veth(request.veth) if request.veth is not None else None,
-        "more_veths": [veth(pair) for pair in request.more_veths],
+        "link": link(request.link) if request.link is not None else None,
+        "more_links": [link(pair) for pair in request.more_links],
         "stdio": _stdio(request.stdio),
         "log": _log(log) if log.path else None,
         "attach": attaches(request.attach),
@@ -315,18 +315,20 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
 
 def interfaces(request: StartRequest) -> list[Step]:
     """Steps that configure the container's ends of its pairs, in its network namespace."""
-    first: list[Step] = [["interface", veth(request.veth)]] if request.veth is not None else []
-    return first + [["further_interface", veth(pair)] for pair in request.more_veths]
+    first: list[Step] = [["interface", link(request.link)]] if request.link is not None else []
+    return first + [["further_interface", link(pair)] for pair in request.more_links]
 
 
 def relink(container: str, change: LinkChange) -> Json:
     """The RELINK message. Its descriptors are: the channel for the answer, a pidfd of the container's init."""
     return {
         "id": container,
-        "add": veth(change.add) if change.add is not None else None,
-        "remove": change.remove,
+        "add": link(change.add) if change.add is not None else None,
+        "remove": link(change.remove) if change.remove is not None else None,
         "gateway": change.gateway,
         "gateway6": change.gateway6,
+        "straight": change.straight,
+        "straight6": change.straight6,
     }
 
 
@@ -335,7 +337,7 @@ def park(
     directory: str,
     config: oci.Config,
     cgroup: CgroupPlan,
-    pair: VethPlan | None,
+    pair: LinkPlan | None,
     steps: list[Step],
 ) -> Json:
     """The PARK message: a world without a program."""
@@ -354,7 +356,7 @@ def park(
             "device_program": cgroup.device_program.hex(),
             "mark": cgroup.mark,
         },
-        "veth": veth(pair) if pair is not None else None,
+        "link": link(pair) if pair is not None else None,
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sampan.cgroups.plan import CgroupPlan
-from sampan.network.plan import VethPlan
+from sampan.network.plan import LinkPlan
 from sampan.runtime import adoption, plan
 from sampan.runtime.messages import Kind
 from sampan.runtime.monitored import Monitored
@@ -35,12 +35,12 @@ _NEVER = (-2.0, -1.0)
 class SlotPlan:
     """What one slot is made as: the plain container of this daemon, on the default bridge or without a network.
 
-    `veth` has no meaningful address yet; the container's own is given when it is claimed.
+    `link` has no meaningful address yet; the container's own is given when it is claimed.
     """
 
     config: oci.Config
     cgroup: CgroupPlan
-    veth: VethPlan | None
+    link: LinkPlan | None
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) 
     `made` are the slot's world steps, where they are at hand.
     """
     config = request.config
-    if request.more_veths:
+    if request.more_links:
         return False
     if plan.namespace_flags(config) != plan.namespace_flags(slot.config) or plan.joined(config):
         return False
@@ -70,17 +70,17 @@ def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) 
     if request.cgroup.device_program != slot.cgroup.device_program:
         # Of several programs on a group each must allow an access: a second one gives nothing.
         return False
-    if _shape(request.veth) != _shape(slot.veth):
+    if _shape(request.link) != _shape(slot.link):
         return False
-    world = plan.world(config, request.id, groups, slot.veth is not None)
-    return world == (made or plan.world(slot.config, request.id, groups, slot.veth is not None))
+    world = plan.world(config, request.id, groups, slot.link is not None)
+    return world == (made or plan.world(slot.config, request.id, groups, slot.link is not None))
 
 
-def _shape(veth: VethPlan | None) -> tuple[object, ...] | None:
-    """What of a veth pair cannot be changed when it is claimed."""
-    if veth is None:
+def _shape(link: LinkPlan | None) -> tuple[object, ...] | None:
+    """What of a link cannot be changed when it is claimed."""
+    if link is None:
         return None
-    return veth.bridge_index, veth.mtu, veth.name, veth.isolated, veth.hairpin, veth.ipv6, veth.sysctls
+    return link.kind, link.bridge_index, link.mtu, link.name, link.isolated, link.hairpin, link.ipv6, link.sysctls
 
 
 class Pool:
@@ -213,8 +213,8 @@ class Pool:
         name = ContainerId(new_id())
         slot_plan = self._make(name, bridge)
         monitored = Monitored(name, name, f"{self._directory}/{name}", slot_plan.cgroup.groups)
-        world = plan.world(slot_plan.config, name, slot_plan.cgroup.groups, slot_plan.veth is not None)
-        body = plan.park(name, monitored.directory, slot_plan.config, slot_plan.cgroup, slot_plan.veth, world)
+        world = plan.world(slot_plan.config, name, slot_plan.cgroup.groups, slot_plan.link is not None)
+        body = plan.park(name, monitored.directory, slot_plan.config, slot_plan.cgroup, slot_plan.link, world)
         try:
             await park(self._fork, Kind.PARK, body, monitored, self._slot_gone)
         except StartFailed as failure:

@@ -56,9 +56,9 @@ def main(message: Message, title: Title) -> NoReturn:
 
 
 def relink(body: dict[str, Any], pidfd: int) -> None:
-    """Make the pair `add`, remove the one whose host's end is `remove`; `gateway` and `gateway6` are then the ways out ("": none).
+    """Make the link `add`, remove the link `remove`; the other members are then the ways out (`request.LinkChange`).
 
-    A pair that cannot be finished is removed again. Raises OSError.
+    A link that cannot be finished is removed again. Raises OSError.
     """
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     with Netlink(NETLINK_ROUTE) as host:
@@ -69,32 +69,43 @@ def relink(body: dict[str, Any], pidfd: int) -> None:
         if not plan:
             _lead_out(body)
             return
-        # This process stands in the container's namespace: the pair's other end goes to its own.
-        attach.create_veth(plan, os.getpid(), host)
+        # This process stands in the container's namespace: the link, or the pair's other end, goes to its own.
+        attach.create_link(plan, os.getpid(), host)
         try:
             inside = attach.configure_inside(plan, proc)
             _lead_out(body)
             inside.announce(plan["mac"])
             inside.close()
         except BaseException:
-            _remove(host, plan["host_name"])
+            _remove(host, plan)
             raise
 
 
-def _remove(host: Netlink, name: str) -> None:
-    """Remove a pair by the host's end, which the container cannot have renamed; one that is gone already is no fault."""
+def _remove(host: Netlink, plan: dict[str, Any]) -> None:
+    """Remove a link by what the container cannot have changed; one that is gone already is no fault.
+
+    Of a pair that is the host's end, of a link on a parent its index inside.
+    """
     try:
-        host.request_all([rtnetlink.delete_message(name=name)])
+        if plan["kind"] == "veth":
+            host.request_all([rtnetlink.delete_message(name=plan["host_name"])])
+            return
+        with Netlink(NETLINK_ROUTE) as inside:
+            inside.request_all([rtnetlink.delete_message(plan["index"])])
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise
 
 
 def _lead_out(body: dict[str, Any]) -> None:
+    ways = (("gateway", "straight", socket.AF_INET), ("gateway6", "straight6", socket.AF_INET6))
     with Netlink(NETLINK_ROUTE) as inside:
-        for name, family in (("gateway", socket.AF_INET), ("gateway6", socket.AF_INET6)):
-            if body[name]:
-                inside.request_all([rtnetlink.default_route_message(attach.packed(body[name]))])
+        for gateway, straight, family in ways:
+            if body[gateway]:
+                inside.request_all([rtnetlink.default_route_message(attach.packed(body[gateway]))])
+                continue
+            if body[straight]:
+                inside.request_all([rtnetlink.device_route_message(body[straight], family)])
                 continue
             try:
                 inside.request_all([rtnetlink.no_default_route_message(family)])

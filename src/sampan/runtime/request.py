@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.logs.reading import Query
-from sampan.network.plan import VethPlan
+from sampan.network.plan import LinkPlan
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.rootfs import RootMount
@@ -129,8 +129,8 @@ class StartRequest:
     stdio: Stdio
     log: LogSpec
     cgroup: CgroupPlan
-    veth: VethPlan | None = None
-    more_veths: tuple[VethPlan, ...] = ()
+    link: LinkPlan | None = None
+    more_links: tuple[LinkPlan, ...] = ()
     """pairs of further networks; a parked slot has none"""
     resolver: bool = False
     """sampan-net answers for it at 127.0.0.11; what it knows was said before (`Runtime.know`)"""
@@ -175,15 +175,18 @@ class ProxiedPort:
 
 @dataclass(frozen=True, slots=True)
 class LinkChange:
-    """What is to become different in a running container's network: a pair to add, the host's end of one to remove.
+    """What is to become different in a running container's network: a link to add, one to remove.
 
-    `gateway` and `gateway6` are the ways out afterwards, "" for none.
+    `gateway` and `gateway6` are the ways out afterwards, `straight` and `straight6` the indexes of links that lead out without a
+    gateway; "" and 0 for none.
     """
 
-    add: VethPlan | None = None
-    remove: str = ""
+    add: LinkPlan | None = None
+    remove: LinkPlan | None = None
     gateway: str = ""
     gateway6: str = ""
+    straight: int = 0
+    straight6: int = 0
 
 
 @dataclass(frozen=True, slots=True)

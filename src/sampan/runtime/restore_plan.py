@@ -17,13 +17,13 @@ def restore(
     empty directory that only the restorer mounts on; `programs` are the paths of `criu`, `python` and the package's `source`.
     """
     config = request.config
-    announced: list[plan.Step] = [["announce", request.veth.mac]] if request.veth is not None else []
+    announced: list[plan.Step] = [["announce", request.link.mac]] if request.link is not None else []
     own = {
         **plan.NETWORK_SYSCTLS,
         **{key: value for key, value in config.linux.sysctl.items() if key.startswith("net.")},
     }
     first: list[plan.Step] = [["sysctl", own]]
-    if request.veth is None:
+    if request.link is None:
         first.append(["loopback"])
     return {
         **plan.start(request, directory),

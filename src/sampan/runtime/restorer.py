@@ -126,9 +126,9 @@ def new_network(body: dict[str, Any]) -> int:
     with Netlink(NETLINK_ROUTE) as host:
         unshare(Clone.NEWNET)
         try:
-            for plan in (body["veth"], *body["more_veths"]):
+            for plan in (body["link"], *body["more_links"]):
                 if plan:
-                    attach.create_veth(plan, os.getpid(), host)
+                    attach.create_link(plan, os.getpid(), host)
             for name, *operands in body["restore"]["network"]:
                 STEPS[name][1](context, *operands)
             made = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)

@@ -88,7 +88,7 @@ class Context:
         self.deferred: list[tuple[Callable[..., None], list[str]]] = []
         """steps on detached mounts that this kernel takes only once they are attached"""
         self.link: Inside | None = None
-        """the container's end of its veth pair"""
+        """the container's link, or its end of a pair"""
         self.root = -1
         self.stdio: list[int] = []
         self.binds: list[int] = []

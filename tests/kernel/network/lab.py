@@ -103,9 +103,9 @@ class Container:
         self.endpoint: Endpoint = networks.connect(ContainerId(new_id()), parse_mode(mode), wish)
         self.published = Published()
         _running.append(self)
-        assert self.endpoint.veth is not None
-        plan = asdict(self.endpoint.veth)
-        attach.create_veth(plan, self.pid)
+        assert self.endpoint.link is not None
+        plan = asdict(self.endpoint.link)
+        attach.create_link(plan, self.pid)
         proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         with self.namespace.entered():
             inside = attach.configure_inside(plan, proc)

@@ -81,14 +81,14 @@ def test_a_warm_slot_shows_the_same_world_and_tells_its_neighbours(lab: Lab) -> 
             os._exit(0)
     while os.stat(f"/proc/{pid}/ns/net").st_ino != os.fstat(slot.descriptor).st_ino:
         os.sched_yield()
-    attach.create_veth(plan, pid)
+    attach.create_link(plan, pid)
     with slot.entered():
         inside = attach.park_inside("eth0", proc)
     listener.bind((networks.facts()[0].options[4][1], ETH_P_ARP))
     time.sleep(0.02)
     claimed = networks.connect(cold.endpoint.container, parse_mode("bridge"))
-    assert claimed.veth is not None
-    attach.claim_inside(asdict(replace(claimed.veth, host_name=plan["host_name"])), inside)
+    assert claimed.link is not None
+    attach.claim_inside(asdict(replace(claimed.link, host_name=plan["host_name"])), inside)
     inside.close()
     assert world(slot) == expected
     listener.settimeout(1)
@@ -110,7 +110,7 @@ def test_a_process_that_is_gone(lab: Lab) -> None:
     os.waitpid(pid, 0)
     plan = asdict(networks.slot_plan())
     with pytest.raises(OSError, match=f"veth add {plan['host_name']}"):
-        attach.create_veth(plan, pid)
+        attach.create_link(plan, pid)
     assert plan["host_name"] not in [name for _, name in socket.if_nameindex()]
 
 
@@ -129,6 +129,7 @@ def test_what_the_launcher_loads_for_it() -> None:
         "sampan",
         "sampan.kernel",
         "sampan.kernel.netlink",
+        "sampan.kernel.parented_links",
         "sampan.kernel.rtnetlink",
         "sampan.network",
         "sampan.network.attach",

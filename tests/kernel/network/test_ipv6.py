@@ -78,8 +78,8 @@ def test_an_address_is_there_at_once(lab: Lab) -> None:
     bridge = networks.definitions()[0].bridge
     assert "fd11::1/64 scope global nodad" in addresses(lab.host, bridge)
     assert sysctl(f"ipv6/conf/{bridge}/accept_ra") == "0"
-    assert one.endpoint.veth is not None
-    assert addresses(lab.host, one.endpoint.veth.host_name) == []
+    assert one.endpoint.link is not None
+    assert addresses(lab.host, one.endpoint.link.host_name) == []
 
 
 def test_a_network_without_ipv6_has_none_of_it(lab: Lab) -> None:

@@ -74,7 +74,6 @@ def test_a_chosen_subnet(members: dict[str, Any], gateway: str) -> None:
         ({"driver": "fast"}, NotFound, 'plugin "fast" not found'),
         ({"driver": "host"}, Forbidden, 'only one instance of "host" network is allowed'),
         ({"driver": "null"}, Forbidden, 'only one instance of "null" network is allowed'),
-        ({"driver": "macvlan"}, NotImplementedHere, "macvlan"),
         ({"driver": "overlay"}, Forbidden, "not a swarm manager"),
         ({"scope": "swarm"}, Unavailable, "not a swarm manager"),
         ({"ingress": True}, Forbidden, "global scope"),

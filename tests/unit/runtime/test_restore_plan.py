@@ -3,7 +3,7 @@
 import socket
 
 from sampan.cgroups.plan import CgroupPlan
-from sampan.network.plan import VethPlan
+from sampan.network.plan import LinkPlan
 from sampan.runtime import plan, restore_plan
 from sampan.runtime.request import LogSpec, Restore, StartRequest, Stdio
 from sampan.spec import oci_runtime as oci
@@ -21,7 +21,7 @@ CONFIG = oci.Config(
 PROGRAMS = {"criu": "/usr/sbin/criu", "python": "/usr/bin/python3", "source": "/src"}
 
 
-def request(veth: VethPlan | None = None, more: tuple[VethPlan, ...] = ()) -> StartRequest:
+def request(link: LinkPlan | None = None, more: tuple[LinkPlan, ...] = ()) -> StartRequest:
     return StartRequest(
         id=ContainerId("ab" * 32),
         config=CONFIG,
@@ -29,23 +29,23 @@ def request(veth: VethPlan | None = None, more: tuple[VethPlan, ...] = ()) -> St
         stdio=Stdio(),
         log=LogSpec(None),
         cgroup=CgroupPlan({"unified": "/sys/fs/cgroup/docker/x"}),
-        veth=veth,
-        more_veths=more,
+        link=link,
+        more_links=more,
         resolver=True,
         held=(),
         restore=Restore(7),
     )
 
 
-def restored(veth: VethPlan | None = None, more: tuple[VethPlan, ...] = ()) -> dict[str, object]:
-    body = restore_plan.restore(request(veth, more), "/run/x", "/run/restore", PROGRAMS, {"PATH": "/bin"})
+def restored(link: LinkPlan | None = None, more: tuple[LinkPlan, ...] = ()) -> dict[str, object]:
+    body = restore_plan.restore(request(link, more), "/run/x", "/run/restore", PROGRAMS, {"PATH": "/bin"})
     inner = body["restore"]
     assert isinstance(inner, dict)
     return inner
 
 
-def pair(name: str) -> VethPlan:
-    return VethPlan(f"v{name}", 3, "02:00:00:00:00:01", "10.0.0.2", 24, "10.0.0.1", name=name)
+def pair(name: str) -> LinkPlan:
+    return LinkPlan(f"v{name}", 3, "02:00:00:00:00:01", "10.0.0.2", 24, "10.0.0.1", name=name)
 
 
 def test_it_has_all_that_a_start_has() -> None:
