@@ -17,6 +17,7 @@ from sampan.api.server import Listening, Server
 from sampan.api.table import ROUTES
 from sampan.daemon import adopt, config, flags, journal, listeners, presence, systemd
 from sampan.daemon.assembly import Assembly, assemble, image_counts, image_users, take_over, volume_users
+from sampan.daemon.buildkit_api import BuildKitApi
 from sampan.daemon.builds_api import BuildsApi
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.containers_api import CheckpointsApi, ContainersApi, EventsApi, ExecsApi
@@ -154,13 +155,15 @@ def _backend(parts: Assembly) -> Backend:
     volumes = VolumesApi(
         parts.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
     )
+    builds = BuildsApi(engine, parts.images, parts.snapshots, parts.build_cache, parts.runtime)
     return Backend(
         containers=ContainersApi(engine),
         files=FilesApi(engine, parts.images, parts.workers),
         execs=ExecsApi(engine),
         checkpoints=CheckpointsApi(engine),
         images=images,
-        builds=BuildsApi(engine, parts.images, parts.snapshots, parts.build_cache, parts.runtime),
+        builds=builds,
+        buildkit=BuildKitApi(builds),
         registries=RegistriesApi(parts.registries, parts.asking),
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),

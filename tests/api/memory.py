@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sampan.api import backend as b
@@ -566,6 +566,21 @@ class BuildCache:
         return BuildPruneReport(caches_deleted=("a",), space_reclaimed=5)
 
 
+class BuildKit:
+    """Takes connections, and closes them."""
+
+    def control(self) -> "BuildKit":
+        return self
+
+    def session(self, headers: Mapping[bytes, bytes]) -> "BuildKit":
+        if b"x-docker-expose-session-uuid" not in headers:
+            raise InvalidParameter("no session id in request")
+        return self
+
+    async def take(self, connection: r.Hijacked) -> None:
+        connection.sock.close()
+
+
 class Files:
     """Every container holds one file, `there`."""
 
@@ -641,6 +656,7 @@ class Memory:
             System(),
             Disk(),
             self.build_cache,
+            BuildKit(),
             self.events,
         )
 

@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("images", "transfer"),
     ("build",),
+    ("buildkit",),
     ("daemon",),
     ("api",),
     ("client",),

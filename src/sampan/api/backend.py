@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sampan.api.backend_builds import BuildCache, Builds
+from sampan.api.backend_builds import BuildCache, BuildKit, Builds
 from sampan.api.backend_images import Images, Registries
 from sampan.spec import containers as c
 from sampan.spec import networks as n
@@ -331,4 +331,5 @@ class Backend:
     system: System
     disk: Disk
     build_cache: BuildCache
+    buildkit: BuildKit
     events: Events

@@ -1,6 +1,6 @@
 """What the routes of builds call: see `backend`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from sampan.spec import requests as r
@@ -24,4 +24,16 @@ class BuildCache(Protocol):
 
     async def prune(self, options: r.BuildPruneOptions) -> BuildPruneReport:
         """Remove what no build under way uses, as far as filters and limits say; without `all` what images share stays."""
+        ...
+
+
+class BuildKit(Protocol):
+    """BuildKit's protocol: gRPC on connections that are given away."""
+
+    def control(self) -> r.Taker:
+        """Who answers a client's calls."""
+        ...
+
+    def session(self, headers: Mapping[bytes, bytes]) -> r.Taker:
+        """Who calls the client that serves. Raises InvalidParameter, Conflict for a session that is open already."""
         ...

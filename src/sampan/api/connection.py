@@ -326,7 +326,9 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         pending = self._reader.take_rest()
         heads, websocket = self._application.heads, answer.websocket
-        self._write(heads.websocket(websocket) if websocket else heads.upgrade(answer.content_type, upgraded))
+        self._write(
+            heads.websocket(websocket) if websocket else heads.upgrade(answer.content_type, upgraded, answer.protocol)
+        )
         await self._drain()
         if websocket:
             sock = take_websocket(self._transport, self._ended, pending, websocket.opcode)

@@ -7,10 +7,10 @@ from functools import lru_cache
 from time import gmtime, time
 from typing import Any
 
-from sampan.api.backend import Attachable
 from sampan.api.status import REASONS, status_of
 from sampan.api.websocket import Upgrade
 from sampan.spec.document import encode
+from sampan.spec.requests import Taker
 
 JSON = "application/json"
 RAW_STREAM = "application/vnd.docker.raw-stream"
@@ -51,9 +51,11 @@ class Stream:
 class Handover:
     """The connection is given away: `target` takes it once the head is written. As a websocket it speaks frames from then on."""
 
-    target: Attachable
+    target: Taker
     content_type: str
     websocket: Upgrade | None = None
+    protocol: str = ""
+    """What the client switches to (`h2c`); "" for the bare stream that Docker's clients call tcp."""
 
 
 Answer = Response | Stream | Handover
@@ -105,9 +107,11 @@ class Heads:
             lines.append("Transfer-Encoding: chunked\r\n")
         return _finish(lines, stream.headers, close)
 
-    def upgrade(self, content_type: str, upgraded: bool) -> bytes:
+    def upgrade(self, content_type: str, upgraded: bool, protocol: str = "") -> bytes:
         """The head before a connection is given away; Docker sends these lines and no others."""
-        if upgraded:
+        if protocol:
+            head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        elif upgraded:
             head = (
                 f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
             )

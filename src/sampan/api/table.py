@@ -4,6 +4,7 @@ from sampan.api.routes import (
     absent,
     build,
     build_cache,
+    buildkit,
     checkpoints,
     containers,
     create,
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *registries.ROUTES,
     *volumes.ROUTES,
     *build_cache.ROUTES,
+    *buildkit.ROUTES,
     *networks.ROUTES,
     *absent.ROUTES,
 )

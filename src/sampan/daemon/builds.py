@@ -67,7 +67,7 @@ async def carry_out(site: Site, options: BuildOptions, body: AsyncIterator[bytes
     """Build; the lines for the client. Raises SampanError before the first of them. Closed, the build is called off."""
     _refuse(options, site)
     site.images.checked_names(options.names)
-    with _directory(site) as into:
+    with directory(site) as into:
         context = await _received(site, body, into)
         try:
             file, text = context.dockerfile(options.dockerfile or "Dockerfile")
@@ -91,7 +91,7 @@ def _refuse(options: BuildOptions, site: Site) -> None:
 
 
 @contextmanager
-def _directory(site: Site) -> Iterator[int]:
+def directory(site: Site) -> Iterator[int]:
     """An empty directory, which goes with the block."""
     make_directory(site.contexts, 0o700)
     place = site.contexts / os.urandom(12).hex()
@@ -200,7 +200,7 @@ async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, li
 
     hearing = Hearing(pulled, stream.running, lines.room)
     try:
-        built = await _built(site, request, dockerfile, stream, hearing)
+        built = await perform(site, request, dockerfile, stream, hearing)
     except (SampanError, OSError) as error:
         lines.add(_failure(error))
         return
@@ -211,16 +211,17 @@ async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, li
 async def _events(site: Site, request: BuildRequest, dockerfile: Dockerfile, lines: Lines) -> None:
     report = GraphReport(Reporter(lines, time_ns))
     try:
-        built = await _built(site, request, dockerfile, report, Hearing(room=lines.room))
+        built = await perform(site, request, dockerfile, report, Hearing(room=lines.room))
     except (SampanError, OSError) as error:
         lines.add(_failure(error))
         return
     lines.add(encode(BuildInfo(aux=BuildResult(id=built.image))) + b"\r\n")
 
 
-async def _built(
+async def perform(
     site: Site, request: BuildRequest, dockerfile: Dockerfile, progress: "ClassicStream | GraphReport", hearing: Hearing
 ) -> Built:
+    """One build with this daemon's means. Raises as `build.solve.build` does."""
     session = Session(site.cache).__enter__()
     try:
         means = Means(site.images, site.snapshots, site.programs, session, site.mounts, site.workers)

@@ -34,14 +34,20 @@ class BuildsApi:
         """Build an image of a context."""
         from sampan.daemon.builds import carry_out
 
-        lines = carry_out(self._opened(), options, body)
+        lines = carry_out(self.opened(), options, body)
         try:
             async for line in lines:
                 yield line
         finally:
             await lines.aclose()
 
-    def _opened(self) -> "Site":
+    @property
+    def cache(self) -> BuildCacheApi:
+        """What earlier builds left."""
+        return self._cache
+
+    def opened(self) -> "Site":
+        """What builds are made with, loaded now where it was not."""
         if self._site is None:
             from sampan.daemon.build_programs import BuildPrograms
             from sampan.daemon.builds import Site

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 Filters = Mapping[str, tuple[str, ...]]
 """`filters` of a request: for each key the values, any of which may match. Unknown keys are the use-case's to refuse."""
@@ -24,6 +25,14 @@ class Hijacked:
     sock: socket.socket
     pending: bytes = b""
     upgraded: bool = True
+
+
+class Taker(Protocol):
+    """Who goes on with a connection."""
+
+    async def take(self, connection: Hijacked) -> None:
+        """Go on with it, and close it in any case. The connection may live much longer than the call."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,6 @@ _SWARM = (
 )
 
 _TO_COME = (
-    ("POST", "/session", "BuildKit sessions"),
-    ("POST", "/grpc", "BuildKit's control API"),
     ("GET", "/plugins/privileges", "plugins"),
     ("POST", "/plugins/pull", "plugins"),
     ("POST", "/plugins/create", "plugins"),

@@ -1,0 +1,262 @@
+"""One build, from its attributes to its image: what the client has is fetched, the solver builds, the outputs are named.
+
+attributes ─▶ Asked ─▶ files of the session ─▶ BuildRequest ─▶ Builder.build ─▶ ExporterResponse
+                         any fault ─▶ GRPCError, with the place in the Dockerfile
+"""
+
+import csv
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+
+from sampan.build.operations import Graph, Place, Run
+from sampan.build.planning import Wish
+from sampan.build.progress import Number, Reporter, WarningEvent
+from sampan.build.reporting import GraphReport
+from sampan.build.request import BuildRequest, RunSettings
+from sampan.buildkit import attributes, faults
+from sampan.buildkit.attributes import Asked
+from sampan.buildkit.connections import Detail
+from sampan.buildkit.needs import Builder
+from sampan.buildkit.pools import Pools
+from sampan.buildkit.protocol import control_pb2 as control
+from sampan.buildkit.sessions import Sessions
+from sampan.buildkit.solves import Solve
+from sampan.buildkit.sources import Client, Files, ids_of
+from sampan.buildkit.statuses import Statuses
+from sampan.buildkit.subrequests import answer, findings, url_of
+from sampan.dockerfile.arguments import Machines
+from sampan.dockerfile.faults import DockerfileError, Range
+from sampan.dockerfile.instructions import Dockerfile
+from sampan.dockerfile.parse import parse
+from sampan.errors import Forbidden, InvalidParameter, NotImplementedHere, SampanError
+from sampan.images.platforms import machine_platform, parse_platform
+
+_CODE = re.compile(r"returned a non-zero code: (\d+)\Z")
+_INTO_STORE = frozenset(("image", "moby", "docker", ""))
+_KNOWN_EXPORT = frozenset(
+    (
+        "name",
+        "push",
+        "unpack",
+        "store",
+        "name-canonical",
+        "dangling-name-prefix",
+        "compression",
+        "oci-mediatypes",
+        "load",
+    )
+)
+
+
+class _Report(GraphReport):
+    """Tells the progress, and remembers where it went wrong."""
+
+    def __init__(self, statuses: Statuses) -> None:
+        self.reporter = Reporter(statuses, time.time_ns)
+        super().__init__(self.reporter)
+        self._graph: Graph | None = None
+        self.place: Place | None = None
+
+    def planned(self, graph: Graph) -> None:
+        self._graph = graph
+        super().planned(graph)
+
+    def failed(self, place: Place, error: str) -> None:
+        self.place = place if self.place is None else self.place
+        super().failed(place, self._words(place, error))
+
+    @property
+    def at(self) -> Range | None:
+        """The place in the Dockerfile of what went wrong."""
+        return None if self._graph is None or self.place is None else self._graph.vertices[self.place].at
+
+    def _words(self, place: Place, error: str) -> str:
+        """The error as BuildKit tells it: of a program by all its words, of a file without the instruction's name."""
+        code = _CODE.search(error)
+        operation = self._graph.vertices[place].operation if self._graph is not None else None
+        if code is not None and isinstance(operation, Run):
+            return faults.command_failed(operation.arguments, int(code[1]))
+        return error.removeprefix("COPY failed: ").removeprefix("ADD failed: ")
+
+    def words(self, error: SampanError | OSError) -> str:
+        """The same, of what ended the build."""
+        return str(error) if self.place is None else self._words(self.place, str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What builds of this front end are made with."""
+
+    builder: Builder
+    sessions: Sessions
+    pools: Pools
+
+    async def build(self, solve: Solve, given: Mapping[str, str]) -> dict[str, bytes]:
+        """Build what these front-end attributes ask for, with the outputs of the solve.
+
+        Gives what a sub-request found, nothing for a build. Raises GRPCError.
+        """
+        report = _Report(solve.statuses)
+        files: Files | None = None
+        try:
+            asked = attributes.read(given)
+            client = Client(self.builder, self.sessions, self.pools, solve.request.Session, given)
+            if asked.subrequest:
+                files = await client.dockerfile(asked)
+                return answer(asked.subrequest, files.file, files.text, parse(files.text), _wish(asked))
+            loading = report.reporter.announce(f"[internal] load build definition from {asked.file}")
+            report.reporter.start(loading)
+            async with client.files(asked) as files:
+                report.reporter.end(loading)
+                solve.response = await self._build(solve, asked, client, files, report)
+                return {}
+        except (SampanError, OSError) as error:
+            raise _told(error, report, files) from error
+
+    async def _build(self, solve: Solve, asked: Asked, client: Client, files: Files, report: _Report) -> dict[str, str]:
+        dockerfile = parse(files.text)
+        _refuse(solve, asked)
+        _warn(report.reporter, files, dockerfile, _wish(asked))
+        names = _names(solve.request)
+        async with client.agents(ids_of(dockerfile, "ssh")) as agents:
+            request = BuildRequest(
+                dockerfile=files.text,
+                file=files.file,
+                wish=_wish(asked),
+                contexts=files.contexts,
+                names=names,
+                pull=asked.pull,
+                no_cache=asked.no_cache,
+                no_cache_filter=asked.no_cache_filter,
+                run=_settings(asked, solve, self.builder.manner.entitlements),
+                secrets=await client.secrets(ids_of(dockerfile, "secret")),
+                ssh=agents,
+                credentials=await client.credentials(dockerfile, _wish(asked)),
+                clock=_clock(asked.arguments.get("SOURCE_DATE_EPOCH", "")),
+            )
+            built = await self.builder.build(request, dockerfile, report)
+        for name in _pushed(solve.request):
+            await self.builder.push(name, request)
+        told: dict[str, str] = {"containerimage.digest": built.image, "containerimage.config.digest": built.image}
+        if built.names:
+            told["image.name"] = ",".join(built.names)
+        return told
+
+
+def _warn(reporter: Reporter, files: Files, dockerfile: Dockerfile, wish: Wish) -> None:
+    """What the checks find. Raises DockerfileError where the file wants findings to be errors."""
+    found = findings(dockerfile, wish)
+    for finding in found.findings:
+        start, end = finding.at
+        reporter.warn(
+            WarningEvent(
+                rule=finding.rule,
+                message=finding.message,
+                url=url_of(finding.rule),
+                file=files.file,
+                line=start.line,
+                end=end.line,
+                vertex=Number(1),
+            )
+        )
+    if found.refuses:
+        rules = ", ".join(sorted({finding.rule for finding in found.findings}))
+        raise DockerfileError(f"lint violation found for rules: {rules}", found.findings[0].at)
+
+
+def _refuse(solve: Solve, asked: Asked) -> None:
+    """What is not there yet, by name."""
+    request = solve.request
+    missing: Sequence[tuple[bool, str]] = (
+        (bool(asked.remote), "building from a remote context over BuildKit's protocol"),
+        (bool(request.Cache.Exports), "exporting the build cache over BuildKit's protocol"),
+        (bool(request.SourcePolicy) or bool(request.SourcePolicySession), "source policies"),
+        (
+            any(not value.startswith("local:") for value in asked.named.values()),
+            "named contexts that are no directories",
+        ),
+        (request.EnableSessionExporter, "exporters of a session"),
+    )
+    for is_asked, what in missing:
+        if is_asked:
+            raise NotImplementedHere(f"not implemented by Sampan yet: {what}")
+    attributes.first_platform(asked)
+
+
+def _wish(asked: Asked) -> Wish:
+    here = machine_platform()
+    platform = attributes.first_platform(asked)
+    machines = Machines(here, parse_platform(platform) if platform else here)
+    return Wish(machines, asked.target, asked.arguments, asked.labels)
+
+
+def _settings(asked: Asked, solve: Solve, allowed: frozenset[str]) -> RunSettings:
+    entitlements = frozenset(solve.request.Entitlements)
+    for name in entitlements:
+        if name not in ("network.host", "security.insecure"):
+            raise InvalidParameter(f"invalid entitlement: {name[:100]}")
+        if name not in allowed:
+            raise Forbidden(f"{name} is not allowed")
+    if asked.network == "host" and "network.host" not in entitlements:
+        raise Forbidden("network.host is not allowed")
+    return RunSettings(
+        cgroup_parent=asked.cgroup_parent,
+        shm_size=asked.shm_size,
+        ulimits=asked.ulimits,
+        extra_hosts=asked.extra_hosts,
+        network=asked.network,
+    )
+
+
+def _exporters(request: control.SolveRequest) -> list[tuple[str, Mapping[str, str]]]:
+    if request.Exporters:
+        return [(one.Type, one.Attrs) for one in request.Exporters]
+    return [(request.ExporterDeprecated, request.ExporterAttrsDeprecated)] if request.ExporterDeprecated else []
+
+
+def _names(request: control.SolveRequest) -> tuple[str, ...]:
+    """What the image is to be called. Raises NotImplementedHere for an output that is not there."""
+    names: dict[str, None] = {}
+    for kind, given in _exporters(request):
+        if kind not in _INTO_STORE:
+            raise NotImplementedHere(
+                f"not implemented by Sampan yet: the exporter {kind[:100]!r} over BuildKit's protocol"
+            )
+        for key in given:
+            if key not in _KNOWN_EXPORT:
+                raise NotImplementedHere(f"not implemented by Sampan yet: the exporter's attribute {key[:100]!r}")
+        for row in csv.reader([given.get("name", "")]):
+            names.update(dict.fromkeys(part.strip() for part in row if part.strip()))
+    return tuple(names)
+
+
+def _pushed(request: control.SolveRequest) -> list[str]:
+    return [
+        name
+        for _, given in _exporters(request)
+        if given.get("push", "") in ("1", "true")
+        for name in next(csv.reader([given.get("name", "")]), [])
+    ]
+
+
+def _clock(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 12):
+        raise InvalidParameter(f"invalid SOURCE_DATE_EPOCH: {text[:100]}")
+    return int(text)
+
+
+def _told(error: SampanError | OSError, report: _Report, files: Files | None) -> GRPCError:
+    details: list[Detail] = []
+    at = error.at if isinstance(error, DockerfileError) else report.at
+    if at is not None and files is not None:
+        details.append(faults.source_detail(files.file, files.text, at))
+    # What is wrong with what is built has no kind of its own in BuildKit; a client shows the others' names.
+    status = faults.status_of(error) if isinstance(error, NotImplementedHere) else Status.UNKNOWN
+    return GRPCError(status, report.words(error), details)

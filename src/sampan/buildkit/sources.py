@@ -1,0 +1,260 @@
+"""What a build needs of its client, fetched ahead: the Dockerfile, the context, secrets, agents, credentials."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+
+from sampan.build.planning import Wish, missing_images
+from sampan.build.tree.context import Context
+from sampan.buildkit.attributes import Asked
+from sampan.buildkit.needs import Builder
+from sampan.buildkit.pools import Pools
+from sampan.buildkit.protocol import session_pb2 as messages
+from sampan.buildkit.sessions import Session, Sessions
+from sampan.buildkit.subrequests import mount_ids
+from sampan.buildkit.synced import synced
+from sampan.dockerfile.ignore import BadIgnore, read_patterns
+from sampan.dockerfile.instructions import Dockerfile
+from sampan.errors import InvalidParameter, NotFound, SampanError, System
+from sampan.images.references import parse_reference
+from sampan.registry.protocol import Credentials
+
+_SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105 - a method of gRPC
+_CHECK_AGENT = "/moby.sshforward.v1.SSH/CheckAgent"
+_AGENT = "/moby.sshforward.v1.SSH/ForwardAgent"
+_CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
+_SECRET_LIMIT = 500 * 1024
+"""bytes of one secret, as BuildKit has it"""
+_SECONDS = 30.0
+_PIECE = 32 * 1024
+_DOCKER_HUB = "https://index.docker.io/v1/"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The Dockerfile's text, the path that it was found at, and the context."""
+
+    file: str
+    text: str
+    contexts: Mapping[str, Context]
+
+
+class Client:
+    """One build's client."""
+
+    def __init__(
+        self, builder: Builder, sessions: Sessions, pools: Pools, session: str, keys: Mapping[str, str]
+    ) -> None:
+        """`session` is the build's; `keys` are its front-end attributes, which name sessions and keys of directories."""
+        self._builder = builder
+        self._sessions = sessions
+        self._pools = pools
+        self._session = session
+        self._keys = keys
+
+    async def session(self, directory: str = "") -> Session:
+        """The session; that of a directory where the client says so. Raises NotFound."""
+        return await self._sessions.find(self._keys.get(f"local-sessionid:{directory}", "") or self._session)
+
+    @asynccontextmanager
+    async def directory(
+        self, name: str, *, follow: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> AsyncIterator[Context]:
+        """One of the client's directories. Raises as `synced` does."""
+        session = await self.session(name)
+        hint = self._keys.get(f"sharedkey:localdir:{name}", "") or session.offer.shared_key
+        # What is followed is another set of files than all of them.
+        key = f"{hint}\0{name}\0{bool(follow)}" if hint else ""
+        with self._builder.directory() as into:
+            async with self._pools.taken(key) as pool:
+                context = await synced(session, name, pool, into, follow=follow, exclude=exclude)
+            try:
+                yield context
+            finally:
+                context.close()
+
+    @asynccontextmanager
+    async def files(self, asked: Asked) -> AsyncIterator[Files]:
+        """What is built from. Raises SampanError."""
+        async with AsyncExitStack() as stack:
+            file, text, ignore = await self._dockerfile(asked)
+            if ignore is None:
+                ignore = await self._read(asked.context_name, ".dockerignore") or b""
+            exclude = _patterns(ignore)
+            contexts = {"context": await stack.enter_async_context(self.directory(asked.context_name, exclude=exclude))}
+            for name, source in asked.named.items():
+                if source.startswith("local:"):
+                    directory = source.removeprefix("local:")
+                    own = _patterns(await self._read(directory, ".dockerignore") or b"")
+                    contexts[name] = await stack.enter_async_context(self.directory(directory, exclude=own))
+            yield Files(file, text, contexts)
+
+    async def dockerfile(self, asked: Asked) -> Files:
+        """The Dockerfile alone, for what builds nothing. Raises SampanError."""
+        file, text, _ = await self._dockerfile(asked)
+        return Files(file, text, {})
+
+    async def _dockerfile(self, asked: Asked) -> tuple[str, str, bytes | None]:
+        own = f"{asked.file}.dockerignore"
+        wanted = [asked.file, own]
+        if asked.file == "Dockerfile":
+            wanted.append("dockerfile")
+        async with self.directory(asked.dockerfile_name, follow=wanted) as found:
+            ignore = _content(found, own)
+            for name in wanted:
+                content = None if name == own else _content(found, name)
+                if content is not None:
+                    return name, content.decode("utf-8", "replace"), ignore
+        raise NotFound(f"failed to read dockerfile: open {asked.file}: no such file or directory")
+
+    async def _read(self, directory: str, name: str) -> bytes | None:
+        async with self.directory(directory, follow=[name]) as found:
+            return _content(found, name)
+
+    async def secrets(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """Those that the client has."""
+        found: dict[str, bytes] = {}
+        session = await self.session()
+        if not session.offers(_SECRET):
+            return found
+        get = UnaryUnaryMethod(session.caller, _SECRET, messages.GetSecretRequest, messages.GetSecretResponse)
+        for name in ids:
+            try:
+                answer = await get(messages.GetSecretRequest(ID=name), timeout=_SECONDS)
+            except GRPCError as error:
+                if error.status is Status.NOT_FOUND:
+                    continue
+                raise System(f"failed to read secret {name}: {error.message}") from error
+            if len(answer.data) > _SECRET_LIMIT:
+                raise InvalidParameter(f"invalid secret size {len(answer.data)}: {_SECRET_LIMIT} are allowed")
+            found[name] = answer.data
+        return found
+
+    async def credentials(self, dockerfile: Dockerfile, wish: Wish) -> dict[str, Credentials]:
+        """For the registries that the Dockerfile names, by the name that they are looked up by."""
+        session = await self.session()
+        if not session.offers(_CREDENTIALS):
+            return {}
+        ask = UnaryUnaryMethod(session.caller, _CREDENTIALS, messages.CredentialsRequest, messages.CredentialsResponse)
+        found: dict[str, Credentials] = {}
+        for domain in _domains(dockerfile, wish):
+            # Clients know Docker's own registry by the name of its first version.
+            host = "registry-1.docker.io" if domain == "docker.io" else domain
+            try:
+                answer = await ask(messages.CredentialsRequest(Host=host), timeout=_SECONDS)
+            except GRPCError as error:
+                raise System(f"failed to ask the client for the credentials of {domain}: {error.message}") from error
+            if answer.Secret:
+                name = _DOCKER_HUB if domain == "docker.io" else domain
+                found[name] = (
+                    Credentials(username=answer.Username, password=answer.Secret)
+                    if answer.Username
+                    else Credentials(identity_token=answer.Secret)
+                )
+        return found
+
+    @asynccontextmanager
+    async def agents(self, ids: Sequence[str]) -> AsyncIterator[dict[str, str]]:
+        """Sockets behind which the client's agents answer, by id."""
+        if not ids:
+            yield {}
+            return
+        session = await self.session()
+        async with AsyncExitStack() as stack:
+            place = stack.enter_context(self._builder.socket_directory())
+            sockets: dict[str, str] = {}
+            for number, name in enumerate(ids):
+                if not await _has_agent(session, name):
+                    continue
+                path = os.path.join(place, str(number))
+                serving = _Agent(session, name)
+                server = await asyncio.start_unix_server(serving.answer, path)
+                stack.push_async_callback(_closed, server)
+                sockets[name] = path
+            yield sockets
+
+
+async def _closed(server: asyncio.Server) -> None:
+    server.close()
+
+
+async def _has_agent(session: Session, name: str) -> bool:
+    if not session.offers(_CHECK_AGENT):
+        return False
+    check = UnaryUnaryMethod(session.caller, _CHECK_AGENT, messages.CheckAgentRequest, messages.CheckAgentResponse)
+    try:
+        await check(messages.CheckAgentRequest(ID=name), timeout=_SECONDS)
+    except GRPCError:
+        return False  # the mount says whether it is required
+    return True
+
+
+class _Agent:
+    """Carries connections to a client's agent."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self._session = session
+        self._name = name
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until either end closes it."""
+        method = StreamStreamMethod(self._session.caller, _AGENT, messages.BytesMessage, messages.BytesMessage)
+        try:
+            async with method.open(metadata=[("buildkit.ssh.id", self._name)]) as stream:
+                await stream.send_request()
+
+                async def forth() -> None:
+                    while piece := await reader.read(_PIECE):
+                        await stream.send_message(messages.BytesMessage(data=piece))
+                    await stream.end()
+
+                sending = asyncio.get_running_loop().create_task(forth())
+                try:
+                    while (message := await stream.recv_message()) is not None:
+                        writer.write(message.data)
+                        await writer.drain()
+                finally:
+                    sending.cancel()
+                    await asyncio.wait([sending])
+        except (GRPCError, StreamTerminatedError, OSError):
+            pass  # the agent's user finds the connection closed
+        finally:
+            writer.close()
+
+
+def _content(found: Context, name: str) -> bytes | None:
+    try:
+        return found.read(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InvalidParameter(f"failed to read {name}: {error.strerror}") from error
+
+
+def _patterns(ignore: bytes) -> tuple[str, ...]:
+    try:
+        return tuple(read_patterns(ignore.decode("utf-8", "surrogateescape")))
+    except BadIgnore as error:
+        raise InvalidParameter(f"failed to parse dockerignore: {error}") from error
+
+
+def _domains(dockerfile: Dockerfile, wish: Wish) -> list[str]:
+    found: dict[str, None] = {}
+    for name in missing_images(dockerfile, wish, {}):
+        try:
+            found[parse_reference(name).domain] = None
+        except SampanError:
+            continue  # the build tells what is wrong with it
+    return list(found)
+
+
+def ids_of(dockerfile: Dockerfile, kind: str) -> list[str]:
+    """The ids of all `RUN --mount=type=KIND`, as they are written: one with a variable in it is not known ahead."""
+    found = (mount_ids(instruction, kind) for stage in dockerfile.stages for instruction in stage.instructions)
+    return list(dict.fromkeys(name for each in found for name, _ in each))

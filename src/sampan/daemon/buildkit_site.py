@@ -1,0 +1,133 @@
+"""The daemon's side of BuildKit's protocol: `buildkit.needs.Builder` over the same solver and cache as the classic builds."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.build.reporting import GraphReport
+from sampan.build.request import BuildRequest, Built
+from sampan.build.solve import Hearing
+from sampan.buildkit.building import Workshop
+from sampan.buildkit.connections import serve
+from sampan.buildkit.control import Control
+from sampan.buildkit.gateway import Gateway
+from sampan.buildkit.needs import Manner, PruneWish
+from sampan.buildkit.pools import Pools
+from sampan.buildkit.sessions import Offer, Sessions, offer_of
+from sampan.buildkit.solves import Solves
+from sampan.daemon.build_cache import BuildCacheApi
+from sampan.daemon.builds import Site, directory, perform
+from sampan.daemon.builds_api import BuildsApi
+from sampan.dockerfile.instructions import Dockerfile
+from sampan.images.references import parse_reference
+from sampan.images.steps import Cancellation
+from sampan.registry.protocol import Credentials
+from sampan.spec.disk import BuildCache
+from sampan.spec.requests import BuildPruneOptions, Hijacked, Taker
+from sampan.version import VERSION
+
+
+class DaemonBuilder:
+    """Implements `buildkit.needs.Builder`."""
+
+    def __init__(self, site: Site, cache: BuildCacheApi) -> None:
+        self._site = site
+        self._cache = cache
+
+    @property
+    def manner(self) -> Manner:
+        """What it is."""
+        gateways = self._site.engine.config.host_gateway_ips
+        return Manner(version=VERSION, host_gateway=str(gateways[0]) if gateways else "")
+
+    def directory(self) -> AbstractContextManager[int]:
+        """An empty directory for one build."""
+        return directory(self._site)
+
+    @contextmanager
+    def socket_directory(self) -> Iterator[str]:
+        """An empty directory for sockets, below the exec root: a socket's path has 107 bytes."""
+        place = Path(self._site.engine.config.exec_root) / "build-agents"
+        place.mkdir(mode=0o700, exist_ok=True)
+        made = tempfile.mkdtemp(dir=place)
+        try:
+            yield made
+        finally:
+            for name in Path(made).iterdir():
+                name.unlink(missing_ok=True)
+            Path(made).rmdir()
+
+    async def build(self, request: BuildRequest, dockerfile: Dockerfile, progress: GraphReport) -> Built:
+        """Build."""
+        return await perform(self._site, request, dockerfile, progress, Hearing())
+
+    async def push(self, name: str, request: BuildRequest) -> None:
+        """Send an image to its registry."""
+        reference = parse_reference(name)
+        host = "https://index.docker.io/v1/" if reference.domain == "docker.io" else reference.domain
+        credentials = request.credentials.get(host, Credentials())
+        end = Cancellation()
+        try:
+            await self._site.workers.run(self._site.images.push, reference, credentials, lambda _: None, end)
+        except asyncio.CancelledError:
+            end.cancel()
+            raise
+
+    async def records(self) -> Sequence[BuildCache]:
+        """The build cache."""
+        return await self._cache.list()
+
+    async def prune(self, wish: PruneWish) -> Sequence[BuildCache]:
+        """Remove from the build cache; what went."""
+        before = {record.id: record for record in await self._cache.list()}
+        filters: dict[str, tuple[str, ...]] = {}
+        for entry in filter(None, wish.filters):
+            key, _, value = entry.replace("==", "=").partition("=")
+            filters[key] = (*filters.get(key, ()), value)
+        if wish.unused:
+            filters["until"] = (f"{wish.unused}ns",)
+        options = BuildPruneOptions(wish.every, wish.reserved, wish.most, wish.free, filters)
+        report = await self._cache.prune(options)
+        return [before[name] for name in report.caches_deleted or () if name in before]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A session on its way to be kept."""
+
+    sessions: Sessions
+    offer: Offer
+
+    async def take(self, connection: Hijacked) -> None:
+        """Hold it until its client closes it."""
+        await self.sessions.keep(self.offer, connection)
+
+
+class Frontend:
+    """BuildKit's services on one daemon."""
+
+    def __init__(self, builds: BuildsApi) -> None:
+        site = builds.opened()
+        self._sessions = Sessions()
+        self._pools = Pools(site.contexts)
+        workshop = Workshop(DaemonBuilder(site, builds.cache), self._sessions, self._pools)
+        solves = Solves()
+        control = Control(workshop, solves)
+        self._handlers = {**control.handlers(), **Gateway(workshop, solves, control).handlers()}
+
+    async def serve(self, connection: Hijacked) -> None:
+        """Answer a client's calls until it closes the connection."""
+        await serve(connection.sock, connection.pending, self._handlers)
+
+    def session(self, headers: Mapping[bytes, bytes]) -> Taker:
+        """Who keeps the session. Raises InvalidParameter, Conflict."""
+        offer = offer_of(headers)
+        self._sessions.check(offer)
+        return _Served(self._sessions, offer)
+
+    def close(self) -> None:
+        """Let go of clients' files."""
+        self._pools.close()
