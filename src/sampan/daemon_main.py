@@ -155,7 +155,15 @@ def _backend(parts: Assembly) -> Backend:
     volumes = VolumesApi(
         parts.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
     )
-    builds = BuildsApi(engine, parts.images, parts.snapshots, parts.build_cache, parts.runtime)
+    builds = BuildsApi(
+        engine,
+        parts.images,
+        parts.snapshots,
+        parts.build_cache,
+        parts.runtime,
+        parts.fetcher,
+        lambda: parts.registries.settings,
+    )
     return Backend(
         containers=ContainersApi(engine),
         files=FilesApi(engine, parts.images, parts.workers),

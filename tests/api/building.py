@@ -2,12 +2,14 @@
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlencode
 
-from tests.daemons import Daemon
+from tests.daemons import Daemon, Sampan
 
 
 @dataclass(frozen=True)
@@ -64,3 +66,15 @@ def build(
     body = context({"Dockerfile": dockerfile, **(files or {})})
     answer = engine.api("POST", f"/build?{urlencode(fields)}", body, timeout=120, headers=headers)
     return Built(answer.status, [json.loads(line) for line in answer.body.splitlines() if line.strip()])
+
+
+def half_made(engine: Sampan) -> list[str]:
+    """What builds that have ended must not leave below the daemon's roots."""
+    layers = engine.data_root / "layers" / "overlay"
+    found = [str(path) for path in layers.iterdir() if path.name.startswith("tmp-")]
+    known = {os.readlink(link).split("/")[1] for link in (layers / "l").iterdir()}
+    found += [name for name in known if not (layers / name).exists()]
+    for place in (engine.data_root / "builds", engine.exec_root / "build", engine.data_root / "content" / "ingest"):
+        found += [str(path) for path in place.iterdir()] if place.is_dir() else []
+    mounts = Path("/proc/self/mountinfo").read_text()
+    return found + [line for line in mounts.splitlines() if f"{engine.exec_root}/build" in line]

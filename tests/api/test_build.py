@@ -2,10 +2,13 @@
 
 import json
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
-from tests.api.building import build
+from tests.api.building import build, context
 from tests.daemons import Sampan
 from tests.requires import requires
 
@@ -249,6 +252,61 @@ def test_cache_mounts(engine: Sampan) -> None:
     usage = engine.api("GET", "/system/df").json()
     assert isinstance(usage, dict)
     assert [entry["InUse"] for entry in usage["BuildCache"] if entry["Type"] == "exec.cachemount"] == [False] * 3
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    """A server of a Dockerfile, a context and a file."""
+    files = {
+        "/file": (b"from the web\n", "application/octet-stream"),
+        "/Dockerfile": (b"FROM busybox\nRUN echo remote text\n", "text/plain"),
+        "/context.tar": (context({"Dockerfile": "FROM busybox\nCOPY f /f\n", "f": "remote tar"}), "application/x-tar"),
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body, kind = files[self.path]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_documents_and_urls(engine: Sampan, web: str) -> None:
+    text = f"FROM busybox\nCOPY <<one <<two /docs/\nfirst\none\nsecond\ntwo\nADD {web}/file /got/\nRUN <<EOF\ncat /docs/*\nEOF\n"
+    script = "RUN <<EOF\n#!/bin/busybox sh\necho script $0\nEOF\n"
+    built = build(engine, text + script, t="documents", nocache="1")
+    assert built.error == "", built
+    assert "first\nsecond\n" in built.text
+    assert "script /dev/pipes/EOF" in built.text
+    assert run(engine, "documents", "cat", "/got/file") == "from the web"
+    assert build(engine, text).text.count("Using cache") == 3
+    wrong = build(engine, f"FROM busybox\nADD --checksum=sha256:{'0' * 64} {web}/file /got/\n")
+    assert "digest mismatch" in wrong.error
+
+
+def test_remote_contexts(engine: Sampan, web: str) -> None:
+    assert "remote text\n" in build(engine, "", remote=f"{web}/Dockerfile", nocache="1").text
+    built = build(engine, "", remote=f"{web}/context.tar")
+    assert run(engine, built.image, "cat", "/f") == "remote tar"
+    failed = build(engine, "", remote="http://127.0.0.1:9/nothing")
+    assert failed.status == 500
+    assert "127.0.0.1:9" in failed.error
 
 
 def test_events(engine: Sampan) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from sampan.crashpoints import POINTS, VARIABLE
 from tests import leaks
+from tests.api.building import build, context, half_made
 from tests.api.scenes import Box, Stream, lives
 from tests.archives import Layer, busybox_rootfs, docker_archive
 from tests.daemons import Answer, Sampan
@@ -245,6 +246,52 @@ class Load(Operation):
         assert scene.engine.api("DELETE", "/images/other:latest").status == 200
 
 
+class Build(Operation):
+    """An image of one step. The step is kept or made anew: the same comes of it."""
+
+    TEXT = "FROM busybox\nRUN echo built > /built\n"
+
+    def __init__(self, *, named: bool) -> None:
+        self.named = named
+
+    def prepare(self, scene: Scene) -> None:
+        scene.engine.api("DELETE", "/images/other?force=1")
+        assert scene.engine.api("POST", "/build/prune?all=1").status == 200
+
+    def act(self, scene: Scene) -> None:
+        scene.ask("POST", "/build?t=other", context({"Dockerfile": self.TEXT}))
+        assert scene.answer is None
+
+    def judge(self, scene: Scene) -> None:
+        assert scene.exists("/images/other:latest/json") == self.named
+        assert half_made(scene.engine) == []
+        assert build(scene.engine, self.TEXT, t="other").error == ""
+        assert scene.engine.docker("run", "--rm", "other", "cat", "/built").text == "built"
+        checked = scene.engine.sampan("system", "check")
+        assert checked.code == 0, checked
+        assert scene.engine.api("DELETE", "/images/other:latest").status == 200
+
+
+class PruneBuilds(Operation):
+    """The record is gone, and what only it needed is the next daemon's to delete."""
+
+    def prepare(self, scene: Scene) -> None:
+        assert build(scene.engine, Build.TEXT, t="other").error == ""
+        assert scene.engine.api("DELETE", "/images/other:latest").status == 200
+
+    def act(self, scene: Scene) -> None:
+        scene.ask("POST", "/build/prune?all=1")
+        assert scene.answer is None
+
+    def judge(self, scene: Scene) -> None:
+        checked = scene.engine.sampan("system", "check")
+        assert checked.code == 0, checked
+        assert scene.engine.api("POST", "/build/prune?all=1").status == 200
+        assert "Using cache" not in build(scene.engine, Build.TEXT, t="other").text
+        assert scene.engine.api("DELETE", "/images/other:latest").status == 200
+        assert scene.engine.api("POST", "/build/prune?all=1").status == 200
+
+
 class RemoveImage(Operation):
     """Name and record go together; blobs and layers are the next daemon's to delete."""
 
@@ -302,6 +349,13 @@ CASES: list[tuple[str, Operation]] = [
     ("image-after-commit", Load(named=True, by_import=True)),
     ("state-before-commit", RemoveImage(done=False)),
     ("state-after-commit", RemoveImage()),
+    ("layer-before-publish", Build(named=False)),
+    ("layer-after-publish", Build(named=False)),
+    ("image-before-commit", Build(named=False)),
+    ("image-after-commit", Build(named=True)),
+    ("build-before-commit", Build(named=True)),
+    ("build-after-commit", Build(named=True)),
+    ("build-after-removal", PruneBuilds()),
     ("image-after-removal", RemoveImage()),
     ("image-after-blobs", RemoveImage()),
     ("image-after-layers", RemoveImage()),

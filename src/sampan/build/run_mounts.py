@@ -10,7 +10,8 @@ from sampan.build.needs import Bound, Memory, Mounted, Secret, Socket
 from sampan.build.operations import Run, RunMount
 from sampan.build.request import BuildRequest
 from sampan.build.running import SCRIPTS
-from sampan.build.trees import Tree, Trees, Workers
+from sampan.build.threads import Threads
+from sampan.build.trees import Tree, Trees
 from sampan.errors import InvalidParameter, NotFound
 from sampan.files.copying import copy_tree
 from sampan.kernel.files import Resolve, openat2
@@ -23,11 +24,11 @@ _AGENT = "/run/buildkit/ssh_agent"
 class Mounts:
     """Those of one build."""
 
-    def __init__(self, request: BuildRequest, trees: Trees, caches: CacheMounts, workers: Workers) -> None:
+    def __init__(self, request: BuildRequest, trees: Trees, caches: CacheMounts, threads: Threads) -> None:
         self._request = request
         self._trees = trees
         self._caches = caches
-        self._workers = workers
+        self._threads = threads
 
     @asynccontextmanager
     async def of(
@@ -72,7 +73,7 @@ class Mounts:
 
         async def fill(directory: int) -> None:
             view = await self._trees.view(inputs[mount.input])
-            await self._workers.run(_copy_below, view, mount.source.lstrip("/") or ".", directory)
+            await self._threads.run(_copy_below, view, mount.source.lstrip("/") or ".", directory)
 
         found = await self._caches.take(wish, fill if mount.input >= 0 else None)
         stack.callback(self._caches.give, found)

@@ -9,6 +9,7 @@ from sampan.build.keys import Key, keys, parts
 from sampan.build.needs import Cache, Kept, Progress
 from sampan.build.operations import Graph, Place
 from sampan.build.request import BuildRequest
+from sampan.build.sources import Sources
 from sampan.build.trees import Tree, Trees
 from sampan.build.vertices import Vertices
 from sampan.errors import SampanError
@@ -19,10 +20,18 @@ class Schedule:
     """The run of one build. On the event loop."""
 
     def __init__(
-        self, graph: Graph, request: BuildRequest, vertices: Vertices, trees: Trees, cache: Cache, progress: Progress
+        self,
+        graph: Graph,
+        request: BuildRequest,
+        sources: Sources,
+        vertices: Vertices,
+        trees: Trees,
+        cache: Cache,
+        progress: Progress,
     ) -> None:
         self._graph = graph
         self._request = request
+        self._sources = sources
         self._vertices = vertices
         self._trees = trees
         self._cache = cache
@@ -39,7 +48,7 @@ class Schedule:
     async def run(self) -> Tree:
         """The tree that the target's image is of. Raises SampanError, OSError: the first that went wrong."""
         sources = list(self._graph.sources)
-        found = await asyncio.gather(*map(self._vertices.content, sources))
+        found = await asyncio.gather(*map(self._sources.content, sources))
         self._contents = dict(zip(sources, found, strict=True))
         self._keys = keys(self._graph, self._contents, self._request.clock)
         self._vertices.know(self._keys)

@@ -14,10 +14,8 @@ draft on input 0 ── RUN: Programs   COPY, WORKDIR: build.tree ──▶ seal
 all of them named and placed, lowest first ──▶ kept in the cache ──▶ image: configuration, history, names
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sampan.build.cache.mounts import CacheMounts
 from sampan.build.document import image_document, moment, told
@@ -26,8 +24,11 @@ from sampan.build.needs import Cache, Programs, Progress
 from sampan.build.operations import Graph, HostSource, ImageSource, Metadata, Place
 from sampan.build.planning import plan
 from sampan.build.request import BuildRequest, Built
+from sampan.build.run_mounts import Mounts
 from sampan.build.schedule import Schedule
-from sampan.build.trees import Trees, Workers
+from sampan.build.sources import Remote, Sources
+from sampan.build.threads import Threads, Workers, carried_through
+from sampan.build.trees import Trees
 from sampan.build.vertices import Outlet, Vertices
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.errors import Forbidden
@@ -41,14 +42,19 @@ _NANO = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a build stands on. `cache` is the build's own view of it, which outlives the call."""
+    """What a build stands on. `cache` is the build's own view of it, which outlives the call.
+
+    `scratch`: a descriptor of an empty directory, which goes when the call has returned.
+    """
 
     images: Images
     snapshots: Snapshotter
     programs: Programs
     cache: Cache
     mounts: CacheMounts
+    remote: Remote
     workers: Workers
+    scratch: int
 
 
 async def _room() -> None:
@@ -80,15 +86,18 @@ async def build(
     killed, and what was made is taken back, before this returns.
     """
     names = means.images.checked_names(request.names)
+    threads = Threads(means.workers)
     lookup = Lookup(means.images, request, hearing.pulled)
     graph = plan(dockerfile, request.wish, await lookup.all(dockerfile))
     base = _base(graph, lookup)
     progress.planned(graph)
     with means.images.making() as making:
-        trees = Trees(means.images, means.snapshots, making, means.workers, request.clock)
+        trees = Trees(means.images, means.snapshots, making, threads, request.clock)
+        sources = Sources(graph, request, lookup, trees, means.remote, means.scratch, threads, progress)
+        mounts = Mounts(request, trees, means.mounts, threads)
         outlet = Outlet(progress, hearing.running, hearing.room)
-        vertices = Vertices(graph, request, lookup, trees, means.mounts, means.programs, means.workers, outlet)
-        schedule = Schedule(graph, request, vertices, trees, means.cache, progress)
+        vertices = Vertices(graph, request, sources, trees, mounts, means.programs, threads, outlet)
+        schedule = Schedule(graph, request, sources, vertices, trees, means.cache, progress)
         try:
             try:
                 tree = await schedule.run()
@@ -96,9 +105,10 @@ async def build(
                 await carried_through(schedule.end())
             layers = await trees.name(tree)
             image = _image(request, graph, base, schedule, layers)
-            identity = await means.workers.run(lambda: making.finish(image, layers, names))
+            identity = await threads.run(making.finish, image, layers, names)
         finally:
             await carried_through(trees.close())
+            sources.close()
     means.images.made(identity, names)
     return Built(identity, tuple(reference.familiar for reference in names))
 
@@ -143,19 +153,3 @@ def _layer_time(graph: Graph, schedule: Schedule, place: Place | None, bottom: i
     below = graph.vertices[place].inputs[0]
     depth = schedule.depth(below) if graph.vertices[below].inputs else bottom
     return schedule.created(place) if schedule.depth(place) > depth else None
-
-
-async def carried_through(work: Coroutine[Any, Any, object]) -> None:
-    """Do it to its end, whoever is cancelled meanwhile."""
-    task = asyncio.get_running_loop().create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except BaseException:  # noqa: BLE001 - told below
-            break
-    if cancelled is not None:
-        raise cancelled
-    task.result()

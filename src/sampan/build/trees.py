@@ -9,9 +9,8 @@ On the image `host` overlayfs takes one draft and no layer (docs/design.md): the
 
 import asyncio
 import os
-from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar
 
+from sampan.build.threads import Threads
 from sampan.build.tree.source import Origin, SourceTree
 from sampan.errors import NotImplementedHere, System
 from sampan.images import host
@@ -21,17 +20,6 @@ from sampan.images.making import Making
 from sampan.snapshots.protocol import Draft, Snapshotter, chain_id
 from sampan.spec.ids import ChainId, DiffId, ImageId
 from sampan.spec.rootfs import RootMount
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Workers(Protocol):
-    """Threads for what blocks."""
-
-    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The call's result. Cancelling the wait does not stop the call."""
-        ...
 
 
 class Tree:
@@ -70,15 +58,15 @@ class Tree:
 
 
 class Trees:
-    """Makes and keeps the trees of one build. On the event loop; what blocks is done by `workers`."""
+    """Makes and keeps the trees of one build. On the event loop; what blocks is done by `threads`."""
 
     def __init__(
-        self, images: Images, snapshots: Snapshotter, making: Making, workers: Workers, clock: int | None
+        self, images: Images, snapshots: Snapshotter, making: Making, threads: Threads, clock: int | None
     ) -> None:
         self._images = images
         self._drafts = snapshots.drafts
         self._making = making
-        self._workers = workers
+        self._threads = threads
         self._clock = clock
         self._begun: set[Draft] = set()
         self._views: dict[Tree, asyncio.Task[int]] = {}
@@ -100,7 +88,7 @@ class Trees:
                     "not implemented by Sampan yet: a stage on the image host from which more than one step goes on"
                 )
             return below.draft
-        draft = await self._workers.run(lambda: self._drafts.begin(below.base, below.draft))
+        draft = await self._threads.run(lambda: self._drafts.begin(below.base, below.draft))
         self._begun.add(draft)
         return draft
 
@@ -113,11 +101,11 @@ class Trees:
 
         `bare`: as if nothing were below it (`--link`), where the driver can.
         """
-        return await self._workers.run(lambda: _readable(self._drafts.opened(draft, bare=bare)))
+        return await self._threads.run(lambda: _readable(self._drafts.opened(draft, bare=bare)))
 
     async def mounted(self, draft: Draft) -> int:
         """The same as something that can be bound, as long as it is open."""
-        return await self._workers.run(lambda: self._drafts.opened(draft))
+        return await self._threads.run(lambda: self._drafts.opened(draft))
 
     async def source(self, tree: Tree, label: str) -> SourceTree:
         """The tree as COPY takes files from it."""
@@ -129,20 +117,20 @@ class Trees:
         """Nothing more is written by this step; the tar is made from here on. Raises OSError."""
         tree = Tree(below.base, below.layers, draft, below)
         if not below.on_host:
-            await self._workers.run(lambda: self._drafts.seal(draft, self._clock))
+            await self._threads.run(lambda: self._drafts.seal(draft, self._clock))
             tree.packed = asyncio.get_running_loop().create_task(self._pack(draft))
             self._packing.add(tree.packed)
         return tree
 
     async def _pack(self, draft: Draft) -> LayerRecord | None:
-        return await self._workers.run(lambda: self._making.keep(self._drafts.tar(draft)))
+        return await self._threads.run(lambda: self._making.keep(self._drafts.tar(draft)))
 
     async def view(self, tree: Tree) -> int:
         """A descriptor of the tree's root, to be read, good until the build ends. Raises SampanError, OSError."""
         if tree.source is not None:
             return tree.source.root
         if tree not in self._views:
-            self._views[tree] = asyncio.get_running_loop().create_task(self._workers.run(lambda: self._opened(tree)))
+            self._views[tree] = asyncio.get_running_loop().create_task(self._threads.run(lambda: self._opened(tree)))
         return await asyncio.shield(self._views[tree])
 
     def _opened(self, tree: Tree) -> int:
@@ -170,7 +158,7 @@ class Trees:
             below, draft = tree.below, tree.draft
             tree.named = below.named
             if layer is not None:
-                tree.named = await self._workers.run(lambda: self._making.place(below.named, draft, layer))
+                tree.named = await self._threads.run(lambda: self._making.place(below.named, draft, layer))
                 self._begun.discard(draft)
             tree.stack = below.stack if layer is None else (*below.stack, layer)
 

@@ -5,31 +5,19 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from sampan.build.cache.mounts import CacheMounts
 from sampan.build.keys import Key
-from sampan.build.lookup import Lookup
 from sampan.build.needs import Order, Programs, Progress
-from sampan.build.operations import (
-    ContextSource,
-    Copy,
-    EmptySource,
-    Graph,
-    HostSource,
-    ImageSource,
-    MakeDirectory,
-    Place,
-    Run,
-)
+from sampan.build.operations import Copy, Graph, MakeDirectory, Place, Run
 from sampan.build.request import BuildRequest
 from sampan.build.run_mounts import Mounts
-from sampan.build.tree.context import Context
+from sampan.build.sources import Sources
+from sampan.build.threads import Threads
 from sampan.build.tree.copying import apply_copy
 from sampan.build.tree.directory import make_directory
 from sampan.build.tree.source import SourceMissing
-from sampan.build.trees import Tree, Trees, Workers
+from sampan.build.trees import Tree, Trees
 from sampan.dockerfile.arguments import PROXIES
-from sampan.errors import InvalidParameter, NotFound, NotImplementedHere, SampanError
-from sampan.images import host
+from sampan.errors import InvalidParameter, NotFound, SampanError
 
 _NANO = 1_000_000_000
 
@@ -58,59 +46,32 @@ class Vertices:
         self,
         graph: Graph,
         request: BuildRequest,
-        lookup: Lookup,
+        sources: Sources,
         trees: Trees,
-        caches: CacheMounts,
+        mounts: Mounts,
         programs: Programs,
-        workers: Workers,
+        threads: Threads,
         outlet: Outlet,
     ) -> None:
         self._graph = graph
         self._request = request
-        self._lookup = lookup
+        self._sources = sources
         self._trees = trees
+        self._mounts = mounts
         self._programs = programs
-        self._workers = workers
+        self._threads = threads
         self._outlet = outlet
         self._keys: Sequence[Key | None] = ()
-        self._mounts = Mounts(request, trees, caches, workers)
         self._consumers = Counter(place for vertex in graph.vertices for place in vertex.inputs)
 
     def know(self, keys: Sequence[Key | None]) -> None:
         """The keys of all vertices, before any is made."""
         self._keys = keys
 
-    async def content(self, place: Place) -> str:
-        """The digest of what a source is now; "" where there is none, so that nothing that stands on it is kept.
-
-        Raises SampanError.
-        """
-        match self._graph.vertices[place].operation:
-            case ImageSource() as source:
-                return await self._lookup.find(source.reference, source.platform)
-            case ContextSource() as source:
-                context, parents = self._context(), self._takes_parents(place)
-                try:
-                    return await self._workers.run(context.digest, source.paths, source.excludes, parents)
-                except SampanError:
-                    # Told by the step that wants the files, when its turn has come.
-                    return ""
-            case _:
-                return ""
-
     async def make(self, place: Place, inputs: Sequence[Tree]) -> Tree:
         """The tree of a vertex on those of its inputs. Raises SampanError, OSError."""
         operation = self._graph.vertices[place].operation
         match operation:
-            case EmptySource():
-                return Tree()
-            case HostSource():
-                return Tree(host.CHAIN)
-            case ImageSource():
-                return self._trees.of_image(await self._lookup.find(operation.reference, operation.platform))
-            case ContextSource() as source:
-                context, parents = self._context(), self._takes_parents(place)
-                return Tree(source=await self._workers.run(context.tree, source.paths, source.excludes, parents))
             case Run():
                 return await self._run(place, operation, inputs)
             case Copy():
@@ -118,25 +79,13 @@ class Vertices:
             case MakeDirectory():
                 return await self._directory(place, operation, inputs[0])
             case _:
-                raise NotImplementedHere(f"not implemented by Sampan yet: {self._graph.vertices[place].text}")
-
-    def _context(self) -> Context:
-        try:
-            return self._request.contexts["context"]
-        except KeyError:
-            raise InvalidParameter("no build context was sent") from None
+                tree = await self._sources.tree(place)
+                assert tree is not None, "a vertex that makes no tree is not needed by any"
+                return tree
 
     def _alone(self, place: Place) -> bool:
         """Whether the tree of input 0 is used by this vertex only."""
         return self._consumers[self._graph.vertices[place].inputs[0]] == 1
-
-    def _takes_parents(self, place: Place) -> bool:
-        """Whether some COPY wants the files of this source with the directories that they are in."""
-        return any(
-            isinstance(vertex.operation, Copy) and vertex.operation.parents
-            for vertex in self._graph.vertices
-            if place in vertex.inputs
-        )
 
     async def _copy(self, place: Place, copy: Copy, inputs: Sequence[Tree]) -> Tree:
         vertex = self._graph.vertices[place]
@@ -145,7 +94,7 @@ class Vertices:
         names = await self._trees.view(inputs[0]) if copy.link and copy.chown and not inputs[0].is_empty else None
         target = await self._trees.opened(draft, bare=copy.link)
         try:
-            await self._workers.run(lambda: apply_copy(copy, sources, target, names=names, epoch=self._epoch))
+            await self._threads.run(lambda: apply_copy(copy, sources, target, names=names, epoch=self._epoch))
         except SourceMissing as error:
             raise NotFound(f"{vertex.text.split()[0].upper()} failed: {error}") from error
         finally:
@@ -156,7 +105,7 @@ class Vertices:
         draft = await self._trees.write(below, alone=self._alone(place))
         target = await self._trees.opened(draft)
         try:
-            made = await self._workers.run(lambda: make_directory(wanted, target, epoch=self._epoch))
+            made = await self._threads.run(lambda: make_directory(wanted, target, epoch=self._epoch))
         finally:
             os.close(target)
         if not made and draft is not below.draft:

@@ -17,6 +17,7 @@ import time
 from contextlib import ExitStack
 
 from sampan.build.needs import Bound, Listener, Memory, Mounted, Order, Secret, Socket
+from sampan.build.threads import carried_through
 from sampan.daemon import etc, merge, mounts, oci, verify
 from sampan.daemon.create import remove_directory
 from sampan.daemon.definition import Definition
@@ -92,7 +93,7 @@ class BuildPrograms:
             return ended.code
         finally:
             reading.cancel()
-            await _undisturbed(self._end(container))
+            await carried_through(self._end(container))
 
     async def _end(self, container: ContainerId) -> None:
         await self._engine.runtime.kill_all(container)
@@ -209,17 +210,3 @@ async def _read(sock: socket.socket, listener: Listener) -> None:
                 break
             await listener.said(stream, held[_FRAME.size : _FRAME.size + length])
             held = held[_FRAME.size + length :]
-
-
-async def _undisturbed(work: "asyncio._CoroutineLike[None]") -> None:
-    """Do it to its end though the build is called off meanwhile."""
-    task = asyncio.get_running_loop().create_task(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError

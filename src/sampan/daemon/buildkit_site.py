@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from sampan.buildkit.pools import Pools
 from sampan.buildkit.sessions import Offer, Sessions, offer_of
 from sampan.buildkit.solves import Solves
 from sampan.daemon.build_cache import BuildCacheApi
-from sampan.daemon.builds import Site, directory, perform
+from sampan.daemon.builds import Place, Site, perform
 from sampan.daemon.builds_api import BuildsApi
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.images.references import parse_reference
@@ -43,9 +43,11 @@ class DaemonBuilder:
         gateways = self._site.engine.config.host_gateway_ips
         return Manner(version=VERSION, host_gateway=str(gateways[0]) if gateways else "")
 
-    def directory(self) -> AbstractContextManager[int]:
+    @contextmanager
+    def directory(self) -> Iterator[int]:
         """An empty directory for one build."""
-        return directory(self._site)
+        with Place(self._site) as place:
+            yield place.directory("context")
 
     @contextmanager
     def socket_directory(self) -> Iterator[str]:
@@ -62,7 +64,8 @@ class DaemonBuilder:
 
     async def build(self, request: BuildRequest, dockerfile: Dockerfile, progress: GraphReport) -> Built:
         """Build."""
-        return await perform(self._site, request, dockerfile, progress, Hearing())
+        with Place(self._site) as place:
+            return await perform(self._site, request, dockerfile, place.directory("scratch"), progress, Hearing())
 
     async def push(self, name: str, request: BuildRequest) -> None:
         """Send an image to its registry."""
@@ -112,7 +115,7 @@ class Frontend:
     def __init__(self, builds: BuildsApi) -> None:
         site = builds.opened()
         self._sessions = Sessions()
-        self._pools = Pools(site.contexts)
+        self._pools = Pools(site.places)
         workshop = Workshop(DaemonBuilder(site, builds.cache), self._sessions, self._pools)
         solves = Solves()
         control = Control(workshop, solves)

@@ -6,21 +6,26 @@ body ─▶ DATA-ROOT/builds/RANDOM ─▶ Dockerfile ─▶ BuildRequest ─▶
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
+from typing import Self
 
 from sampan.build.cache.mounts import CacheMounts
 from sampan.build.cache.session import Session
 from sampan.build.cache.store import BuildCache
+from sampan.build.needs import Progress
 from sampan.build.planning import Wish
 from sampan.build.progress import Reporter
 from sampan.build.reporting import GraphReport
 from sampan.build.request import BuildRequest, Built, RunSettings
-from sampan.build.solve import Hearing, Means, build, carried_through
+from sampan.build.solve import Hearing, Means, build
+from sampan.build.sources import Remote
+from sampan.build.threads import carried_through
 from sampan.build.tree.context import Context, unpack_context
+from sampan.build.tree.git import Access
+from sampan.build.tree.remote_context import fetch_context
 from sampan.build.vertices import CommandFailed
 from sampan.daemon.build_lines import Lines
 from sampan.daemon.build_programs import BuildPrograms
@@ -36,13 +41,14 @@ from sampan.errors import InvalidParameter, NotImplementedHere, SampanError, Sys
 from sampan.files.atomic import make_directory
 from sampan.images.images import Images
 from sampan.images.platforms import machine_platform, parse_platform
-from sampan.images.steps import Step
+from sampan.images.steps import Cancellation, Step
 from sampan.registry.authconfig import credentials_of
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.builds import BuildInfo, BuildOptions, BuildResult
 from sampan.spec.document import encode
 from sampan.spec.host_config import HostConfig, Resources
-from sampan.spec.images import ErrorDetail, Progress
+from sampan.spec.images import ErrorDetail
+from sampan.spec.images import Progress as Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +60,13 @@ class Site:
     snapshots: Snapshotter
     cache: BuildCache
     mounts: CacheMounts
+    remote: Remote
     programs: BuildPrograms
     workers: Workers
 
     @property
-    def contexts(self) -> Path:
-        """Where contexts are unpacked."""
+    def places(self) -> Path:
+        """Where builds under way have their directories."""
         return self.engine.config.data_root / "builds"
 
 
@@ -67,21 +74,27 @@ async def carry_out(site: Site, options: BuildOptions, body: AsyncIterator[bytes
     """Build; the lines for the client. Raises SampanError before the first of them. Closed, the build is called off."""
     _refuse(options, site)
     site.images.checked_names(options.names)
-    with directory(site) as into:
-        context = await _received(site, body, into)
+    with Place(site) as place:
+        context, text = await _received(site, options, body, place.directory("context"))
         try:
-            file, text = context.dockerfile(options.dockerfile or "Dockerfile")
+            file, text = (options.dockerfile or "Dockerfile", text) if text else context.dockerfile(*_named(options))
             request = _request(site, options, file, text, context)
             dockerfile = parse(text)
-            async for line in _told(site, options, request, dockerfile):
-                yield line
+            lines = _told(site, options, request, dockerfile, place.directory("scratch"))
+            try:
+                async for line in lines:
+                    yield line
+            finally:
+                await lines.aclose()
         finally:
             context.close()
 
 
+def _named(options: BuildOptions) -> tuple[str, ...]:
+    return (options.dockerfile,) if options.dockerfile else ()
+
+
 def _refuse(options: BuildOptions, site: Site) -> None:
-    if options.remote:
-        raise NotImplementedHere("not implemented by Sampan yet: building from a remote context")
     if options.squash:
         if not site.engine.config.experimental:
             raise InvalidParameter("squash is only supported with experimental mode")
@@ -90,37 +103,84 @@ def _refuse(options: BuildOptions, site: Site) -> None:
         raise NotImplementedHere("not implemented by Sampan yet: building for more than one platform")
 
 
-@contextmanager
-def directory(site: Site) -> Iterator[int]:
-    """An empty directory, which goes with the block."""
-    make_directory(site.contexts, 0o700)
-    place = site.contexts / os.urandom(12).hex()
-    place.mkdir(mode=0o700)
-    try:
-        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            yield descriptor
-        finally:
+class Place:
+    """A directory of one build, which goes with the block."""
+
+    def __init__(self, site: Site) -> None:
+        make_directory(site.places, 0o700)
+        self._path = site.places / os.urandom(12).hex()
+        self._trash = site.engine.trash
+        self._opened: list[int] = []
+
+    def directory(self, name: str) -> int:
+        """A descriptor of a fresh directory in it."""
+        (self._path / name).mkdir(mode=0o700)
+        descriptor = os.open(self._path / name, os.O_RDONLY | os.O_DIRECTORY)
+        self._opened.append(descriptor)
+        return descriptor
+
+    def __enter__(self) -> Self:
+        self._path.mkdir(mode=0o700)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self._opened:
             os.close(descriptor)
-    finally:
-        site.engine.trash.take(place)
+        self._trash.take(self._path)
 
 
-async def _received(site: Site, body: AsyncIterator[bytes], into: int) -> Context:
+async def _received(site: Site, options: BuildOptions, body: AsyncIterator[bytes], into: int) -> tuple[Context, str]:
+    """The context, and the Dockerfile's text where that came alone. Raises SampanError."""
+    try:
+        if options.remote:
+            return await _fetched(site, options.remote, into)
+        return await _sent(site, body, into), ""
+    except OSError as error:
+        raise System(f"the build context cannot be unpacked: {error}") from error
+
+
+async def _fetched(site: Site, url: str, into: int) -> tuple[Context, str]:
+    end = Cancellation()
+    access = Access(site.remote.git, "", end)
+
+    def watch(done: int, whole: int) -> None:
+        del done, whole
+        end.check()
+
+    fetching = asyncio.get_running_loop().create_task(
+        carried_through(site.workers.run(fetch_context, url, into, site.remote.fetcher, access, watch))
+    )
+    try:
+        found = await asyncio.shield(fetching)
+    except asyncio.CancelledError:
+        end.cancel()
+        await asyncio.wait([fetching])
+        if not fetching.cancelled() and fetching.exception() is None:
+            fetching.result().context.close()
+        raise
+    return found.context, found.dockerfile or ""
+
+
+async def _sent(site: Site, body: AsyncIterator[bytes], into: int) -> Context:
     pipe = Pipe()
     sending = asyncio.get_running_loop().create_task(pipe.fill(body))
     try:
-        return await site.workers.run(unpack_context, as_file(pipe), into)
-    except OSError as error:
-        raise System(f"the build context cannot be unpacked: {error}") from error
+        # Called off, the sender is stopped first, and the reader hears of it.
+        reading = asyncio.get_running_loop().create_task(site.workers.run(unpack_context, as_file(pipe), into))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            sending.cancel()
+            await asyncio.wait([reading])
+            if reading.exception() is None:
+                reading.result().close()
+            raise
     finally:
         pipe.close()
-        if not sending.done():
-            sending.cancel()
+        sending.cancel()
         await asyncio.wait([sending])
-        if not sending.cancelled() and sending.exception() is not None:
-            # The reader has heard of it, and speaks for both.
-            _ = sending.exception()
+        if not sending.cancelled():
+            sending.exception()  # the reader has heard of it, and speaks for both
 
 
 def _request(site: Site, options: BuildOptions, file: str, text: str, context: Context) -> BuildRequest:
@@ -175,12 +235,15 @@ def _clock(text: str) -> int | None:
 
 
 async def _told(
-    site: Site, options: BuildOptions, request: BuildRequest, dockerfile: Dockerfile
+    site: Site, options: BuildOptions, request: BuildRequest, dockerfile: Dockerfile, scratch: int
 ) -> AsyncGenerator[bytes, None]:
     lines = Lines(quiet=options.quiet)
     work = _events if options.progress == "json" else _classic
-    task = asyncio.get_running_loop().create_task(work(site, request, dockerfile, lines))
+    task = asyncio.get_running_loop().create_task(work(site, request, dockerfile, scratch, lines))
     task.add_done_callback(lambda _: lines.end())
+    # The daemon's end waits for it.
+    site.engine.tasks.add(task)
+    task.add_done_callback(site.engine.tasks.discard)
     try:
         while taken := await lines.take():
             yield taken
@@ -190,7 +253,7 @@ async def _told(
         await asyncio.wait([task])
 
 
-async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, lines: Lines) -> None:
+async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, scratch: int, lines: Lines) -> None:
     stream = ClassicStream(dockerfile, request.wish, lines.put)
     stream.begin()
     loop = asyncio.get_running_loop()
@@ -200,7 +263,7 @@ async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, li
 
     hearing = Hearing(pulled, stream.running, lines.room)
     try:
-        built = await perform(site, request, dockerfile, stream, hearing)
+        built = await perform(site, request, dockerfile, scratch, stream, hearing)
     except (SampanError, OSError) as error:
         lines.add(_failure(error))
         return
@@ -208,10 +271,10 @@ async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, li
     lines.last(f"{built.image}\n")
 
 
-async def _events(site: Site, request: BuildRequest, dockerfile: Dockerfile, lines: Lines) -> None:
+async def _events(site: Site, request: BuildRequest, dockerfile: Dockerfile, scratch: int, lines: Lines) -> None:
     report = GraphReport(Reporter(lines, time_ns))
     try:
-        built = await perform(site, request, dockerfile, report, Hearing(room=lines.room))
+        built = await perform(site, request, dockerfile, scratch, report, Hearing(room=lines.room))
     except (SampanError, OSError) as error:
         lines.add(_failure(error))
         return
@@ -219,12 +282,19 @@ async def _events(site: Site, request: BuildRequest, dockerfile: Dockerfile, lin
 
 
 async def perform(
-    site: Site, request: BuildRequest, dockerfile: Dockerfile, progress: "ClassicStream | GraphReport", hearing: Hearing
+    site: Site,
+    request: BuildRequest,
+    dockerfile: Dockerfile,
+    scratch: int,
+    progress: Progress,
+    hearing: Hearing,
 ) -> Built:
-    """One build with this daemon's means. Raises as `build.solve.build` does."""
+    """One build with this daemon's means; `scratch` is an empty directory for it. Raises as `build.solve.build` does."""
     session = Session(site.cache).__enter__()
     try:
-        means = Means(site.images, site.snapshots, site.programs, session, site.mounts, site.workers)
+        means = Means(
+            site.images, site.snapshots, site.programs, session, site.mounts, site.remote, site.workers, scratch
+        )
         return await build(means, request, dockerfile, progress, hearing)
     finally:
         # Waits for the disk.
@@ -234,4 +304,4 @@ async def perform(
 def _failure(error: SampanError | OSError) -> bytes:
     code = error.code if isinstance(error, CommandFailed) else 0
     detail = ErrorDetail(code=code, message=str(error))
-    return encode(Progress(error_detail=detail, error=str(error))) + b"\r\n"
+    return encode(Line(error_detail=detail, error=str(error))) + b"\r\n"

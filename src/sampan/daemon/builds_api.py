@@ -1,6 +1,6 @@
 """Building as the API calls it. What builds is loaded with the first build: a daemon that builds nothing does without."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from sampan.daemon import memory_files
@@ -8,6 +8,8 @@ from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.engine import Engine
 from sampan.daemon.workers import Workers
 from sampan.images.images import Images
+from sampan.registry.fetching import Fetcher
+from sampan.registry.settings import Settings
 from sampan.runtime.port import Runtime
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.builds import BuildOptions
@@ -16,17 +18,31 @@ if TYPE_CHECKING:
     from sampan.daemon.builds import Site
 
 
+_PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where git is looked for."""
+
+
 class BuildsApi:
     """Implements `api.backend.Builds`."""
 
     def __init__(
-        self, engine: Engine, images: Images, snapshots: Snapshotter, cache: BuildCacheApi, runtime: Runtime
+        self,
+        engine: Engine,
+        images: Images,
+        snapshots: Snapshotter,
+        cache: BuildCacheApi,
+        runtime: Runtime,
+        fetcher: Fetcher,
+        settings: Callable[[], Settings],
     ) -> None:
+        """`settings`: those of the registries, whose proxies git uses, too."""
         self._engine = engine
         self._images = images
         self._snapshots = snapshots
         self._cache = cache
         self._runtime = runtime
+        self._fetcher = fetcher
+        self._settings = settings
         self._workers = Workers()
         self._site: Site | None = None
 
@@ -49,18 +65,20 @@ class BuildsApi:
     def opened(self) -> "Site":
         """What builds are made with, loaded now where it was not."""
         if self._site is None:
+            from sampan.build.sources import Remote
+            from sampan.build.tree.git_program import GitProgram
+            from sampan.build.tree.remote import Remembered
             from sampan.daemon.build_programs import BuildPrograms
             from sampan.daemon.builds import Site
 
             programs = BuildPrograms(self._engine)
             self._runtime.on_exit(programs.on_exit)
             cache, mounts = self._cache.cache, self._cache.mounts
-            self._site = Site(self._engine, self._images, self._snapshots, cache, mounts, programs, self._workers)
+            remote = Remote(self._fetcher, Remembered(), GitProgram(_PROGRAMS, self._settings().proxies))
+            self._site = Site(
+                self._engine, self._images, self._snapshots, cache, mounts, remote, programs, self._workers
+            )
         return self._site
-
-    def close(self) -> None:
-        """End the threads. No build is under way any more."""
-        self._workers.close()
 
 
 def sweep(engine: Engine) -> None:
