@@ -32,11 +32,6 @@ class BuildKitApi:
             self._frontend = Frontend(self._builds)
         return self._frontend
 
-    def close(self) -> None:
-        """Let go of clients' files."""
-        if self._frontend is not None:
-            self._frontend.close()
-
 
 class _Calls:
     def __init__(self, frontend: "Frontend") -> None:

@@ -115,8 +115,7 @@ class Frontend:
     def __init__(self, builds: BuildsApi) -> None:
         site = builds.opened()
         self._sessions = Sessions()
-        self._pools = Pools(site.places)
-        workshop = Workshop(DaemonBuilder(site, builds.cache), self._sessions, self._pools)
+        workshop = Workshop(DaemonBuilder(site, builds.cache), self._sessions, Pools(site.places))
         solves = Solves()
         control = Control(workshop, solves)
         self._handlers = {**control.handlers(), **Gateway(workshop, solves, control).handlers()}
@@ -130,7 +129,3 @@ class Frontend:
         offer = offer_of(headers)
         self._sessions.check(offer)
         return _Served(self._sessions, offer)
-
-    def close(self) -> None:
-        """Let go of clients' files."""
-        self._pools.close()
