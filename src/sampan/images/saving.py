@@ -39,17 +39,23 @@ from sampan.spec.oci_image import (
 _CHUNK = 1 << 20
 
 
-class _ManifestDocument(msgspec.Struct, frozen=True, rename="camel"):
+class ManifestDocument(msgspec.Struct, frozen=True, rename="camel"):
+    """A manifest as it is written here."""
+
     config: Descriptor
     layers: list[Descriptor]
     media_type: str = OCI_MANIFEST
     schema_version: int = 2
+    annotations: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
-class _IndexDocument(msgspec.Struct, frozen=True, rename="camel"):
+class IndexDocument(msgspec.Struct, frozen=True, rename="camel"):
+    """An index as it is written here."""
+
     manifests: list[Descriptor]
     media_type: str = OCI_INDEX
     schema_version: int = 2
+    annotations: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Listed(msgspec.Struct, frozen=True, rename="pascal"):
@@ -60,13 +66,15 @@ class _Listed(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 @dataclass(slots=True)
-class _Chosen:
+class Chosen:
+    """An image, and the tags under which it is to be found again."""
+
     image: ImageId
     tags: list[Reference] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class LayerSource:
     """Where the bytes of a layer come from: a blob, as it is or unpacked."""
 
     blob: Digest
@@ -75,24 +83,24 @@ class _Source:
 
 
 @dataclass(slots=True)
-class _Parts:
+class Parts:
     """What the archive will hold, by digest: small documents as bytes, layers to be read."""
 
     small: dict[str, bytes] = field(default_factory=dict)
-    layers: dict[str, _Source] = field(default_factory=dict)
+    layers: dict[str, LayerSource] = field(default_factory=dict)
     index: list[Descriptor] = field(default_factory=list)
     listed: list[_Listed] = field(default_factory=list)
     repositories: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def choose_images(catalog: Catalog, names: Sequence[str], platform: str = "") -> list[_Chosen]:
+def choose_images(catalog: Catalog, names: Sequence[str], platform: str = "") -> list[Chosen]:
     """What `names` ask for: an id without its tags, a repository with all of them, a tag. `platform` "" takes any.
 
     Raises NoSuchImage, NotFound (for another platform, too), InvalidParameter; Forbidden for the image host and what stands
     on it.
     """
     wanted = parse_platform(platform) if platform else None
-    chosen: dict[ImageId, _Chosen] = {}
+    chosen: dict[ImageId, Chosen] = {}
     for name in names:
         for image, tag in _named(catalog, name):
             rootfs = catalog.config(image).rootfs
@@ -103,7 +111,7 @@ def choose_images(catalog: Catalog, names: Sequence[str], platform: str = "") ->
                     f"no suitable export target found: image with reference {name} was found but does not provide the "
                     f"specified platform ({platform})"
                 )
-            entry = chosen.setdefault(image, _Chosen(image))
+            entry = chosen.setdefault(image, Chosen(image))
             if tag is not None and tag not in entry.tags:
                 entry.tags.append(tag)
     return list(chosen.values())
@@ -122,7 +130,7 @@ def _named(catalog: Catalog, name: str) -> list[tuple[ImageId, Reference | None]
     return [(image, asked if asked.digest is None else None)]
 
 
-def save(catalog: Catalog, chosen: Sequence[_Chosen]) -> Iterator[bytes]:
+def save(catalog: Catalog, chosen: Sequence[Chosen]) -> Iterator[bytes]:
     """The archive, in pieces. What it needs is kept from removal from now until the iterator ends or is dropped.
 
     Raises NoSuchImage for what was removed since it was chosen.
@@ -132,37 +140,37 @@ def save(catalog: Catalog, chosen: Sequence[_Chosen]) -> Iterator[bytes]:
     return pieces
 
 
-def _save(catalog: Catalog, chosen: Sequence[_Chosen]) -> Iterator[bytes]:
+def _save(catalog: Catalog, chosen: Sequence[Chosen]) -> Iterator[bytes]:
     with catalog.lease() as lease:
-        parts = _Parts()
+        parts = Parts()
         for entry in chosen:
             _describe(catalog, lease, entry, parts)
         yield b""
-        yield from _write(catalog, parts)
+        yield from write_archive(catalog, parts)
 
 
-def _describe(catalog: Catalog, lease: Lease, chosen: _Chosen, parts: _Parts) -> None:
+def _describe(catalog: Catalog, lease: Lease, chosen: Chosen, parts: Parts) -> None:
     record = catalog.hold_image(lease, chosen.image)
     config = catalog.content.read(Digest(chosen.image), CONFIG_LIMIT)
     parts.small[chosen.image] = config
     kept = _kept(catalog, record)
     if kept is None:
-        layers = _plain(catalog, chosen.image, record, parts)
-        data = msgspec.json.encode(_ManifestDocument(Descriptor(OCI_CONFIG, chosen.image, len(config)), layers))
+        layers = plain_layers(catalog, chosen.image, record, parts)
+        data = msgspec.json.encode(ManifestDocument(Descriptor(OCI_CONFIG, chosen.image, len(config)), layers))
         media_type = OCI_MANIFEST
     else:
         data = catalog.content.read(Digest(kept.digest), MANIFEST_LIMIT)
         media_type = kept.media_type
         layers = [_as_it_is(catalog, Digest(blob), parts) for blob in kept.layers]
         if any(_is_zstd(catalog, Digest(blob)) for blob in kept.layers):
-            layers = _plain(catalog, chosen.image, record, parts)
+            layers = plain_layers(catalog, chosen.image, record, parts)
     digest = digest_of(data)
     parts.small[digest] = data
     platform = _platform(catalog.config(chosen.image))
     _list(chosen, parts, Descriptor(media_type, digest, len(data), platform=platform), layers, sources=kept is None)
 
 
-def _list(chosen: _Chosen, parts: _Parts, manifest: Descriptor, layers: list[Descriptor], *, sources: bool) -> None:
+def _list(chosen: Chosen, parts: Parts, manifest: Descriptor, layers: list[Descriptor], *, sources: bool) -> None:
     """Enter the image into the index and into Docker's two lists."""
     for tag in chosen.tags:
         annotations = {CONTAINERD_NAME: str(tag), REF_NAME: tag.tag or ""}
@@ -192,19 +200,19 @@ def _kept(catalog: Catalog, record: ImageRecord) -> ManifestRecord | None:
     return None
 
 
-def _plain(catalog: Catalog, image: ImageId, record: ImageRecord, parts: _Parts) -> list[Descriptor]:
-    """The layers as plain tars."""
+def plain_layers(catalog: Catalog, image: ImageId, record: ImageRecord, parts: Parts) -> list[Descriptor]:
+    """The image's layers as plain tars, put in `parts`. The caller holds the image."""
     layers = []
     for layer, chain in zip(record.layers, catalog.chains(image), strict=True):
         size = catalog.snapshots.layer(chain).tar_size
-        parts.layers[layer.diff_id] = _Source(Digest(layer.blob), size, layer.blob != layer.diff_id)
+        parts.layers[layer.diff_id] = LayerSource(Digest(layer.blob), size, layer.blob != layer.diff_id)
         layers.append(Descriptor(OCI_LAYER, layer.diff_id, size))
     return layers
 
 
-def _as_it_is(catalog: Catalog, blob: Digest, parts: _Parts) -> Descriptor:
+def _as_it_is(catalog: Catalog, blob: Digest, parts: Parts) -> Descriptor:
     size = catalog.content.size(blob)
-    parts.layers[blob] = _Source(blob, size, unpacked=False)
+    parts.layers[blob] = LayerSource(blob, size, unpacked=False)
     return Descriptor(OCI_LAYER, blob, size)
 
 
@@ -221,7 +229,8 @@ def _place(digest: str) -> str:
     return "blobs/sha256/" + digest.removeprefix("sha256:")
 
 
-def _write(catalog: Catalog, parts: _Parts) -> Iterator[bytes]:
+def write_archive(catalog: Catalog, parts: Parts) -> Iterator[bytes]:
+    """The archive of `parts`; without Docker's lists where they are empty: an OCI layout."""
     for directory in (b"blobs/", b"blobs/sha256/"):
         yield header(tar.Entry(directory, tar.DIRECTORY, mode=0o755))
     for digest in sorted({*parts.small, *parts.layers}):
@@ -233,15 +242,16 @@ def _write(catalog: Catalog, parts: _Parts) -> Iterator[bytes]:
             yield header(tar.Entry(name, tar.FILE, source.size))
             yield from _layer(catalog, digest, source)
             yield padding(source.size)
-    yield from member(b"index.json", msgspec.json.encode(_IndexDocument(parts.index)))
-    yield from member(b"manifest.json", msgspec.json.encode(parts.listed))
+    yield from member(b"index.json", msgspec.json.encode(IndexDocument(parts.index)))
+    if parts.listed:
+        yield from member(b"manifest.json", msgspec.json.encode(parts.listed))
     yield from member(b"oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
     if parts.repositories:
         yield from member(b"repositories", msgspec.json.encode(parts.repositories))
     yield END
 
 
-def _layer(catalog: Catalog, digest: str, source: _Source) -> Iterator[bytes]:
+def _layer(catalog: Catalog, digest: str, source: LayerSource) -> Iterator[bytes]:
     """The layer's bytes. Their digest is checked as they go out: a disk that lost bytes must not go unnoticed."""
     hashed = hashlib.sha256()
     left = source.size

@@ -46,15 +46,23 @@ def overlay_difference(directory: int) -> Iterator[bytes]:
 
 
 def tar_entry(
-    path: bytes, parent: int, name: bytes, status: os.stat_result, first_names: dict[tuple[int, int], bytes]
+    path: bytes,
+    parent: int,
+    name: bytes,
+    status: os.stat_result,
+    first_names: dict[tuple[int, int], bytes],
+    latest: int | None = None,
 ) -> Iterator[bytes]:
-    """One entry as it is on the disk; a further name of an inode in `first_names` becomes a hard link to the first."""
+    """One entry as it is on the disk; a further name of an inode in `first_names` becomes a hard link to the first.
+
+    No time is later than `latest`, in nanoseconds since the epoch.
+    """
     kind = _KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return
     entry = tar.Entry(path, kind, mode=stat.S_IMODE(status.st_mode))
     entry.uid, entry.gid = status.st_uid, status.st_gid
-    entry.mtime = status.st_mtime_ns
+    entry.mtime = status.st_mtime_ns if latest is None else min(status.st_mtime_ns, latest)
     if status.st_nlink > 1 and kind != tar.DIRECTORY:
         first = first_names.setdefault((status.st_dev, status.st_ino), path)
         if first != path:

@@ -35,7 +35,12 @@ class Empty(msgspec.Struct, frozen=True):
     """`{}`: the value in Go's sets."""
 
 
-class Platform(msgspec.Struct, frozen=True, rename={"os_version": "os.version", "os_features": "os.features"}):
+class Platform(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    rename={"os_version": "os.version", "os_features": "os.features"},
+):
     """What machine an image is for."""
 
     architecture: str = ""

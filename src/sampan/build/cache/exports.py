@@ -26,6 +26,7 @@ from sampan.images.leases import Lease
 from sampan.images.packing import is_gzip, is_zstd, pack, packed_before
 from sampan.images.pushing import opened
 from sampan.images.references import parse_reference, short_id
+from sampan.images.saving import IndexDocument, ManifestDocument
 from sampan.images.steps import Cancellation, Meter, Report, Step
 from sampan.registry.protocol import Repositories, Repository
 from sampan.spec.ids import Digest, digest_of, parse_digest
@@ -45,19 +46,6 @@ _AT_ONCE = 3
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _CHUNK = 1 << 20
 _YES, _NO = ("true", "1", "t"), ("false", "0", "f")
-
-
-class _Manifest(msgspec.Struct, frozen=True, rename="camel"):
-    schema_version: int
-    media_type: str
-    config: Descriptor
-    layers: list[Descriptor]
-
-
-class _Index(msgspec.Struct, frozen=True, rename="camel"):
-    schema_version: int
-    media_type: str
-    manifests: list[Descriptor]
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,9 +200,9 @@ class Exports:
 
 def _manifest(to: Destination, config: Descriptor, layers: Sequence[Descriptor]) -> tuple[str, bytes]:
     if to.manifest:
-        return OCI_MANIFEST, msgspec.json.encode(_Manifest(2, OCI_MANIFEST, config, list(layers)))
+        return OCI_MANIFEST, msgspec.json.encode(ManifestDocument(config, list(layers)))
     media_type = OCI_INDEX if to.oci else DOCKER_INDEX
-    return media_type, msgspec.json.encode(_Index(2, media_type, [*layers, config]))
+    return media_type, msgspec.json.encode(IndexDocument([*layers, config], media_type))
 
 
 class _Directory:
@@ -235,9 +223,7 @@ class _Directory:
         for digest, data in small.items():
             write_atomic(blobs / parse_digest(digest).removeprefix("sha256:"), data, 0o644)
         sync_directory(blobs)
-        index = _Index(
-            2, OCI_INDEX, [*self._others(tag), msgspec.structs.replace(manifest, annotations={REF_NAME: tag})]
-        )
+        index = IndexDocument([*self._others(tag), msgspec.structs.replace(manifest, annotations={REF_NAME: tag})])
         write_atomic(self._path / "index.json", msgspec.json.encode(index), 0o644)
 
     def _others(self, tag: str) -> list[Descriptor]:
