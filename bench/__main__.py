@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import host, images, measures, report
+from bench import builds, host, images, measures, report
 from bench.report import Row, bounded, compared
 from tests.daemons import Daemon, Docker, Sampan, entry_point
 
@@ -195,6 +195,24 @@ def unpacking(pair: Pair) -> list[Row]:
     return [Row(name, str(ours), f"{theirs} (tar)", 1 / ratio, "≤ 1.2 × tar's time", ratio <= 1.2)]
 
 
+def built(pair: Pair) -> list[Row]:
+    ours, *theirs = builds.builders(pair.sampan, pair.docker)
+    files = 20_000 if pair.scale >= 1 else 2_000
+    steps = {one.name: builds.ten_steps(one, pair.times(5)) for one in (ours, *theirs)}
+    contexts = {one.name: builds.context(one, files, pair.times(5)) for one in (ours, *theirs)}
+    rows = []
+    for peer, goals in zip(theirs, ((6.0, 1.0), (6.0, 3.0)), strict=True):
+        for index, what in enumerate(("ten small RUNs, no cache", "the same again, from the cache")):
+            found = (steps[ours.name][index], steps[peer.name][index])
+            rows.append(compared(f"build: {what}; {peer.name}", *found, goals[index]))
+        again = (contexts[ours.name][1], contexts[peer.name][1])
+        rows.append(compared(f"build: {files} unchanged files again; {peer.name}", *again, 1))
+    one, four = (builds.stages(ours, count, pair.times(3)) for count in (1, builds.STAGES))
+    used = builds.STAGES * one.p50 / four.p50
+    shown = (f"{four} (one: {one})", str(builds.stages(theirs[1], builds.STAGES, 3)))
+    return [*rows, Row(f"build: {builds.STAGES} stages at once", *shown, used, "≥ 1.6 processors", used >= 1.6)]
+
+
 # Those that delete many files come last: an ext4 without a journal does not use an inode again for minutes after its removal,
 # and looks past each of them for a free one at every file that it makes.
 MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
@@ -211,6 +229,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "archives": archives,
     "pushes": pushes,
     "pulls": pulls,
+    "builds": built,
     "copies": copies,
     "unpacking": unpacking,
 }

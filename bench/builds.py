@@ -1,0 +1,89 @@
+"""Builds beside both of Docker's builders: small steps, the same again from the cache, stages at once, a large context again."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.samples import Samples
+from tests.daemons import Daemon, entry_point, scrubbed_environment
+
+STAGES = 4
+_WORK = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done"
+"""A second or so of one processor."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A command and the engine that it builds with. Docker 20.10's own client speaks both of its builders' protocols."""
+
+    name: str
+    engine: Daemon
+    command: tuple[str, ...]
+    buildkit: str = ""
+
+    def build(self, directory: Path, *options: str) -> float:
+        """Seconds that the whole command took."""
+        environment = {**scrubbed_environment(), "DOCKER_HOST": self.engine.host, "DOCKER_BUILDKIT": self.buildkit}
+        del environment["PYTHONPATH"]
+        began = time.perf_counter()
+        subprocess.run(
+            [*self.command, "build", "-q", *options, str(directory)], check=True, capture_output=True, env=environment
+        )
+        return time.perf_counter() - began
+
+
+def builders(sampan: Daemon, docker: Daemon) -> tuple[Builder, Builder, Builder]:
+    """Sampan, Docker's classic builder, its BuildKit."""
+    debian_client = "/usr/bin/docker"
+    client = (debian_client if os.path.exists(debian_client) else "docker",)
+    return (
+        Builder("sampan", sampan, tuple(entry_point("sampan"))),
+        Builder("classic", docker, client, "0"),
+        Builder("BuildKit", docker, client, "1"),
+    )
+
+
+@contextmanager
+def directory(dockerfile: str) -> Iterator[Path]:
+    """A context with that Dockerfile."""
+    place = Path(tempfile.mkdtemp(prefix="bench-build-", dir="/tmp"))
+    try:
+        (place / "Dockerfile").write_text(dockerfile)
+        yield place
+    finally:
+        shutil.rmtree(place)
+
+
+def ten_steps(builder: Builder, repetitions: int) -> tuple[Samples, Samples]:
+    """(ten small RUNs without the cache, the same again from it)."""
+    text = "FROM busybox\n" + "".join(f"RUN echo {number} > /{number}\n" for number in range(10))
+    with directory(text) as place:
+        builder.build(place)
+        new = [builder.build(place, "--no-cache") for _ in range(repetitions)]
+        again = [builder.build(place) for _ in range(repetitions)]
+    return Samples(tuple(new)), Samples(tuple(again))
+
+
+def stages(builder: Builder, count: int, repetitions: int) -> Samples:
+    """That many stages that need nothing of each other, each with work for one processor."""
+    made = "".join(f"FROM busybox AS s{number}\nRUN {_WORK}; echo > /done\n" for number in range(count))
+    gathered = "".join(f"COPY --from=s{number} /done /done{number}\n" for number in range(count))
+    with directory(f"{made}FROM busybox\n{gathered}") as place:
+        return Samples(tuple(builder.build(place, "--no-cache") for _ in range(repetitions)))
+
+
+def context(builder: Builder, files: int, repetitions: int) -> tuple[Samples, Samples]:
+    """(a context of that many files for the first time, the same unchanged one again)."""
+    with directory("FROM busybox\nCOPY . /src\n") as place:
+        for number in range(files):
+            below = place / f"d{number // 100}"
+            below.mkdir(exist_ok=True)
+            (below / f"f{number}").write_text(f"file {number}\n" * 20)
+        first = builder.build(place)
+        return Samples((first,)), Samples(tuple(builder.build(place) for _ in range(repetitions)))

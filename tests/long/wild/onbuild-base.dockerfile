@@ -1,0 +1,3 @@
+FROM busybox-onbuild
+RUN ls /onbuild > /tmp/seen
+CMD ["sh"]
