@@ -32,6 +32,11 @@ def remote_source(path: str, checksum: str, keep_git_dir: bool, at: Range) -> Ur
     return None
 
 
+def is_git(text: str) -> bool:
+    """Whether a text is the address of a git repository."""
+    return _GIT.fullmatch(text) is not None
+
+
 def check_checksum(checksum: str, sources: int, remotes: Sequence[UrlSource | GitSource], at: Range) -> None:
     """A checksum says what one remote is. Raises DockerfileError."""
     if not checksum:

@@ -35,11 +35,15 @@ class HostSource(Operation, frozen=True, kw_only=True, tag="host"):
 
 
 class ContextSource(Operation, frozen=True, kw_only=True, tag="context"):
-    """The files of the context that one COPY or ADD selects. Content: the digest over exactly these."""
+    """The files of a context that one COPY or ADD selects. Content: the digest over exactly these.
+
+    `name`: of a named context, "" for the build's own.
+    """
 
     paths: tuple[str, ...]
     excludes: tuple[str, ...] = ()
     parents: bool = False
+    name: str = ""
 
 
 class DocumentSource(Operation, frozen=True, kw_only=True, tag="documents"):

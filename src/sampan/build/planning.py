@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from sampan.build.added import remote_source
 from sampan.build.history import created_by, ran
 from sampan.build.operations import (
     ContextSource,
+    Copy,
     EmptySource,
     Entry,
+    GitSource,
     Graph,
     HostSource,
     ImageSource,
@@ -39,6 +42,13 @@ HOST = "host"
 """The image that is this machine."""
 
 
+class NamedContext(msgspec.Struct, frozen=True):
+    """What a name means beside the Dockerfile: another image, a git repository, or (both empty) files that came along."""
+
+    image: str = ""
+    repository: str = ""
+
+
 class Wish(msgspec.Struct, frozen=True):
     """What is asked for beside the Dockerfile. `given`: values of ARGs; `labels` go on the target's image."""
 
@@ -46,14 +56,22 @@ class Wish(msgspec.Struct, frozen=True):
     target: str = ""
     given: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+    contexts: Mapping[str, NamedContext] = {}
+    """by name in lower case: what stands for a stage or an image that is called so"""
 
 
 def missing_images(dockerfile: Dockerfile, wish: Wish, images: Mapping[str, ImageConfig]) -> list[str]:
     """The references that must be looked up before `plan`: none where `images` has all. Raises DockerfileError."""
     links = _links(dockerfile, wish, images)
     bases = [links[index].base for index in needed(links, target_stage(dockerfile, wish.target))]
-    references = [base.image for base in bases if base.stage is None]
-    return sorted({name for name in references if name not in images and name not in (SCRATCH, HOST)})
+    references = [_meant(base.image, wish) for base in bases if base.stage is None]
+    return sorted({name for name in references if name and name not in images and name not in (SCRATCH, HOST)})
+
+
+def _meant(reference: str, wish: Wish) -> str:
+    """The image that a reference means; "" where a context of its name holds files."""
+    named = wish.contexts.get(reference.lower())
+    return reference if named is None else named.image
 
 
 def plan(dockerfile: Dockerfile, wish: Wish, images: Mapping[str, ImageConfig]) -> Graph:
@@ -72,7 +90,9 @@ def plan(dockerfile: Dockerfile, wish: Wish, images: Mapping[str, ImageConfig]) 
 
 def _links(dockerfile: Dockerfile, wish: Wish, images: Mapping[str, ImageConfig]) -> list[Links]:
     outer = global_scope(dockerfile, wish.given, wish.machines, wish.target)
-    return link(dockerfile, outer, {name: config.on_build or () for name, config in images.items()})
+    triggers = {name: config.on_build or () for name, config in images.items()}
+    triggers |= {name: triggers.get(one.image, ()) for name, one in wish.contexts.items()}
+    return link(dockerfile, outer, triggers, wish.contexts.keys())
 
 
 class Vertices:
@@ -142,18 +162,35 @@ class _Planner:
             below = self._ends[base.stage]
             return _End(below.tree, inherited(below.config), below.author, [*below.history], [], cmd_given=False)
         place = self._image(base.image, links.platform, links.stage.title, start)
-        config = ImageConfig() if base.image in (SCRATCH, HOST) else self._images[base.image]
+        meant = _meant(base.image, self._wish)
+        config = ImageConfig() if meant in (SCRATCH, HOST, "") else self._images[meant]
+        if not meant:
+            place = self._as_root(place, links)
         return _End(place, inherited(config), "", [], [])
 
     def _image(self, reference: str, platform: str, stage: str, instruction: Instruction) -> Place:
         source: Operation
-        if reference == SCRATCH:
+        named = self._wish.contexts.get(reference.lower())
+        if named is not None and named.repository:
+            found = remote_source(named.repository, "", keep_git_dir=False, at=instruction.at)
+            if not isinstance(found, GitSource):
+                raise DockerfileError(f"the context {quoted(reference)} is no git repository", instruction.at)
+            source = found
+        elif named is not None and not named.image:
+            source = ContextSource(paths=(".",), name=reference.lower())
+        elif (reference := _meant(reference, self._wish)) == SCRATCH:
             source = EmptySource()
         elif reference == HOST:
             source = HostSource()
         else:
             source = ImageSource(reference=reference, platform=platform or platform_text(self._wish.machines.target))
         return self._vertices.add(source, (), stage, instruction.written.code, instruction.at)
+
+    def _as_root(self, files: Place, links: Links) -> Place:
+        """Files that came along as what a stage stands on."""
+        start = links.stage.start
+        nothing = self._add(EmptySource(), (), links, start)
+        return self._add(Copy(paths=((".",),), destination="/"), (nothing, files), links, start)
 
     def _instruction(self, links: Links, instruction: Instruction, scope: StageScope, end: _End) -> str | None:
         """Carry it out; how the history tells of it."""

@@ -50,7 +50,7 @@ def _title(vertex: Vertex, number: str) -> str:
     prefix = f"[{number}] " if number else ""
     match operation:
         case ContextSource():
-            return "[internal] load build context"
+            return f"[context {operation.name}] load from client" if operation.name else "[internal] load build context"
         case ImageSource():
             return f"{prefix}FROM {operation.reference}" if number else f"FROM {operation.reference}"
         case UrlSource():
@@ -73,7 +73,7 @@ def _one_line(text: str) -> str:
 
 
 class GraphReport:
-    """The solver's `Progress`, told as events. All of the context is one line; what has no name is not told."""
+    """The solver's `Progress`, told as events. All of a context is one line; what has no name is not told."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
@@ -83,12 +83,13 @@ class GraphReport:
 
     def planned(self, graph: Graph) -> None:
         """Announce everything that has a name; the image is told by whoever writes it."""
-        context = Number(0)
+        contexts: dict[str, Number] = {}
         for index, (vertex, title) in enumerate(zip(graph.vertices, titles(graph), strict=True)):
             if not title or isinstance(vertex.operation, Metadata):
                 continue
             if isinstance(vertex.operation, ContextSource):
-                number = context = context or self._reporter.announce(title)
+                number = contexts[title] if title in contexts else self._reporter.announce(title)
+                contexts[title] = number
             else:
                 below = dict.fromkeys(self._numbers[place] for place in vertex.inputs if place in self._numbers)
                 lines = (vertex.at.start.line, vertex.at.end.line)

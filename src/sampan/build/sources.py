@@ -82,7 +82,7 @@ class Sources:
             case ImageSource() as source:
                 return await self._lookup.find(source.reference, source.platform)
             case ContextSource() as source:
-                context = self._context()
+                context = self._context(source.name or "context")
                 try:
                     return await self._threads.run(context.digest, source.paths, source.excludes, source.parents)
                 except SampanError:
@@ -106,7 +106,7 @@ class Sources:
             case ImageSource() as source:
                 return self._trees.of_image(await self._lookup.find(source.reference, source.platform))
             case ContextSource() as source:
-                context = self._context()
+                context = self._context(source.name or "context")
                 return Tree(source=await self._threads.run(context.tree, source.paths, source.excludes, source.parents))
             case DocumentSource() as source:
                 into = self._fresh()
@@ -160,9 +160,9 @@ class Sources:
     def _access(self) -> Access:
         return Access(self._remote.git, self._request.ssh.get("default", ""), self._end)
 
-    def _context(self) -> Context:
+    def _context(self, name: str) -> Context:
         try:
-            return self._request.contexts["context"]
+            return self._request.contexts[name]
         except KeyError:
             raise InvalidParameter("no build context was sent") from None
 

@@ -27,6 +27,7 @@ from sampan.build.tree.context import Context, unpack_context
 from sampan.build.tree.git import Access
 from sampan.build.tree.remote_context import fetch_context
 from sampan.build.vertices import CommandFailed
+from sampan.daemon.build_contexts import Arrived, arrived
 from sampan.daemon.build_lines import Lines
 from sampan.daemon.build_programs import BuildPrograms
 from sampan.daemon.classic_stream import ClassicStream
@@ -75,10 +76,11 @@ async def carry_out(site: Site, options: BuildOptions, body: AsyncIterator[bytes
     _refuse(options, site)
     site.images.checked_names(options.names)
     with Place(site) as place:
-        context, text = await _received(site, options, body, place.directory("context"))
-        try:
-            file, text = (options.dockerfile or "Dockerfile", text) if text else context.dockerfile(*_named(options))
-            request = _request(site, options, file, text, context)
+        received, text = await _received(site, options, body, place.directory("context"))
+        with arrived(options, received, place.directory) as sent:
+            found = sent.context.dockerfile
+            file, text = (options.dockerfile or "Dockerfile", text) if text else found(*_named(options))
+            request = _request(site, options, file, text, sent)
             dockerfile = parse(text)
             lines = _told(site, options, request, dockerfile, place.directory("scratch"))
             try:
@@ -86,8 +88,6 @@ async def carry_out(site: Site, options: BuildOptions, body: AsyncIterator[bytes
                     yield line
             finally:
                 await lines.aclose()
-        finally:
-            context.close()
 
 
 def _named(options: BuildOptions) -> tuple[str, ...]:
@@ -183,21 +183,22 @@ async def _sent(site: Site, body: AsyncIterator[bytes], into: int) -> Context:
             sending.exception()  # the reader has heard of it, and speaks for both
 
 
-def _request(site: Site, options: BuildOptions, file: str, text: str, context: Context) -> BuildRequest:
+def _request(site: Site, options: BuildOptions, file: str, text: str, sent: Arrived) -> BuildRequest:
     here = machine_platform()
     machines = Machines(here, parse_platform(options.platform) if options.platform else here)
     given = {name: value for name, value in options.arguments.items() if value is not None}
     return BuildRequest(
         dockerfile=text,
         file=file,
-        wish=Wish(machines, options.target, given, options.labels),
-        contexts={"context": context},
+        wish=Wish(machines, options.target, given, options.labels, sent.named),
+        contexts=sent.contexts,
         names=options.names,
         pull=options.pull,
         no_cache=options.no_cache,
         no_cache_filter=options.no_cache_filter,
         run=_settings(site, options),
-        secrets=options.secrets,
+        secrets=sent.secrets,
+        ssh=options.ssh,
         credentials={host: credentials_of(config) for host, config in options.credentials.items()},
         clock=_clock(given.get("SOURCE_DATE_EPOCH", "")),
     )

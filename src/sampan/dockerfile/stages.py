@@ -1,6 +1,6 @@
 """How stages hang together: what each stands on and takes from, and which a target needs. Circles are refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -63,13 +63,18 @@ def target_stage(dockerfile: Dockerfile, target: str) -> Stage:
 
 
 def link(
-    dockerfile: Dockerfile, scope: Mapping[str, str], triggers: Mapping[str, Sequence[str]] | None = None
+    dockerfile: Dockerfile,
+    scope: Mapping[str, str],
+    triggers: Mapping[str, Sequence[str]] | None = None,
+    named: Collection[str] = (),
 ) -> list[Links]:
     """The links of every stage, in the file's order. `triggers` are the ONBUILD texts of images, by reference.
 
+    `named`: contexts of these names (in lower case) stand for stages and images that are called so.
+
     Raises DockerfileError for a base that is empty, a source that is none, a trigger that is no instruction, and for a circle.
     """
-    found = [_links(dockerfile, stage, scope, triggers or {}) for stage in dockerfile.stages]
+    found = [_links(dockerfile, stage, scope, triggers or {}, named) for stage in dockerfile.stages]
     _refuse_circles(found)
     for links in found:
         for use in links.uses:
@@ -101,7 +106,11 @@ def parse_trigger(text: str, at: Range | None = None) -> Instruction:
 
 
 def _links(
-    dockerfile: Dockerfile, stage: Stage, scope: Mapping[str, str], image_triggers: Mapping[str, Sequence[str]]
+    dockerfile: Dockerfile,
+    stage: Stage,
+    scope: Mapping[str, str],
+    image_triggers: Mapping[str, Sequence[str]],
+    named: Collection[str],
 ) -> Links:
     start = stage.start
     expander = Expander(scope, dockerfile.escape, start.at)
@@ -111,7 +120,8 @@ def _links(
     platform = expander.text(start.platform)
     if start.platform and not platform:
         raise DockerfileError(f"empty platform value from expression {start.platform}", start.at)
-    earlier = find_stage(dockerfile.stages[: stage.index], name) if not name.isdecimal() else None
+    other = name.isdecimal() or name.lower() in named
+    earlier = find_stage(dockerfile.stages[: stage.index], name) if not other else None
     base = Origin(stage=earlier.index) if earlier else Origin(image=name)
     if earlier:
         texts = [one.trigger for one in earlier.instructions if isinstance(one, OnBuild)]
@@ -119,7 +129,7 @@ def _links(
         texts = list(image_triggers.get(name, ()))
     triggers = tuple(parse_trigger(text, start.at) for text in texts)
     uses = tuple(
-        Use(_origin(dockerfile, text, instruction.at), instruction)
+        Use(_origin(dockerfile, text, instruction.at, named), instruction)
         for instruction in (*triggers, *stage.instructions)
         for text in _sources(instruction, dockerfile.escape)
     )
@@ -140,8 +150,8 @@ def _sources(instruction: Instruction, escape: str) -> list[str]:
     return []
 
 
-def _origin(dockerfile: Dockerfile, text: str, at: Range) -> Origin:
-    stage = find_stage(dockerfile.stages, text)
+def _origin(dockerfile: Dockerfile, text: str, at: Range, named: Collection[str]) -> Origin:
+    stage = find_stage(dockerfile.stages, text) if text.lower() not in named else None
     if stage is not None:
         return Origin(stage=stage.index)
     if text.lstrip("-").isdecimal():

@@ -38,7 +38,14 @@ class BuildOptions(Document, frozen=True, kw_only=True):
     cache_from: tuple[str, ...] = ()
     no_cache_filter: tuple[str, ...] = ()
     secrets: Mapping[str, bytes] = {}
+    secret_names: tuple[str, ...] = ()
+    """by their numbers in the body where they are not in `secrets`"""
     ssh: Mapping[str, str] = {}
+    """sockets of agents, by id"""
+    contexts: Mapping[str, str] = {}
+    """`docker-image://REF`, `input:NAME` or a git repository, by name"""
+    layout: str = ""
+    """named: the body holds `context/`, `contexts/NAME/` and `secrets/NUMBER`"""
     progress: str = ""
     """json: events instead of the classic lines"""
     credentials: Mapping[str, AuthConfig] = {}

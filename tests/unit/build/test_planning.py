@@ -6,7 +6,7 @@ import pytest
 
 from sampan.build import operations as does
 from sampan.build.operations import Graph, Operation
-from sampan.build.planning import Wish, missing_images, plan
+from sampan.build.planning import NamedContext, Wish, missing_images, plan
 from sampan.dockerfile.faults import DockerfileError
 from sampan.dockerfile.parse import parse
 from sampan.spec.oci_image import ImageConfig
@@ -192,3 +192,38 @@ def test_a_secret_does_not_come_from_the_plan() -> None:
     graph = planned("FROM a\nRUN --mount=type=secret,id=token,env=TOKEN x", TOKEN="a value that nobody declared")
     assert one(graph, does.Run).mounts[0].variable == "TOKEN"
     assert "nobody declared" not in repr(graph)
+
+
+def with_contexts(text: str, **contexts: NamedContext) -> Graph:
+    return plan(parse(text), Wish(MACHINES, contexts=contexts), IMAGES)
+
+
+def test_a_named_context_stands_for_an_image() -> None:
+    wish = Wish(MACHINES, contexts={"other": NamedContext(image="b"), "files": NamedContext()})
+    text = "FROM Other\nCOPY --from=files x /\nCOPY --from=files x /"
+    assert missing_images(parse(text), wish, {}) == ["b"]
+    graph = plan(parse(text), wish, IMAGES)
+    assert one(graph, does.ImageSource).reference == "b"
+    assert one(graph, does.Metadata).config.user == "u"
+    assert one(graph, does.ContextSource) == does.ContextSource(paths=(".",), name="files")
+
+
+def test_a_named_context_stands_for_a_stage() -> None:
+    graph = with_contexts("FROM a AS base\nRUN false\nFROM base\nCOPY --from=base x /", base=NamedContext(image="b"))
+    assert one(graph, does.ImageSource).reference == "b"
+    assert not [operation for operation in operations(graph) if isinstance(operation, does.Run)]
+
+
+def test_files_that_came_along_are_a_base() -> None:
+    graph = with_contexts("FROM root", root=NamedContext())
+    assert operations(graph)[:3] == [
+        does.ContextSource(paths=(".",), name="root"),
+        does.EmptySource(),
+        does.Copy(paths=((".",),), destination="/"),
+    ]
+    assert graph.vertices[2].inputs == (1, 0)
+
+
+def test_a_repository_is_a_context() -> None:
+    graph = with_contexts("FROM a\nCOPY --from=src x /", src=NamedContext(repository="https://x/y.git#main:sub"))
+    assert one(graph, does.GitSource).directory == "sub"

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from sampan.api import build_secrets
 from sampan.api.backend import Backend
 from sampan.api.form import Form
 from sampan.api.platforms import platform_of_text
@@ -67,6 +68,11 @@ def _options(request: Request) -> BuildOptions:
         no_cache_filter=_json(form, "nocachefilter", _NAMES, "error reading nocachefilter") or (),
         credentials=registry_config(request.headers.get(b"x-registry-config", b"").decode("latin-1")),
         progress=form.text("progress"),
+        secret_names=build_secrets.secret_names(form),
+        secrets=build_secrets.secret_values(request.headers),
+        ssh=build_secrets.agents(form),
+        contexts=build_secrets.contexts(form),
+        layout=build_secrets.layout(form),
     )
 
 
@@ -84,6 +90,7 @@ def _refuse(form: Form, request: Request) -> None:
         raise InvalidParameter(f'invalid isolation "{isolation}" on linux')
     if form.all("securityopt"):
         raise InvalidParameter("The daemon on this platform does not support setting security options on build")
+    build_secrets.refuse_entitlements(form)
     if form.text("outputs") not in ("", "null", "[]"):
         raise NotImplementedHere("not implemented by Sampan yet: outputs of a build")
     given = request.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip()

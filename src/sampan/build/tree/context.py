@@ -102,6 +102,22 @@ class Context:
             if ignore.ignores(clean):
                 self._index.remove(os.fsencode(clean))
 
+    def apart(self, path: str, into: int) -> "Context":
+        """The directory `path` as a context of its own, kept below `into`, an empty directory; it is in this one no more.
+
+        One with nothing in it where there is no such directory. The result is closed for itself.
+        """
+        index = Index()
+        try:
+            node = self._index.find(os.fsencode(path), follow=False)
+        except OSError:
+            node = index.root
+        if node.children is not None and node is not index.root:
+            self._index.remove(os.fsencode(path))
+            index = Index(node)
+        directory = _new_directory(into)
+        return Context(index, os.dup(self._spool), directory)
+
     def close(self) -> None:
         """Let go of the files; the directory is the caller's to remove. Trees that were given out are of no use any more."""
         for descriptor in (self._spool, self._directory):

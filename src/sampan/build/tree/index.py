@@ -75,8 +75,8 @@ def node_of(entry: Entry) -> Node:
 class Index:
     """The tree. Paths are bytes, relative to the root; b"" is the root."""
 
-    def __init__(self) -> None:
-        self.root = Node(tar.DIRECTORY, _IMPLIED_MODE)
+    def __init__(self, root: Node | None = None) -> None:
+        self.root = root or Node(tar.DIRECTORY, _IMPLIED_MODE)
         self._recent: tuple[bytes, Node] = (b"", self.root)
         self._entries = 0
         self._text = 0

@@ -351,3 +351,17 @@ def test_a_context_of_nothing(store: Store) -> None:
         with pytest.raises(SourceMissing):
             context.digest(["a"])
     os.close(into)
+
+
+def test_a_part_is_a_context_of_its_own(store: Store) -> None:
+    whole = store.context({"one": None, "one/f": b"1", "two": None, "two/f": b"2", "other": b"3"})
+    place, nothing = store.place(), store.place()
+    with whole.apart("one", place) as part, whole.apart("not-there", nothing) as empty:
+        assert part.read("f") == b"1"
+        assert os.listdir(part.tree().root) == ["f"]
+        assert os.listdir(empty.tree().root) == []
+        with pytest.raises(FileNotFoundError):
+            part.read("../two/f")
+    for descriptor in (place, nothing):
+        os.close(descriptor)
+    assert sorted(os.listdir(whole.tree().root)) == ["other", "two"]

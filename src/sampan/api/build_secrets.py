@@ -1,0 +1,85 @@
+"""Secrets, agents and other contexts of a build: Sampan's own parameters of `POST /build`, and the header with values."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from sampan.api.form import Form
+from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.spec.decoding import Reader
+
+T = TypeVar("T")
+HEADER = b"x-build-secrets"
+
+
+class _Secret(msgspec.Struct, rename={"id": "ID"}, forbid_unknown_fields=True):
+    id: str
+
+
+class _Agent(msgspec.Struct, rename={"id": "ID", "socket": "Socket"}, forbid_unknown_fields=True):
+    id: str
+    socket: str
+
+
+_SECRETS, _AGENTS = Reader(tuple[_Secret, ...]), Reader(tuple[_Agent, ...])
+_VALUES, _CONTEXTS = Reader(dict[str, str]), Reader(dict[str, str])
+_NAMES = Reader(tuple[str, ...])
+
+
+def secret_names(form: Form) -> tuple[str, ...]:
+    """The ids in `secrets`. Raises InvalidParameter."""
+    return tuple(one.id for one in _read(form, "secrets", _SECRETS) or ())
+
+
+def secret_values(headers: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    """What X-Build-Secrets holds: base64url of {id: base64}. Raises InvalidParameter, in which no value is told."""
+    text = headers.get(HEADER, b"")
+    if not text:
+        return {}
+    try:
+        found = _VALUES.read(base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4)))
+        return {name: base64.b64decode(value, validate=True) for name, value in found.items()}
+    except (binascii.Error, ValueError, InvalidParameter):
+        raise InvalidParameter("X-Build-Secrets is not base64 of an object of base64 texts") from None
+
+
+def agents(form: Form) -> dict[str, str]:
+    """The sockets in `ssh`, by id; absolute paths on this machine. Raises InvalidParameter."""
+    found = {one.id: one.socket for one in _read(form, "ssh", _AGENTS) or ()}
+    for name, socket in found.items():
+        if not socket.startswith("/") or "\0" in socket:
+            raise InvalidParameter(f"invalid ssh agent {name}: its socket is an absolute path on the daemon's machine")
+    return found
+
+
+def contexts(form: Form) -> dict[str, str]:
+    """The named contexts. Raises InvalidParameter."""
+    return _read(form, "contexts", _CONTEXTS) or {}
+
+
+def layout(form: Form) -> str:
+    """How the body is laid out. Raises InvalidParameter."""
+    text = form.text("layout")
+    if text not in ("", "named"):
+        raise InvalidParameter(f"invalid layout {text[:100]}: named, or none")
+    return text
+
+
+def refuse_entitlements(form: Form) -> None:
+    """Steps get none beyond what they have. Raises NotImplementedHere by name."""
+    for name in _read(form, "entitlements", _NAMES) or ():
+        if name != "network.host":
+            raise NotImplementedHere(f"not implemented by Sampan yet: the entitlement {name[:100]}")
+
+
+def _read(form: Form, name: str, reader: Reader[T]) -> T | None:
+    text = form.text(name)
+    if not text or text == "null":
+        return None
+    try:
+        return reader.read(text.encode("utf-8", "surrogateescape"))
+    except InvalidParameter as error:
+        raise InvalidParameter(f"error reading {name}: {error}") from error
