@@ -117,7 +117,8 @@ class TestPatience:
         scripted, repository = play(lambda one: one.answer(429, BUSY.encode(), Retry_After="3600"))
         with pytest.raises(Refused) as refused:
             repository.resolve("v1")
-        assert str(refused.value) == "toomanyrequests: You have reached your pull rate limit."
+        said = "toomanyrequests: You have reached your pull rate limit. (ask again in 1 hour)"
+        assert str(refused.value) == said
         assert len([one for one in scripted.received if one.path != "/v2/"]) == 2  # HEAD, and GET for the words
 
     def test_limits_are_kept(self, play: Play) -> None:

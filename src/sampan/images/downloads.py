@@ -14,7 +14,7 @@ from sampan.content.store import Content
 from sampan.errors import InvalidParameter, SampanError, System
 from sampan.images.lanes import Lanes
 from sampan.images.references import short_id
-from sampan.images.steps import Cancellation, Meter, Report, Step
+from sampan.images.steps import Cancellation, Meter, Report, Step, count_down
 from sampan.registry.faults import Unreachable
 from sampan.registry.protocol import Source
 from sampan.spec.ids import Digest, parse_digest
@@ -171,10 +171,8 @@ class Downloads:
                 attempt += 1
 
     def _pause(self, download: _Download, seconds: int) -> None:
-        for left in range(seconds, 0, -1):
-            plural = "s" if left != 1 else ""
-            download.report(Step(f"Retrying in {left} second{plural}", short_id(download.digest)))
-            download.cancellation.sleep(self._second)
+        name = short_id(download.digest)
+        count_down(download.report, name, seconds, lambda: download.cancellation.sleep(self._second))
 
     def _attempt(self, download: _Download) -> None:
         name = short_id(download.digest)

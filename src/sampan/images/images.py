@@ -97,9 +97,8 @@ class Images:
         if travel is not None:
             downloads = Downloads(content, travel.downloads, travel.attempts, travel.second)
             self._bringing = Bringing(self._catalog, downloads)
-            self._pusher = Pusher(
-                self._catalog, travel.repositories, travel.uploads, partial(self._travelled, ImageAction.PUSH)
-            )
+            pushed = partial(self._travelled, ImageAction.PUSH)
+            self._pusher = Pusher(self._catalog, travel.repositories, travel.uploads, pushed, travel.second)
             self._puller = Puller(
                 self._catalog,
                 travel.repositories,

@@ -81,6 +81,8 @@ class Puller:
             self._pulled(image, one)
         told = "Downloaded newer image for" if news else "Image is up to date for"
         report(Step(f"Status: {told} {reference.familiar}", plain=True))
+        if repository.rate_limit.is_low:
+            report(Step(f"WARNING: {reference.domain}: {repository.rate_limit}", plain=True))
         if wish.platform and image is not None:
             self._warn(reference, image, wish.platform, report)
 

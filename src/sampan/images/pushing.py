@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import BinaryIO, Self, cast
 
 import msgspec
@@ -21,7 +22,8 @@ from sampan.images.lanes import Lanes
 from sampan.images.leases import Lease
 from sampan.images.packing import is_gzip, is_zstd, pack, packed_before
 from sampan.images.references import Reference, short_id
-from sampan.images.steps import Cancellation, Meter, PushResult, Report, Step
+from sampan.images.steps import Cancellation, Meter, PushResult, Report, Step, count_down
+from sampan.registry.faults import Refused, Unreachable
 from sampan.registry.protocol import Credentials, Repositories, Repository
 from sampan.spec.ids import Digest, ImageId, digest_of
 from sampan.spec.oci_image import (
@@ -41,6 +43,8 @@ from sampan.spec.oci_image import (
 
 _MOUNTS = 4
 """Neighbours that are asked for a layer before it is uploaded."""
+_ATTEMPTS = 5
+"""How often a layer is sent, as in Docker."""
 
 
 class _Described(msgspec.Struct, frozen=True, rename="camel"):
@@ -81,12 +85,14 @@ class Pusher:
         repositories: Repositories,
         limit: int,
         pushed: Callable[[ImageId, Reference], None],
+        second: float = 1.0,
     ) -> None:
-        """At most `limit` layers travel at once. `pushed` hears of each push."""
+        """At most `limit` layers travel at once. `pushed` hears of each push; `second` is how long a second of waiting takes."""
         self._catalog = catalog
         self._repositories = repositories
         self.lanes = Lanes(limit, "upload")
         self._pushed = pushed
+        self._second = second
 
     def push(self, reference: Reference, credentials: Credentials, report: Report, end: Cancellation) -> None:
         """Send one tag, or all tags where the reference has none.
@@ -103,7 +109,7 @@ class Pusher:
                 )
         repository = self._repositories.pushing(reference.domain, reference.path, credentials)
         for tag, image in wanted:
-            _Push(self._catalog, self.lanes, repository, report, end).run(tag, image)
+            _Push(self._catalog, self.lanes, repository, report, end, self._second).run(tag, image)
         self._pushed(wanted[0][1], reference)
 
     def _wanted(self, reference: Reference) -> list[tuple[Reference, ImageId]]:
@@ -127,8 +133,10 @@ class _Push:
     """One tag."""
 
     def __init__(
-        self, catalog: Catalog, lanes: Lanes, repository: Repository, report: Report, end: Cancellation
+        self, catalog: Catalog, lanes: Lanes, repository: Repository, report: Report, end: Cancellation, second: float
     ) -> None:
+        self._second = second
+        self._failures: list[BaseException] = []
         self._catalog = catalog
         self._content = catalog.content
         self._lanes = lanes
@@ -214,7 +222,7 @@ class _Push:
 
     def _all(self, calls: Sequence[Callable[[], None]], names: Sequence[str] = ()) -> None:
         """Do all of them in lanes, and wait for the last one; the first error ends the others. Raises Cancelled."""
-        failures: list[BaseException] = []
+        failures = self._failures
         left = threading.Semaphore(0)
 
         def guarded(call: Callable[[], None]) -> None:
@@ -244,9 +252,25 @@ class _Push:
         if source:
             self._report(Step(f"Mounted from {source}", identifier))
             return
-        meter = Meter(self._report, "Pushing", identifier, layer.size)
-        self._repository.upload(digest, layer.size, partial(opened, self._content, digest, self._end), meter)
+        self._upload(digest, layer.size, identifier)
         self._report(Step("Pushed", identifier))
+
+    def _upload(self, digest: Digest, size: int, identifier: str) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            meter = Meter(self._report, "Pushing", identifier, size)
+            try:
+                self._repository.upload(digest, size, partial(opened, self._content, digest, self._end), meter)
+                return
+            except (Unreachable, Refused) as error:
+                if attempt == _ATTEMPTS or not _may_pass(error):
+                    raise
+                count_down(self._report, identifier, attempt * 5, self._pause)
+
+    def _pause(self) -> None:
+        """A second of waiting; not another one where all is in vain. Raises Cancelled, and what another layer failed with."""
+        self._end.sleep(self._second)
+        if self._failures:
+            raise self._failures[0]
 
     def _mounted(self, digest: Digest) -> str:
         """The repository of the same registry that gave the blob; "" where none did, whatever its reason."""
@@ -315,6 +339,11 @@ class _Source:
 
     def __exit__(self, *_: object) -> None:
         self._blob.close()
+
+
+def _may_pass(error: Unreachable | Refused) -> bool:
+    """Whether sending it again may help: no answer came in time, or the registry itself was in trouble."""
+    return error.late if isinstance(error, Unreachable) else error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _silent() -> None:

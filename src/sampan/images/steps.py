@@ -79,6 +79,13 @@ class Cancellation:
             raise Cancelled
 
 
+def count_down(report: Report, identifier: str, seconds: int, pause: Callable[[], None]) -> None:
+    """Before a layer is tried again: a line for each second, which `pause` waits; it may raise."""
+    for left in range(seconds, 0, -1):
+        report(Step(f"Retrying in {left} second{'s' if left != 1 else ''}", identifier))
+        pause()
+
+
 class Meter:
     """Numbers about one layer, at most ten a second; the last one always."""
 

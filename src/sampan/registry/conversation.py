@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urljoin, urlsplit
 
+from sampan.registry import limits
 from sampan.registry.challenges import Challenge, parse_challenges
 from sampan.registry.faults import Refused, Unreachable, Untrustworthy, refusal
 from sampan.registry.host import Host
@@ -188,6 +189,7 @@ class Conversation:
                     return answer
                 answer.discard()
                 wait = max(pause, asked)
+                _log.info("%s: %d, trying again in %.0f seconds", answer.request, answer.status, wait)
             time.sleep(wait * (1 + os.urandom(1)[0] / 1024))
             pause = min(pause * 2, patience.longest_pause)
         return send()
@@ -197,7 +199,13 @@ def told_by(answer: Answer) -> Refused:
     """What an answer that was not asked for says; its body is read."""
     with answer:
         body = answer.read(ERROR_LIMIT) if answer.status < 500 else b""
-    return refusal(answer.status, parse_challenges(answer.all("WWW-Authenticate")), body)
+    refused = refusal(answer.status, parse_challenges(answer.all("WWW-Authenticate")), body)
+    if answer.status == 429:
+        _log.warning("%s: %s", answer.request, refused)
+        more = limits.about_refusal(answer.headers, retry_after(answer.headers.get("Retry-After", "")))
+        if more:
+            return Refused(f"{refused} ({more})", refused.status, refused.faults)
+    return refused
 
 
 def retry_after(text: str) -> float:

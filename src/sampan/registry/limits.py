@@ -1,5 +1,6 @@
 """What a registry says of how much one may still ask of it: Docker Hub's `RateLimit-Limit: 100;w=21600`."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,16 @@ class RateLimit:
     window: int | None = None
     source: str = ""
     """whom the registry counts it for, as it names them"""
+
+    @property
+    def is_low(self) -> bool:
+        """Whether at most a tenth is left."""
+        return self.remaining is not None and self.limit is not None and self.remaining * 10 <= self.limit
+
+    def __str__(self) -> str:
+        left = "" if self.remaining is None else f"{self.remaining} "
+        whole = "" if self.limit is None else f"of {self.limit} "
+        return f"{left}{whole}pulls left" + ("" if self.window is None else f" in {_spoken(self.window)}")
 
 
 UNKNOWN = RateLimit()
@@ -35,3 +46,21 @@ def told(headers: Mapping[str, str]) -> RateLimit | None:
         window,
         source if source.isprintable() else "",
     )
+
+
+def about_refusal(headers: Mapping[str, str], again: float) -> str:
+    """What the headers of a 429 say beyond its words, "" where they say nothing. `again`: the seconds of its Retry-After."""
+    parts = []
+    limit = told(headers)
+    if limit is not None and limit.limit is not None:
+        parts.append(f"{limit.limit} pulls" + (f" in {_spoken(limit.window)}" if limit.window else "") + " are allowed")
+    if again > 0:
+        parts.append(f"ask again in {_spoken(math.ceil(again))}")
+    return ", ".join(parts)
+
+
+def _spoken(seconds: int) -> str:
+    for name, unit in (("hour", 3600), ("minute", 60)):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds // unit} {name}" + ("s" if seconds != unit else "")
+    return f"{seconds} second" + ("s" if seconds != 1 else "")

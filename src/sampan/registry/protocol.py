@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from io import BufferedIOBase
 from typing import BinaryIO, Protocol
 
+from sampan.registry.limits import RateLimit
 from sampan.spec.ids import Digest
 from sampan.spec.oci_image import Descriptor
 
@@ -34,6 +35,8 @@ class Source(Protocol):
 
     domain: str
     path: str
+    rate_limit: RateLimit
+    """What the registry last said of its limits."""
 
     def resolve(self, reference: str) -> Descriptor:
         """The descriptor (media type, digest, size) that a tag or digest names now."""

@@ -186,7 +186,10 @@ class Reading:
             return oci.decode_index(answer.read(oci.MANIFEST_LIMIT))
 
     def _note(self, answer: Answer) -> None:
-        self.rate_limit = limits.told(answer.headers) or self.rate_limit
+        found = limits.told(answer.headers)
+        if found is not None and found != self.rate_limit:
+            self.rate_limit = found
+            _log.log(logging.WARNING if found.is_low else logging.INFO, "%s/%s: %s", self.domain, self.path, found)
 
 
 def _described(answer: Answer) -> oci.Descriptor | None:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from sampan.errors import NotFound
 from sampan.registry.faults import Unreachable
+from sampan.registry.limits import UNKNOWN, RateLimit
 from sampan.registry.protocol import Credentials, Found, Repository
 from sampan.spec.ids import Digest
 from sampan.spec.oci_image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
@@ -44,6 +45,7 @@ class MemoryRepository:
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """by tag and by digest"""
     blobs: dict[str, bytes] = field(default_factory=dict)
+    rate_limit: RateLimit = UNKNOWN
 
     def add_image(self, tag: str, config: dict[str, object], *layers: tuple[str, bytes], **more: object) -> str:
         """An image of packed layers with their media types; the manifest's digest."""
@@ -117,6 +119,10 @@ class MemoryRepository:
     def upload(
         self, digest: Digest, size: int, reader: Callable[[int], BinaryIO], progress: Callable[[int], None]
     ) -> None:
+        broken = self.registry.broken.get(digest, Broken())
+        broken.times -= 1
+        if broken.times >= 0:
+            raise Unreachable("write: broken pipe", late=True)
         with reader(0) as source:
             data = source.read()
         assert (len(data), digest_of(data)) == (size, digest)

@@ -17,6 +17,7 @@ from sampan.images.pulling import PullWish
 from sampan.images.references import parse_reference
 from sampan.images.steps import Cancellation, Cancelled, Step
 from sampan.registry.faults import Unreachable
+from sampan.registry.limits import RateLimit
 from sampan.spec.ids import Digest
 from sampan.spec.oci_image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.archives import Layer
@@ -428,3 +429,11 @@ def test_an_image_that_was_loaded_and_lost_a_blob_is_mended_by_a_pull(world: Wor
     world.content.quarantine(Digest(record.layers[0].blob))
     pull(world)
     _whole(world, "here:1/a:1")
+
+
+def test_few_pulls_that_are_left_are_told(world: World) -> None:
+    add(world.registry.repository("a"))
+    world.registry.repository("a").rate_limit = RateLimit(100, 50, 21600)
+    assert not [step for step in pull(world) if "pulls left" in step.status]
+    world.registry.repository("a").rate_limit = RateLimit(100, 3, 21600)
+    assert pull(world)[-1] == Step("WARNING: here:1: 3 of 100 pulls left in 6 hours", plain=True)

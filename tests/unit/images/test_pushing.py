@@ -14,12 +14,13 @@ from sampan.images.events import ImageAction
 from sampan.images.pulling import PullWish
 from sampan.images.references import parse_reference
 from sampan.images.steps import Cancellation, Cancelled, PushResult, Step
+from sampan.registry.faults import Unreachable
 from sampan.registry.protocol import Credentials
 from sampan.spec.ids import Digest
 from sampan.spec.oci_image import DOCKER_LAYER, DOCKER_MANIFEST, OCI_MANIFEST
 from tests.archives import Layer, docker_archive
 from tests.unit.images.memory import World
-from tests.unit.images.registry import ZSTD, digest_of
+from tests.unit.images.registry import ZSTD, Broken, digest_of
 
 
 def tar(name: str, content: bytes = b"content") -> bytes:
@@ -204,3 +205,30 @@ def test_what_a_push_makes_is_never_an_orphan(world: World, monkeypatch: pytest.
     monkeypatch.setattr(Content, "put", look)
     push(world)
     assert found == []
+
+
+def lowest_blob(world: World, *layers: bytes) -> str:
+    """The lowest layer's blob of here:1/a:1 as it is sent: another registry has it already."""
+    load(world, "there:1/a:1", *layers)
+    load(world, "here:1/a:1", *layers)
+    push(world, "there:1/a:1")
+    _, data = world.registry.repository("a", "there:1").manifests["1"]
+    return str(json.loads(data)["layers"][0]["digest"])
+
+
+def test_a_layer_that_breaks_off_is_sent_again(world: World) -> None:
+    world.registry.broken[lowest_blob(world, tar("one"))] = Broken(times=2)
+    steps = push(world)
+    waited = [status for status in statuses(steps, tar("one")) if status.startswith("Retrying")]
+    seconds = (5, 4, 3, 2, 1, *range(10, 0, -1))
+    assert waited == [f"Retrying in {left} second{'s' if left != 1 else ''}" for left in seconds]
+    assert statuses(steps, tar("one"))[-1] == "Pushed"
+
+
+def test_a_layer_that_always_breaks_off(world: World) -> None:
+    blob = lowest_blob(world, tar("one"), tar("two"))
+    world.registry.broken[blob] = Broken(times=100)
+    with pytest.raises(Unreachable, match="broken pipe"):
+        push(world)
+    assert world.registry.broken[blob].times == 95
+    assert not world.registry.repository("a").manifests

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sampan.registry.conversation import Conversation, resolved, retry_after
 from sampan.registry.faults import Untrustworthy
 from sampan.registry.host import Host
-from sampan.registry.limits import RateLimit, told
+from sampan.registry.limits import RateLimit, about_refusal, told
 from sampan.registry.protocol import Credentials
 from sampan.registry.registries import RemoteRegistries
 from sampan.registry.settings import Settings
@@ -77,3 +77,22 @@ def test_rate_limits() -> None:
     assert told(headers) == RateLimit(100, 7, 21600, "")
     assert told({}) is None
     assert told({"RateLimit-Limit": "lots"}) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "said", "low"),
+    [
+        (RateLimit(100, 76, 21600), "76 of 100 pulls left in 6 hours", False),
+        (RateLimit(100, 10, 90), "10 of 100 pulls left in 90 seconds", True),
+        (RateLimit(None, 0), "0 pulls left", False),
+    ],
+)
+def test_limits_as_they_are_told(limit: RateLimit, said: str, low: bool) -> None:
+    assert (str(limit), limit.is_low) == (said, low)
+
+
+def test_what_a_refusal_says_beyond_its_words() -> None:
+    headers = {"RateLimit-Limit": "100;w=3600"}
+    assert about_refusal(headers, 59.5) == "100 pulls in 1 hour are allowed, ask again in 1 minute"
+    assert about_refusal({}, 1) == "ask again in 1 second"
+    assert about_refusal({}, 0) == ""

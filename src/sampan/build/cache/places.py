@@ -17,6 +17,7 @@ from sampan.build.cache.configs import CONFIG, CONFIG_LIMIT, Found, read, read_i
 from sampan.errors import InvalidParameter, NotFound
 from sampan.files.root import SafeRoot
 from sampan.images.platforms import choose
+from sampan.registry.limits import UNKNOWN
 from sampan.registry.protocol import Source
 from sampan.spec.ids import Digest, digest_of, parse_digest
 from sampan.spec.oci_image import (
@@ -89,6 +90,7 @@ class Layout:
     """An OCI layout in a directory, read as a repository is: implements `Source`. Nothing outside of the directory is read."""
 
     domain = "local"
+    rate_limit = UNKNOWN
 
     def __init__(self, path: str) -> None:
         """`path` is absolute. Raises NotFound, InvalidParameter."""
