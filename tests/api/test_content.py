@@ -11,7 +11,7 @@ import pytest
 
 from sampan.files.measure import measure
 from tests.archives import Layer, docker_archive
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Outcome, Sampan, running_sampan
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "docker-client", "busybox")
@@ -132,6 +132,45 @@ def test_check_finds_and_mends(alone: Sampan) -> None:
     assert alone.sampan("system", "check", "-q").code == 0
     assert alone.sampan("system", "check", "-q").out == b""
     assert alone.docker("run", "--rm", "--net", "none", "busybox", "cat", "/etc/passwd").text.startswith("root:")
+
+
+def _offline(engine: Sampan, *more: str) -> Outcome:
+    return engine.sampan("system", "check", "--offline", "--data-root", str(_data_root(engine)), *more)
+
+
+def test_check_without_a_daemon(alone: Sampan) -> None:
+    alone.load_busybox()
+    busy = _offline(alone)
+    assert busy.code == 1
+    assert f"data root {_data_root(alone)} is in use by another daemon (pid " in busy.err.decode()
+    running = alone.docker("run", "-d", "--net", "none", "busybox", "sleep", "1000").text
+    alone.kill()
+    assert _offline(alone).text == "1 images, 2 blobs, 1 layers: all whole"
+    (layer,) = (path for path in (_data_root(alone) / "layers/overlay").iterdir() if path.name != "l")
+    (layer / "diff/etc/passwd").write_bytes(b"lost")
+    (_data_root(alone) / "content/blobs/sha256" / ("0" * 64)).write_bytes(b"what no image needs")
+    found = _offline(alone)
+    assert found.code == 1
+    assert "1 images, 2 blobs, 1 layers: 2 found, 0 repaired" in found.text
+    mended = _offline(alone, "--repair")
+    assert mended.code == 1
+    assert "stop the containers that run from it" in mended.text
+    assert "2 found, 1 repaired" in mended.text
+    # The next daemon finds its container as it was.
+    alone.start()
+    assert alone.docker("rm", "-f", running).code == 0
+    alone.stop()
+    assert _offline(alone, "--repair", "-q").code == 0
+    alone.start()
+    assert alone.docker("run", "--rm", "--net", "none", "busybox", "cat", "/etc/passwd").text.startswith("root:")
+
+
+def test_check_of_what_is_no_data_root(alone: Sampan, tmp_path: Path) -> None:
+    nothing = alone.sampan("system", "check", "--offline", "--data-root", str(tmp_path / "nowhere"))
+    assert nothing.code == 1
+    assert "is no data root" in nothing.err.decode()
+    assert not (tmp_path / "nowhere").exists()
+    assert "is for --offline" in alone.sampan("system", "check", "--data-root", "/").err.decode()
 
 
 def test_rmi_returns_before_the_room_is_given_back(alone: Sampan) -> None:

@@ -43,11 +43,12 @@ from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
+from sampan.daemon.storage import open_layers
 from sampan.daemon.transfers import Transfers
 from sampan.daemon.volumes_api import LocalVolumes
 from sampan.daemon.wiring import NetworkWiring
 from sampan.daemon.workers import Workers
-from sampan.errors import InvalidParameter, System
+from sampan.errors import InvalidParameter
 from sampan.files.trash import Trash
 from sampan.host.facts import Facts, read
 from sampan.images.host_layer import HostLayer
@@ -62,9 +63,7 @@ from sampan.runtime.client import RuntimeClient
 from sampan.runtime.profile_capabilities import from_mask
 from sampan.runtime.profile_files import thermal_throttle_paths
 from sampan.runtime.seccomp_policy import kernel_version
-from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Snapshotter
-from sampan.snapshots.vfs import VfsSnapshotter
 from sampan.spec import oci_runtime
 from sampan.spec.ids import ContainerId, ImageId, InstanceId
 from sampan.state.store import Store
@@ -175,7 +174,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     store = Store(config.data_root / "sampan.db")
     events = Events(config.data_root)
     workers = Workers()
-    snapshots = _snapshots(config)
+    snapshots = open_layers(config)
     host_layer = HostLayer((str(config.data_root), str(config.exec_root)))
     known = replace(config.registries, proxies=registry_settings.proxies(config.registries.proxies, os.environ))
     registries = RemoteRegistries(known)
@@ -278,15 +277,6 @@ def volume_users(containers: Registry[Container], name: str) -> list[ContainerId
         for container in containers
         if any(point.type == "volume" and point.name == name for point in container.definition.mounts)
     ]
-
-
-def _snapshots(config: DaemonConfig) -> Snapshotter:
-    try:
-        if config.storage_driver == "vfs":
-            return VfsSnapshotter(config.data_root)
-        return OverlaySnapshotter(config.data_root)
-    except OSError as error:
-        raise System(f"layers below {config.data_root}: {error.strerror}: {error.filename}") from error
 
 
 def _image_event(

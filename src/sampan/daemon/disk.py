@@ -43,14 +43,15 @@ class DiskApi:
     async def check(self, repair: bool) -> AsyncIterator[CheckStep]:
         """See the Protocol."""
         async for step in self._images.check(repair):
-            yield _shown(step)
+            yield shown(step)
 
 
 async def _nothing() -> None:
     """What was not asked for."""
 
 
-def _shown(step: Step) -> CheckStep:
+def shown(step: Step) -> CheckStep:
+    """A step of the check as the API tells it."""
     match step:
         case Finding():
             finding = CheckFinding(

@@ -78,11 +78,12 @@ class Images:
         host_layer: HostLayer | None = None,
         travel: Travel | None = None,
         keepers: Sequence[Keeper] = (),
+        sweep: bool = True,
     ) -> None:
         """Open the records. What no image needs, nor any of the `keepers`, is deleted: an interrupted load's layers and blobs.
 
-        Without `host_layer` the image `host` is listed and no container can be made of it; without `travel` nothing is
-        pulled or pushed.
+        With `sweep` false it stays. Without `host_layer` the image `host` is listed and no container can be made of it; without
+        `travel` nothing is pulled or pushed.
         """
         if host_layer is not None:
             snapshots.borrow(host.CHAIN, host_layer.directories, host_layer.opened)
@@ -91,7 +92,8 @@ class Images:
         self._catalog.add_fixed(host.ID, host.CONFIG, host.REFERENCE)
         self._notify = notify
         self._pruning = threading.Lock()
-        self._catalog.sweep()
+        if sweep:
+            self._catalog.sweep()
         self._travel = travel
         self._lanes: tuple[Lanes, ...] = ()
         if travel is not None:

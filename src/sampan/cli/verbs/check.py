@@ -1,4 +1,4 @@
-"""`system check`: everything that images need on the disk, looked at by the daemon; what is damaged, and what to do."""
+"""`system check`: everything that images need on the disk, looked at by the daemon or without one; what is damaged, what to do."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from sampan.client.documents import number_of, object_of, text_of, texts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from sampan.cli.options import Parsed
     from sampan.cli.session import Session
     from sampan.client.documents import Document
@@ -23,13 +25,12 @@ _REDRAW = 0.1
 
 def _check(session: Session, parsed: Parsed) -> int:
     """Exit 1 where something is damaged or left over, and was not repaired."""
-    repair = parsed.flag("repair")
-    answer = session.engine.stream("POST", "/sampan/check", {"repair": "1" if repair else None})
     findings: list[Document] = []
     verdict: Document = {}
     line = _Line(quiet=parsed.flag("quiet"))
+    steps = _without_daemon(parsed) if parsed.flag("offline") else _by_daemon(session, parsed)
     try:
-        for message in messages(answer.pieces()):
+        for message in steps:
             if object_of(message, "Finding"):
                 findings.append(object_of(message, "Finding"))
             elif object_of(message, "Verdict"):
@@ -38,12 +39,37 @@ def _check(session: Session, parsed: Parsed) -> int:
                 line.draw(object_of(message, "Progress"))
     finally:
         line.wipe()
-        answer.wire.close()
+        steps.close()
     if not verdict:
         raise Exit(1, "the daemon broke the check off; its log says why")
     if not parsed.flag("quiet"):
         _print(session, findings, verdict)
     return 1 if number_of(verdict, "Findings") > number_of(verdict, "Repaired") else 0
+
+
+def _by_daemon(session: Session, parsed: Parsed) -> Generator[Document, None, None]:
+    for name in ("data-root", "config-file"):
+        if parsed.given(name):
+            raise Exit(1, f"--{name} is for --offline: a daemon has its own")
+    answer = session.engine.stream("POST", "/sampan/check", {"repair": "1" if parsed.flag("repair") else None})
+    try:
+        yield from messages(answer.pieces())
+    finally:
+        answer.wire.close()
+
+
+def _without_daemon(parsed: Parsed) -> Generator[Document, None, None]:
+    import msgspec
+
+    from sampan.daemon.offline import check
+    from sampan.errors import SampanError
+
+    arguments = [f"--{name}={parsed.text(name)}" for name in ("data-root", "config-file") if parsed.given(name)]
+    try:
+        for step in check(arguments, parsed.flag("repair")):
+            yield object_of({"step": msgspec.to_builtins(step)}, "step")
+    except SampanError as error:
+        raise Exit(1, str(error)) from error
 
 
 def _print(session: Session, findings: list[Document], verdict: Document) -> None:
@@ -101,7 +127,10 @@ CHECK = Command(
     _check,
     (
         Option("repair", "bool", "Unpack damaged layers again, move damaged blobs away, delete what nothing needs"),
+        Option("offline", "bool", "Look at the data root of a daemon that does not run"),
+        Option("data-root", "string", "With --offline: the data root, where it is not daemon.json's"),
+        Option("config-file", "string", "With --offline: the daemon.json that counts"),
         Option("quiet", "bool", "Print nothing; the exit code tells", "q"),
     ),
-    examples=("system check", "system check --repair"),
+    examples=("system check", "system check --repair", "system check --offline --data-root /mnt/var/lib/sampan"),
 )
