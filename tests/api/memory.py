@@ -16,7 +16,7 @@ from sampan.spec import volumes as v
 from sampan.spec.builds import BuildOptions
 from sampan.spec.check import CheckStep, CheckVerdict
 from sampan.spec.checkpoints import CheckpointCreateRequest
-from sampan.spec.disk import BuildPruneReport, DiskUsage
+from sampan.spec.disk import BuildPruneReport, DiskUsage, Freed
 from sampan.spec.document import encode
 from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
@@ -550,6 +550,9 @@ class Disk:
 
     async def check(self, repair: bool) -> AsyncIterator[CheckStep]:
         yield CheckStep(verdict=CheckVerdict())
+
+    def freeing(self) -> Freed:
+        return Freed()
 
     async def usage(self, types: Collection[str]) -> DiskUsage:
         return DiskUsage(images=() if "image" in types else None, volumes=() if "volume" in types else None)

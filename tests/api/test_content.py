@@ -185,6 +185,23 @@ def test_rmi_returns_before_the_room_is_given_back(alone: Sampan) -> None:
         assert sum(_walked(_data_root(alone))) == 0
 
 
+def test_what_is_still_being_deleted_is_told(alone: Sampan) -> None:
+    layer = Layer()
+    for number in range(5_000):
+        layer.file(f"file-{number}", b"x" * 1000)
+    _load(alone, docker_archive("many:1", [layer.tar()], {"Cmd": ["sh"]}))
+    assert alone.api("DELETE", "/images/many:1").status == 200
+    told = json.loads(alone.api("GET", "/sampan/freeing").body)
+    assert told["Items"] >= 1
+    assert told["Size"] >= 5_000_000
+    shown = alone.sampan("system", "df").text
+    assert "Being deleted: " in shown or not any((_data_root(alone) / "trash").iterdir())
+    _wait_for_room(alone)
+    while json.loads(alone.api("GET", "/sampan/freeing").body) != {"Items": 0, "Size": 0}:
+        time.sleep(0.01)
+    assert "Being deleted" not in alone.sampan("system", "df").text
+
+
 def test_rmi_for_a_platform(alone: Sampan) -> None:
     alone.load_busybox()
 

@@ -19,7 +19,7 @@ from sampan.spec import system as s
 from sampan.spec import volumes as v
 from sampan.spec.check import CheckStep
 from sampan.spec.checkpoints import CheckpointCreateRequest
-from sampan.spec.disk import DiskUsage
+from sampan.spec.disk import DiskUsage, Freed
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
@@ -300,6 +300,10 @@ class Disk(Protocol):
 
     async def usage(self, types: Collection[str]) -> DiskUsage:
         """What takes it, of the types container, image, volume and build-cache."""
+        ...
+
+    def freeing(self) -> Freed:
+        """What of images and containers was removed and is still on the disk."""
         ...
 
     def check(self, repair: bool) -> AsyncIterator[CheckStep]:

@@ -147,7 +147,7 @@ class Content:
             size = path.stat().st_size
         except FileNotFoundError:
             return 0
-        self.trash.take(path)
+        self.trash.take(path, size)
         return size
 
     def list(self) -> Iterator[Digest]:

@@ -10,7 +10,7 @@ from sampan.daemon.list import list_containers
 from sampan.daemon.volumes_api import VolumesApi
 from sampan.images.findings import Examined, Finding, Step, Verdict
 from sampan.spec.check import CheckFinding, CheckProgress, CheckStep, CheckVerdict
-from sampan.spec.disk import DiskUsage
+from sampan.spec.disk import DiskUsage, Freed
 from sampan.spec.requests import ContainerListOptions, ImageListOptions
 
 
@@ -39,6 +39,11 @@ class DiskApi:
             volumes=volumes,
             build_cache=None if build_cache is None else tuple(build_cache),
         )
+
+    def freeing(self) -> Freed:
+        """See the Protocol."""
+        found = self._images.freeing() + self._engine.trash.freeing()
+        return Freed(found.items, found.size)
 
     async def check(self, repair: bool) -> AsyncIterator[CheckStep]:
         """See the Protocol."""

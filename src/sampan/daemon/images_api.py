@@ -12,6 +12,7 @@ from sampan.daemon.times import rfc3339
 from sampan.daemon.travels import follow
 from sampan.daemon.workers import Pipe, Workers, as_file
 from sampan.errors import InvalidParameter
+from sampan.files.trash import Freeing
 from sampan.images.details import ImageDetails, parse_filters
 from sampan.images.findings import Step
 from sampan.images.images import Images
@@ -172,6 +173,10 @@ class ImagesApi:
         removed, freed = await self._workers.run(self._images.prune, plain, self._users)
         items = tuple(i.DeleteItem(untagged=item.untagged, deleted=item.deleted) for item in removed)
         return i.ImagesPruneReport(images_deleted=items or None, space_reclaimed=freed)
+
+    def freeing(self) -> Freeing:
+        """What was removed and is still on the disk."""
+        return self._images.freeing()
 
     def check(self, repair: bool) -> AsyncIterator[Step]:
         """Look at everything that images need; see `images.check`."""

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 from sampan.files.atomic import make_directory
@@ -19,6 +20,17 @@ _PAUSE = 0.01
 """Seconds before the deleting begins: whoever threw something away still has an answer to write."""
 _LINGER = 0.2
 """Seconds that the thread waits for more: to make one costs its maker a third of a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeing:
+    """What is out of sight and still on the disk: how many files and trees, and their bytes as far as they are known."""
+
+    items: int = 0
+    size: int = 0
+
+    def __add__(self, other: "Freeing") -> "Freeing":
+        return Freeing(self.items + other.items, self.size + other.size)
 
 
 class Trash:
@@ -33,21 +45,31 @@ class Trash:
         # Not a daemon thread: one that waits for more would crash an interpreter that ends meanwhile.
         self._thread: threading.Thread | None = None
         self._stuck: set[bytes] = set()
+        self._sizes: dict[bytes, int] = {}
         for name in os.listdir(os.fsencode(directory)):
             self._delete(name)
 
-    def take(self, path: Path) -> None:
-        """Move `path` in and have it deleted. Nothing happens where it is not there. Raises OSError."""
+    def take(self, path: Path, size: int = 0) -> None:
+        """Move `path`, of `size` bytes where that is known, in and have it deleted. Nothing happens where it is not there.
+
+        Raises OSError.
+        """
         name = os.urandom(12).hex()
         try:
             os.rename(path, self._directory / name)
         except FileNotFoundError:
             return
-        self._delete(name.encode())
+        self._delete(name.encode(), size)
 
-    def _delete(self, name: bytes) -> None:
+    def freeing(self) -> Freeing:
+        """What waits to be deleted, or is being deleted."""
+        with self._more:
+            return Freeing(len(self._sizes), sum(self._sizes.values()))
+
+    def _delete(self, name: bytes, size: int = 0) -> None:
         with self._more:
             self._waiting.append(name)
+            self._sizes[name] = size
             self._more.notify()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._empty, name="trash")
@@ -78,6 +100,9 @@ class Trash:
                     self._stuck.add(name)
                     # Still mounted somewhere, or a broken disk: the next start tries again.
                     _log.warning("cannot delete %s/%s: %s", self._directory, os.fsdecode(name), error)
+                finally:
+                    with self._more:
+                        del self._sizes[name]
         finally:
             os.close(directory)
 

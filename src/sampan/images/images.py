@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from sampan.content.store import Content
 from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere, System
+from sampan.files.trash import Freeing
 from sampan.images import host
 from sampan.images.bringing import Bringing
 from sampan.images.catalog import Catalog, NoSuchImage
@@ -265,6 +266,10 @@ class Images:
                 freed += remover.freed
         self._tell(ImageAction.PRUNE, "", str(freed))
         return removed, freed
+
+    def freeing(self) -> Freeing:
+        """What of images and writable layers was removed and is still on the disk."""
+        return self._catalog.content.trash.freeing() + self._catalog.snapshots.freeing()
 
     def check(self, users: Users, repair: bool) -> Iterator[Step]:
         """Look at every byte that images need, and at what nobody needs; see `check.Check`."""

@@ -42,6 +42,7 @@ class OverlaySnapshotter:
         self.standing = self._shelf.standing
         self.strays = self._shelf.strays
         self.throw_away = self._shelf.trash.take
+        self.freeing = self._shelf.trash.freeing
         self.staging: Staging | None = OverlayStaging(self._shelf)
         self.drafts: Drafts = OverlayDrafts(self._shelf)
         self._spares = Spares(self._shelf.writables)

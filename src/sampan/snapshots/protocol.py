@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from sampan.errors import Conflict, NotFound
+from sampan.files.trash import Freeing
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import RootMount
 
@@ -298,6 +299,10 @@ class Snapshotter(Protocol):
 
     def throw_away(self, stray: Path) -> None:
         """Delete one of `strays` in the background. Raises OSError."""
+        ...
+
+    def freeing(self) -> Freeing:
+        """What was removed and is still on the disk."""
         ...
 
     def sync(self) -> None:

@@ -220,12 +220,12 @@ class Shelf:
     def remove_layer(self, chain: ChainId) -> None:
         """Take a layer out. Raises LayerInUse, LayerNotFound."""
         with self._lock:
-            self.layer(chain)
+            layer = self.layer(chain)
             if any(other.parent == chain for other in self._layers.values()):
                 raise LayerInUse(f"layer {chain} has layers on top of it")
             if any(writable.parent == chain for writable in self._writable.values()):
                 raise LayerInUse(f"layer {chain} is used by a container")
-            self.trash.take(self._layers_at / _hex(chain))
+            self.trash.take(self._layers_at / _hex(chain), layer.size)
             (self._links_at / self._links[chain]).unlink(missing_ok=True)
             del self._layers[chain], self._links[chain]
 

@@ -45,6 +45,7 @@ class VfsSnapshotter:
         self.standing = self._shelf.standing
         self.strays = self._shelf.strays
         self.throw_away = self._shelf.trash.take
+        self.freeing = self._shelf.trash.freeing
 
     def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
         """See the protocol."""

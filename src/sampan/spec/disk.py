@@ -28,6 +28,13 @@ class BuildPruneReport(Document, frozen=True):
     space_reclaimed: Int64 = sent(0)
 
 
+class Freed(Document, frozen=True):
+    """Answer of GET /sampan/freeing: what was removed and is still on the disk, and how many bytes of it are known of."""
+
+    items: int = sent(0)
+    size: Int64 = sent(0)
+
+
 class DiskUsage(Document, frozen=True):
     """Answer of GET /system/df; null for what was not asked for. `layers_size`: each layer counted once."""
 

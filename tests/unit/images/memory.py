@@ -8,6 +8,7 @@ from typing import BinaryIO
 from sampan.content.store import Content
 from sampan.files.compression import decompressed
 from sampan.files.tar_reader import BadArchive, TarReader
+from sampan.files.trash import Freeing
 from sampan.images.events import ImageAction
 from sampan.images.images import Images, Travel
 from sampan.snapshots.protocol import Change, Drafts, Layer, LayerInUse, LayerNotFound, Staging, Usage, chain_id
@@ -118,6 +119,9 @@ class MemorySnapshotter:
 
     def strays(self) -> tuple[Path, ...]:
         return ()
+
+    def freeing(self) -> Freeing:
+        return Freeing()
 
     def throw_away(self, stray: Path) -> None:
         raise AssertionError("there are no strays here")

@@ -98,6 +98,11 @@ async def disk_usage(request: Request, backend: Backend) -> Answer:
     return json_response(found)
 
 
+async def freeing(_: Request, backend: Backend) -> Answer:
+    """How much of what was removed is still to be deleted."""
+    return json_response(backend.disk.freeing())
+
+
 async def check(request: Request, backend: Backend) -> Answer:
     """Whether all that images need is whole: a line of JSON for each step."""
     return Stream(_check_lines(backend.disk.check(request.form.flag("repair"))))
@@ -143,5 +148,8 @@ ROUTES = (
     Route("GET", "/info", info),
     Route("GET", "/system/df", disk_usage),
     Route("GET", "/events", events, follows=True),
+    Route(
+        "GET", "/sampan/freeing", freeing, Support.OWN, "`sampan system df`: what was removed and is still on the disk"
+    ),
     Route("POST", "/sampan/check", check, Support.OWN, "`sampan system check`", follows=True),
 )

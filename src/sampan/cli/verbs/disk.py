@@ -6,6 +6,7 @@ from sampan.cli.options import Command, Option
 from sampan.cli.output.listing import HELP, Headings, print_rows
 from sampan.cli.output.units import decimal_size
 from sampan.client.documents import number_of, object_of, objects_of, text_of, texts_of
+from sampan.client.failures import RefusedByDaemon
 from sampan.templates.values import Row
 
 TYPE_CHECKING = False
@@ -28,11 +29,24 @@ def _df(session: Session, parsed: Parsed) -> int:
     form = parsed.text("format")
     if not parsed.flag("verbose"):
         print_rows(session, form, _COLUMNS, HEADINGS, _rows(usage))
+        if form in ("", "table"):
+            _print_freeing(session)
     elif form in ("", "table") or form.startswith("table "):
         _print_details(session, usage)
     else:
         print_rows(session, form, (), HEADINGS, [_details(usage)])
     return 0
+
+
+def _print_freeing(session: Session) -> None:
+    """What was removed and is still being deleted, where the daemon is Sampan's and something is."""
+    try:
+        found = session.engine.fetch_document("/sampan/freeing")
+    except RefusedByDaemon:
+        return  # another engine, which has no such thing
+    items, size = number_of(found, "Items"), number_of(found, "Size")
+    if items:
+        session.say(f"\nBeing deleted: {decimal_size(size)} in {items} blobs, layers and containers")
 
 
 def _rows(usage: Document) -> list[Row]:
