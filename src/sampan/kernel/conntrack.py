@@ -14,7 +14,7 @@ from sampan.kernel.nftables import header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 _SUBSYSTEM = 1
 _GET = _SUBSYSTEM << 8 | 1
@@ -34,16 +34,18 @@ _F_PROTO_NUM = 1 << 3
 _F_PROTO_DST_PORT = 1 << 5
 
 _DELETE_LIMIT = 65536
+_FEW = 1000
+"""Flows that are read here in less time (5 µs each) than a walk takes."""
 
 
 class Flow:
     """One entry: family, protocol number, and the port that its first packet was sent to."""
 
-    __slots__ = ("_family", "_id", "_orig", "_zone", "port", "protocol")
+    __slots__ = ("_id", "_orig", "_zone", "family", "port", "protocol")
 
     def __init__(self, body: bytes) -> None:
         found = table(body, 4)
-        self._family = body[0]
+        self.family = body[0]
         self._orig = found.get(_CTA_TUPLE_ORIG, b"")
         self._id = found.get(_CTA_ID, b"")
         self._zone = found.get(_CTA_ZONE)
@@ -53,7 +55,7 @@ class Flow:
 
     def delete(self, netfilter: Netlink) -> None:
         """Forget this very entry (its id is compared); one that has gone meanwhile is no error."""
-        body = header(self._family) + attribute(_CTA_TUPLE_ORIG | 0x8000, self._orig)
+        body = header(self.family) + attribute(_CTA_TUPLE_ORIG | 0x8000, self._orig)
         if self._zone is not None:
             body += attribute(_CTA_ZONE, self._zone)
         body += attribute(_CTA_ID, self._id)
@@ -64,28 +66,47 @@ class Flow:
                 raise
 
 
-def delete_to_ports(netfilter: Netlink, protocol: int, ports: Collection[int], family: int = socket.AF_INET) -> int:
-    """Forget a family's flows of `protocol` whose first packet went to one of `ports`; the number of them.
+def delete_to_ports(netfilter: Netlink, protocol: int, ports: Mapping[int, Collection[int]]) -> int:
+    """Forget flows of `protocol` whose first packet went to one of a family's `ports`; the number of them.
 
-    The kernel walks its whole table for it (13 ms where that has the usual 262,144 buckets).
+    The kernel walks its whole table for it (13 ms where that has the usual 262,144 buckets), and filters by one family at a time:
+    of both, few flows are faster looked through here, after one walk, than selected there in two.
     """
-    parts = attribute(_CTA_PROTO_NUM, bytes((protocol,)))
-    compared = _F_PROTO_NUM
-    if len(ports) == 1:
-        parts += attribute(_CTA_PROTO_DST_PORT, next(iter(ports)).to_bytes(2, "big"))
-        compared |= _F_PROTO_DST_PORT
-    wanted = nested(_CTA_TUPLE_ORIG, nested(_CTA_TUPLE_PROTO, parts)) + nested(
-        _CTA_FILTER, attribute(_CTA_FILTER_ORIG_FLAGS, compared.to_bytes(4, "little"))
-    )
     found: list[Flow] = []
 
     # Never by a filtered flush: a kernel that does not know the filter would forget every flow of the machine.
     def keep(_: int, body: bytes) -> None:
         flow = Flow(body)
-        if flow.protocol == protocol and flow.port in ports and len(found) < _DELETE_LIMIT:
+        if flow.protocol == protocol and flow.port in ports.get(flow.family, ()) and len(found) < _DELETE_LIMIT:
             found.append(flow)
 
-    netfilter.visit(_GET, header(family) + wanted, "conntrack dump", keep)
+    wanted = {family: numbers for family, numbers in ports.items() if numbers}
+    if len(wanted) > 1 and _count() <= _FEW:
+        netfilter.visit(_GET, header(socket.AF_UNSPEC), "conntrack dump", keep)
+    else:
+        for family, numbers in wanted.items():
+            netfilter.visit(_GET, header(family) + _filter(protocol, numbers), "conntrack dump", keep)
     for flow in found:
         flow.delete(netfilter)
     return len(found)
+
+
+def _filter(protocol: int, ports: Collection[int]) -> bytes:
+    """That the kernel sends flows of this protocol alone, and where there is one port, of that."""
+    parts = attribute(_CTA_PROTO_NUM, bytes((protocol,)))
+    compared = _F_PROTO_NUM
+    if len(ports) == 1:
+        parts += attribute(_CTA_PROTO_DST_PORT, next(iter(ports)).to_bytes(2, "big"))
+        compared |= _F_PROTO_DST_PORT
+    return nested(_CTA_TUPLE_ORIG, nested(_CTA_TUPLE_PROTO, parts)) + nested(
+        _CTA_FILTER, attribute(_CTA_FILTER_ORIG_FLAGS, compared.to_bytes(4, "little"))
+    )
+
+
+def _count() -> int:
+    """How many flows this network namespace has; where the kernel does not say, as if they were many."""
+    try:
+        with open("/proc/sys/net/netfilter/nf_conntrack_count") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return _FEW + 1

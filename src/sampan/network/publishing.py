@@ -73,16 +73,18 @@ class Publishing:
 
     def _forget_flows(self, forwards: Sequence[Forward]) -> None:
         """A flow that is known keeps going where it went before. UDP only: TCP starts anew with each connection."""
-        for is_ipv6, family in ((False, AF_INET), (True, AF_INET6)):
-            ports = {one.host_port for one in forwards if one.protocol == "udp" and one.is_ipv6 is is_ipv6}
-            if not ports:
-                continue
-            try:
-                conntrack.delete_to_ports(self._netfilter, PROTOCOLS["udp"], ports, family)
-            except OSError as error:
-                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                    raise
-                _log.warning("stale UDP flows are kept, this kernel has no ctnetlink: %s", error)
+        ports: dict[int, set[int]] = {}
+        for one in forwards:
+            if one.protocol == "udp" and one.host_port:
+                ports.setdefault(AF_INET6 if one.is_ipv6 else AF_INET, set()).add(one.host_port)
+        if not ports:
+            return
+        try:
+            conntrack.delete_to_ports(self._netfilter, PROTOCOLS["udp"], ports)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            _log.warning("stale UDP flows are kept, this kernel has no ctnetlink: %s", error)
 
 
 def _leads(forward: Forward, reach: Reach) -> str:
