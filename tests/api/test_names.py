@@ -299,6 +299,20 @@ def test_hostile_packets(engine: Sampan) -> None:
     assert len(resolvers(engine)) == 1
 
 
+def test_clients_by_tcp_leave_nothing(engine: Sampan) -> None:
+    """Each that came and went costs sampan-net nothing: a container may come a million times."""
+    ok(engine.docker("network", "create", "back"))
+    run(engine, "one", "--network", "back")
+    (net,), inner = resolvers(engine), pid(engine, "one")
+    held = []
+    for times in (300, 1500):
+        for _ in range(times):
+            ask(inner, query("one"), stream=True)
+        with open(f"/proc/{net}/smaps_rollup") as file:
+            held.append(next(int(line.split()[1]) for line in file if line.startswith("Private_Dirty:")))
+    assert held[1] - held[0] < 300, held  # kB
+
+
 def test_one_that_floods_does_not_silence_others(engine: Sampan) -> None:
     ok(engine.docker("network", "create", "back"))
     run(engine, "flood", "--network", "back", "--dns", FIRST)
