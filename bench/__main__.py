@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import builds, host, images, measures, report
+from bench import builds, host, images, measures, networks, report
 from bench.report import Row, bounded, compared
 from tests.daemons import Daemon, Docker, Sampan, entry_point
+from tests.long.newest import running_newest_docker
 
 MEGABYTE = 1024 * 1024
 
@@ -195,6 +196,30 @@ def unpacking(pair: Pair) -> list[Row]:
     return [Row(name, str(ours), f"{theirs} (tar)", 1 / ratio, "≤ 1.2 × tar's time", ratio <= 1.2)]
 
 
+def traffic(pair: Pair) -> list[Row]:
+    """Beside Docker's newest release, which has IPv6 as a matter of course; the lives beside the one of the other measures."""
+    added, peer_added = (networks.part_of_a_start(engine, pair.times(100)) for engine in (pair.sampan, pair.docker))
+    shown, peer_shown = (f"{seconds * 1000:.1f} ms" for seconds in (added, peer_added))
+    name = "network part of a start, bridge less none, p50"
+    rows = [Row(name, shown, peer_shown, peer_added / added, "< 3 ms", added < 0.003)]
+    with running_newest_docker() as newest:
+        peer = f"Docker {version_of(newest)}"
+        with networks.site(pair.sampan) as ours, networks.site(newest) as theirs:
+            for way in networks.WAYS:
+                for version in (4, 6):
+                    best = [max(one) for one in networks.rates((ours, theirs), way, version, pair.times(10))]
+                    shown, peer_shown = (f"{rate / 1e9:.2f} Gbit/s" for rate in best)
+                    ratio = best[0] / best[1]
+                    name = f"iperf3, {way}, IPv{version}, the best of {pair.times(10)} ({peer})"
+                    rows.append(Row(name, shown, peer_shown, ratio, "≥ 0.95 ×", ratio >= 0.95))
+            own, peer_own = (networks.names_of_containers(engine, 3.0) for engine in (pair.sampan, newest))
+            kept = networks.names_of_the_cache(pair.sampan, 3.0)
+    name = f"DNS answers, names of containers ({peer})"
+    rows.append(Row(name, f"{own:,.0f} /s", f"{peer_own:,.0f} /s", own / peer_own, "≥ 5,000 /s", own >= 5000))
+    rows.append(Row("DNS answers, from the cache", f"{kept:,.0f} /s", "", None, "≥ 5,000 /s", kept >= 5000))
+    return rows
+
+
 def built(pair: Pair) -> list[Row]:
     ours, *theirs = builds.builders(pair.sampan, pair.docker)
     files = 20_000 if pair.scale >= 1 else 2_000
@@ -229,6 +254,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "archives": archives,
     "pushes": pushes,
     "pulls": pulls,
+    "network": traffic,
     "builds": built,
     "copies": copies,
     "unpacking": unpacking,
@@ -251,7 +277,12 @@ def main() -> int:
         choices=[*MEASURES, []],
         help="measures to run; without any, all, and docs/benchmarks.md is written",
     )
-    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions; writes nothing")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions; not written unless asked for")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write what was measured, and leave the other measures in the document as they are",
+    )
     options = parser.parse_args()
     moves = host.idle_moves()
     for tree, samples in moves.items():
@@ -260,7 +291,7 @@ def main() -> int:
         print("no dockerd here (Debian package docker.io): there is nothing to compare with", file=sys.stderr)
         return 1
     sampan, docker = Sampan(), Docker()
-    rows: list[Row] = []
+    rows: dict[str, list[Row]] = {}
     try:
         for engine in (sampan, docker):
             engine.start()
@@ -269,15 +300,15 @@ def main() -> int:
         print(f"Sampan {versions[0]} beside Docker {versions[1]}", flush=True)
         pair = Pair(sampan, docker, 0.1 if options.quick else 1.0)
         for name in (name for name in MEASURES if not options.only or name in options.only):
-            found = MEASURES[name](pair)
-            rows += found
+            found = rows[name] = MEASURES[name](pair)
             print(json.dumps([row.cells() for row in found], ensure_ascii=False), file=sys.stderr, flush=True)
     finally:
         sampan.remove()
         docker.remove()
-    print(report.text(rows))
-    if not options.only and not options.quick:
-        report.write(rows, moves, versions[1], versions[0])
+    print(report.text([row for found in rows.values() for row in found]))
+    if options.write or (not options.only and not options.quick):
+        report.keep(rows, moves, versions, quick=options.quick)
+        report.write()
     return 0
 
 
