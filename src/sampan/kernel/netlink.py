@@ -168,6 +168,8 @@ class Netlink:
 
     def join(self, group: int) -> None:
         """Hear the events of a multicast group from now on; only for a socket that asks nothing."""
+        # With a port of its own: nf_tables tells of changes as if port 0 did, and nobody hears himself (do_one_broadcast).
+        self._socket.bind((0, 0))
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
         self._socket.setblocking(False)
 

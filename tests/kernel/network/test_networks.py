@@ -1,5 +1,6 @@
 """The facade on a host of its own: set-up, restart, clash, removal; ports that are taken."""
 
+import select
 import socket
 import subprocess
 
@@ -173,7 +174,9 @@ def test_our_rules_come_back_when_the_event_is_read(lab: Lab) -> None:
     networks.changed()
     subprocess.run(["nft", "flush", "ruleset"], check=True)
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is None
+    assert select.select([networks], [], [], 5)[0]  # whoever waits is told
     assert networks.changed()
+    assert not networks.changed()  # what it did itself moves it to nothing
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is not None
 
 
