@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench import builds, host, images, measures, networks, report
 from bench.report import Row, bounded, compared
-from tests.daemons import Daemon, Docker, Sampan, entry_point
+from tests.daemons import Daemon, Docker, Sampan, entry_point, running_sampan
 from tests.long.newest import running_newest_docker
 
 MEGABYTE = 1024 * 1024
@@ -202,9 +202,9 @@ def traffic(pair: Pair) -> list[Row]:
     shown, peer_shown = (f"{seconds * 1000:.1f} ms" for seconds in (added, peer_added))
     name = "network part of a start, bridge less none, p50"
     rows = [Row(name, shown, peer_shown, peer_added / added, "< 3 ms", added < 0.003)]
-    with running_newest_docker() as newest:
+    with running_sampan(within=networks.OWN_HOST) as alone, running_newest_docker() as newest:
         peer = f"Docker {version_of(newest)}"
-        with networks.site(pair.sampan) as ours, networks.site(newest) as theirs:
+        with networks.site(alone) as ours, networks.site(newest) as theirs:
             for way in networks.WAYS:
                 for version in (4, 6):
                     best = [max(one) for one in networks.rates((ours, theirs), way, version, pair.times(10))]
@@ -212,8 +212,8 @@ def traffic(pair: Pair) -> list[Row]:
                     ratio = best[0] / best[1]
                     name = f"iperf3, {way}, IPv{version}, the best of {pair.times(10)} ({peer})"
                     rows.append(Row(name, shown, peer_shown, ratio, "≥ 0.95 ×", ratio >= 0.95))
-            own, peer_own = (networks.names_of_containers(engine, 3.0) for engine in (pair.sampan, newest))
-            kept = networks.names_of_the_cache(pair.sampan, 3.0)
+            own, peer_own = (networks.names_of_containers(engine, 3.0) for engine in (alone, newest))
+            kept = networks.names_of_the_cache(alone, 3.0)
     name = f"DNS answers, names of containers ({peer})"
     rows.append(Row(name, f"{own:,.0f} /s", f"{peer_own:,.0f} /s", own / peer_own, "≥ 5,000 /s", own >= 5000))
     rows.append(Row("DNS answers, from the cache", f"{kept:,.0f} /s", "", None, "≥ 5,000 /s", kept >= 5000))

@@ -4,7 +4,7 @@
     client ── its gateway (host)               container → host
     neighbour ─ wire ─ host :5201 ── server    through a published port
 
-Both engines have the same image (this machine's iperf3) and the same addresses: Docker stands in a network namespace of its own.
+Both engines have the same image (this machine's iperf3) and the same addresses, each in a network namespace of its own.
 """
 
 import json
@@ -22,8 +22,8 @@ from bench.samples import Samples
 from bench.wire import Wire
 from sampan.network import dns
 from tests.archives import PATH, Layer, busybox_rootfs, docker_archive
-from tests.daemons import Daemon, Docker
-from tests.nameserver import query, says, serving, socket_in
+from tests.daemons import Daemon
+from tests.nameserver import in_network_of, query, says, serving, socket_in
 from tests.waiting import eventually
 
 _IPERF3 = Path("/usr/bin/iperf3")
@@ -37,6 +37,8 @@ _UPSTREAM = "127.53.1.1"
 _WINDOW = 32
 """Questions under way at a time, as of that many programs in a container."""
 
+OWN_HOST = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+"""For an engine that is to stand alone on its host, as Docker's test daemon does: without the rules of others."""
 WAYS = ("container → container", "container → host", "through a published port")
 
 
@@ -72,7 +74,7 @@ class Site:
 def site(engine: Daemon) -> Iterator[Site]:
     """Containers, network and neighbour; all of it goes at the end."""
     assert engine.process is not None
-    within = ("nsenter", "--net", "--target", str(engine.process.pid)) if isinstance(engine, Docker) else ()
+    within = ("nsenter", "--net", "--target", str(engine.process.pid))
     with ExitStack() as stack:
         neighbour = stack.enter_context(_neighbour(within))
         stack.callback(_removed, engine)
@@ -159,10 +161,11 @@ def names_of_containers(engine: Daemon, seconds: float) -> float:
 
 
 def names_of_the_cache(engine: Daemon, seconds: float) -> float:
-    """Answers a second to names of the outside that were asked for before. The engine stands in this network namespace."""
+    """Answers a second to names of the outside that were asked for before."""
+    assert engine.process is not None
     _run(engine, "rm", "-f", "client")
     try:
-        with serving(_UPSTREAM, says("192.0.2.1", ttl=3600)) as server:
+        with in_network_of(engine.process.pid), serving(_UPSTREAM, says("192.0.2.1", ttl=3600)) as server:
             _run(
                 engine,
                 "run",

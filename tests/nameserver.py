@@ -119,14 +119,21 @@ def serving(address: str, behave: Behave) -> Iterator[NameServer]:
         made.close()
 
 
-def socket_in(pid: int, kind: int) -> socket.socket:
-    """A socket in the network namespace of a process."""
+@contextmanager
+def in_network_of(pid: int) -> Iterator[None]:
+    """This thread stands in the network namespace of a process: sockets that it makes are of there."""
     with open(f"/proc/{pid}/ns/net") as theirs, open("/proc/thread-self/ns/net") as ours:
         setns(theirs.fileno(), Clone.NEWNET)
         try:
-            made = socket.socket(socket.AF_INET, kind)
+            yield
         finally:
             setns(ours.fileno(), Clone.NEWNET)
+
+
+def socket_in(pid: int, kind: int) -> socket.socket:
+    """A socket in the network namespace of a process."""
+    with in_network_of(pid):
+        made = socket.socket(socket.AF_INET, kind)
     made.settimeout(20)
     return made
 

@@ -10,15 +10,14 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from sampan.kernel.namespaces import Clone, setns
 from tests.api.test_names import pid
 from tests.api.test_networks import SLEEP, address, inside, ok, reaches, run
 from tests.daemons import Sampan
+from tests.nameserver import in_network_of
 from tests.requires import requires
 from tests.waiting import eventually
 
@@ -37,17 +36,6 @@ def _containers_and_networks_go(engine: Sampan) -> Iterator[None]:
 
 
 # CVE-2020-13401, CVE-2024-32473: router advertisements from a container
-
-
-@contextmanager
-def in_network_of(process: int) -> Iterator[None]:
-    """This thread makes sockets where a container does: what it may with CAP_NET_RAW, the program in it may."""
-    with open(f"/proc/{process}/ns/net") as theirs, open("/proc/thread-self/ns/net") as ours:
-        setns(theirs.fileno(), Clone.NEWNET)
-        try:
-            yield
-        finally:
-            setns(ours.fileno(), Clone.NEWNET)
 
 
 def advertisement(source_mac: bytes) -> bytes:

@@ -20,3 +20,15 @@ def test_links_lead_to_files(document: Path) -> None:
 @pytest.mark.parametrize("command", ["check", "try", "bench/run", ".ci/run", "tests/fresh/run", "tests/vm/run"])
 def test_commands_are_executable(command: str) -> None:
     assert os.access(PROJECT / command, os.X_OK)
+
+
+def test_each_danger_has_the_tests_that_it_names() -> None:
+    """Of docs/threat-model.md: a proof that is renamed or removed shows here."""
+    named = set(re.findall(r"`(test_\w+)`", (PROJECT / "docs" / "threat-model.md").read_text()))
+    defined = {
+        name
+        for file in (PROJECT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+    assert named - defined == set()
+    assert named
