@@ -54,8 +54,11 @@ class Schedule:
         self._vertices.know(self._keys)
         self._cache.planned(self._graph, self._keys, self._contents)
         self._find()
-        (below,) = self._graph.vertices[self._graph.result].inputs
-        return await self._need(below)
+        result = self._graph.result
+        (below,) = self._graph.vertices[result].inputs
+        tree = await self._need(below)
+        self._progress.completed(result, cached=result in self._kept, why="")
+        return tree
 
     def _find(self) -> None:
         """What is kept, from the bottom up: a step counts only where all is kept that it stands on."""

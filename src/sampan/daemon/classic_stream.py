@@ -24,6 +24,7 @@ from sampan.spec.images import Progress
 _HELD = 1 << 20
 """Characters of a step's output that are held until its turn comes; the rest is left out, and that is told."""
 _RED, _PLAIN = "\x1b[91m", "\x1b[0m"
+_KEPT = " ---> Using cache\n"
 Line = Callable[[Progress | BuildInfo], None]
 
 
@@ -58,11 +59,15 @@ class _Output:
 
 
 class _Item(msgspec.Struct):
-    """A step to be told: its number, 0 for what a base asked for; the vertex that it waits for, None for one that has none."""
+    """A step to be told: its number, 0 for what a base asked for; the vertex that it is, None for one that changes no files.
+
+    Such a one is as much kept as the vertex `like`.
+    """
 
     number: int
     text: str
     place: Place | None
+    like: Place
     shown: bool = False
 
 
@@ -81,6 +86,7 @@ class ClassicStream:
         self._graph: Graph | None = None
         self._items: list[_Item] = []
         self._next = 0
+        self._started: set[Place] = set()
         self._done: dict[Place, bool] = {}
         self._running: dict[Place, str] = {}
         self._output: dict[Place, _Output] = {}
@@ -103,18 +109,23 @@ class ClassicStream:
         for stage in self._stages:
             steps = graph.steps[stage.title]
             triggers = len(steps) - 1 - len(stage.instructions)
+            last = graph.result if stage is self._stages[-1] else None
             before: Place | None = None
             for index, step in enumerate(steps):
                 counts = not 0 < index <= triggers
                 number += counts
                 place = step.tree if step.tree != before else None
-                self._items.append(_Item(number if counts else 0, step.text, place))
+                later = next((one.tree for one in steps[index:] if one.tree != step.tree), last)
+                like = later if later is not None else step.tree
+                self._items.append(_Item(number if counts else 0, step.text, place, like))
                 before = step.tree
         self._items[0].shown = True
         self._advance()
 
     def started(self, place: Place) -> None:
         """See the Protocol."""
+        self._started.add(place)
+        self._advance()
 
     def running(self, place: Place, container: str) -> None:
         """The program of a RUN runs, under this id."""
@@ -164,13 +175,18 @@ class ClassicStream:
             if not item.shown:
                 item.shown = True
                 self._head(item.number, item.text)
+            if item.place is not None and item.place in self._output:
+                self._flush(self._output[item.place])
+            if item.place not in self._done and (item.place is not None or not self._is_known(item.like)):
+                return
             if item.place is not None:
-                if item.place in self._output:
-                    self._flush(self._output[item.place])
-                if item.place not in self._done:
-                    return
                 self._end(item.place)
+            elif self._done.get(item.like):
+                self._text(_KEPT)
             self._next += 1
+
+    def _is_known(self, place: Place) -> bool:
+        return place in self._started or place in self._done
 
     def _end(self, place: Place) -> None:
         assert self._graph is not None
@@ -178,7 +194,7 @@ class ClassicStream:
         if place in self._running:
             self._text(f" ---> Removed intermediate container {self._running[place][:12]}\n")
         elif self._done[place] and not isinstance(operation, ImageSource | EmptySource | HostSource):
-            self._text(" ---> Using cache\n")
+            self._text(_KEPT)
 
     def _say(self, place: Place, text: str) -> None:
         if self._next < len(self._items) and self._items[self._next].place == place:
