@@ -1,6 +1,8 @@
 """`POST /build` on real trees: what a Dockerfile's instructions leave, and how the classic stream tells of it."""
 
+import io
 import json
+import tarfile
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -162,6 +164,29 @@ def test_layers_and_history(engine: Sampan) -> None:
     assert len(layers(engine, built.image)) == 1 + 2
 
 
+def test_on_nothing(engine: Sampan) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        entry = tarfile.TarInfo("dev")
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(entry)
+    built = build(engine, "FROM scratch\nADD tree.tar /\n", {"tree.tar": buffer.getvalue()}, t="bare")
+    found = document(engine, "bare")
+    assert (found["Architecture"], found.get("Variant", "")) == ("amd64", "") or found["Architecture"] != "amd64"
+    own = config(engine, "bare")
+    assert (own["WorkingDir"], own["Env"]) == (
+        "/",
+        ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    )
+    archive = engine.api("GET", f"/images/{built.image}/get").body
+    with tarfile.open(fileobj=io.BytesIO(archive)) as saved:
+        (manifest,) = json.load(saved.extractfile("manifest.json") or io.BytesIO())
+        layer = saved.extractfile(manifest["Layers"][0])
+        assert layer is not None
+        with tarfile.open(fileobj=layer) as files:
+            assert files.getnames() == ["dev"]
+
+
 def test_arguments_and_labels(engine: Sampan) -> None:
     text = "FROM busybox\nARG WHO=nobody\nRUN echo $WHO-$HTTP_PROXY > /who\n"
     arguments = {"WHO": "you", "HTTP_PROXY": "http://proxy", "SPARE": "1"}
@@ -234,6 +259,8 @@ def test_run_mounts(engine: Sampan) -> None:
     built = build(engine, text, {"data": "from context\n"}, t="mounted", nocache="1")
     assert built.error == "", built
     assert "other\nfrom context\n" in built.text
+    # Places for mounts are no files of the image.
+    assert not {"seen", "ctx", "scratch", "other"} & set(run(engine, "mounted", "ls", "-A", "/").split())
 
 
 def test_cache_mounts(engine: Sampan) -> None:

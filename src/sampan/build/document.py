@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from sampan.build.history import COMMENT
 from sampan.build.operations import Entry, Metadata
 from sampan.images.platforms import machine_architecture
@@ -40,14 +42,14 @@ def image_document(
     at: str,
 ) -> Image:
     """The document of the image. `base` None: it stands on nothing. `at`: when it was made."""
-    below = base or Image(target.architecture or machine_architecture(), target.os or "linux", variant=target.variant)
+    below = base or _of_nothing(target)
     return Image(
         architecture=below.architecture or machine_architecture(),
         variant=below.variant,
         os=below.os or "linux",
         os_version=below.os_version,
         os_features=below.os_features,
-        config=_completed(metadata.config),
+        config=_completed(metadata.config, base is None),
         rootfs=RootFs(diff_ids=list(diff_ids)),
         history=[*(below.history or ()), *history],
         created=at,
@@ -55,15 +57,17 @@ def image_document(
     )
 
 
-def _completed(config: ImageConfig) -> ImageConfig:
-    """With what every built image says: where programs are, and where they begin."""
+def _of_nothing(target: Platform) -> Image:
+    # Docker names no variant of amd64: it is what the processor can do, not what the files need.
+    architecture = target.architecture or machine_architecture()
+    return Image(architecture, target.os or "linux", variant="" if architecture == "amd64" else target.variant)
+
+
+def _completed(config: ImageConfig, alone: bool) -> ImageConfig:
+    """With what BuildKit adds to an image that stands on nothing (`alone`): where programs are, and where they begin."""
+    if not alone:
+        return config
     env = list(config.env or ())
     if not any(entry.startswith("PATH=") for entry in env):
         env.insert(0, _DEFAULT_PATH)
-    return ImageConfig(
-        **{
-            **{name: getattr(config, name) for name in ImageConfig.__struct_fields__},
-            "env": env,
-            "working_dir": config.working_dir or "/",
-        }
-    )
+    return msgspec.structs.replace(config, env=env, working_dir=config.working_dir or "/")

@@ -9,6 +9,7 @@ On the image `host` overlayfs takes one draft and no layer (docs/design.md): the
 
 import asyncio
 import os
+from collections.abc import Sequence
 
 from sampan.build.threads import Threads
 from sampan.build.tree.source import Origin, SourceTree
@@ -113,11 +114,11 @@ class Trees:
             return tree.source
         return SourceTree(await self.view(tree), label, Origin.STAGE)
 
-    async def seal(self, draft: Draft, below: Tree) -> Tree:
-        """Nothing more is written by this step; the tar is made from here on. Raises OSError."""
+    async def seal(self, draft: Draft, below: Tree, mounted: Sequence[str] | None = None) -> Tree:
+        """Nothing more is written by this step; the tar is made from here on. `mounted` as in `Drafts.seal`. Raises OSError."""
         tree = Tree(below.base, below.layers, draft, below)
         if not below.on_host:
-            await self._threads.run(lambda: self._drafts.seal(draft, self._clock))
+            await self._threads.run(lambda: self._drafts.seal(draft, self._clock, mounted))
             tree.packed = asyncio.get_running_loop().create_task(self._pack(draft))
             self._packing.add(tree.packed)
         return tree

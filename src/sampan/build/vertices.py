@@ -135,7 +135,7 @@ class Vertices:
             code = await self._programs.run(order, _Listener(self._outlet, place))
         if code:
             raise CommandFailed(" ".join(run.arguments), code)
-        return await self._trees.seal(draft, inputs[0])
+        return await self._trees.seal(draft, inputs[0], [mount.target for mount in mounted])
 
     def _proxies(self, run: Run) -> tuple[str, ...]:
         """The proxies that were given and that the program does not find already: they are in no key."""

@@ -15,15 +15,17 @@ from sampan.snapshots.protocol import Usage
 _PLAIN = Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_XDEV
 
 
-def tree_difference(lower: int, upper: int) -> Iterator[bytes]:
+def tree_difference(lower: int, upper: int, every: bool = False) -> Iterator[bytes]:
     """The tar that turns `lower` (-1: an empty tree) into `upper`: what is new or changed, whiteouts for what is gone.
 
-    An entry counts as changed where kind, mode, owner, size, time or device differ, as Docker judges.
+    An entry counts as changed where kind, mode, owner, size, time or device differ, as Docker judges. What looks like a place for
+    a mount is left out, unless it is known to be none (`every`).
     """
     first_names: dict[tuple[int, int], bytes] = {}
     for path, parent, name, status in walk(upper):
         below = lstat(lower, path)
-        if differs(below, status) and (below is not None or not is_made_by_engine(path, parent, name, status)):
+        kept = every or below is not None or not is_made_by_engine(path, parent, name, status)
+        if kept and differs(below, status):
             yield from tar_entry(path, parent, name, status, first_names)
     if lower >= 0:
         for path, _, _, _ in walk(lower):

@@ -29,15 +29,18 @@ _KINDS = {
 }
 
 
-def overlay_difference(directory: int) -> Iterator[bytes]:
-    """The tar of an overlay's upper directory. Sockets are left out, as Docker does: they mean nothing elsewhere."""
+def overlay_difference(directory: int, every: bool = False) -> Iterator[bytes]:
+    """The tar of an overlay's upper directory. Sockets are left out, as Docker does: they mean nothing elsewhere.
+
+    So is what looks like a place for a mount, unless it is known to be none (`every`).
+    """
     first_names: dict[tuple[int, int], bytes] = {}
     for path, parent, name, status in walk(directory):
         if is_whiteout(status):
             above, _, base = path.rpartition(b"/")
             yield header(tar.Entry((above + b"/" if above else b"") + WHITEOUT + base, tar.FILE))
             continue
-        if is_made_by_engine(path, parent, name, status):
+        if not every and is_made_by_engine(path, parent, name, status):
             continue
         yield from tar_entry(path, parent, name, status, first_names)
         if stat.S_ISDIR(status.st_mode) and is_opaque(parent, name):

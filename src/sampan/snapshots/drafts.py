@@ -8,15 +8,16 @@ A build stands its next step on the last one's files at once; what the layer is 
 meanwhile. Until it is placed a draft lies where an unfinished layer lies: a crash leaves nothing that a later open would show.
 """
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sampan.files.copying import copy_tree
 from sampan.files.measure import measure
 from sampan.files.walk import open_plain, walk
 from sampan.snapshots.comparison import differs, lstat, tree_difference, tree_usage
-from sampan.snapshots.difference import MADE_DIRECTORIES, MADE_FILES, is_made_by_engine, is_opaque, overlay_difference
+from sampan.snapshots.difference import MADE_DIRECTORIES, MADE_FILES, is_opaque, overlay_difference
 from sampan.snapshots.mounting import READ_ONLY, overlay
 from sampan.snapshots.protocol import Draft, Layer, LayerNotFound, chain_id
 from sampan.snapshots.shelf import Shelf
@@ -106,13 +107,14 @@ class OverlayDrafts(_OnShelf):
             for lower in own:
                 os.close(lower)
 
-    def seal(self, draft: Draft, clock: int | None = None) -> None:
+    def seal(self, draft: Draft, clock: int | None = None, mounted: Sequence[str] | None = None) -> None:
         """See the protocol."""
         bare = draft.base is None and draft.below is None
         lower = -1 if bare else self.view(draft.base, draft.below)
         upper = os.open(draft.files, _DIRECTORY)
         try:
-            _take_out(lower, upper, overlaid=True)
+            if mounted is not None:
+                _take_out(lower, upper, mounted, overlaid=True)
             if clock is not None:
                 _set_back(lower, upper, clock)
         finally:
@@ -124,7 +126,7 @@ class OverlayDrafts(_OnShelf):
         """See the protocol."""
         upper = os.open(draft.files, _DIRECTORY)
         try:
-            yield from overlay_difference(upper)
+            yield from overlay_difference(upper, every=True)
         finally:
             os.close(upper)
 
@@ -178,12 +180,13 @@ class VfsDrafts(_OnShelf):
         self._shelf.layer(base)
         return os.open(self._shelf.directory(base), _DIRECTORY)
 
-    def seal(self, draft: Draft, clock: int | None = None) -> None:
+    def seal(self, draft: Draft, clock: int | None = None, mounted: Sequence[str] | None = None) -> None:
         """See the protocol."""
         lower = self._below(draft)
         upper = os.open(draft.files, _DIRECTORY)
         try:
-            _take_out(lower, upper, overlaid=False)
+            if mounted is not None:
+                _take_out(lower, upper, mounted, overlaid=False)
             if clock is not None:
                 _set_back(lower, upper, clock)
         finally:
@@ -196,7 +199,7 @@ class VfsDrafts(_OnShelf):
         lower = self._below(draft)
         upper = os.open(draft.files, _DIRECTORY)
         try:
-            yield from tree_difference(lower, upper)
+            yield from tree_difference(lower, upper, every=True)
         finally:
             os.close(upper)
             if lower >= 0:
@@ -220,29 +223,44 @@ class VfsDrafts(_OnShelf):
         return os.open(self._shelf.directory(draft.base), _DIRECTORY) if draft.base is not None else -1
 
 
-def _take_out(lower: int, upper: int, *, overlaid: bool) -> None:
+def _take_out(lower: int, upper: int, mounted: Sequence[str], *, overlaid: bool) -> None:
     """Remove the places for mounts that a start made; a directory that has changed by that alone is not the layer's."""
     touched: set[bytes] = set()
-    for path in sorted((*MADE_FILES, *MADE_DIRECTORIES)):
+    places = {*MADE_FILES, *MADE_DIRECTORIES, *(os.fsencode(place).strip(b"/") for place in mounted)}
+    # What is deepest first: a directory that was made on the way to a place goes when nothing is in it any more.
+    ways = {place.rsplit(b"/", up)[0] for place in places for up in range(place.count(b"/") + 1)}
+    for path in sorted(ways - {b""}, key=lambda way: (-way.count(b"/"), way)):
         status = lstat(upper, path)
-        if status is None or (lstat(lower, path) is not None and not stat.S_ISDIR(status.st_mode)):
-            continue
-        above, _, name = path.rpartition(b"/")
-        directory = os.open(above or b".", _DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
-        try:
-            if lstat(lower, path) is None and is_made_by_engine(path, directory, name, status):
-                (os.rmdir if stat.S_ISDIR(status.st_mode) else os.unlink)(name, dir_fd=directory)
-                touched.add(above)
-        finally:
-            os.close(directory)
+        if status is not None and lstat(lower, path) is None and _removed(upper, path, status):
+            touched.add(path.rpartition(b"/")[0])
     for above in touched:
         _settle_directory(lower, upper, above, overlaid=overlaid)
+
+
+def _removed(upper: int, path: bytes, status: os.stat_result) -> bool:
+    """Whether the entry was an empty file or directory, and is gone now."""
+    above, _, name = path.rpartition(b"/")
+    directory = os.open(above or b".", _DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
+    try:
+        if stat.S_ISREG(status.st_mode) and not status.st_size:
+            os.unlink(name, dir_fd=directory)
+        elif stat.S_ISDIR(status.st_mode):
+            os.rmdir(name, dir_fd=directory)
+        else:
+            return False
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    finally:
+        os.close(directory)
+    return True
 
 
 def _settle_directory(lower: int, upper: int, path: bytes, *, overlaid: bool) -> None:
     """The time of a directory in which only the engine changed something is that of before; an empty copy of it goes."""
     before = lstat(lower, path or b".")
-    if before is None or not stat.S_ISDIR(before.st_mode):
+    if before is None or not stat.S_ISDIR(before.st_mode) or lstat(upper, path or b".") is None:
         return
     directory = os.open(path or b".", _DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
     try:

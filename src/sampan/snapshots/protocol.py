@@ -1,7 +1,7 @@
 """What every layer driver does: the Snapshotter protocol and the facts that it deals in."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -139,9 +139,12 @@ class Drafts(Protocol):
         """The same to be read, of a sealed draft or of layers, a borrowed one too. The caller closes it."""
         ...
 
-    def seal(self, draft: Draft, clock: int | None = None) -> None:
-        """Nothing is written to it any more. What the engine made in it for its mounts is taken out; no file stays younger than
-        `clock` (seconds since the epoch). Raises OSError."""
+    def seal(self, draft: Draft, clock: int | None = None, mounted: Sequence[str] | None = None) -> None:
+        """Nothing is written to it any more; no file stays younger than `clock` (seconds since the epoch).
+
+        `mounted`: a container stood on it, with mounts at these places beside the usual ones. What was made for a mount, and holds
+        nothing now, is taken out. Raises OSError.
+        """
         ...
 
     def tar(self, draft: Draft) -> Iterator[bytes]:

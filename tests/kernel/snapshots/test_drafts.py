@@ -134,7 +134,21 @@ def test_what_a_start_made_is_taken_out(driver: Snapshotter, base: ChainId) -> N
     os.close(before)
     draft = drafts.begin(base)
     write(driver, draft, (".dockerenv", b""), ("etc/hosts", b""), ("etc/resolv.conf", b""))
-    drafts.seal(draft)
+    root = drafts.opened(draft)
+    os.makedirs(f"/proc/self/fd/{root}/run/secrets/deep")
+    os.close(root)
+    write(driver, draft, ("run/secrets/one", b""), ("run/secrets/deep/kept", b"x"))
+    drafts.seal(draft, mounted=["/run/secrets/one", "/run/secrets/deep/kept", "/tmp"])
+    assert set(names(b"".join(drafts.tar(draft)))) == {
+        "run",
+        "run/secrets",
+        "run/secrets/deep",
+        "run/secrets/deep/kept",
+    }
+    drafts.discard(draft)
+    draft = drafts.begin(base)
+    write(driver, draft, (".dockerenv", b""), ("etc/hosts", b""), ("etc/resolv.conf", b""))
+    drafts.seal(draft, mounted=[])
     assert names(b"".join(drafts.tar(draft))) == []
     view = drafts.view(base, draft)
     assert os.stat("etc", dir_fd=view).st_mtime_ns == etc.st_mtime_ns
@@ -148,6 +162,20 @@ def test_what_a_program_put_there_stays(driver: Snapshotter, base: ChainId) -> N
     write(driver, draft, ("etc/hosts", b"127.0.0.1 mine\n"))
     driver.drafts.seal(draft)
     assert "etc/hosts" in names(b"".join(driver.drafts.tar(draft)))
+    driver.drafts.discard(draft)
+
+
+def test_what_looks_like_a_place_for_a_mount_is_none_where_nothing_was_mounted(
+    driver: Snapshotter, base: ChainId
+) -> None:
+    draft = driver.drafts.begin(None)
+    root = driver.drafts.opened(draft)
+    for name in ("dev", "etc"):
+        os.mkdir(name, dir_fd=root)
+    os.close(root)
+    write(driver, draft, ("etc/hosts", b""))
+    driver.drafts.seal(draft)
+    assert names(b"".join(driver.drafts.tar(draft))) == ["dev", "etc", "etc/hosts"]
     driver.drafts.discard(draft)
 
 
