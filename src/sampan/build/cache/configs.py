@@ -10,6 +10,7 @@ here, nor of ours there; the layers that they name can be read by either.
 import base64
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from sampan.build.cache.records import Record
 from sampan.build.keys import Key
 from sampan.errors import InvalidParameter
+from sampan.images.times import epoch_of
 from sampan.spec.ids import DiffId, parse_digest
 from sampan.spec.oci_image import Descriptor, decode
 
@@ -77,6 +79,8 @@ class Layers(msgspec.Struct, frozen=True):
     diff_ids: tuple[DiffId, ...]
     own: int = 1
     """how many of the topmost are the step's own: none where what it stands on is the same stack"""
+    created: int = 0
+    """nanoseconds since the epoch; 0 where it is not told"""
 
 
 Found = Mapping[Key, Layers]
@@ -133,7 +137,9 @@ def _records(records: Mapping[Key, Record], tops: Mapping[Key, int]) -> list[_Re
 
 
 def _moment(nanoseconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(nanoseconds // 10**9))
+    seconds, rest = divmod(nanoseconds, 10**9)
+    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
 
 
 def read(data: bytes, blobs: Mapping[str, Descriptor]) -> Found:
@@ -171,8 +177,16 @@ def _read(config: _Config, blobs: Mapping[str, Descriptor]) -> Found:
         stack = next((one for one in stacks if one is not None), None)
         if stack is not None:
             own = 0 if tops[number] & below or not stack.blobs else 1
-            found[Key(parse_digest(record.digest))] = msgspec.structs.replace(stack, own=own)
+            created = _created(record.layers[0].created) if record.layers else 0
+            found[Key(parse_digest(record.digest))] = msgspec.structs.replace(stack, own=own, created=created)
     return found
+
+
+def _created(text: str) -> int:
+    try:
+        return max(epoch_of(text, datetime.now(UTC)), 0)
+    except InvalidParameter:
+        return 0  # somebody else's cache may say nonsense about its age
 
 
 def _of(tops: Sequence[set[int]], number: int) -> set[int]:

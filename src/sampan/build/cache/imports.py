@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from sampan.build.cache.configs import Found, read_inline
 from sampan.build.cache.places import Layout, find
-from sampan.build.cache.records import Entry
+from sampan.build.cache.records import Entry, Record
 from sampan.build.keys import Key
 from sampan.errors import InvalidParameter, SampanError
 from sampan.images.bringing import Bringing
@@ -53,6 +53,15 @@ class RemoteCache:
     def __len__(self) -> int:
         return len(self._found)
 
+    def offer(self, key: Key) -> Record | None:
+        """See `session.Import`."""
+        found = self._found.get(key)
+        if found is None:
+            return None
+        pairs = zip(found.blobs, found.diff_ids, strict=True)
+        layers = tuple(LayerRecord(blob.digest, diff_id, blob.size) for blob, diff_id in pairs)
+        return Record(layers=layers, own=found.own, created=found.created, used=0)
+
     def fetch(self, key: Key, lease: Lease) -> Entry | None:
         """See `session.Import`. A layer that cannot be had is a miss, and the rest of this cache is not asked for it again."""
         layers = self._found.get(key)
@@ -72,18 +81,24 @@ class RemoteCache:
 class ImageCache:
     """The inline cache of an image that is here. Its layers need not be brought."""
 
-    def __init__(self, catalog: Catalog, found: Mapping[Key, tuple[int, int]], layers: Sequence[LayerRecord]) -> None:
-        """`found`: how many of `layers` a key's stack has, and how many of them are its own."""
+    def __init__(self, catalog: Catalog, found: Found, layers: Sequence[LayerRecord]) -> None:
+        """`layers` of the image, the lowest first: a stack of `found` is a beginning of them."""
         self._catalog = catalog
         self._found = found
         self._layers = tuple(layers)
 
-    def fetch(self, key: Key, lease: Lease) -> Entry | None:
+    def offer(self, key: Key) -> Record | None:
         """See `session.Import`."""
         found = self._found.get(key)
         if found is None:
             return None
-        entry = Entry(layers=self._layers[: found[0]], own=found[1])
+        return Record(layers=self._layers[: len(found.blobs)], own=found.own, created=found.created, used=0)
+
+    def fetch(self, key: Key, lease: Lease) -> Entry | None:
+        """See `session.Import`."""
+        entry = self.offer(key)
+        if entry is None:
+            return None
         with self._catalog.lock:
             here = [lease.keep_layer(chain) for chain in entry.chains]
             return entry if all([*here, *(lease.keep_blob(parse_digest(one.blob)) for one in entry.layers)]) else None
@@ -152,7 +167,7 @@ class Imports:
         if here_first and (image := self._catalog.by_reference(reference)) is not None:
             config, layers = self._catalog.config(image), self._catalog.record(image).layers
             inline = read_inline(config.build_cache, *_as_they_are(layers)) if config.build_cache else {}
-            return ImageCache(self._catalog, {key: (len(one.blobs), one.own) for key, one in inline.items()}, layers)
+            return ImageCache(self._catalog, inline, layers)
         source = self._source(reference)
         found = find(source, source.resolve(reference.digest or reference.tag or ""))
         return RemoteCache(source, found, self._bringing, self._report, self._end)

@@ -6,8 +6,9 @@ with Session(cache) as session:
                                                                    ── end ──▶ settled, also where the build failed
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,10 +21,15 @@ from sampan.build.keys import Key, Parts, key_of
 from sampan.build.operations import Graph, Place
 from sampan.images.catalog import LayerRecord
 from sampan.images.leases import Lease
+from sampan.images.steps import Cancellation, Cancelled
 
 
 class Import(Protocol):
     """A cache from elsewhere (`--cache-from`)."""
+
+    def offer(self, key: Key) -> Record | None:
+        """What it has under the key, as far as its own list tells; None where it has nothing."""
+        ...
 
     def fetch(self, key: Key, lease: Lease) -> Entry | None:
         """What it has under the key, its layers brought here and held by `lease`; None where it has nothing. Blocks."""
@@ -33,9 +39,12 @@ class Import(Protocol):
 class Session:
     """One build's. A context manager; `lease` may be used by the build for what it makes."""
 
-    def __init__(self, cache: BuildCache, imports: Sequence[Import] = ()) -> None:
+    def __init__(self, cache: BuildCache, imports: Sequence[Import] = (), end: Cancellation | None = None) -> None:
+        """`end` calls off what the imports do."""
         self._cache = cache
         self._imports = imports
+        self._end = end or Cancellation()
+        self._offers: dict[Key, Record] = {}
         self._stack = ExitStack()
         self._known: Known | None = None
         self._misses: Misses | None = None
@@ -91,16 +100,52 @@ class Session:
                 self._keep(key, self._known.entry(place))
 
     def find(self, key: Key) -> Record | None:
-        """The result under the key: the daemon's own, or brought from an imported cache. May block for a download."""
+        """The daemon's own result under the key, held until the build ends."""
         record = self._cache.find(key, self.lease)
-        for other in self._imports if record is None else ():
-            brought = other.fetch(key, self.lease)
-            if brought is not None:
-                record = self._keep(key, self._described(key, brought))
-                break
         if record is not None:
             self._pin(key)
         return record
+
+    def offered(self, key: Key) -> Record | None:
+        """What an imported cache has under the key. Its layers are not here: `bring` it before they are used."""
+        found = next((found for other in self._imports if (found := other.offer(key)) is not None), None)
+        if found is not None:
+            self._offers[key] = found
+        return found
+
+    async def bring(self, key: Key) -> Record | None:
+        """Have the layers of what was `offered` brought, and keep it; None where they cannot be had. On the event loop.
+
+        Cancelled: what is under way is called off before this returns.
+        """
+        fetching = asyncio.get_running_loop().run_in_executor(None, self._fetch, key)
+        try:
+            return await asyncio.shield(fetching)
+        except asyncio.CancelledError:
+            self._end.cancel()
+            with suppress(Cancelled):
+                await fetching
+            raise
+
+    def _fetch(self, key: Key) -> Record | None:
+        for other in self._imports:
+            brought = other.fetch(key, self.lease)
+            if brought is not None:
+                return self._keep_below(key, brought)
+        return None
+
+    def _keep_below(self, key: Key, brought: Entry) -> Record:
+        """Keep it, and what else was offered that is a beginning of its layers: the steps that it stands on."""
+        for other, offer in self._offers.items():
+            count = len(offer.layers)
+            if (
+                other != key
+                and count
+                and [one.diff_id for one in offer.layers] == [one.diff_id for one in brought.layers[:count]]
+            ):
+                here = msgspec.structs.replace(offer, layers=brought.layers[:count])
+                self._keep(other, self._described(other, here), offer.created)
+        return self._keep(key, self._described(key, brought), self._offers[key].created if key in self._offers else 0)
 
     def _described(self, key: Key, brought: Entry) -> Entry:
         """What came from elsewhere, as this build knows it."""
@@ -129,8 +174,8 @@ class Session:
         keys = self._known.keys if self._known is not None else ()
         return next((Place(number) for number, one in enumerate(keys) if one == key), None)
 
-    def _keep(self, key: Key, made: Entry) -> Record:
-        record = self._cache.keep(key, made)
+    def _keep(self, key: Key, made: Entry, created: int = 0) -> Record:
+        record = self._cache.keep(key, made, created)
         self._pin(key)
         return record
 

@@ -62,7 +62,7 @@ class BuildCache:
     def find(self, key: Key, lease: Lease) -> Record | None:
         """The record of that key, all of whose layers and blobs are here and now held by `lease`; None where there is none.
 
-        Counted as a use of it and of what it was made from.
+        Counted as a use of it; what it was made from is as recently used from then on.
         """
         with self.catalog.lock:
             record = self.peek(key)
@@ -101,20 +101,21 @@ class BuildCache:
             seen.add(one)
             if record is not None:
                 use = self._unwritten.uses.setdefault(one, _Use())
-                use.count, use.last = use.count + 1, now
+                use.count, use.last = use.count + (one == key), now
                 waiting += record.inputs
 
-    def keep(self, key: Key, entry: Entry) -> Record:
+    def keep(self, key: Key, entry: Entry, created: int = 0) -> Record:
         """Take a result in: found from now on, durable with the next `settle`. The caller's lease holds its layers and blobs.
 
-        Where there is a record of the key it is replaced: its layers were lost, or somebody wanted it made anew.
+        `created`: when it was made, where that was not now. Where there is a record of the key it is replaced: its layers were
+        lost, or somebody wanted it made anew.
         """
         now = time.time_ns()
         with self.catalog.lock:
             old = self.peek(key)
             sizes = [self._size(chain) for chain in _own(entry)]
             members = {name: getattr(entry, name) for name in Entry.__struct_fields__}
-            record = Record(**members, created=now, used=now, size=sum(sizes))
+            record = Record(**members, created=created or now, used=now, size=sum(sizes))
             self._holdings.add(record.needs)
             self._unwritten.made[key] = record
             if old is not None:

@@ -1,5 +1,6 @@
 """A cache over layers in memory, and graphs whose steps are made by hand."""
 
+import asyncio
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -107,6 +108,8 @@ def built(
             key = plan.keys[place]
             assert key is not None
             found = session.find(key)
+            if found is None and session.offered(key) is not None:
+                found = asyncio.run(session.bring(key))
             if found is None:
                 layer = world.layer(session.lease, stack, f"{key[-8:]}", size)
                 found = session.keep(key, (*stack, layer), 1)
