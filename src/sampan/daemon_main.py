@@ -163,6 +163,7 @@ def _backend(parts: Assembly) -> Backend:
         parts.runtime,
         parts.fetcher,
         lambda: parts.registries.settings,
+        parts.registries,
     )
     return Backend(
         containers=ContainersApi(engine),

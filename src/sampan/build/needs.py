@@ -65,6 +65,18 @@ class Cache(Protocol):
         """What is kept under the key, held until the build ends; None where nothing is, or something of it was lost."""
         ...
 
+    def offered(self, key: Key) -> Kept | None:
+        """What a cache of another machine has under the key: its layers are not here before `bring` is done."""
+        ...
+
+    async def bring(self, key: Key) -> Kept | None:
+        """Have what was offered here, held until the build ends; None where it cannot be had."""
+        ...
+
+    def inline(self, diff_ids: Sequence[str]) -> str | None:
+        """What the image of these layers is to say of its own steps; None for nothing."""
+        ...
+
     def keep(self, key: Key, layers: Sequence[LayerRecord], own: int) -> Kept:
         """Keep a result: the stack, whose topmost `own` layers are new. All of it is held by the caller's lease."""
         ...

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from sampan.build.operations import Graph, Place
 from sampan.build.planning import Wish
 from sampan.build.tree.context import Context
+from sampan.images.catalog import LayerRecord
 from sampan.registry.protocol import Credentials
 from sampan.spec.host_config import Resources, Ulimit
 from sampan.spec.ids import ImageId
@@ -62,6 +64,10 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     cache_to: tuple[CacheOption, ...] = ()
     outputs: tuple[Output, ...] = ()
     squash: bool = False
+    attests: Mapping[str, str] = {}
+    """sbom, provenance: with the words behind them"""
+    annotations: Mapping[str, str] = {}
+    """OCI annotations, `manifest:KEY`, `index:KEY` …, for every output that has them"""
     run: RunSettings = RunSettings()
     secrets: Mapping[str, bytes] = {}
     ssh: Mapping[str, str] = {}
@@ -72,7 +78,13 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Built(msgspec.Struct, frozen=True):
-    """What came of it. `names` are the tags that were given, in their familiar form."""
+    """What came of it. `names` are the tags that were given, in their familiar form; `layers` the lowest first."""
 
     image: ImageId
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    layers: tuple[LayerRecord, ...]
+    base: ImageId | None
+    """the image that it stands on; None for scratch"""
+    graph: Graph
+    contents: Mapping[Place, str]
+    """what was found in the graph's sources"""

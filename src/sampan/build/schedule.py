@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sampan.build.keys import Key, keys, parts
 from sampan.build.needs import Cache, Kept, Progress
@@ -39,6 +39,8 @@ class Schedule:
         self._contents: dict[Place, str] = {}
         self._keys: list[Key | None] = []
         self._kept: dict[Place, Kept] = {}
+        self._offered: dict[Place, Key] = {}
+        """what of that lies elsewhere"""
         self._tasks: dict[Place, asyncio.Task[Tree]] = {}
         self._made: dict[Place, Tree] = {}
         self._times: dict[Place, int] = {}
@@ -69,6 +71,10 @@ class Schedule:
             below = vertex.inputs[0]
             if below in self._kept or not self._graph.vertices[below].inputs:
                 kept = self._cache.find(key)
+                if kept is None:
+                    kept = self._cache.offered(key)
+                    if kept is not None:
+                        self._offered[place] = key
                 if kept is not None:
                     self._kept[place] = kept
 
@@ -82,6 +88,8 @@ class Schedule:
 
     async def _solve(self, place: Place) -> Tree:
         vertex = self._graph.vertices[place]
+        if place in self._offered:
+            await self._bring(place)
         if place in self._kept:
             self._tell_kept(place)
             return self._trees.of_layers(self._kept[place].layers)
@@ -102,6 +110,15 @@ class Schedule:
         if told:
             self._progress.completed(place, cached=False, why=self._why(place))
         return tree
+
+    async def _bring(self, place: Place) -> None:
+        """Have what lies elsewhere here; where that cannot be had, it is made as if nobody had offered it."""
+        self._progress.started(place)
+        brought = await self._cache.bring(self._offered.pop(place))
+        if brought is None:
+            del self._kept[place]
+        else:
+            self._kept[place] = brought
 
     def _tell_kept(self, place: Place) -> None:
         """It and everything below it that is not looked at is as it was."""
@@ -136,6 +153,11 @@ class Schedule:
             if key is not None:
                 own = len(layers) - self.depth(vertex.inputs[0])
                 self._kept[place] = self._cache.keep(key, layers, own)
+
+    @property
+    def contents(self) -> Mapping[Place, str]:
+        """What was found in the sources: digests."""
+        return self._contents
 
     def created(self, place: Place) -> int:
         """When a vertex's tree was made, in nanoseconds since the epoch."""

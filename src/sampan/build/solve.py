@@ -17,11 +17,13 @@ all of them named and placed, lowest first ──▶ kept in the cache ──▶
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from sampan.build.cache.mounts import CacheMounts
 from sampan.build.document import image_document, moment, told
 from sampan.build.lookup import Lookup, Told
 from sampan.build.needs import Cache, Programs, Progress
-from sampan.build.operations import Graph, HostSource, ImageSource, Metadata, Place
+from sampan.build.operations import Graph, HostSource, ImageSource, Metadata, Operation, Place
 from sampan.build.planning import plan
 from sampan.build.request import BuildRequest, Built
 from sampan.build.run_mounts import Mounts
@@ -35,6 +37,7 @@ from sampan.errors import Forbidden
 from sampan.images.catalog import LayerRecord
 from sampan.images.images import Images
 from sampan.snapshots.protocol import Snapshotter
+from sampan.spec.ids import ImageId
 from sampan.spec.oci_image import Image
 
 _NANO = 1_000_000_000
@@ -105,20 +108,34 @@ async def build(
                 await carried_through(schedule.end())
             layers = await trees.name(tree)
             image = _image(request, graph, base, schedule, layers)
+            inline = means.cache.inline([layer.diff_id for layer in layers])
+            image = msgspec.structs.replace(image, build_cache=inline)
             identity = await threads.run(making.finish, image, layers, names)
         finally:
             await carried_through(trees.close())
             sources.close()
     means.images.made(identity, names)
-    return Built(identity, tuple(reference.familiar for reference in names))
+    told = tuple(reference.familiar for reference in names)
+    return Built(identity, told, tuple(layers), _base_image(graph, lookup), graph, schedule.contents)
+
+
+def _bottom(graph: Graph) -> Operation:
+    """What the target stands on."""
+    place = graph.result
+    while graph.vertices[place].inputs:
+        place = graph.vertices[place].inputs[0]
+    return graph.vertices[place].operation
+
+
+def _base_image(graph: Graph, lookup: Lookup) -> ImageId | None:
+    """The image that the target stands on; None for scratch."""
+    bottom = _bottom(graph)
+    return lookup.found.get(bottom.reference) if isinstance(bottom, ImageSource) else None
 
 
 def _base(graph: Graph, lookup: Lookup) -> Image | None:
     """The image at the bottom of the target; None for scratch. Raises Forbidden for the machine's own root."""
-    place = graph.result
-    while graph.vertices[place].inputs:
-        place = graph.vertices[place].inputs[0]
-    match graph.vertices[place].operation:
+    match _bottom(graph):
         case ImageSource() as source:
             return lookup.document(source.reference)
         case HostSource():

@@ -99,13 +99,13 @@ class BuildCacheApi:
             return BuildPruneReport()
         return await self._apply([rule])
 
-    async def collect(self, budget: "Budget") -> BuildPruneReport:
+    async def collect(self, budget: "Budget") -> None:
         """Let the cache fit its budget; after a build, and at most once a minute."""
         now = time.monotonic()
         if self._is_empty() or (self._collected and now - self._collected < _COLLECT_EVERY):
-            return BuildPruneReport()
+            return
         self._collected = now
-        return await self._apply(budget.policy(_disk(self._root.parent)))
+        await self._apply(budget.policy(_disk(self._root.parent)))
 
     async def _apply(self, rules: "Sequence[Rule]") -> BuildPruneReport:
         from sampan.build.cache.pruning import chosen

@@ -12,14 +12,16 @@ from pathlib import Path
 from time import time_ns
 from typing import Self
 
+import msgspec
+
 from sampan.build.cache.mounts import CacheMounts
-from sampan.build.cache.session import Session
 from sampan.build.cache.store import BuildCache
 from sampan.build.needs import Progress
+from sampan.build.outputs.wishes import parse as parse_output
 from sampan.build.planning import Wish
-from sampan.build.progress import Reporter
+from sampan.build.progress import OutputEvent, Reporter, ResultEvent, wire
 from sampan.build.reporting import GraphReport
-from sampan.build.request import BuildRequest, Built, RunSettings
+from sampan.build.request import BuildRequest, Built, CacheOption, Output, RunSettings
 from sampan.build.solve import Hearing, Means, build
 from sampan.build.sources import Remote
 from sampan.build.threads import carried_through
@@ -30,6 +32,7 @@ from sampan.build.vertices import CommandFailed
 from sampan.daemon.build_contexts import Arrived, arrived
 from sampan.daemon.build_lines import Lines
 from sampan.daemon.build_programs import BuildPrograms
+from sampan.daemon.build_results import PassOn, Results, Told
 from sampan.daemon.classic_stream import ClassicStream
 from sampan.daemon.engine import Engine
 from sampan.daemon.travels import line_of
@@ -44,6 +47,7 @@ from sampan.images.images import Images
 from sampan.images.platforms import machine_platform, parse_platform
 from sampan.images.steps import Cancellation, Step
 from sampan.registry.authconfig import credentials_of
+from sampan.registry.protocol import Repositories
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.builds import BuildInfo, BuildOptions, BuildResult
 from sampan.spec.document import encode
@@ -64,6 +68,11 @@ class Site:
     remote: Remote
     programs: BuildPrograms
     workers: Workers
+    repositories: Repositories
+
+    def results(self, request: BuildRequest) -> Results:
+        """What the build takes from elsewhere, and gives beside its image. Raises InvalidParameter, NotImplementedHere."""
+        return Results(request, self.images, self.repositories, self.cache, self.workers)
 
     @property
     def places(self) -> Path:
@@ -81,6 +90,7 @@ async def carry_out(site: Site, options: BuildOptions, body: AsyncIterator[bytes
             found = sent.context.dockerfile
             file, text = (options.dockerfile or "Dockerfile", text) if text else found(*_named(options))
             request = _request(site, options, file, text, sent)
+            site.results(request)  # wrong words are told before anything is done
             dockerfile = parse(text)
             lines = _told(site, options, request, dockerfile, place.directory("scratch"))
             try:
@@ -95,10 +105,10 @@ def _named(options: BuildOptions) -> tuple[str, ...]:
 
 
 def _refuse(options: BuildOptions, site: Site) -> None:
-    if options.squash:
-        if not site.engine.config.experimental:
-            raise InvalidParameter("squash is only supported with experimental mode")
-        raise NotImplementedHere("not implemented by Sampan yet: --squash")
+    if options.squash and not site.engine.config.experimental:
+        raise InvalidParameter("squash is only supported with experimental mode")
+    if options.progress != "json" and any(parse_output(one).streamed for one in _outputs(options)):
+        raise InvalidParameter("outputs that the client keeps travel in the progress: they need progress=json")
     if "," in options.platform:
         raise NotImplementedHere("not implemented by Sampan yet: building for more than one platform")
 
@@ -196,12 +206,22 @@ def _request(site: Site, options: BuildOptions, file: str, text: str, sent: Arri
         pull=options.pull,
         no_cache=options.no_cache,
         no_cache_filter=options.no_cache_filter,
+        cache_from=tuple(CacheOption(one.type, one.attrs) for one in options.cache_from),
+        cache_to=tuple(CacheOption(one.type, one.attrs) for one in options.cache_to),
+        outputs=_outputs(options),
+        squash=options.squash,
+        attests=options.attests,
+        annotations=options.annotations,
         run=_settings(site, options),
         secrets=sent.secrets,
         ssh=options.ssh,
         credentials={host: credentials_of(config) for host, config in options.credentials.items()},
         clock=_clock(given.get("SOURCE_DATE_EPOCH", "")),
     )
+
+
+def _outputs(options: BuildOptions) -> tuple[Output, ...]:
+    return tuple(Output(one.type, one.attrs) for one in options.outputs)
 
 
 def _settings(site: Site, options: BuildOptions) -> RunSettings:
@@ -263,8 +283,12 @@ async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, sc
         loop.call_soon_threadsafe(lines.put, line_of(step))
 
     hearing = Hearing(pulled, stream.running, lines.room)
+
+    def told(text: str) -> None:
+        loop.call_soon_threadsafe(lines.put, Line(stream=f"{text}\n"))
+
     try:
-        built = await perform(site, request, dockerfile, scratch, stream, hearing)
+        built = await perform(site, request, dockerfile, scratch, stream, hearing, told)
     except (SampanError, OSError) as error:
         lines.add(_failure(error))
         return
@@ -273,9 +297,20 @@ async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, sc
 
 
 async def _events(site: Site, request: BuildRequest, dockerfile: Dockerfile, scratch: int, lines: Lines) -> None:
-    report = GraphReport(Reporter(lines, time_ns))
+    reporter = Reporter(lines, time_ns)
+    loop = asyncio.get_running_loop()
+
+    def told(text: str) -> None:
+        loop.call_soon_threadsafe(lambda: reporter.end(reporter.announce(text)))
+
+    async def line(event: OutputEvent | ResultEvent) -> None:
+        await lines.room()
+        lines.add(wire(event))
+
     try:
-        built = await perform(site, request, dockerfile, scratch, report, Hearing(room=lines.room))
+        built = await perform(
+            site, request, dockerfile, scratch, GraphReport(reporter), Hearing(room=lines.room), told, line
+        )
     except (SampanError, OSError) as error:
         lines.add(_failure(error))
         return
@@ -289,17 +324,20 @@ async def perform(
     scratch: int,
     progress: Progress,
     hearing: Hearing,
+    told: Told,
+    line: PassOn | None = None,
 ) -> Built:
     """One build with this daemon's means; `scratch` is an empty directory for it. Raises as `build.solve.build` does."""
-    session = Session(site.cache).__enter__()
-    try:
+    results = site.results(request)
+    async with results.session(told) as session:
         means = Means(
             site.images, site.snapshots, site.programs, session, site.mounts, site.remote, site.workers, scratch
         )
-        return await build(means, request, dockerfile, progress, hearing)
-    finally:
-        # Waits for the disk.
-        await carried_through(site.workers.run(session.__exit__, None, None, None))
+        named = msgspec.structs.replace(request, names=results.names)
+        built = await results.finish(session, await build(means, named, dockerfile, progress, hearing), told)
+        if line is not None:
+            await results.stream(built, line)
+        return built
 
 
 def _failure(error: SampanError | OSError) -> bytes:

@@ -9,6 +9,7 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.workers import Workers
 from sampan.images.images import Images
 from sampan.registry.fetching import Fetcher
+from sampan.registry.protocol import Repositories
 from sampan.registry.settings import Settings
 from sampan.runtime.port import Runtime
 from sampan.snapshots.protocol import Snapshotter
@@ -34,8 +35,10 @@ class BuildsApi:
         runtime: Runtime,
         fetcher: Fetcher,
         settings: Callable[[], Settings],
+        repositories: Repositories,
     ) -> None:
         """`settings`: those of the registries, whose proxies git uses, too."""
+        self._repositories = repositories
         self._engine = engine
         self._images = images
         self._snapshots = snapshots
@@ -49,6 +52,7 @@ class BuildsApi:
     async def build(self, options: BuildOptions, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Build an image of a context."""
         from sampan.daemon.builds import carry_out
+        from sampan.daemon.config_builder import budget
 
         lines = carry_out(self.opened(), options, body)
         try:
@@ -56,6 +60,8 @@ class BuildsApi:
                 yield line
         finally:
             await lines.aclose()
+            collecting = self._cache.collect(budget(self._engine.config.builder))
+            _ = self._engine.spawn(collecting, "the build cache's budget")
 
     @property
     def cache(self) -> BuildCacheApi:
@@ -76,7 +82,15 @@ class BuildsApi:
             cache, mounts = self._cache.cache, self._cache.mounts
             remote = Remote(self._fetcher, Remembered(), GitProgram(_PROGRAMS, self._settings().proxies))
             self._site = Site(
-                self._engine, self._images, self._snapshots, cache, mounts, remote, programs, self._workers
+                self._engine,
+                self._images,
+                self._snapshots,
+                cache,
+                mounts,
+                remote,
+                programs,
+                self._workers,
+                self._repositories,
             )
         return self._site
 

@@ -7,6 +7,13 @@ from sampan.spec.host_config import Ulimit
 from sampan.spec.registries import AuthConfig
 
 
+class BuildPart(Document, frozen=True, rename="pascal"):
+    """One `--output`, `--cache-from` or `--cache-to`: what it is, and what stands behind it."""
+
+    type: str = ""
+    attrs: Mapping[str, str] = {}
+
+
 class BuildOptions(Document, frozen=True, kw_only=True):
     """The query of a build. What an absent member means is Docker's; `credentials` by registry, of X-Registry-Config."""
 
@@ -35,7 +42,11 @@ class BuildOptions(Document, frozen=True, kw_only=True):
     target: str = ""
     platform: str = ""
     squash: bool = False
-    cache_from: tuple[str, ...] = ()
+    cache_from: tuple[BuildPart, ...] = ()
+    cache_to: tuple[BuildPart, ...] = ()
+    outputs: tuple[BuildPart, ...] = ()
+    attests: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
     no_cache_filter: tuple[str, ...] = ()
     secrets: Mapping[str, bytes] = {}
     secret_names: tuple[str, ...] = ()

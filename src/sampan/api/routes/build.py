@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from sampan.api import build_secrets
+from sampan.api import build_outputs, build_secrets
 from sampan.api.backend import Backend
 from sampan.api.form import Form
 from sampan.api.platforms import platform_of_text
@@ -23,7 +23,7 @@ _LABELS = Reader(dict[str, str])
 _NAMES = Reader(tuple[str, ...])
 _ISOLATIONS = ("", "default", "process", "hyperv")
 _DIGITS = 20
-_NOTE = "version 2 (BuildKit sessions), remote contexts, squash and several platforms are not there yet"
+_NOTE = "version 2 (BuildKit sessions), remote contexts and several platforms are not there yet"
 
 
 async def build(request: Request, backend: Backend) -> Answer:
@@ -37,6 +37,7 @@ def _options(request: Request) -> BuildOptions:
     _refuse(form, request)
     arguments = _json(form, "buildargs", _ARGUMENTS, "error reading build args")
     labels = _json(form, "labels", _LABELS, "error reading labels")
+    ends = build_outputs.read(form)
     memory = _numbers(form, "memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize")
     return BuildOptions(
         names=tuple(name for name in form.all("t") if name),
@@ -64,7 +65,11 @@ def _options(request: Request) -> BuildOptions:
         target=form.text("target"),
         platform=",".join(platform_of_text(one) for one in form.text("platform").split(",")),
         squash=form.flag("squash"),
-        cache_from=_json(form, "cachefrom", _NAMES, "error reading cache-from") or (),
+        cache_from=ends.cache_from,
+        cache_to=ends.cache_to,
+        outputs=ends.outputs,
+        attests=ends.attests,
+        annotations=ends.annotations,
         no_cache_filter=_json(form, "nocachefilter", _NAMES, "error reading nocachefilter") or (),
         credentials=registry_config(request.headers.get(b"x-registry-config", b"").decode("latin-1")),
         progress=form.text("progress"),
@@ -91,8 +96,6 @@ def _refuse(form: Form, request: Request) -> None:
     if form.all("securityopt"):
         raise InvalidParameter("The daemon on this platform does not support setting security options on build")
     build_secrets.refuse_entitlements(form)
-    if form.text("outputs") not in ("", "null", "[]"):
-        raise NotImplementedHere("not implemented by Sampan yet: outputs of a build")
     given = request.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip()
     if given not in ("", "application/tar", "application/x-tar", "application/octet-stream"):
         raise InvalidParameter(f"Content-Type {given} is not supported: must be application/x-tar")

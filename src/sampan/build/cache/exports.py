@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from sampan.build.cache.configs import CONFIG, write, write_inline
+from sampan.build.cache.configs import CONFIG, write
 from sampan.build.cache.imports import CredentialsOf, Option
 from sampan.build.cache.records import Record
 from sampan.build.keys import Key
@@ -107,11 +107,6 @@ def selected(records: Mapping[Key, Record], diff_ids: Sequence[str], *, every: b
         if stack and (every or stack == list(diff_ids[: len(stack)])):
             found[key] = record
     return found
-
-
-def inline(records: Mapping[Key, Record], diff_ids: Sequence[str]) -> str | None:
-    """What the image's configuration says of its own steps, for `Image.build_cache`; None for nothing."""
-    return write_inline(records, diff_ids) or None
 
 
 class Exports:

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from sampan.build.cache.configs import write_inline
 from sampan.build.cache.misses import Known, Misses
 from sampan.build.cache.records import Entry, Record
 from sampan.build.cache.store import BuildCache
@@ -39,8 +40,16 @@ class Import(Protocol):
 class Session:
     """One build's. A context manager; `lease` may be used by the build for what it makes."""
 
-    def __init__(self, cache: BuildCache, imports: Sequence[Import] = (), end: Cancellation | None = None) -> None:
-        """`end` calls off what the imports do."""
+    def __init__(
+        self,
+        cache: BuildCache,
+        imports: Sequence[Import] = (),
+        end: Cancellation | None = None,
+        *,
+        inline: bool = False,
+    ) -> None:
+        """`end` calls off what the imports do. `inline`: the image tells of its own steps."""
+        self._inline = inline
         self._cache = cache
         self._imports = imports
         self._end = end or Cancellation()
@@ -160,6 +169,10 @@ class Session:
         known = self._known
         made = known.entry(place) if known is not None and place is not None else Entry()
         return self._keep(key, msgspec.structs.replace(made, layers=tuple(layers), own=own))
+
+    def inline(self, diff_ids: Sequence[str]) -> str | None:
+        """What the image of these layers is to say of its own steps (`--cache-to type=inline`); None for nothing."""
+        return (write_inline(self.records(), diff_ids) or None) if self._inline else None
 
     def explain(self, parts: Parts) -> str:
         """Why nothing is kept for a step of these parts although it has run before; "" for one that never ran."""

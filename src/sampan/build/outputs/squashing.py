@@ -1,6 +1,7 @@
 """`--squash`: an image of the base's layers and one more, which is all that the build changed; as Docker's classic builder."""
 
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 from sampan.errors import Forbidden
@@ -9,6 +10,7 @@ from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.committing import reader_of
 from sampan.images.importing import now
 from sampan.images.leases import Lease
+from sampan.images.references import Reference
 from sampan.snapshots.comparison import tree_difference
 from sampan.snapshots.protocol import LayerNotFound
 from sampan.spec.ids import ChainId, DiffId, ImageId
@@ -17,8 +19,14 @@ from sampan.spec.oci_image import History, Image, RootFs, encode_image
 _LIMIT = 256 << 30
 
 
-def squash(catalog: Catalog, image: ImageId, base: ImageId | None, created: str | None = None) -> ImageId:
-    """The squashed image, recorded without a name; `image` itself stays. `base` None: it was built on nothing.
+def squash(
+    catalog: Catalog,
+    image: ImageId,
+    base: ImageId | None,
+    created: str | None = None,
+    names: Iterable[Reference] = (),
+) -> ImageId:
+    """The squashed image, recorded with the names; `image` itself stays. `base` None: it was built on nothing.
 
     `created`: RFC 3339, for builds that are made again; None: now. Waits for the disk.
     Raises NoSuchImage, Forbidden for what stands on the image host, OSError.
@@ -36,7 +44,7 @@ def squash(catalog: Catalog, image: ImageId, base: ImageId | None, created: str 
         identity = ImageId(catalog.content.put(encode_image(document), lease.take))
         catalog.content.sync()
         catalog.snapshots.sync()
-        catalog.add(identity, layers, [], base or "")
+        catalog.add(identity, layers, names, base or "")
     return identity
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sampan.build.cache.exports import Exports, inline, parse
+from sampan.build.cache.configs import write_inline
+from sampan.build.cache.exports import Exports, parse
 from sampan.build.cache.imports import ImageCache, Imports, RemoteCache
 from sampan.build.cache.session import Session
 from sampan.errors import InvalidParameter, NotFound, NotImplementedHere
@@ -88,7 +89,7 @@ def test_inside_the_image(world: CacheWorld, other: CacheWorld) -> None:
             architecture="amd64",
             os="linux",
             rootfs=RootFs(diff_ids=diff_ids),
-            build_cache=inline(session.records(), diff_ids),
+            build_cache=write_inline(session.records(), diff_ids),
         )
         image = ImageId(world.content.put(encode_image(document), session.lease.take))
         world.images.catalog.add(image, list(stack), [parse_reference(REF)])
