@@ -13,6 +13,7 @@ from tests.api.building import build as classic
 from tests.daemons import Outcome, Sampan, running_sampan
 from tests.long.buildx import Buildx
 from tests.long.compose import Project
+from tests.registries import running_registry
 from tests.requires import requires
 from tests.waiting import eventually
 
@@ -204,6 +205,41 @@ def test_named_contexts_and_network(engine: Sampan, buildx: Buildx, context: Cal
     place = context("FROM busybox\nCOPY --from=more note /note\nRUN --network=none ! ping -c1 -W1 127.0.0.2 || true\n")
     ok(buildx("build", "--build-context", f"more={other}", "-t", "named", place))
     assert ok(engine.docker("run", "--rm", "named", "cat", "/note")) == "from elsewhere\n"
+
+
+def test_outputs(engine: Sampan, buildx: Buildx, context: Callable[..., str], tmp_path: Path) -> None:
+    place = context(
+        "FROM busybox AS made\nRUN mkdir /d && echo x > /d/x && ln -s x /d/link && chmod 640 /d/x\nFROM scratch\nCOPY --from=made /d /d\n"
+    )
+    ok(buildx("build", "-o", f"type=local,dest={tmp_path}/local", place))
+    assert (tmp_path / "local/d/x").read_text() == "x\n"
+    assert (tmp_path / "local/d/x").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "local/d/link").readlink() == Path("x")
+    for kind, member in (("tar", "d/x"), ("oci", "oci-layout"), ("docker", "manifest.json")):
+        archive = tmp_path / f"{kind}.tar"
+        ok(buildx("build", "-o", f"type={kind},dest={archive}", "-t", "kept", place))
+        names = subprocess.run(["tar", "-tf", archive], check=True, capture_output=True, text=True).stdout.split()
+        assert member in names
+    ok(engine.docker("load", "-i", str(tmp_path / "docker.tar")))
+    ok(buildx("build", "--load", "-t", "loaded", place))
+    assert ok(engine.docker("inspect", "-f", "{{.Id}}", "loaded")) == ok(
+        engine.docker("inspect", "-f", "{{.Id}}", "kept")
+    )
+
+
+def test_a_registry_takes_the_image_and_the_cache(
+    engine: Sampan, buildx: Buildx, context: Callable[..., str], tmp_path: Path
+) -> None:
+    with running_registry(tmp_path / "registry") as registry:
+        place = context("FROM busybox\nRUN echo far > /far\n")
+        cache = f"type=registry,ref={registry.address}/cache"
+        ok(buildx("build", "--push", "-t", f"{registry.address}/far:1", "--cache-to", f"{cache},mode=max", place))
+        ok(engine.docker("rmi", "-f", f"{registry.address}/far:1"))
+        ok(buildx("buildx", "prune", "-af"))
+        again = buildx("build", "--progress=plain", "--cache-from", cache, "-t", "near", place)
+        assert steps(again, "CACHED") >= 1
+        ok(engine.docker("pull", f"{registry.address}/far:1"))
+        assert ok(engine.docker("run", "--rm", f"{registry.address}/far:1", "cat", "/far")) == "far\n"
 
 
 def test_cache_usage_pruning_and_history(buildx: Buildx, context: Callable[..., str]) -> None:

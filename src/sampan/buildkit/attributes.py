@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from sampan.build.request import CacheOption
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.spec.host_config import Ulimit
 
@@ -46,6 +47,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     attestations: Mapping[str, str] = {}
     subrequest: str = ""
     multi_platform: bool = False
+    cache_from: tuple[CacheOption, ...] = ()
 
 
 def read(attributes: Mapping[str, str]) -> Asked:
@@ -105,6 +107,8 @@ def _one(key: str, value: str) -> dict[str, object]:
             return {"dockerfile_name": value or "dockerfile"}
         case "context":
             return {"remote": value}
+        case "cache-imports":
+            return {"cache_from": _cache_options(key, value)}
         case "requestid":
             return {"subrequest": value}
         case "multi-platform":
@@ -113,6 +117,20 @@ def _one(key: str, value: str) -> dict[str, object]:
             return {}
         case _:
             raise NotImplementedHere(f"not implemented by Sampan yet: the build attribute {key[:_SHOWN]!r}")
+
+
+class _Entry(msgspec.Struct, rename="pascal"):
+    type: str
+    attrs: dict[str, str] = {}
+
+
+def _cache_options(key: str, value: str) -> tuple[CacheOption, ...]:
+    """JSON of a list. Raises InvalidParameter."""
+    try:
+        entries = msgspec.json.decode(value, type=list[_Entry])
+    except msgspec.DecodeError as error:
+        raise InvalidParameter(f"invalid {key}: {error}") from error
+    return tuple(CacheOption(one.type, one.attrs) for one in entries)
 
 
 def _fields(key: str, value: str) -> tuple[str, ...]:

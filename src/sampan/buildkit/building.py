@@ -4,10 +4,11 @@ attributes ─▶ Asked ─▶ files of the session ─▶ BuildRequest ─▶ B
                          any fault ─▶ GRPCError, with the place in the Dockerfile
 """
 
-import csv
+import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from grpclib.const import Status
@@ -17,14 +18,15 @@ from sampan.build.operations import Graph, Place, Run
 from sampan.build.planning import Wish
 from sampan.build.progress import Number, Reporter, WarningEvent
 from sampan.build.reporting import GraphReport
-from sampan.build.request import BuildRequest, RunSettings
+from sampan.build.request import BuildRequest, CacheOption, Output, RunSettings
 from sampan.buildkit import attributes, faults
 from sampan.buildkit.attributes import Asked
 from sampan.buildkit.connections import Detail
 from sampan.buildkit.needs import Builder
 from sampan.buildkit.pools import Pools
 from sampan.buildkit.protocol import control_pb2 as control
-from sampan.buildkit.sessions import Sessions
+from sampan.buildkit.sending import METHOD, Sending
+from sampan.buildkit.sessions import Session, Sessions
 from sampan.buildkit.solves import Solve
 from sampan.buildkit.sources import Client, Files, ids_of
 from sampan.buildkit.statuses import Statuses
@@ -37,20 +39,10 @@ from sampan.errors import Forbidden, InvalidParameter, NotImplementedHere, Sampa
 from sampan.images.platforms import machine_platform, parse_platform
 
 _CODE = re.compile(r"returned a non-zero code: (\d+)\Z")
-_INTO_STORE = frozenset(("image", "moby", "docker", ""))
-_KNOWN_EXPORT = frozenset(
-    (
-        "name",
-        "push",
-        "unpack",
-        "store",
-        "name-canonical",
-        "dangling-name-prefix",
-        "compression",
-        "oci-mediatypes",
-        "load",
-    )
-)
+_KINDS = {"moby": "image", "": "image"}
+"""What Docker's own builder calls the exporter into its store."""
+_NO_MATTER = frozenset(("unpack", "store", "load", "dangling-name-prefix", "name-canonical"))
+"""How and where containerd keeps an image."""
 
 
 class _Report(GraphReport):
@@ -59,6 +51,7 @@ class _Report(GraphReport):
     def __init__(self, statuses: Statuses) -> None:
         self.reporter = Reporter(statuses, time.time_ns)
         super().__init__(self.reporter)
+        self._loop = asyncio.get_running_loop()
         self._graph: Graph | None = None
         self.place: Place | None = None
 
@@ -69,6 +62,10 @@ class _Report(GraphReport):
     def failed(self, place: Place, error: str) -> None:
         self.place = place if self.place is None else self.place
         super().failed(place, self._words(place, error))
+
+    def remark(self, text: str) -> None:
+        """Something about the whole; from any thread."""
+        self._loop.call_soon_threadsafe(lambda: self.reporter.end(self.reporter.announce(text)))
 
     @property
     def at(self) -> Range | None:
@@ -122,26 +119,32 @@ class Workshop:
         dockerfile = parse(files.text)
         _refuse(solve, asked)
         _warn(report.reporter, files, dockerfile, _wish(asked))
-        names = _names(solve.request)
-        async with client.agents(ids_of(dockerfile, "ssh")) as agents:
+        session = await client.session()
+        outputs = _outputs(solve.request, session)
+        kinds = [one.type for one in outputs]
+        async with AsyncExitStack() as stack:
+            agents = await stack.enter_async_context(client.agents(ids_of(dockerfile, "ssh")))
+            into = stack.enter_context(self.builder.directory())
+            sending = await stack.enter_async_context(Sending(session, kinds, into))
             request = BuildRequest(
                 dockerfile=files.text,
                 file=files.file,
                 wish=_wish(asked),
                 contexts=files.contexts,
-                names=names,
                 pull=asked.pull,
                 no_cache=asked.no_cache,
                 no_cache_filter=asked.no_cache_filter,
+                cache_from=_imports(asked, solve.request),
+                cache_to=_exports(solve.request),
+                outputs=outputs,
+                attests=asked.attestations,
                 run=_settings(asked, solve, self.builder.manner.entitlements),
                 secrets=await client.secrets(ids_of(dockerfile, "secret")),
                 ssh=agents,
                 credentials=await client.credentials(dockerfile, _wish(asked)),
                 clock=_clock(asked.arguments.get("SOURCE_DATE_EPOCH", "")),
             )
-            built = await self.builder.build(request, dockerfile, report)
-        for name in _pushed(solve.request):
-            await self.builder.push(name, request)
+            built = await self.builder.build(request, dockerfile, report, report.remark, sending.pass_on)
         told: dict[str, str] = {"containerimage.digest": built.image, "containerimage.config.digest": built.image}
         if built.names:
             told["image.name"] = ",".join(built.names)
@@ -174,7 +177,6 @@ def _refuse(solve: Solve, asked: Asked) -> None:
     request = solve.request
     missing: Sequence[tuple[bool, str]] = (
         (bool(asked.remote), "building from a remote context over BuildKit's protocol"),
-        (bool(request.Cache.Exports), "exporting the build cache over BuildKit's protocol"),
         (bool(request.SourcePolicy) or bool(request.SourcePolicySession), "source policies"),
         (
             any(not value.startswith("local:") for value in asked.named.values()),
@@ -219,29 +221,39 @@ def _exporters(request: control.SolveRequest) -> list[tuple[str, Mapping[str, st
     return [(request.ExporterDeprecated, request.ExporterAttrsDeprecated)] if request.ExporterDeprecated else []
 
 
-def _names(request: control.SolveRequest) -> tuple[str, ...]:
-    """What the image is to be called. Raises NotImplementedHere for an output that is not there."""
-    names: dict[str, None] = {}
+def _outputs(request: control.SolveRequest, session: Session) -> tuple[Output, ...]:
+    """What is to become of the image, in the words of `--output`; a client that says nothing wants it in the cache alone."""
+    found = []
     for kind, given in _exporters(request):
-        if kind not in _INTO_STORE:
-            raise NotImplementedHere(
-                f"not implemented by Sampan yet: the exporter {kind[:100]!r} over BuildKit's protocol"
-            )
-        for key in given:
-            if key not in _KNOWN_EXPORT:
-                raise NotImplementedHere(f"not implemented by Sampan yet: the exporter's attribute {key[:100]!r}")
-        for row in csv.reader([given.get("name", "")]):
-            names.update(dict.fromkeys(part.strip() for part in row if part.strip()))
-    return tuple(names)
+        attributes = {key: value for key, value in given.items() if key not in _NO_MATTER}
+        if kind == "docker" and session.offers(METHOD):
+            # The client keeps to itself where the archive goes; that it takes one says that it wants one.
+            attributes["dest"] = "-"
+        found.append(Output(_KINDS.get(kind, kind), attributes))
+    return tuple(found) or (Output("cacheonly"),)
 
 
-def _pushed(request: control.SolveRequest) -> list[str]:
-    return [
-        name
-        for _, given in _exporters(request)
-        if given.get("push", "") in ("1", "true")
-        for name in next(csv.reader([given.get("name", "")]), [])
-    ]
+def _imports(asked: Asked, request: control.SolveRequest) -> tuple[CacheOption, ...]:
+    entries = [(one.Type, dict(one.Attrs)) for one in request.Cache.Imports]
+    entries += [("registry", {"ref": ref}) for ref in request.Cache.ImportRefsDeprecated]
+    entries += [(one.type, dict(one.attributes)) for one in asked.cache_from]
+    return tuple(CacheOption(kind, given) for kind, given in entries if not _is_clients(kind, "from"))
+
+
+def _exports(request: control.SolveRequest) -> tuple[CacheOption, ...]:
+    return tuple(
+        CacheOption(one.Type, dict(one.Attrs)) for one in request.Cache.Exports if not _is_clients(one.Type, "to")
+    )
+
+
+def _is_clients(kind: str, way: str) -> bool:
+    """Never true. Raises NotImplementedHere for a cache in a directory of the client: it is reached by another service."""
+    if kind == "local":
+        raise NotImplementedHere(
+            f"not implemented by Sampan yet: --cache-{way} type=local over BuildKit's protocol; use type=registry, "
+            f"or sampan build --cache-{way}"
+        )
+    return False
 
 
 def _clock(text: str) -> int | None:

@@ -76,13 +76,14 @@ class Control:
         )
 
     def record(self) -> worker.WorkerRecord:
-        """The one worker there is. Its labels tell buildx that images are kept by their manifests' digests."""
+        """The one worker there is. Its labels tell buildx that all exporters and caches in registries are there."""
         here = machine_platform()
         # Every amd64 is one; of the others the variant says what runs.
         variant = "" if here.architecture == "amd64" else here.variant
         platform = operations.Platform(OS=here.os, Architecture=here.architecture, Variant=variant)
         labels = {
             "org.mobyproject.buildkit.worker.executor": "sampan",
+            "org.mobyproject.buildkit.worker.snapshotter": "overlay",
             "org.mobyproject.buildkit.worker.moby.host-gateway-ip": self._workshop.builder.manner.host_gateway,
         }
         return worker.WorkerRecord(ID="sampan", Labels=labels, platforms=[platform], buildkit_version=self._version())

@@ -1,15 +1,23 @@
 """What this front end needs of the daemon. Implemented in daemon.buildkit_api."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
 
+from sampan.build.progress import OutputEvent, ResultEvent
 from sampan.build.reporting import GraphReport
 from sampan.build.request import BuildRequest, Built
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.spec.disk import BuildCache
+
+PassOn = Callable[[OutputEvent | ResultEvent], Awaitable[None]]
+"""Passes a piece of an output on."""
+
+
+Told = Callable[[str], None]
+"""Hears what a reader of the progress should know."""
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,12 +56,13 @@ class Builder(Protocol):
         """An empty directory with a short name, for sockets; it goes with the block."""
         ...
 
-    async def build(self, request: BuildRequest, dockerfile: Dockerfile, progress: GraphReport) -> Built:
-        """Build. Raises as `build.solve.build` does. Cancelled: what runs is ended before this returns."""
-        ...
+    async def build(
+        self, request: BuildRequest, dockerfile: Dockerfile, progress: GraphReport, told: Told, line: PassOn
+    ) -> Built:
+        """Build, outputs and caches and all. Raises as `build.solve.build` does. Cancelled: what runs is ended before this returns.
 
-    async def push(self, name: str, request: BuildRequest) -> None:
-        """Send an image to its registry. Raises SampanError."""
+        `told` hears of outputs and caches, from any thread; `line` takes what the client keeps.
+        """
         ...
 
     async def records(self) -> Sequence[BuildCache]:

@@ -1,6 +1,5 @@
 """The daemon's side of BuildKit's protocol: `buildkit.needs.Builder` over the same solver and cache as the classic builds."""
 
-import asyncio
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from sampan.buildkit.building import Workshop
 from sampan.buildkit.connections import serve
 from sampan.buildkit.control import Control
 from sampan.buildkit.gateway import Gateway
-from sampan.buildkit.needs import Manner, PruneWish
+from sampan.buildkit.needs import Manner, PassOn, PruneWish, Told
 from sampan.buildkit.pools import Pools
 from sampan.buildkit.sessions import Offer, Sessions, offer_of
 from sampan.buildkit.solves import Solves
@@ -22,9 +21,6 @@ from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.builds import Place, Site, perform
 from sampan.daemon.builds_api import BuildsApi
 from sampan.dockerfile.instructions import Dockerfile
-from sampan.images.references import parse_reference
-from sampan.images.steps import Cancellation
-from sampan.registry.protocol import Credentials
 from sampan.spec.disk import BuildCache
 from sampan.spec.requests import BuildPruneOptions, Hijacked, Taker
 from sampan.version import VERSION
@@ -62,22 +58,13 @@ class DaemonBuilder:
                 name.unlink(missing_ok=True)
             Path(made).rmdir()
 
-    async def build(self, request: BuildRequest, dockerfile: Dockerfile, progress: GraphReport) -> Built:
+    async def build(
+        self, request: BuildRequest, dockerfile: Dockerfile, progress: GraphReport, told: Told, line: PassOn
+    ) -> Built:
         """Build."""
         with Place(self._site) as place:
-            return await perform(self._site, request, dockerfile, place.directory("scratch"), progress, Hearing())
-
-    async def push(self, name: str, request: BuildRequest) -> None:
-        """Send an image to its registry."""
-        reference = parse_reference(name)
-        host = "https://index.docker.io/v1/" if reference.domain == "docker.io" else reference.domain
-        credentials = request.credentials.get(host, Credentials())
-        end = Cancellation()
-        try:
-            await self._site.workers.run(self._site.images.push, reference, credentials, lambda _: None, end)
-        except asyncio.CancelledError:
-            end.cancel()
-            raise
+            scratch = place.directory("scratch")
+            return await perform(self._site, request, dockerfile, scratch, progress, Hearing(), told, line)
 
     async def records(self) -> Sequence[BuildCache]:
         """The build cache."""
