@@ -208,9 +208,8 @@ def test_named_contexts_and_network(engine: Sampan, buildx: Buildx, context: Cal
 
 
 def test_outputs(engine: Sampan, buildx: Buildx, context: Callable[..., str], tmp_path: Path) -> None:
-    place = context(
-        "FROM busybox AS made\nRUN mkdir /d && echo x > /d/x && ln -s x /d/link && chmod 640 /d/x\nFROM scratch\nCOPY --from=made /d /d\n"
-    )
+    made = "FROM busybox AS made\nRUN mkdir /d && echo x > /d/x && ln -s x /d/link && chmod 640 /d/x\n"
+    place = context(f"{made}FROM scratch\nCOPY --from=made /d /d\n")
     ok(buildx("build", "-o", f"type=local,dest={tmp_path}/local", place))
     assert (tmp_path / "local/d/x").read_text() == "x\n"
     assert (tmp_path / "local/d/x").stat().st_mode & 0o777 == 0o640

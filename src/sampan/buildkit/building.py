@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from sampan.build.added import is_git
 from sampan.build.operations import Graph, Place, Run
-from sampan.build.planning import Wish
+from sampan.build.planning import NamedContext, Wish
 from sampan.build.progress import Number, Reporter, WarningEvent
 from sampan.build.reporting import GraphReport
 from sampan.build.request import BuildRequest, CacheOption, Output, RunSettings
@@ -178,10 +179,6 @@ def _refuse(solve: Solve, asked: Asked) -> None:
     missing: Sequence[tuple[bool, str]] = (
         (bool(asked.remote), "building from a remote context over BuildKit's protocol"),
         (bool(request.SourcePolicy) or bool(request.SourcePolicySession), "source policies"),
-        (
-            any(not value.startswith("local:") for value in asked.named.values()),
-            "named contexts that are no directories",
-        ),
         (request.EnableSessionExporter, "exporters of a session"),
     )
     for is_asked, what in missing:
@@ -194,7 +191,20 @@ def _wish(asked: Asked) -> Wish:
     here = machine_platform()
     platform = attributes.first_platform(asked)
     machines = Machines(here, parse_platform(platform) if platform else here)
-    return Wish(machines, asked.target, asked.arguments, asked.labels)
+    named = {name.lower(): _meaning(name, text) for name, text in asked.named.items()}
+    return Wish(machines, asked.target, asked.arguments, asked.labels, named)
+
+
+def _meaning(name: str, text: str) -> NamedContext:
+    """What a named context is. Raises NotImplementedHere for one that is neither of the client, nor an image, nor a repository."""
+    kind, colon, rest = text.partition(":")
+    if kind == "local":
+        return NamedContext()
+    if kind == "docker-image":
+        return NamedContext(image=rest.removeprefix("//"))
+    if is_git(text):
+        return NamedContext(repository=text)
+    raise NotImplementedHere(f"not implemented by Sampan yet: the context {name[:100]} from {kind[:100]}{colon}")
 
 
 def _settings(asked: Asked, solve: Solve, allowed: frozenset[str]) -> RunSettings:

@@ -92,7 +92,7 @@ class Client:
                 if source.startswith("local:"):
                     directory = source.removeprefix("local:")
                     own = _patterns(await self._read(directory, ".dockerignore") or b"")
-                    contexts[name] = await stack.enter_async_context(self.directory(directory, exclude=own))
+                    contexts[name.lower()] = await stack.enter_async_context(self.directory(directory, exclude=own))
             yield Files(file, text, contexts)
 
     async def dockerfile(self, asked: Asked) -> Files:
