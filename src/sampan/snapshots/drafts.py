@@ -240,7 +240,10 @@ def _take_out(lower: int, upper: int, mounted: Sequence[str], *, overlaid: bool)
 def _removed(upper: int, path: bytes, status: os.stat_result) -> bool:
     """Whether the entry was an empty file or directory, and is gone now."""
     above, _, name = path.rpartition(b"/")
-    directory = os.open(above or b".", _DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
+    # By descriptors, no link followed: the program may have put one in the place of a directory (CVE-2024-23652).
+    directory = open_plain(upper, above)
+    if directory < 0:
+        return False
     try:
         if stat.S_ISREG(status.st_mode) and not status.st_size:
             os.unlink(name, dir_fd=directory)
@@ -262,7 +265,9 @@ def _settle_directory(lower: int, upper: int, path: bytes, *, overlaid: bool) ->
     before = lstat(lower, path or b".")
     if before is None or not stat.S_ISDIR(before.st_mode) or lstat(upper, path or b".") is None:
         return
-    directory = os.open(path or b".", _DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
+    directory = open_plain(upper, path)
+    if directory < 0:
+        return
     try:
         unchanged = set(os.listdir(directory)) == (set() if overlaid else _names(lower, path))
         if unchanged:
@@ -270,8 +275,14 @@ def _settle_directory(lower: int, upper: int, path: bytes, *, overlaid: bool) ->
         same = not differs(before, os.fstat(directory))
     finally:
         os.close(directory)
-    if path and overlaid and unchanged and same and not is_opaque(upper, path):
-        os.rmdir(path, dir_fd=upper)
+    if path and overlaid and unchanged and same:
+        above, _, name = path.rpartition(b"/")
+        parent = open_plain(upper, above)
+        try:
+            if not is_opaque(parent, name):
+                os.rmdir(name, dir_fd=parent)
+        finally:
+            os.close(parent)
 
 
 def _names(root: int, path: bytes) -> set[str]:
@@ -297,4 +308,7 @@ def _set_back(lower: int, upper: int, clock: int) -> None:
             if below is None or below.st_mtime_ns != status.st_mtime_ns:
                 os.utime(name, ns=(clock * _NANO, clock * _NANO), dir_fd=parent, follow_symlinks=False)
     for path in directories:
-        os.utime(path, ns=(clock * _NANO, clock * _NANO), dir_fd=upper, follow_symlinks=False)
+        directory = open_plain(upper, path)
+        if directory >= 0:
+            os.utime(directory, ns=(clock * _NANO, clock * _NANO))
+            os.close(directory)
