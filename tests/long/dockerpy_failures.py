@@ -3,34 +3,15 @@
 from tests.long.suites import Expected
 
 SWARM = "swarm mode is no part of Sampan yet"
-BUILD = "building images: issue 6"
+BUILD = "steps are taken from the cache whatever image is named: issue 6"
 PLUGINS = "plugins: issue 11"
 REGISTRY = "pulls from Docker Hub: needs the internet, and a registry client"
 DOCKER = "fails with Docker 28, too"
 
 NO_ALIAS = DOCKER + ": the short id is no alias since API 1.45"
 
-_BUILT = (
-    *("build_container_with_target", "build_gzip_encoding", "build_in_context_*", "build_isolation", "build_labels"),
-    *(
-        "build_out_of_context_dockerfile",
-        "build_shmsize",
-        "build_stderr_data",
-        "build_streaming",
-        "build_with_buildargs",
-    ),
-    *(
-        "build_with_cache_from",
-        "build_with_dockerfile_empty_lines",
-        "build_with_dockerignore",
-        "build_with_extra_hosts",
-    ),
-    "build_with_network_mode",
-)
-
 _CAUSES: tuple[tuple[str, str], ...] = (
-    *((f"api_build_test::BuildTest::test_{name}", BUILD) for name in _BUILT),
-    ("models_images_test::ImageCollectionTest::test_build*", BUILD),
+    ("api_build_test::BuildTest::test_build_with_cache_from", BUILD),
     *(
         (f"{module}_test::*", SWARM)
         for module in ("api_config", "api_secret", "api_service", "models_services", "models_nodes")
@@ -64,4 +45,12 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
 )
 
-EXPECTED = tuple(Expected(pattern, cause) for pattern, cause in _CAUSES)
+_SOMETIMES = (
+    # The log is asked for as soon as the start has been answered.
+    ("api_build_test::BuildTest::test_build_*_context_*", "the program has said nothing yet on a busy machine"),
+)
+
+EXPECTED = (
+    *(Expected(pattern, cause) for pattern, cause in _CAUSES),
+    *(Expected(pattern, cause, always=False) for pattern, cause in _SOMETIMES),
+)
