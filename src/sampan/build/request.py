@@ -70,6 +70,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """OCI annotations, `manifest:KEY`, `index:KEY` …, for every output that has them"""
     run: RunSettings = RunSettings()
     secrets: Mapping[str, bytes] = {}
+    entitlements: tuple[str, ...] = ()
+    """what is allowed beyond the usual: `security.insecure` for `RUN --security=insecure`"""
     ssh: Mapping[str, str] = {}
     """an agent's socket, by the id that mounts name"""
     credentials: Mapping[str, Credentials] = {}

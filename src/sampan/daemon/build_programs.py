@@ -14,11 +14,13 @@ import os
 import socket
 import struct
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from sampan.build.needs import Bound, Listener, Memory, Mounted, Order, Secret, Socket
 from sampan.build.threads import carried_through
 from sampan.daemon import etc, merge, mounts, oci, verify
+from sampan.daemon.agent_relay import relayed
 from sampan.daemon.create import remove_directory
 from sampan.daemon.definition import Definition
 from sampan.daemon.engine import Engine
@@ -35,8 +37,6 @@ from sampan.spec.ids import ContainerId, new_id
 _log = logging.getLogger("sampan.daemon")
 _FRAME = struct.Struct(">BxxxI")
 _CHUNK = 1 << 16
-_LEFT_SECONDS = 1.0
-"""For the output that is still on its way when the program has ended."""
 
 
 class BuildPrograms:
@@ -57,11 +57,11 @@ class BuildPrograms:
         """See the Protocol."""
         engine = self._engine
         host = _host_config(engine, order)
-        plain = host.network_mode in ("bridge", "none")
+        plain = host.network_mode in ("bridge", "none") and not host.privileged
         container = engine.runtime.reserve(host.network_mode != "none") if plain else ContainerId(new_id())
         definition = _definition(container, order, host)
         ours, theirs = socket.socketpair()
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             stack.callback(theirs.close)
             stack.callback(ours.close)
             stack.callback(engine.runtime.forget, container)
@@ -72,7 +72,8 @@ class BuildPrograms:
                 ends = await engine.wiring.connect(definition)
                 stack.callback(engine.wiring.release, container)
             files = stack.enter_context(MemoryFiles(engine.config.exec_root / "build", container))
-            request = self._request(definition, order, ends, files, theirs)
+            mounted = [await _mount(each, files, stack) for each in order.mounts]
+            request = self._request(definition, order, ends, mounted, theirs)
             self._ends[container] = asyncio.get_running_loop().create_future()
             stack.callback(self._ends.pop, container)
             return await self._carry_out(request, ours, listener)
@@ -89,7 +90,8 @@ class BuildPrograms:
                 raise translated_failure(error)[0] from error
             self._engine.wiring.started(container)
             ended = await asyncio.shield(self._ends[container])
-            await asyncio.wait([reading], timeout=_LEFT_SECONDS)
+            # The monitor closes its end when everything is sent; a slow client of the build's is waited for.
+            await reading
             return ended.code
         finally:
             reading.cancel()
@@ -100,7 +102,12 @@ class BuildPrograms:
         await self._engine.runtime.let_go(container)
 
     def _request(
-        self, definition: Definition, order: Order, ends: Connected, files: MemoryFiles, client: socket.socket
+        self,
+        definition: Definition,
+        order: Order,
+        ends: Connected,
+        asked: Sequence[oci_runtime.Mount],
+        client: socket.socket,
     ) -> StartRequest:
         engine, host, container = self._engine, definition.host, definition.id
         pids = {}
@@ -113,7 +120,6 @@ class BuildPrograms:
         else:
             etc.write(engine, container, definition.config.hostname, ends)
             own = etc.files(engine, container)
-        asked = tuple(_mount(each, files) for each in order.mounts)
         taken = {each.destination for each in asked}
         fixed = [
             each for each in mounts.at_start((), engine.volumes, own, readonly=False) if each.destination not in taken
@@ -154,6 +160,7 @@ def _host_config(engine: Engine, order: Order) -> HostConfig:
             "ulimits": settings.ulimits or None,
             "extra_hosts": settings.extra_hosts or None,
             "ipc_mode": "private",
+            "privileged": order.run.security == "insecure",
         }
     )
     return merge.with_defaults(host, engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal)
@@ -181,7 +188,7 @@ def _definition(container: ContainerId, order: Order, host: HostConfig) -> Defin
     )
 
 
-def _mount(mount: Mounted, files: MemoryFiles) -> oci_runtime.Mount:
+async def _mount(mount: Mounted, files: MemoryFiles, stack: AsyncExitStack) -> oci_runtime.Mount:
     match mount:
         case Memory():
             size = (f"size={mount.size}",) if mount.size else ()
@@ -190,7 +197,9 @@ def _mount(mount: Mounted, files: MemoryFiles) -> oci_runtime.Mount:
             source = files.put(mount.content, mount.mode, mount.uid, mount.gid)
             return oci_runtime.Mount(mount.target, "bind", source, ("bind", "ro", "nosuid", "nodev", "rprivate"))
         case Socket():
-            return oci_runtime.Mount(mount.target, "bind", mount.source, ("bind", "nosuid", "nodev", "rprivate"))
+            source = files.place()
+            await stack.enter_async_context(relayed(mount, source))
+            return oci_runtime.Mount(mount.target, "bind", source, ("bind", "nosuid", "nodev", "rprivate"))
         case Bound():
             words = ("bind", *(("ro",) if mount.read_only else ()), "nosuid", "nodev", "rprivate")
             source = mount.source or f"/proc/self/fd/{mount.tree}"

@@ -38,13 +38,20 @@ class MemoryFiles:
         if self._count:
             release(self._place)
 
-    def put(self, content: bytes, mode: int, uid: int, gid: int) -> str:
-        """A new file; its path. Raises System."""
+    def place(self) -> str:
+        """A path at which nothing is yet. Raises System."""
         try:
             if not self._count:
                 _mount(self._place)
-            path = self._place / str(self._count)
-            self._count += 1
+        except OSError as error:
+            raise System(f"memory for a build's program: {error}") from error
+        self._count += 1
+        return str(self._place / str(self._count - 1))
+
+    def put(self, content: bytes, mode: int, uid: int, gid: int) -> str:
+        """A new file; its path. Raises System."""
+        path = self.place()
+        try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 os.fchown(descriptor, uid, gid)
@@ -54,7 +61,7 @@ class MemoryFiles:
                 os.close(descriptor)
         except OSError as error:
             raise System(f"a file for a build's program: {error}") from error
-        return str(path)
+        return path
 
 
 def _mount(place: Path) -> None:
