@@ -124,3 +124,19 @@ def test_builds_beside_each_other(engine: Sampan) -> None:
         thread.join()
     assert found == dict.fromkeys(range(4), "")
     assert half_made(engine) == []
+
+
+def test_on_the_driver_that_copies() -> None:
+    text = (
+        "FROM busybox AS a\nRUN echo 1 > /1; rm /etc/group\nWORKDIR /w\nCOPY f /f\nRUN cat /f; touch /w/x\n"
+        "FROM busybox\nCOPY --link --from=a /1 /d/\n"
+        "RUN --mount=type=bind,from=a,target=/a,rw ls /a /a/w; touch /a/x\n"
+    )
+    with running_sampan("--storage-driver", "vfs") as engine:
+        engine.load_busybox()
+        built = build(engine, text, {"f": "content\n"}, t="copied")
+        assert built.error == "", built
+        assert "content\n" in built.text
+        assert build(engine, text, {"f": "content\n"}).text.count("Using cache") == 6
+        assert engine.docker("run", "--rm", "copied", "find", "/d").text == "/d\n/d/1"
+        assert engine.sampan("system", "check").code == 0

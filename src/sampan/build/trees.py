@@ -144,6 +144,9 @@ class Trees:
 
         Called when nothing of the build runs any more. Raises what the packing raised, SampanError.
         """
+        if self._packing:
+            # A tar of vfs is made by comparing with the draft below, as long as that lies where it does.
+            await asyncio.wait(self._packing)
         waiting = [tree]
         while (below := waiting[-1].below) is not None and waiting[-1].packed is not None:
             waiting.append(below)
