@@ -159,9 +159,16 @@ def test_by_a_directory(engine: Sampan, tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_had_is_told(engine: Sampan) -> None:
     built = as_json(engine, cachefrom=["127.0.0.1:1/none"])
     assert any("importing cache manifest from 127.0.0.1:1/none" in str(event.get("name")) for event in told(built))
-    classic = build(engine, DOCKERFILE, FILES, cachefrom=["127.0.0.1:1/none"])
-    assert "importing cache manifest from 127.0.0.1:1/none" in classic.text
+    classic = build(engine, DOCKERFILE, FILES, cachefrom=["nosuchtag"])
+    assert "importing cache manifest from nosuchtag: no image nosuchtag:latest is here" in classic.text
     assert not classic.error
+
+
+def test_the_classic_builder_takes_from_named_images_alone(engine: Sampan) -> None:
+    assert not build(engine, DOCKERFILE, FILES, t="app").error
+    assert build(engine, DOCKERFILE, FILES, cachefrom=["nosuchtag", "app"]).text.count("Using cache") >= 3
+    assert "Using cache" not in build(engine, DOCKERFILE, FILES, cachefrom=["nosuchtag"]).text
+    assert build(engine, DOCKERFILE, FILES).text.count("Using cache") >= 3
 
 
 def test_trees_and_archives(engine: Sampan) -> None:

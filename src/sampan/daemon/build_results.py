@@ -55,9 +55,20 @@ class Results:
     """One build's. On the event loop."""
 
     def __init__(
-        self, request: BuildRequest, images: Images, repositories: Repositories, cache: BuildCache, workers: Workers
+        self,
+        request: BuildRequest,
+        images: Images,
+        repositories: Repositories,
+        cache: BuildCache,
+        workers: Workers,
+        *,
+        classic: bool = False,
     ) -> None:
-        """Reads what is asked for. Raises InvalidParameter, NotImplementedHere."""
+        """Reads what is asked for. Raises InvalidParameter, NotImplementedHere.
+
+        `classic`: where images are named, only what they are made of is taken from the cache, and no registry is asked.
+        """
+        self._classic = classic
         self._request = request
         self._images = images
         self._repositories = repositories
@@ -116,16 +127,28 @@ class Results:
                 except (SampanError, OSError) as error:
                     told(f"importing cache manifest from {option.attributes.get('ref') or option.attributes}: {error}")
             inline = any(one.type == "inline" for one in self._to)
-            session = Session(self._cache, found, self._end, inline=inline).__enter__()
+            only = self._stacks() if self._classic and self._request.cache_from else None
+            session = Session(self._cache, found, self._end, inline=inline, only=only).__enter__()
             try:
                 yield session
             finally:
                 # Waits for the disk.
                 await carried_through(self._workers.run(session.__exit__, None, None, None))
 
+    def _stacks(self) -> list[list[str]]:
+        """Of the images that are named and here, their layers' diff ids."""
+        found = []
+        for option in self._request.cache_from:
+            with suppress(SampanError):
+                rootfs = self._images.document(self._images.resolve(option.attributes.get("ref", ""))).rootfs
+                found.append(list((rootfs.diff_ids if rootfs is not None else None) or ()))
+        return found
+
     def _imports(self) -> Imports:
         catalog, bringing = self._images.catalog, self._images.bringing
-        return Imports(catalog, bringing, self._repositories, self._credentials, _unheard, self._end)
+        return Imports(
+            catalog, bringing, self._repositories, self._credentials, _unheard, self._end, here_only=self._classic
+        )
 
     def _credentials(self, domain: str) -> Credentials:
         known = self._request.credentials

@@ -70,9 +70,9 @@ class Site:
     workers: Workers
     repositories: Repositories
 
-    def results(self, request: BuildRequest) -> Results:
+    def results(self, request: BuildRequest, *, classic: bool = False) -> Results:
         """What the build takes from elsewhere, and gives beside its image. Raises InvalidParameter, NotImplementedHere."""
-        return Results(request, self.images, self.repositories, self.cache, self.workers)
+        return Results(request, self.images, self.repositories, self.cache, self.workers, classic=classic)
 
     @property
     def places(self) -> Path:
@@ -328,7 +328,7 @@ async def perform(
     line: PassOn | None = None,
 ) -> Built:
     """One build with this daemon's means; `scratch` is an empty directory for it. Raises as `build.solve.build` does."""
-    results = site.results(request)
+    results = site.results(request, classic=line is None)
     async with results.session(told) as session:
         means = Means(
             site.images, site.snapshots, site.programs, session, site.mounts, site.remote, site.workers, scratch

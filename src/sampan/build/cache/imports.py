@@ -10,7 +10,7 @@ from sampan.build.cache.configs import Found, read_inline
 from sampan.build.cache.places import Layout, find
 from sampan.build.cache.records import Entry, Record
 from sampan.build.keys import Key
-from sampan.errors import InvalidParameter, SampanError
+from sampan.errors import InvalidParameter, NotFound, SampanError
 from sampan.images.bringing import Bringing
 from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.leases import Lease
@@ -115,7 +115,11 @@ class Imports:
         credentials: CredentialsOf,
         report: Report,
         end: Cancellation,
+        *,
+        here_only: bool = False,
     ) -> None:
+        """`here_only`: an image is not asked for in its registry."""
+        self._here_only = here_only
         self._catalog = catalog
         self._bringing = bringing
         self._repositories = repositories
@@ -168,6 +172,8 @@ class Imports:
             config, layers = self._catalog.config(image), self._catalog.record(image).layers
             inline = read_inline(config.build_cache, *_as_they_are(layers)) if config.build_cache else {}
             return ImageCache(self._catalog, inline, layers)
+        if here_first and self._here_only:
+            raise NotFound(f"no image {reference.familiar} is here")
         source = self._source(reference)
         found = find(source, source.resolve(reference.digest or reference.tag or ""))
         return RemoteCache(source, found, self._bringing, self._report, self._end)

@@ -47,9 +47,14 @@ class Session:
         end: Cancellation | None = None,
         *,
         inline: bool = False,
+        only: Sequence[Sequence[str]] | None = None,
     ) -> None:
-        """`end` calls off what the imports do. `inline`: the image tells of its own steps."""
+        """`end` calls off what the imports do. `inline`: the image tells of its own steps.
+
+        `only`: what is kept counts where its layers are a beginning of one of these (diff ids, the lowest first).
+        """
         self._inline = inline
+        self._only = only
         self._cache = cache
         self._imports = imports
         self._end = end or Cancellation()
@@ -110,10 +115,16 @@ class Session:
 
     def find(self, key: Key) -> Record | None:
         """The daemon's own result under the key, held until the build ends."""
+        if self._only is not None and not self._is_of(self._cache.peek(key), self._only):
+            return None
         record = self._cache.find(key, self.lease)
         if record is not None:
             self._pin(key)
         return record
+
+    def _is_of(self, record: Record | None, stacks: Sequence[Sequence[str]]) -> bool:
+        own = [layer.diff_id for layer in record.layers] if record is not None else []
+        return any(own == list(stack[: len(own)]) for stack in stacks)
 
     def offered(self, key: Key) -> Record | None:
         """What an imported cache has under the key. Its layers are not here: `bring` it before they are used."""
