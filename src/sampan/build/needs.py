@@ -1,6 +1,6 @@
 """What the solver needs of others: who hears of it, who runs programs, who keeps results. Implemented in build.cache and daemon."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -57,8 +57,14 @@ class Kept(Protocol):
 class Cache(Protocol):
     """Results by key, for one build (`build.cache.session`). Calls may block for a moment."""
 
-    def planned(self, graph: Graph, keys: Sequence[Key | None], contents: Mapping[Place, str]) -> None:
-        """What is going to be built, before anything is looked for."""
+    def planned(
+        self,
+        graph: Graph,
+        keys: Sequence[Key | None],
+        contents: Mapping[Place, str],
+        listing: Callable[[Place], Mapping[str, str]],
+    ) -> None:
+        """What is going to be built, before anything is looked for. `listing`: digests of files, to name what changed."""
         ...
 
     def find(self, key: Key) -> Kept | None:

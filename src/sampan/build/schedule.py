@@ -54,7 +54,7 @@ class Schedule:
         self._contents = dict(zip(sources, found, strict=True))
         self._keys = keys(self._graph, self._contents, self._request.clock)
         self._vertices.know(self._keys)
-        self._cache.planned(self._graph, self._keys, self._contents)
+        self._cache.planned(self._graph, self._keys, self._contents, self._sources.listing)
         self._find()
         result = self._graph.result
         (below,) = self._graph.vertices[result].inputs

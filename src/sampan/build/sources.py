@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -34,6 +34,10 @@ from sampan.registry.fetching import Fetcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+_LISTED = 2000
+"""Files of one COPY whose digests are kept, so that a miss can name those that changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,13 @@ class Sources:
                 return await self._commit(place, source)
             case _:
                 return ""
+
+    def listing(self, place: Place) -> Mapping[str, str]:
+        """A digest for each file that a source takes from the context; nothing for other sources, and where they are many."""
+        source = self._graph.vertices[place].operation
+        if not isinstance(source, ContextSource):
+            return {}
+        return self._context().listing(source.paths, source.excludes, source.parents, _LISTED)
 
     async def tree(self, place: Place) -> Tree | None:
         """The tree of a source; None for what is none. Raises SampanError, OSError."""

@@ -5,7 +5,7 @@ step, not found ── nearest record: same stage and place, or the same text �
     "content"     of a context: the files whose digests changed, appeared or are gone, as far as both are listed
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -56,17 +56,25 @@ _MEMBERS = {
 }
 
 
+Listing = Callable[[Place], Mapping[str, str]]
+"""Digests of a source's files by name; nothing where they are not known, or too many."""
+
+
+def _unlisted(_: Place) -> Mapping[str, str]:
+    return {}
+
+
 class Known(msgspec.Struct, frozen=True):
-    """A graph with what `build.keys.keys` was given and gave; `listings` are digests of files by name, of sources by place."""
+    """A graph with what `build.keys.keys` was given and gave; `listing` gives digests of a source's files by name."""
 
     graph: Graph
     keys: Sequence[Key | None]
     contents: Mapping[Place, str]
-    listings: Mapping[Place, Mapping[str, str]] = {}
+    listing: Listing = _unlisted
 
     def entry(self, place: Place) -> Entry:
         """The vertex as the cache would keep it, without its layers."""
-        return entry(self.graph, place, self.keys, self.contents, listing=self.listings.get(place))
+        return entry(self.graph, place, self.keys, self.contents, listing=self.listing(place))
 
 
 class Misses:

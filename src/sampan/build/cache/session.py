@@ -15,7 +15,7 @@ from typing import Protocol, Self
 import msgspec
 
 from sampan.build.cache.configs import write_inline
-from sampan.build.cache.misses import Known, Misses
+from sampan.build.cache.misses import Known, Listing, Misses
 from sampan.build.cache.records import Entry, Record
 from sampan.build.cache.store import BuildCache
 from sampan.build.keys import Key, Parts, key_of
@@ -101,13 +101,10 @@ class Session:
         graph: Graph,
         keys: Sequence[Key | None],
         contents: Mapping[Place, str],
-        listings: Mapping[Place, Mapping[str, str]] | None = None,
+        listing: Listing | None = None,
     ) -> None:
-        """Tell what is going to be built; sources are kept, so that a later miss can name what of them changed.
-
-        `listings`: digests of files by name, of the sources at these places.
-        """
-        self._known = Known(graph, keys, contents, listings or {})
+        """Tell what is going to be built; sources are kept, so that a later miss can name what of them changed."""
+        self._known = Known(graph, keys, contents) if listing is None else Known(graph, keys, contents, listing)
         for place in graph.sources:
             key = keys[place]
             if key is not None and self._cache.peek(key) is None:

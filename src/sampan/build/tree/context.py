@@ -41,6 +41,10 @@ class Context:
         """
         return digest.digest(self._index, paths, excludes, parents)
 
+    def listing(self, paths: Sequence[str], excludes: Sequence[str], parents: bool, most: int) -> dict[str, str]:
+        """A digest for each file of such a selection by its path, so that what changed can be named; {} beyond `most` files."""
+        return digest.listing(self._index, paths, excludes, parents, most)
+
     def tree(self, paths: Sequence[str] = (".",), excludes: Sequence[str] = (), parents: bool = False) -> SourceTree:
         """The context as a directory in which at least these files are; everything by default.
 

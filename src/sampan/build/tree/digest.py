@@ -15,6 +15,8 @@ from sampan.files import tar_reader as tar
 _FORM = b"sampan tree 1"
 """Changes when the same files come to have another digest."""
 
+_SHORT = 16
+
 
 def digest(index: Index, paths: Sequence[str], excludes: Sequence[str], parents: bool) -> str:
     """`sha256:…` of what `paths` select. Raises SourceMissing, BadSelection, OSError (ELOOP)."""
@@ -23,6 +25,28 @@ def digest(index: Index, paths: Sequence[str], excludes: Sequence[str], parents:
         for part in _parts(index, path, excludes, parents):
             hashed.update(b"%d:" % len(part) + part)
     return "sha256:" + hashed.hexdigest()
+
+
+def listing(index: Index, paths: Sequence[str], excludes: Sequence[str], parents: bool, most: int) -> dict[str, str]:
+    """A digest for each file of the selection by its path in the context, to name what changed: for people, no keys.
+
+    Nothing where there are more than `most`, or the selection is none.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        wanted = parse_path(path, excludes, parents)
+        try:
+            chosen = tops(index, wanted)
+        except OSError:
+            return {}
+        for name, top in chosen:
+            inside = ((f"{name}/{os.fsdecode(entry.path)}", entry.item) for entry in below(top, wanted))
+            for called, node in [(name, top)] if top.children is None else inside:
+                if node.children is None:
+                    found[called.removeprefix("/")] = hashlib.sha256(b"\0".join(_described(node))).hexdigest()[:_SHORT]
+                if len(found) > most:
+                    return {}
+    return found
 
 
 def _parts(index: Index, path: str, excludes: Sequence[str], parents: bool) -> Iterator[bytes]:

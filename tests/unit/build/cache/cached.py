@@ -102,7 +102,7 @@ def built(
     """Every step that is missing is made and kept; the keys of those that were. `then` sees the whole stack at the end."""
     made: list[Key] = []
     with Session(world.cache, imports) as session:
-        session.planned(plan.graph, plan.keys, plan.contents, plan.listings)
+        session.planned(plan.graph, plan.keys, plan.contents, plan.listing)
         stack: tuple[LayerRecord, ...] = ()
         for place in steps(plan.graph):
             key = plan.keys[place]

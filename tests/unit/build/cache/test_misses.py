@@ -4,7 +4,7 @@ import pytest
 from sampan.build.cache.misses import Known
 from sampan.build.cache.session import Session
 from sampan.build.keys import parts
-from sampan.build.operations import ContextSource
+from sampan.build.operations import ContextSource, Place
 from tests.unit.build.cache.cached import DOCKERFILE, CacheWorld, built, graph_of, known, steps
 
 
@@ -12,7 +12,7 @@ def why(world: CacheWorld, after: Known) -> list[str]:
     """For every step: why it is not found, None where it is."""
     told = []
     with Session(world.cache) as session:
-        session.planned(after.graph, after.keys, after.contents, after.listings)
+        session.planned(after.graph, after.keys, after.contents, after.listing)
         for place in steps(after.graph):
             key = after.keys[place]
             assert key is not None
@@ -98,7 +98,7 @@ def test_what_was_pruned(world: CacheWorld) -> None:
 
 
 def with_files(plan: Known, listing: dict[str, str]) -> Known:
-    listings = {
-        place: listing for place, vertex in plan.graph.sources.items() if isinstance(vertex.operation, ContextSource)
-    }
-    return msgspec.structs.replace(plan, listings=listings)
+    def listed(place: Place) -> dict[str, str]:
+        return listing if isinstance(plan.graph.vertices[place].operation, ContextSource) else {}
+
+    return msgspec.structs.replace(plan, listing=listed)
