@@ -1,0 +1,118 @@
+"""`sampan build` against a daemon: what is sent, what is shown, how it ends, and what an interrupted one leaves."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.api.building import half_made
+from tests.daemons import Outcome, Sampan, entry_point, scrubbed_environment
+from tests.requires import requires
+from tests.waiting import eventually
+
+pytestmark = requires("root", "overlay", "busybox", "docker-client")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    directory = tmp_path / "context"
+    directory.mkdir()
+    return directory
+
+
+def build(engine: Sampan, context: Path, dockerfile: str, *words: str) -> Outcome:
+    (context / "Dockerfile").write_text(dockerfile)
+    return engine.sampan("build", *words, str(context))
+
+
+def test_quiet_prints_the_image(engine: Sampan, context: Path, tmp_path: Path) -> None:
+    done = build(
+        engine, context, "FROM busybox\nRUN echo quiet > /f\n", "-q", "-t", "quiet", "--iidfile", str(tmp_path / "id")
+    )
+    assert (done.code, done.err) == (0, b"")
+    assert (
+        engine.docker("image", "inspect", "-f", "{{.Id}}", "quiet").text == done.text == (tmp_path / "id").read_text()
+    )
+
+
+def test_ignored_files_are_not_sent(engine: Sampan, context: Path) -> None:
+    (context / ".dockerignore").write_text("*\n!kept\n")
+    (context / "kept").mkdir()
+    (context / "kept" / "file").write_text("x")
+    (context / "other").write_text("x")
+    done = build(engine, context, "FROM busybox\nCOPY . /sent\n", "-q", "-t", "ignored")
+    assert done.code == 0, done
+    found = engine.docker("run", "--rm", "--net", "none", "ignored", "find", "/sent").text.split()
+    assert sorted(found) == ["/sent", "/sent/kept", "/sent/kept/file"]
+
+
+def test_a_dockerfile_from_elsewhere_is_in_no_image(engine: Sampan, context: Path, tmp_path: Path) -> None:
+    (context / "file").write_text("x")
+    (tmp_path / "Other").write_text("FROM busybox\nCOPY . /sent\nRUN ls -A /sent > /listed\n")
+    done = engine.sampan("build", "-q", "-t", "elsewhere", "-f", str(tmp_path / "Other"), str(context))
+    assert done.code == 0, done
+    assert engine.docker("run", "--rm", "--net", "none", "elsewhere", "cat", "/listed").text == "file"
+
+
+def test_standard_input(engine: Sampan) -> None:
+    done = engine.sampan("build", "-q", "-", stdin=b"FROM busybox\nRUN echo from a pipe\n")
+    assert done.code == 0, done
+
+
+def test_a_miss_has_its_reason(engine: Sampan, context: Path) -> None:
+    text = "FROM busybox\nARG VERSION=1\nRUN echo reason $VERSION\n"
+    assert build(engine, context, text).code == 0
+    again = build(engine, context, text).err.decode()
+    assert "CACHED" in again
+    changed = build(engine, context, text, "--build-arg", "VERSION=2").err.decode()
+    assert "not cached: the variable VERSION changed" in changed
+
+
+def test_a_failure_is_shown_where_it_is(engine: Sampan, context: Path) -> None:
+    done = build(engine, context, "FROM busybox\nRUN echo last words; exit 3\n")
+    said = done.err.decode()
+    assert done.code == 1
+    assert "   2 | >>> RUN echo last words; exit 3\n" in said
+    assert "last words" in said.partition("------\n")[2]
+    assert said.rstrip().endswith("returned a non-zero code: 3")
+
+
+def test_an_interrupted_build_leaves_nothing(engine: Sampan, context: Path) -> None:
+    marker = f"sleep 1{os.getpid()}"
+    (context / "Dockerfile").write_text(f"FROM busybox\nRUN echo begun; {marker}\n")
+    environment = {**scrubbed_environment(), "DOCKER_HOST": engine.host}
+    command = [*entry_point("sampan"), "build", "--progress=plain", str(context)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as building:
+        assert building.stderr is not None
+        for line in building.stderr:
+            if b"begun" in line and b"RUN" not in line:
+                break
+        building.send_signal(signal.SIGINT)
+        building.stderr.read()
+        assert building.wait(30) == 130
+    eventually(lambda: not _running(marker))
+    eventually(lambda: half_made(engine) == [])
+
+
+def _running(command: str) -> bool:
+    for place in Path("/proc").iterdir():
+        try:
+            if place.name.isdigit() and command in (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(
+                errors="replace"
+            ):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def test_the_cache_is_listed_and_given_back(engine: Sampan, context: Path) -> None:
+    assert build(engine, context, "FROM busybox\nRUN echo listed\n", "-q").code == 0
+    listed = engine.sampan("builder", "df", "-v", "--format", "{{.CacheType}} {{.Description}}")
+    assert "regular RUN echo listed" in listed.text
+    pruned = engine.sampan("builder", "prune", "-af")
+    assert pruned.code == 0, pruned
+    assert "Total reclaimed space:" in pruned.text
+    assert engine.sampan("builder", "df", "--format", "{{.ID}}").text == ""
