@@ -253,6 +253,9 @@ class Docker(Daemon):
     def remove(self) -> None:
         super().remove()
         for hierarchy in Path("/sys/fs/cgroup").glob(f"*/{self.directory.name}"):
+            # BuildKit leaves one below.
+            for left in sorted((path for path in hierarchy.rglob("*") if path.is_dir()), reverse=True):
+                left.rmdir()
             hierarchy.rmdir()
 
 

@@ -139,3 +139,18 @@ def test_an_agent(engine: Sampan, directory: Path, tmp_path: Path) -> None:
     code, said = sampan_build(engine, directory, "--no-cache")
     assert code == 1
     assert "unset ssh forward key default" in said
+
+
+def test_what_is_written_to_a_bound_context_is_seen_by_nobody(engine: Sampan, directory: Path) -> None:
+    (directory / "file").write_text("sent\n")
+    (directory / "Dockerfile").write_text(
+        "FROM busybox\nRUN --mount=type=bind,target=/mnt,rw echo written > /mnt/file && cp /mnt/file /first\n"
+        "RUN --mount=type=bind,target=/mnt cp /mnt/file /second\nCOPY file /third\nRUN cat /first /second /third\n"
+    )
+    code, said = sampan_build(engine, directory)
+    assert code == 0, said
+    assert [line.split()[-1] for line in said.splitlines() if line.endswith(("written", "sent"))] == [
+        "written",
+        "sent",
+        "sent",
+    ]

@@ -83,14 +83,17 @@ class Mounts:
         tree = inputs[mount.input]
         if tree.is_empty:
             raise InvalidParameter(f"invalid mount {mount.target}: there is nothing in scratch")
-        if mount.read_only or tree.source is not None:
-            # What a program writes to the context's copy would be seen by other steps.
+        if mount.read_only:
             view = await self._trees.view(tree)
             return Bound(target=mount.target, tree=view, below=mount.source.lstrip("/"), read_only=True)
-        draft = await self._trees.write(tree, alone=False)
+        source = tree.source
+        draft = await self._trees.write(Tree() if source is not None else tree, alone=False)
         stack.callback(self._trees.discard, draft)
         root = await self._trees.mounted(draft)
         stack.callback(os.close, root)
+        if source is not None:
+            # What a program writes to the context's own files would be seen by other steps.
+            await self._threads.run(_copy_below, source.root, ".", root)
         return Bound(target=mount.target, tree=root, below=mount.source.lstrip("/"), read_only=False)
 
     def _secret(self, mount: RunMount, mounted: list[Mounted], variables: list[str]) -> None:

@@ -60,6 +60,18 @@ KNOWN = (
         "Docker's builders lose capabilities of the context's files: they change owners after attributes.",
     ),
     Known(
+        r"config WorkingDir: '/' \\| None",
+        "The classic builder writes no `WorkingDir` for an image on scratch, BuildKit writes `/`.",
+        (),
+        _CLASSIC,
+    ),
+    Known(
+        rf"tree run(?:/secrets)?: None \| {_DIRECTORY}",
+        "BuildKit of 20.10 leaves the directories in which secrets were mounted.",
+        ("run-secret",),
+        ("buildkit-20.10",),
+    ),
+    Known(
         r"tree (?:proc|sys): None \| " + _DIRECTORY,
         "BuildKit leaves `/proc` and `/sys`, which it mounts upon, in the layer of a RUN whose base has none.",
         (),
@@ -88,6 +100,12 @@ KNOWN = (
         "BuildKit of 20.10 gives --chmod to no directory that it makes, and no sticky bit; set-user-id bits stay.",
         ("copy-chmod",),
         ("buildkit-20.10",),
+    ),
+    Known(
+        r"tree three: .*",
+        "BuildKit gives --chmod to no directory that it makes for a destination with a slash at its end.",
+        ("copy-chmod",),
+        ("buildkit-28",),
     ),
     Known(
         r"tree xz/.*",
