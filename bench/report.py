@@ -20,6 +20,7 @@ SECTIONS = {
     ),
     "Images": ("archives", "pushes", "pulls", "unpacking"),
     "Networks": ("network",),
+    "Builds": ("builds",),
 }
 """The tables of the document, and the measures in each."""
 _MISSED = "**no**"

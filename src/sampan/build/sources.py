@@ -105,7 +105,7 @@ class Sources:
         source = self._graph.vertices[place].operation
         if not isinstance(source, ContextSource):
             return {}
-        return self._context().listing(source.paths, source.excludes, source.parents, _LISTED)
+        return self._context(source.name or "context").listing(source.paths, source.excludes, source.parents, _LISTED)
 
     async def tree(self, place: Place) -> Tree | None:
         """The tree of a source; None for what is none. Raises SampanError, OSError."""

@@ -29,7 +29,7 @@ def test_keys_are_what_they_were() -> None:
     (first, *_, last) = keys_of(graph_of())
     assert (first, last) == (
         "sha256:5cbb663261da4ee5921fb8f8f236cc875a6a7e9f80b0aa82a64dd1339252bd7d",
-        "sha256:c5a53fea3b0beb115a92966f250e345855663589c50048bf8f241524e894347f",
+        "sha256:56145c00fcf6cb5b48d4640b8d2cc1f81a01f497d3ec74c6c4caf26906359b7e",
     )
 
 
