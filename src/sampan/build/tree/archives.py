@@ -2,7 +2,9 @@
 
 import os
 import stat
+from dataclasses import replace
 
+from sampan.build.tree.directory import MODE, make_directories
 from sampan.build.tree.writing import Writing
 from sampan.files import tar_reader as tar
 from sampan.files.compression import decompressed
@@ -31,7 +33,8 @@ def unpack_archive(top: int, status: os.stat_result, destination: bytes, writing
         except BadArchive:
             return False
         file.seek(0)
-        base = writing.make_directories(destination)
+        # `--chmod` does not count here either.
+        base = make_directories(writing.root, destination, replace(writing.manner.making, mode=MODE))
         writing.touch(base)
         unpacking = _Unpacking(writing.root, base, UNPACKED_LIMIT, writing.manner.owner, keep_kinds=False)
         unpacking.epoch = writing.manner.epoch
