@@ -138,9 +138,12 @@ def copy_content(reader: int, writer: int, status: os.stat_result) -> None:
     """What the file `reader` (with this `status`) holds, into the empty file `writer`; holes stay holes. Raises OSError."""
     if status.st_blocks * 512 < status.st_size:
         _copy_regions(reader, writer, status.st_size)
-    else:
-        while _moved(reader, writer):
-            pass
+        return
+    done = 0
+    while moved := _moved(reader, writer):
+        done += moved
+        if done == status.st_size:
+            return
 
 
 def _copy_regions(reader: int, writer: int, size: int) -> None:

@@ -82,7 +82,13 @@ class Writing:
         """A copy of what is no directory, at `path`, where something else than a directory gives way. Raises InTheWay, OSError."""
         above, _, name = path.rpartition(b"/")
         parent = self._open_parent(above)
-        self._make_way(parent, name, path)
+        try:
+            self._put(found, parent, name, path)
+        except FileExistsError:
+            self._make_way(parent, name, path)
+            self._put(found, parent, name, path)
+
+    def _put(self, found: Found, parent: int, name: bytes, path: bytes) -> None:
         status = found.status
         identity = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and identity in self._links:
