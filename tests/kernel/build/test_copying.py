@@ -218,6 +218,8 @@ def test_the_passwd_file_is_the_targets_own(source: Path, target: Path, tmp_path
         ("g=u", 0o664, 0o775),
         ("u+s", 0o4644, 0o4755),
         ("+t", 0o1644, 0o1755),
+        ("o+t", 0o644, 0o755),
+        ("ug+s,o-r", 0o6640, 0o6751),
         ("g-r+w", 0o624, 0o735),
         ("o=", 0o640, 0o750),
     ],
@@ -228,6 +230,13 @@ def test_chmod(source: Path, target: Path, text: str, file: int, directory: int)
     copy(source, target, "dir", to="/new/", chmod=text)
     assert stat.S_IMODE((target / "new/x.txt").stat().st_mode) == file
     assert stat.S_IMODE((target / "new/sub").stat().st_mode) == directory
+
+
+def test_new_directories_on_the_way(source: Path, target: Path) -> None:
+    """They get what Docker's umask leaves of `--chmod`."""
+    for text, mode in (("600", 0o600), ("4777", 0o755), ("u=rw", 0o755)):
+        copy(source, target, "a.txt", to=f"/{text}/", chmod=text)
+        assert stat.S_IMODE((target / text).stat().st_mode) == mode
 
 
 @pytest.mark.parametrize("text", ["8", "0888", "17777", "rwx", "u", "u=q", "u=rg", ",", "-1", "u+x,", "77 7"])

@@ -51,7 +51,7 @@ def apply_copy(
     owner = owner_of(target if names is None else names, operation.chown)
     change = parse_mode(operation.chmod) if operation.chmod else None
     mode = absolute_mode(operation.chmod)
-    writing = Writing(target, Manner(owner, change, MODE if mode is None else mode & 0o777, epoch))
+    writing = Writing(target, Manner(owner, change, MODE if mode is None else mode & MODE, epoch))
     try:
         for tree, paths in zip(sources, operation.paths, strict=True):
             for path in paths:

@@ -80,6 +80,6 @@ def _bits(who: str, what: str, mode: int, searchable: bool) -> int:
         bits |= copied << _CLASSES[one]
         if "s" in what:
             bits |= _SET_ID.get(one, 0)
-    if "t" in what:
+    if "t" in what and set(who) != {"o"}:
         bits |= stat.S_ISVTX
     return bits
