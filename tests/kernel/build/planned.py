@@ -1,11 +1,21 @@
 """A Dockerfile without RUN carried out on directories: every tree a copy of its own, no layers, no cache."""
 
-import os
 import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from sampan.build.operations import ContextSource, Copy, DocumentSource, EmptySource, Graph, MakeDirectory, Metadata
+from sampan.build.operations import (
+    ContextSource,
+    Copy,
+    DocumentSource,
+    EmptySource,
+    Graph,
+    MakeDirectory,
+    Metadata,
+    Place,
+)
 from sampan.build.planning import Wish, plan
 from sampan.build.tree.context import Context, unpack_context
 from sampan.build.tree.copying import apply_copy
@@ -41,10 +51,8 @@ class _Building:
             path = self._place / str(number)
             operation = vertex.operation
             if isinstance(operation, ContextSource):
-                members = (operation.paths, operation.excludes, operation.parents)
-                self._context.digest(*members)
-                self._context.tree(*members)
-                path = self._place / "context/tree"
+                self._context.digest(operation.paths, operation.excludes, operation.parents)
+                path.mkdir()
             elif inputs:
                 subprocess.run(["cp", "-a", inputs[0], path], check=True)
             else:
@@ -56,8 +64,7 @@ class _Building:
                     case MakeDirectory():
                         make_directory(operation, root)
                     case Copy():
-                        origins = [self._origin(place) for place in vertex.inputs[1:]]
-                        self._copy(operation, root, inputs[1:], origins)
+                        self._copy(operation, root, vertex.inputs[1:])
                     case EmptySource() | ContextSource() | Metadata():
                         pass
                     case _:
@@ -65,17 +72,13 @@ class _Building:
             self._trees.append(path)
         return self._trees[self._graph.result]
 
-    def _origin(self, place: int) -> Origin:
+    def _copy(self, operation: Copy, root: int, places: Sequence[Place]) -> None:
+        with ExitStack() as stack:
+            apply_copy(operation, [self._source(place, stack) for place in places], root)
+
+    def _source(self, place: Place, stack: ExitStack) -> SourceTree:
         operation = self._graph.vertices[place].operation
         if isinstance(operation, ContextSource):
-            return Origin.CONTEXT
-        return Origin.DOCUMENTS if isinstance(operation, DocumentSource) else Origin.STAGE
-
-    def _copy(self, operation: Copy, root: int, paths: list[Path], origins: list[Origin]) -> None:
-        descriptors = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in paths]
-        try:
-            pairs = zip(descriptors, origins, strict=True)
-            apply_copy(operation, [SourceTree(descriptor, "test", origin) for descriptor, origin in pairs], root)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            return self._context.tree(operation.paths, operation.excludes, operation.parents)
+        origin = Origin.DOCUMENTS if isinstance(operation, DocumentSource) else Origin.STAGE
+        return SourceTree(stack.enter_context(opened(self._trees[place])), "test", origin)

@@ -230,7 +230,7 @@ def test_a_context_from_git(server: str, one: dict[str, str], tmp_path: Path) ->
         (tmp_path / str(number)).mkdir()
         with opened(tmp_path / str(number)) as into:
             made = fetch_context(url, into, fetcher, ACCESS)
-            assert set(os.listdir(made.context.tree().root)) == names
+            assert set(os.listdir(made.context.tree().directory())) == names
             assert made.dockerfile is None
             made.context.close()
         assert not (tmp_path / str(number) / "checkout").exists()

@@ -1,8 +1,8 @@
 """ADD of an archive: unpacked into the target's tree, beside what is there, links followed inside the root only."""
 
-import os
-import stat
+from collections.abc import Callable
 from dataclasses import replace
+from typing import BinaryIO
 
 from sampan.build.tree.directory import MODE, make_directories
 from sampan.build.tree.writing import Writing
@@ -13,20 +13,18 @@ from sampan.transfer.placing import Placing
 
 UNPACKED_LIMIT = 256 << 30
 """bytes that one archive may unpack to"""
-_BUFFER = 1 << 20
 
 
-def unpack_archive(top: int, status: os.stat_result, destination: bytes, writing: Writing) -> bool:
-    """Unpack the file `top` (an O_PATH descriptor with that status) into the directory `destination`, made where it is missing.
+def unpack_archive(content: Callable[[], BinaryIO | None], destination: bytes, writing: Writing) -> bool:
+    """Unpack what a file holds into the directory `destination`, made where it is missing. `content` opens it, seekable.
 
     Whether it was an archive: a tar, compressed or not, with at least one entry. Owners are the archive's, or `--chown`'s;
     `--chmod` does not count, as in Docker. Raises BadArchive for one that is damaged behind its beginning, NoDirectory, OSError.
     """
-    if not stat.S_ISREG(status.st_mode):
+    file = content()
+    if file is None:
         return False
-    # The same file that was looked at, whatever its name means by now.
-    descriptor = os.open(f"/proc/self/fd/{top}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb", buffering=_BUFFER) as file:
+    with file:
         try:
             if TarReader(decompressed(file).read).next() is None:
                 return False

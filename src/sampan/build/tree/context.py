@@ -2,13 +2,15 @@
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from sampan.build.tree import arrival, digest
+from sampan.build.tree.from_archive import archive_tops
 from sampan.build.tree.index import Index
-from sampan.build.tree.source import SourceTree
+from sampan.build.tree.selection import Wanted
+from sampan.build.tree.source import Origin, SourceTree, Top
 from sampan.build.tree.unpacking import Unpacking
 from sampan.dockerfile.ignore import BadIgnore, Ignore, read_patterns
 from sampan.errors import InvalidParameter
@@ -20,8 +22,35 @@ TEXT_LIMIT = 4 << 20
 _IGNORE = ".dockerignore"
 
 
+Members = tuple[Sequence[str], Sequence[str], bool]
+"""Paths, excludes and parents, as a ContextSource has them."""
+
+
 class BadContext(InvalidParameter):
     """The context is no archive, or lacks its Dockerfile."""
+
+
+class ContextTree(SourceTree):
+    """What a step takes of a context. COPY takes it out of the archive; it becomes a directory only where one is asked for."""
+
+    def __init__(self, index: Index, spool: int, unpacking: Unpacking, members: Members) -> None:
+        # It has no `root`: whoever wants one asks for the directory.
+        self.label = "context"
+        self.origin = Origin.CONTEXT
+        self.file = ""
+        self._index = index
+        self._spool = spool
+        self._unpacking = unpacking
+        self._members = members
+
+    def tops(self, wanted: Wanted) -> Iterator[Top]:
+        """See `SourceTree`."""
+        return archive_tops(self._index, self._spool, wanted)
+
+    def directory(self) -> int:
+        """See `SourceTree`; in it are at least the files that were asked for."""
+        self._unpacking.want(*self._members)
+        return self._unpacking.directory
 
 
 class Context:
@@ -46,12 +75,8 @@ class Context:
         return digest.listing(self._index, paths, excludes, parents, most)
 
     def tree(self, paths: Sequence[str] = (".",), excludes: Sequence[str] = (), parents: bool = False) -> SourceTree:
-        """The context as a directory in which at least these files are; everything by default.
-
-        Its descriptor is the context's own: valid until `close`. Raises BadSelection, OSError (ENOSPC).
-        """
-        self._unpacking.want(paths, excludes, parents)
-        return SourceTree(self._directory, "context")
+        """The context as a source of at least these files; everything by default. Good until `close`."""
+        return ContextTree(self._index, self._spool, self._unpacking, (paths, excludes, parents))
 
     def read(self, path: str, limit: int = TEXT_LIMIT) -> bytes:
         """A file's content, links followed inside the context. Raises OSError, EFBIG beyond `limit` bytes, EINVAL for no file."""

@@ -12,17 +12,16 @@ from collections.abc import Iterator, Sequence
 from sampan.build.operations import Copy
 from sampan.build.tree.archives import unpack_archive
 from sampan.build.tree.directory import MODE
+from sampan.build.tree.manner import Manner
 from sampan.build.tree.modes import absolute_mode, parse_mode
 from sampan.build.tree.owners import owner_of
-from sampan.build.tree.selection import Below, Wanted, chosen, parse_path
-from sampan.build.tree.source import Origin, SourceMissing, SourceTree
-from sampan.build.tree.writing import Found, InTheWay, Manner, Writing
+from sampan.build.tree.selection import Below, Wanted, literal_path, parse_path
+from sampan.build.tree.source import Origin, SourceMissing, SourceTree, Top
+from sampan.build.tree.writing import InTheWay, Item, Writing
 from sampan.errors import InvalidParameter, SampanError
-from sampan.files.walk import walk
 from sampan.kernel.files import Resolve, openat2
 
 _INSIDE = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
-_READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _MOST_LINKS = 40
 # The host's trouble, not the instruction's.
 _HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
@@ -76,85 +75,44 @@ def _guarded(operation: Copy, tree: SourceTree, path: str, writing: Writing) -> 
 
 def _copy_path(operation: Copy, tree: SourceTree, path: str, writing: Writing) -> None:
     # The one file of a tree, or a document, has a name that says nothing more: no wildcards in it, no parents.
-    whole = bool(tree.file) or tree.origin is Origin.DOCUMENTS
-    wanted = parse_path("." if whole else path, operation.excludes, operation.parents and not whole)
+    literal = bool(tree.file) or tree.origin is Origin.DOCUMENTS
+    wanted = literal_path(path) if literal else parse_path(path, operation.excludes, operation.parents)
     destination = os.fsencode(operation.destination).lstrip(b"/")
     unpacks = tree.origin is Origin.CONTEXT if operation.unpack is None else operation.unpack
     met = False
-    for name in (os.fsencode(path),) if whole else _tops(tree, wanted):
-        writing.forget_links()
-        top = _open_top(tree, name, path)
+    for top in _tops(tree, wanted):
         try:
-            status = os.fstat(top)
-            if wanted.parents and not stat.S_ISDIR(status.st_mode):
-                continue
-            if stat.S_ISDIR(status.st_mode):
+            writing.forget_links()
+            if top.is_directory:
                 met = _copy_directory(top, wanted, destination, writing) or met
-            elif not (unpacks and unpack_archive(top, status, destination, writing)):
-                place = _file_place(name.rpartition(b"/")[2], destination, writing)
-                writing.write(Found(top, b"", status), place)
+            elif not wanted.parents and not (unpacks and unpack_archive(top.content, destination, writing)):
+                writing.write(top.item, _file_place(top.name.rpartition(b"/")[2], destination, writing))
         finally:
-            os.close(top)
+            top.close()
     if wanted.parents and wanted.required and not met:
         raise SourceMissing(path, tree.origin)
 
 
-def _open_top(tree: SourceTree, name: bytes, path: str) -> int:
-    """What the name leads to, links followed inside the source; no device is opened, no FIFO waited for."""
+def _tops(tree: SourceTree, wanted: Wanted) -> Iterator[Top]:
     try:
-        return openat2(tree.root, name or b".", os.O_PATH, _INSIDE)
+        yield from tree.tops(wanted)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceMissing(path, tree.origin) from error
+        raise SourceMissing(wanted.written, tree.origin) from error
 
 
-def _tops(tree: SourceTree, wanted: Wanted) -> Iterator[bytes]:
-    """The paths that the path itself means."""
-    glob = wanted.glob
-    if glob is None:
-        yield os.fsencode(wanted.base)
-        return
-    try:
-        base = openat2(tree.root, os.fsencode(wanted.base) or b".", os.O_RDONLY | os.O_DIRECTORY, _INSIDE)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    prefix = os.fsencode(wanted.base) + b"/" if wanted.base else b""
-
-    def enters(path: bytes) -> bool:
-        text = os.fsdecode(path)
-        return glob.may_match_below(text) and not glob.matches(text)
-
-    try:
-        for path, _, _, _ in walk(base, enters=enters):
-            if glob.matches(os.fsdecode(path)):
-                yield prefix + path
-    finally:
-        os.close(base)
-
-
-def _copy_directory(top: int, wanted: Wanted, destination: bytes, writing: Writing) -> bool:
+def _copy_directory(top: Top, wanted: Wanted, destination: bytes, writing: Writing) -> bool:
     """What the directory holds, into the destination; whether it held anything."""
-    source = os.open(b".", _READABLE, dir_fd=top)
-    try:
-        into = _directory_at(destination, writing)
-        found = False
+    into = _directory_at(destination, writing)
+    found = False
 
-        def entries() -> Iterator[Below[Found]]:
-            nonlocal found
-            for entry in chosen(_below(source, wanted), wanted.filter):
-                found = True
-                yield entry
+    def entries() -> Iterator[Below[Item]]:
+        nonlocal found
+        for entry in top.below(wanted):
+            found = True
+            yield entry
 
-        writing.write_below(source, entries(), into)
-        return found
-    finally:
-        os.close(source)
-
-
-def _below(source: int, wanted: Wanted) -> Iterator[Below[Found]]:
-    rule = wanted.filter
-    enters = None if rule.plain else lambda path: rule.enters(os.fsdecode(path))
-    for path, directory, name, status in walk(source, enters=enters):
-        yield Below(os.fsdecode(path), stat.S_ISDIR(status.st_mode), Found(directory, name, status))
+    writing.write_below(top, entries(), into)
+    return found
 
 
 def _directory_at(destination: bytes, writing: Writing) -> bytes:

@@ -36,6 +36,7 @@ class Node:
         "offset",
         "rdev",
         "regions",
+        "shared",
         "size",
         "xattrs",
     )
@@ -54,6 +55,8 @@ class Node:
         self.regions: Regions | None = None
         self.xattrs: dict[bytes, bytes] | None = None
         self.children: dict[bytes, Node] | None = {} if kind == tar.DIRECTORY else None
+        self.shared = False
+        """it has several names"""
         self.made = b""
         """where the file is on the disk, once it is"""
 
@@ -139,6 +142,7 @@ class Index:
             raise BadArchive(
                 f"{shown(path)} is a hard link to {shown(entry.link)}, which is no file of the build context"
             )
+        node.shared = True
         return node
 
     def find(self, path: bytes, make: bool = False, follow: bool = True) -> Node:

@@ -81,28 +81,33 @@ def parse_path(path: str, excludes: Sequence[str] = (), parents: bool = False) -
         raise BadSelection(str(error)) from error
 
 
+def literal_path(name: str) -> Wanted:
+    """A file in the root by its name, which is no pattern."""
+    return Wanted(name, name, None, Filter(Ignore(())), True, parents=False)
+
+
 def _relative(path: str) -> str:
     return posixpath.normpath("/" + path).lstrip("/")
 
 
-Item = TypeVar("Item")
+Item_co = TypeVar("Item_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Below(Generic[Item]):
+class Below(Generic[Item_co]):
     """Something below a top, its path relative to it."""
 
     path: str
     directory: bool
-    item: Item
+    item: Item_co
 
 
-def chosen(entries: Iterable[Below[Item]], rule: Filter) -> Iterator[Below[Item]]:
+def chosen(entries: Iterable[Below[Item_co]], rule: Filter) -> Iterator[Below[Item_co]]:
     """What is taken of `entries`, which come with parents first; a directory on the way to what is taken comes before it."""
     if rule.plain:
         yield from entries
         return
-    waiting: dict[str, Below[Item]] = {}
+    waiting: dict[str, Below[Item_co]] = {}
     for entry in entries:
         if rule.takes(entry.path):
             if waiting:
@@ -112,7 +117,7 @@ def chosen(entries: Iterable[Below[Item]], rule: Filter) -> Iterator[Below[Item]
             waiting[entry.path] = entry
 
 
-def _ancestors(path: str, waiting: dict[str, Below[Item]]) -> Iterator[Below[Item]]:
+def _ancestors(path: str, waiting: dict[str, Below[Item_co]]) -> Iterator[Below[Item_co]]:
     """The directories on the way that have not been given, given now."""
     end = path.find("/")
     while end >= 0:

@@ -1,8 +1,12 @@
 """A tree that COPY and ADD take files from."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from enum import Enum, auto
+from typing import BinaryIO, Protocol
 
+from sampan.build.tree import writing
+from sampan.build.tree.from_directory import directory_tops
+from sampan.build.tree.selection import Below, Wanted
 from sampan.errors import NotFound
 
 
@@ -16,19 +20,50 @@ class Origin(Enum):
     GIT = auto()
 
 
-@dataclass(frozen=True, slots=True)
+class Top(writing.Top, Protocol):
+    """One of the things that a path means; close it."""
+
+    name: bytes
+    is_directory: bool
+
+    @property
+    def item(self) -> writing.Item:
+        """The file that it is."""
+        ...
+
+    def content(self) -> BinaryIO | None:
+        """What the file holds; None where it is no regular file. Raises OSError."""
+        ...
+
+    def below(self, wanted: Wanted, /) -> Iterator[Below[writing.Item]]:
+        """What is taken of the directory that it is. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class SourceTree:
     """A directory as the root of what a source holds. Whoever made it closes `root`, after the last use.
 
     `file`: the tree is this one file in the root, and "." means it; "" for a tree that is a directory.
     """
 
-    root: int
-    """a descriptor of the directory, readable or O_PATH"""
-    label: str
-    """for messages: `context`, a stage's name, a URL"""
-    origin: Origin = Origin.CONTEXT
-    file: str = ""
+    def __init__(self, root: int, label: str, origin: Origin = Origin.CONTEXT, file: str = "") -> None:
+        """`root`: a descriptor of the directory, readable or O_PATH. `label` for messages: a stage's name, a URL."""
+        self.root = root
+        self.label = label
+        self.origin = origin
+        self.file = file
+
+    def tops(self, wanted: Wanted) -> Iterator[Top]:
+        """What a path means here. Raises FileNotFoundError, NotADirectoryError, OSError (ELOOP)."""
+        return directory_tops(self.root, wanted)
+
+    def directory(self) -> int:
+        """A descriptor of the tree as a directory, good as long as the tree. Raises OSError."""
+        return self.root
 
 
 class SourceMissing(NotFound):

@@ -1,19 +1,18 @@
-"""What is needed of a context, made on the disk out of its archive: directories and links at once, each file when it is wanted."""
+"""A context as a directory, for mounts: made out of its archive, directories and links at once, each file when it is wanted."""
 
 import os
-import stat
 import threading
 from collections.abc import Iterable, Sequence
 
+from sampan.build.tree.from_archive import ArchivedFile, attributes, describe_as
 from sampan.build.tree.index import Index, Node, below, tops
+from sampan.build.tree.manner import Manner
 from sampan.build.tree.selection import parse_path
 from sampan.files import tar_reader as tar
 from sampan.kernel.files import Resolve, openat2
-from sampan.snapshots.inodes import moment_of, set_xattrs
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _PLAIN = Resolve.BENEATH | Resolve.NO_SYMLINKS
-_SPECIAL = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCK_DEVICE: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}
+_AS_IT_IS = Manner()
 
 
 class Unpacking:
@@ -23,7 +22,7 @@ class Unpacking:
         """`directory` is empty; both descriptors stay the caller's."""
         self._index = index
         self._spool = spool
-        self._directory = directory
+        self.directory = directory
         self._lock = threading.Lock()
         self._begun = False
 
@@ -63,24 +62,10 @@ class Unpacking:
                         os.mkdir(name, 0o700, dir_fd=here)
                         pending.append((inside, child))
                     elif child.kind != tar.FILE:
-                        self._make_special(here, name, inside, child)
-                _describe_directory(here, path, node)
+                        self._make(here, name, inside, child)
+                describe_as(here, path, node, attributes(node, _AS_IT_IS))
             finally:
                 os.close(here)
-
-    def _make_special(self, here: int, name: bytes, path: bytes, node: Node) -> None:
-        if node.made:
-            os.link(node.made, name, src_dir_fd=self._directory, dst_dir_fd=here, follow_symlinks=False)
-            return
-        if node.kind == tar.SYMLINK:
-            os.symlink(node.link, name, dir_fd=here)
-        else:
-            os.mknod(name, _SPECIAL[node.kind] | 0o600, node.rdev, dir_fd=here)
-            # The node was made a moment ago in a tree that nobody else writes to: it is no link.
-            os.chmod(name, node.mode, dir_fd=here)
-        moment = moment_of(node.mtime)
-        os.utime(name, ns=(moment, moment), dir_fd=here, follow_symlinks=False)
-        node.made = path
 
     def _make_files(self, wanted: set[int]) -> None:
         """All places of the wanted files, hard links among them."""
@@ -96,56 +81,17 @@ class Unpacking:
             here = self._open(path)
             try:
                 for name, child in files:
-                    self._make_file(here, name, prefix + name, child)
-                _describe_directory(here, path, node)
+                    self._make(here, name, prefix + name, child)
+                describe_as(here, path, node, attributes(node, _AS_IT_IS))
             finally:
                 os.close(here)
 
-    def _make_file(self, here: int, name: bytes, path: bytes, node: Node) -> None:
-        if node.made:
-            if node.made != path:
-                os.link(node.made, name, src_dir_fd=self._directory, dst_dir_fd=here, follow_symlinks=False)
-            return
-        descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=here)
-        try:
-            self._fill(descriptor, node)
-            os.fchmod(descriptor, node.mode)
-            if node.xattrs:
-                set_xattrs(descriptor, path, node.xattrs)
-            moment = moment_of(node.mtime)
-            os.utime(descriptor, ns=(moment, moment))
-        finally:
-            os.close(descriptor)
-        node.made = path
-
-    def _fill(self, descriptor: int, node: Node) -> None:
-        if node.regions is None:
-            _move(self._spool, node.offset, descriptor, node.size)
-            return
-        os.ftruncate(descriptor, node.size)
-        at = node.offset
-        for offset, length in node.regions:
-            os.lseek(descriptor, offset, os.SEEK_SET)
-            _move(self._spool, at, descriptor, length)
-            at += length
+    def _make(self, here: int, name: bytes, path: bytes, node: Node) -> None:
+        if not node.made:
+            ArchivedFile(node, self._spool).put(here, name, _AS_IT_IS)
+            node.made = path
+        elif node.made != path:
+            os.link(node.made, name, src_dir_fd=self.directory, dst_dir_fd=here, follow_symlinks=False)
 
     def _open(self, path: bytes) -> int:
-        return openat2(self._directory, path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, _PLAIN)
-
-
-def _move(spool: int, offset: int, target: int, size: int) -> None:
-    while size:
-        moved = os.sendfile(target, spool, offset, size)
-        if not moved:
-            raise OSError("the archive of the build context has become shorter")
-        offset += moved
-        size -= moved
-
-
-def _describe_directory(descriptor: int, path: bytes, node: Node) -> None:
-    """Its time suffers from each file that is made in it."""
-    os.fchmod(descriptor, node.mode)
-    if node.xattrs:
-        set_xattrs(descriptor, path, node.xattrs)
-    moment = moment_of(node.mtime)
-    os.utime(descriptor, ns=(moment, moment))
+        return openat2(self.directory, path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, _PLAIN)

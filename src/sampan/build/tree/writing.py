@@ -7,60 +7,41 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from sampan.build.tree.directory import MODE, PLAIN, Making, clamp, make_directories
-from sampan.build.tree.modes import Change
+from sampan.build.tree.directory import PLAIN, clamp, make_directories
+from sampan.build.tree.manner import Manner
 from sampan.build.tree.selection import Below
 from sampan.errors import InvalidParameter
-from sampan.files.copying import Attributes, copy_entry, describe, own_attributes
 from sampan.kernel.files import openat2
 
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PARENT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class InTheWay(InvalidParameter):
     """What stands at the destination does not give way to what is copied."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """What copies are like. `epoch`: no time is later, in nanoseconds."""
-
-    owner: tuple[int, int] | None = None
-    """user and group of everything that is written; None: the source's, and root's for new directories on the way"""
-    change: Change | None = None
-    """what `--chmod` makes of a mode"""
-    mode: int = MODE
-    """of new directories on the way"""
-    epoch: int | None = None
-
-    def attributes(self, status: os.stat_result) -> Attributes:
-        """What the copy of something with this status is like."""
-        wanted = own_attributes(status)
-        uid, gid = self.owner if self.owner is not None else (wanted.uid, wanted.gid)
-        mode = wanted.mode
-        if self.change is not None and not stat.S_ISLNK(status.st_mode):
-            mode = self.change(status.st_mode)
-        atime, mtime = wanted.atime, wanted.mtime
-        if self.epoch is not None:
-            atime, mtime = min(atime, self.epoch), min(mtime, self.epoch)
-        return Attributes(uid, gid, mode, atime, mtime)
+class Item(Protocol):
+    """Something that is no directory, and can be copied."""
 
     @property
-    def making(self) -> Making:
-        """For new directories on the way."""
-        return Making(self.owner or (0, 0), self.mode, self.epoch)
+    def identity(self) -> tuple[int, int] | None:
+        """The same for all names of one file; None for one that has a single name."""
+        ...
+
+    def put(self, parent: int, name: bytes, manner: Manner, /) -> None:
+        """Make a copy. Raises FileExistsError where the name is not free, OSError."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Where something was found: `directory` is good while the walk stands still; without a name it is the thing itself."""
+class Top(Protocol):
+    """A directory whose content is copied."""
 
-    directory: int
-    name: bytes
-    status: os.stat_result
+    def describe(self, below: bytes, copy: int, manner: Manner, /) -> None:
+        """Give the open directory `copy` what the one at `below` has, b"" being the top: then its times only. Raises OSError."""
+        ...
 
 
 @dataclass(slots=True)
@@ -78,27 +59,24 @@ class Writing:
         """The real path of the directory that `path` leads to, made where it is missing."""
         return make_directories(self.root, path, self.manner.making)
 
-    def write(self, found: Found, path: bytes) -> None:
-        """A copy of what is no directory, at `path`, where something else than a directory gives way. Raises InTheWay, OSError."""
+    def write(self, item: Item, path: bytes) -> None:
+        """A copy at `path`, where something else than a directory gives way. Raises InTheWay, OSError."""
         above, _, name = path.rpartition(b"/")
         parent = self._open_parent(above)
         try:
-            self._put(found, parent, name, path)
+            self._put(item, parent, name, path)
         except FileExistsError:
             self._make_way(parent, name, path)
-            self._put(found, parent, name, path)
+            self._put(item, parent, name, path)
 
-    def _put(self, found: Found, parent: int, name: bytes, path: bytes) -> None:
-        status = found.status
-        identity = (status.st_dev, status.st_ino)
-        if status.st_nlink > 1 and identity in self._links:
+    def _put(self, item: Item, parent: int, name: bytes, path: bytes) -> None:
+        identity = item.identity
+        if identity is None:
+            item.put(parent, name, self.manner)
+        elif identity in self._links:
             self._link(self._links[identity], parent, name)
-            return
-        if stat.S_ISSOCK(status.st_mode):
-            self._stub(parent, name, status)
         else:
-            copy_entry(found.directory, found.name, parent, name, status, self.manner.attributes)
-        if status.st_nlink > 1:
+            item.put(parent, name, self.manner)
             self._links[identity] = path
 
     def _make_way(self, parent: int, name: bytes, path: bytes) -> None:
@@ -119,23 +97,12 @@ class Writing:
         finally:
             os.close(source)
 
-    def _stub(self, parent: int, name: bytes, status: os.stat_result) -> None:
-        """A socket is of no use without who listens: an empty file stands for it."""
-        descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
-        try:
-            wanted = self.manner.attributes(status)
-            os.fchown(descriptor, wanted.uid, wanted.gid)
-            os.fchmod(descriptor, wanted.mode)
-            os.utime(descriptor, ns=(wanted.atime, wanted.mtime))
-        finally:
-            os.close(descriptor)
-
-    def write_below(self, source: int, entries: Iterable[Below[Found]], path: bytes) -> None:
-        """Copies of `entries`, which lie below the directory `source`, into the directory at `path`, which gets its times.
+    def write_below(self, top: Top, entries: Iterable[Below[Item]], path: bytes) -> None:
+        """Copies of `entries`, which lie below `top`, into the directory at `path`, which gets its times.
 
         A directory on a directory merges, and what comes describes it. Raises InTheWay, OSError.
         """
-        made: list[tuple[bytes, bytes]] = []
+        made: list[tuple[bytes, bytes]] = [(b"", path)]
         self._touched.add(path)
         prefix = path + b"/" if path else b""
         for entry in entries:
@@ -146,14 +113,11 @@ class Writing:
             else:
                 self.write(entry.item, prefix + below)
         for below, target in reversed(made):
-            self._describe(source, below, target)
-        status = os.fstat(source)
-        wanted = self.manner.attributes(status)
-        descriptor = openat2(self.root, path or b".", _READABLE, PLAIN)
-        try:
-            os.utime(descriptor, ns=(wanted.atime, wanted.mtime))
-        finally:
-            os.close(descriptor)
+            copy = openat2(self.root, target or b".", _READABLE, PLAIN)
+            try:
+                top.describe(below, copy, self.manner)
+            finally:
+                os.close(copy)
 
     def _directory(self, path: bytes) -> None:
         above, _, name = path.rpartition(b"/")
@@ -163,17 +127,6 @@ class Writing:
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 raise InTheWay(f"cannot copy to non-directory: /{os.fsdecode(path)}") from None
-
-    def _describe(self, source: int, below: bytes, path: bytes) -> None:
-        original = openat2(source, below, _READABLE, PLAIN)
-        try:
-            copy = openat2(self.root, path, _READABLE, PLAIN)
-            try:
-                describe(original, copy, self.manner.attributes(os.fstat(original)))
-            finally:
-                os.close(copy)
-        finally:
-            os.close(original)
 
     def _open_parent(self, path: bytes) -> int:
         """The directory at `path`; the one before is most often the same."""

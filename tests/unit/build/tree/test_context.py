@@ -146,8 +146,8 @@ def test_a_hard_link_is_its_file(store: Store) -> None:
     out.seek(0)
     context = store.context(out)
     assert context.read("hard") == b"abc"
-    tree = context.tree()
-    there = [os.stat(name, dir_fd=tree.root) for name in ("hard", "d/file")]
+    tree = context.tree().directory()
+    there = [os.stat(name, dir_fd=tree) for name in ("hard", "d/file")]
     assert there[0].st_ino == there[1].st_ino
     assert there[0].st_nlink == 2
 
@@ -191,7 +191,7 @@ def test_names_that_are_no_text(store: Store) -> None:
     name = os.fsdecode(b"na\xefve/\xff\xfe")
     context = store.context({name: b"x"})
     assert context.read(name) == b"x"
-    assert os.stat(name, dir_fd=context.tree().root).st_size == 1
+    assert os.stat(name, dir_fd=context.tree().directory()).st_size == 1
     assert context.digest(["na*"]) != context.digest(["."])
 
 
@@ -204,7 +204,7 @@ def test_links_never_lead_out(store: Store) -> None:
 
 def test_entries_are_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     files: dict[str, Content] = {f"{n}": b"" for n in range(20)}
-    assert len(os.listdir(store.context(files).tree().root)) == 20
+    assert len(os.listdir(store.context(files).tree().directory())) == 20
     monkeypatch.setattr(index, "MOST_ENTRIES", 19)
     with pytest.raises(BadArchive, match="more than 19 entries"):
         store.context(files)
@@ -249,23 +249,23 @@ def test_a_sparse_file_of_terabytes_costs_nothing(store: Store, monkeypatch: pyt
     out.seek(0)
     context = store.context(out)
     assert context.digest(["sparse"])
-    status = os.stat("sparse", dir_fd=context.tree().root)
+    status = os.stat("sparse", dir_fd=context.tree().directory())
     assert status.st_size == 1 << 40
     assert status.st_blocks < 100
 
 
 def test_only_what_is_wanted_is_unpacked(store: Store) -> None:
     context = store.context(TREE)
-    tree = context.tree(["src/lib/a.h"])
-    assert sorted(os.listdir(tree.root)) == ["absolute", "link", "src", "up"]
-    assert os.stat("src/lib/a.h", dir_fd=tree.root).st_size == 1
+    tree = context.tree(["src/lib/a.h"]).directory()
+    assert sorted(os.listdir(tree)) == ["absolute", "link", "src", "up"]
+    assert os.stat("src/lib/a.h", dir_fd=tree).st_size == 1
     with pytest.raises(FileNotFoundError):
-        os.stat("src/main.c", dir_fd=tree.root)
-    context.tree(["link/*.h", "up"])
-    assert os.stat("src/lib/b.h", dir_fd=tree.root).st_size == 1
-    assert os.stat("src/main.c", dir_fd=tree.root).st_mtime == 1_000_000_000
-    assert os.stat("src", dir_fd=tree.root).st_mtime == 1_000_000_000
-    assert "Dockerfile" not in os.listdir(tree.root)
+        os.stat("src/main.c", dir_fd=tree)
+    context.tree(["link/*.h", "up"]).directory()
+    assert os.stat("src/lib/b.h", dir_fd=tree).st_size == 1
+    assert os.stat("src/main.c", dir_fd=tree).st_mtime == 1_000_000_000
+    assert os.stat("src", dir_fd=tree).st_mtime == 1_000_000_000
+    assert "Dockerfile" not in os.listdir(tree)
 
 
 def test_missing_paths_are_told_as_docker_does(store: Store) -> None:
@@ -323,7 +323,7 @@ def test_the_ignore_file_takes_itself_and_the_dockerfile_out(store: Store) -> No
     context = store.context(files)
     context.dockerfile()
     # What else the patterns name is the client's business: it has not sent it.
-    assert os.listdir(context.tree().root) == ["kept"]
+    assert os.listdir(context.tree().directory()) == ["kept"]
     with pytest.raises(SourceMissing):
         context.digest(["Dockerfile"])
 
@@ -336,7 +336,7 @@ def test_the_ignore_file_of_one_dockerfile_counts_first(store: Store) -> None:
     }
     context = store.context(files)
     context.dockerfile("app.Dockerfile")
-    assert sorted(os.listdir(context.tree().root)) == [".dockerignore", "app.Dockerfile"]
+    assert sorted(os.listdir(context.tree().directory())) == [".dockerignore", "app.Dockerfile"]
 
 
 def test_a_bad_ignore_file(store: Store) -> None:
@@ -347,7 +347,7 @@ def test_a_bad_ignore_file(store: Store) -> None:
 def test_a_context_of_nothing(store: Store) -> None:
     into = store.place()
     with empty_context(into) as context:
-        assert os.listdir(context.tree().root) == []
+        assert os.listdir(context.tree().directory()) == []
         with pytest.raises(SourceMissing):
             context.digest(["a"])
     os.close(into)

@@ -229,7 +229,7 @@ def context_of(url: str, into: int, fetcher: Fetcher) -> RemoteContext:
 def test_a_dockerfile_that_comes_alone(server: str, fetcher: Fetcher, into: int, name: str) -> None:
     made = context_of(f"{server}/{name}", into, fetcher)
     assert made.dockerfile == "FROM busybox\n"
-    assert os.listdir(made.context.tree().root) == []
+    assert os.listdir(made.context.tree().directory()) == []
     made.context.close()
 
 
