@@ -70,7 +70,9 @@ class Context:
         """
         return digest.digest(self._index, paths, excludes, parents)
 
-    def listing(self, paths: Sequence[str], excludes: Sequence[str], parents: bool, most: int) -> dict[str, str]:
+    def listing(
+        self, paths: Sequence[str], excludes: Sequence[str] = (), parents: bool = False, most: int = digest.MOST_LISTED
+    ) -> dict[str, str]:
         """A digest for each file of such a selection by its path, so that what changed can be named; {} beyond `most` files."""
         return digest.listing(self._index, paths, excludes, parents, most)
 

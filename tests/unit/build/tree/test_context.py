@@ -111,6 +111,20 @@ def test_a_part_that_is_not_copied_does_not_count(store: Store) -> None:
     assert one.digest(["src/./**/*.h"], parents=True) != one.digest(["src/./lib/a.h"], parents=True)
 
 
+def test_what_changed_has_a_name(store: Store) -> None:
+    before = store.context(TREE)
+    after = store.context({**TREE, "src/lib/a.h": b"A", "src/lib/c.h": b"c"})
+    one, two = (context.listing(["src", "Dockerfile"]) for context in (before, after))
+    assert one.keys() == {"src/main.c", "src/lib/a.h", "src/lib/b.h", "Dockerfile"}
+    assert {name for name in one.keys() | two.keys() if one.get(name) != two.get(name)} == {
+        "src/lib/a.h",
+        "src/lib/c.h",
+    }
+    assert before.listing(["link/*.h"]).keys() == {"link/a.h", "link/b.h"}
+    assert before.listing(["nothing"]) == {}
+    assert before.listing(["src", "Dockerfile"], most=4) == {}
+
+
 def test_names_are_not_joined_with_contents(store: Store) -> None:
     one = store.context({"a/b": b"c", "a/bc": b""})
     two = store.context({"a/b": b"", "a/bc": b"c"})
