@@ -129,7 +129,7 @@ class Trees:
     async def view(self, tree: Tree) -> int:
         """A descriptor of the tree's root, to be read, good until the build ends. Raises SampanError, OSError."""
         if tree.source is not None:
-            return await self._workers.run(tree.source.directory)
+            return await self._threads.run(tree.source.directory)
         if tree not in self._views:
             self._views[tree] = asyncio.get_running_loop().create_task(self._threads.run(lambda: self._opened(tree)))
         return await asyncio.shield(self._views[tree])

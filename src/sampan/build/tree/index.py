@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from sampan.build.tree.selection import Below, Wanted, chosen
 from sampan.files import tar_reader as tar
-from sampan.files.paths import clean, shown, split
+from sampan.files.paths import MAX_PATH, clean, shown, split
 from sampan.files.tar_reader import BadArchive, Entry
 from sampan.files.tar_sparse import Regions
 from sampan.snapshots.inodes import is_kept
@@ -29,6 +29,7 @@ class Node:
         "children",
         "digest",
         "kind",
+        "length",
         "link",
         "made",
         "mode",
@@ -50,6 +51,8 @@ class Node:
         """of the content in the archive"""
         self.digest = b""
         """SHA-256 of the content; of a sparse file of its map and of what the archive holds"""
+        self.length = 0
+        """of a directory's real path"""
         self.link = b""
         self.rdev = 0
         self.regions: Regions | None = None
@@ -92,13 +95,15 @@ class Index:
             self._describe_root(entry)
             return None
         above, name = split(path)
-        children = self._directory(above).children
+        parent = self._directory(above)
+        children = parent.children
         assert children is not None
         there = children.get(name)
         if entry.kind == tar.HARD_LINK:
             children[name] = self._linked(entry, path)
             return None
         node = node_of(entry)
+        node.length = _below(parent, name)
         if there is not None and there.children is not None:
             if node.children is not None:
                 node.children = there.children
@@ -155,11 +160,11 @@ class Index:
         links = 0
         while pending:
             part = pending.pop()
-            if part in (b"", b"."):
-                continue
             here = trail[-1]
             if here.children is None:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fsdecode(path))
+            if part in (b"", b"."):
+                continue
             if part == b"..":
                 if len(trail) > 1:
                     trail.pop()
@@ -169,7 +174,9 @@ class Index:
                 if not make:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(path))
                 self._charge_implied(part)
-                node = here.children[part] = Node(tar.DIRECTORY, _IMPLIED_MODE)
+                made = Node(tar.DIRECTORY, _IMPLIED_MODE)
+                made.length = _below(here, part)
+                node = here.children[part] = made
             if node.kind == tar.SYMLINK and (follow or pending):
                 links += 1
                 if links > _MOST_LINKS:
@@ -194,6 +201,14 @@ class Index:
         if children is not None:
             children.pop(name, None)
         self._recent = (b"", self.root)
+
+
+def _below(parent: Node, name: bytes) -> int:
+    """The length of a real path. By links it could grow for ever, while no kernel opens it, and every walk writes it out."""
+    length = parent.length + len(name) + 1
+    if length > MAX_PATH:
+        raise BadArchive(f"the path that ends with {shown(name)} is longer than {MAX_PATH} bytes")
+    return length
 
 
 def walk(top: Node, enters: Callable[[str], bool]) -> Iterator[Below[Node]]:

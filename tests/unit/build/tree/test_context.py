@@ -230,6 +230,16 @@ def test_directories_that_are_only_implied_are_counted(store: Store, monkeypatch
         store.context({"/".join("d" * 60) + "/f": b""})
 
 
+def test_depth_is_bounded(store: Store) -> None:
+    """Links let a path grow beyond what one name can say."""
+    deep = "/".join(["d" * 50] * 30)
+    files: dict[str, Content] = {f"{deep}/f": b"", "one": deep, f"one/{deep}/f": b"", "two": f"one/{deep}"}
+    store.context(files).digest(["."])
+    for name in (f"two/{deep}/f", f"two/{deep}"):
+        with pytest.raises(BadArchive, match="longer than 4095 bytes"):
+            store.context({**files, name: None})
+
+
 def test_text_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "MOST_TEXT", 1000)
     store.context({"a" * 900: b""})
