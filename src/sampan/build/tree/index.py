@@ -19,6 +19,7 @@ MOST_ENTRIES = 1_000_000
 MOST_TEXT = 256 << 20
 """bytes of names, link targets and extended attributes together"""
 _MOST_LINKS = 40
+_LONGEST_NAME = 255
 _IMPLIED_MODE = 0o755
 
 
@@ -31,7 +32,6 @@ class Node:
         "kind",
         "length",
         "link",
-        "made",
         "mode",
         "mtime",
         "offset",
@@ -60,8 +60,6 @@ class Node:
         self.children: dict[bytes, Node] | None = {} if kind == tar.DIRECTORY else None
         self.shared = False
         """it has several names"""
-        self.made = b""
-        """where the file is on the disk, once it is"""
 
 
 def node_of(entry: Entry) -> Node:
@@ -102,6 +100,8 @@ class Index:
         if entry.kind == tar.HARD_LINK:
             children[name] = self._linked(entry, path)
             return None
+        if entry.kind == tar.SYMLINK and not 0 < len(entry.link) <= MAX_PATH:
+            raise BadArchive(f"{shown(entry.name)} is a link that no file system could hold")
         node = node_of(entry)
         node.length = _below(parent, name)
         if there is not None and there.children is not None:
@@ -205,6 +205,8 @@ class Index:
 
 def _below(parent: Node, name: bytes) -> int:
     """The length of a real path. By links it could grow for ever, while no kernel opens it, and every walk writes it out."""
+    if len(name) > _LONGEST_NAME:
+        raise BadArchive(f"{shown(name)} is a name that no file system could hold")
     length = parent.length + len(name) + 1
     if length > MAX_PATH:
         raise BadArchive(f"the path that ends with {shown(name)} is longer than {MAX_PATH} bytes")

@@ -25,6 +25,8 @@ class Unpacking:
         self.directory = directory
         self._lock = threading.Lock()
         self._begun = False
+        self._made: dict[int, bytes] = {}
+        """where a file is, by its node: two contexts that came in one archive share nodes"""
 
     def want(self, paths: Sequence[str], excludes: Sequence[str], parents: bool) -> None:
         """Make sure that all files which the paths select are there. What is missing is nobody's fault here. Raises OSError."""
@@ -47,7 +49,7 @@ class Unpacking:
                 yield top
                 continue
             for entry in below(top, wanted):
-                if entry.item.kind == tar.FILE and not entry.item.made:
+                if entry.item.kind == tar.FILE and id(entry.item) not in self._made:
                     yield entry.item
 
     def _make_tree(self) -> None:
@@ -87,11 +89,12 @@ class Unpacking:
                 os.close(here)
 
     def _make(self, here: int, name: bytes, path: bytes, node: Node) -> None:
-        if not node.made:
+        first = self._made.get(id(node))
+        if first is None:
             ArchivedFile(node, self._spool).put(here, name, _AS_IT_IS)
-            node.made = path
-        elif node.made != path:
-            os.link(node.made, name, src_dir_fd=self.directory, dst_dir_fd=here, follow_symlinks=False)
+            self._made[id(node)] = path
+        elif first != path:
+            os.link(first, name, src_dir_fd=self.directory, dst_dir_fd=here, follow_symlinks=False)
 
     def _open(self, path: bytes) -> int:
         return openat2(self.directory, path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, _PLAIN)

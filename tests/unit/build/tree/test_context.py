@@ -242,9 +242,15 @@ def test_depth_is_bounded(store: Store) -> None:
 
 def test_text_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "MOST_TEXT", 1000)
-    store.context({"a" * 900: b""})
+    store.context({letter * 200: b"" for letter in "abcd"})
     with pytest.raises(BadArchive, match="longer than 1000 bytes"):
-        store.context({"a" * 600: b"", "b" * 600: b""})
+        store.context({letter * 200: b"" for letter in "abcdef"})
+
+
+@pytest.mark.parametrize("files", [{"n" * 256: b""}, {"n" * 256 + "/f": b""}, {"link": "t" * 4096}])
+def test_what_no_file_system_could_hold(store: Store, files: dict[str, Content]) -> None:
+    with pytest.raises(BadArchive, match="no file system could hold"):
+        store.context(files)
 
 
 def test_size_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,10 +388,10 @@ def test_a_part_is_a_context_of_its_own(store: Store) -> None:
     place, nothing = store.place(), store.place()
     with whole.apart("one", place) as part, whole.apart("not-there", nothing) as empty:
         assert part.read("f") == b"1"
-        assert os.listdir(part.tree().root) == ["f"]
-        assert os.listdir(empty.tree().root) == []
+        assert os.listdir(part.tree().directory()) == ["f"]
+        assert os.listdir(empty.tree().directory()) == []
         with pytest.raises(FileNotFoundError):
             part.read("../two/f")
     for descriptor in (place, nothing):
         os.close(descriptor)
-    assert sorted(os.listdir(whole.tree().root)) == ["other", "two"]
+    assert sorted(os.listdir(whole.tree().directory())) == ["other", "two"]
