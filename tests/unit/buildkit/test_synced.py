@@ -64,7 +64,7 @@ def test_files_arrive_and_only_changes_are_sent_again(tmp_path: Path) -> None:
         async def check(context: Context) -> None:
             assert context.read("dir/link") == b"y" * 25
             tree_root = context.tree()
-            copied = os.open("dir/b", os.O_RDONLY, dir_fd=tree_root.root)
+            copied = os.open("dir/b", os.O_RDONLY, dir_fd=tree_root.directory())
             assert (os.read(copied, 9), os.fstat(copied).st_mode & 0o777) == (b"abc", 0o755)
             os.close(copied)
 
