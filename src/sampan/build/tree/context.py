@@ -17,6 +17,7 @@ from sampan.errors import InvalidParameter
 from sampan.files import tar_reader as tar
 
 DOCKERFILE = "Dockerfile"
+_LISTED = digest.MOST_LISTED
 TEXT_LIMIT = 4 << 20
 """bytes of a Dockerfile or an ignore file"""
 _IGNORE = ".dockerignore"
@@ -71,7 +72,7 @@ class Context:
         return digest.digest(self._index, paths, excludes, parents)
 
     def listing(
-        self, paths: Sequence[str], excludes: Sequence[str] = (), parents: bool = False, most: int = digest.MOST_LISTED
+        self, paths: Sequence[str], excludes: Sequence[str] = (), parents: bool = False, most: int = _LISTED
     ) -> dict[str, str]:
         """A digest for each file of such a selection by its path, so that what changed can be named; {} beyond `most` files."""
         return digest.listing(self._index, paths, excludes, parents, most)
