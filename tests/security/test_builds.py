@@ -1,6 +1,9 @@
 """Security corpus, the builder's entries: nothing of a Dockerfile, a context or a base reaches outside its own tree."""
 
+import base64
+import hashlib
 import io
+import json
 import os
 import re
 import tarfile
@@ -10,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.api.building import build, context
+from tests.api.building import build, context, half_made
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
 from tests.security.hostile import Canary
@@ -197,9 +200,6 @@ def test_a_program_finds_nothing_of_the_daemon(engine: Sampan) -> None:
 
 def test_sec_cve_2019_13509_nothing_secret_is_logged() -> None:
     """Logins, build arguments and what stands in URLs: not in the log, even of a daemon that tells everything."""
-    import base64
-    import json
-
     login = {"127.0.0.1:1": {"username": "u", "password": "sesame-password"}}
     header = base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
     with running_sampan("--debug", "--log-level", "debug") as engine:
@@ -222,3 +222,38 @@ def test_sec_cve_2024_23650(engine: Sampan) -> None:
         assert answer.status in (200, 400, 404, 500, 501), (query, answer)
         assert engine.process.poll() is None
     assert engine.process.pid == before
+
+
+def test_sec_secrets_are_in_no_layer(engine: Sampan) -> None:
+    """A secret is a file in memory that its owner alone reads, or a variable, while the program runs: and nowhere afterwards."""
+    secret = os.urandom(16).hex()
+    values = {"token": base64.b64encode(secret.encode()).decode()}
+    header = base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+    text = (
+        "FROM busybox\nRUN --mount=type=secret,id=token,required=true ls -l /run/secrets; grep secrets /proc/mounts;"
+        " cat /run/secrets/token | md5sum; ! touch /run/secrets/token\n"
+        "RUN --mount=type=secret,id=token,env=TOKEN,target=/other,uid=33,mode=0440 echo -n $TOKEN | md5sum; ls -ln /other\n"
+        'RUN ! test -e /run/secrets && ! test -e /other && test -z "$TOKEN"\n'
+    )
+    query = urlencode({"secrets": json.dumps([{"ID": "token"}]), "t": "sec-secret", "nocache": "1"})
+    body = context({"Dockerfile": text})
+    answer = engine.api("POST", f"/build?{query}", body, headers={"X-Build-Secrets": header})
+    assert b"Successfully built" in answer.body, answer.body
+    output = "".join(str(json.loads(line).get("stream", "")) for line in answer.body.splitlines() if line)
+    assert output.count(hashlib.md5(secret.encode()).hexdigest()) == 2
+    assert "-r--------    1 root     root" in output
+    assert "-r--r-----    1 33       0" in output
+    assert " /run/secrets/token tmpfs ro," in output
+    saved = engine.api("GET", "/images/sec-secret/get").body
+    assert secret.encode() not in saved
+    assert half_made(engine) == []
+    for root in (engine.data_root, engine.exec_root):
+        for file in (path for path in root.rglob("*") if path.is_file() and not path.is_symlink()):
+            assert secret.encode() not in file.read_bytes(), file
+    assert secret not in engine.log.read_text()
+
+
+def test_sec_secrets_that_are_missing(engine: Sampan) -> None:
+    missing = build(engine, "FROM busybox\nRUN --mount=type=secret,id=none,required=true true\n")
+    assert missing.error == "secret none: not found"
+    assert build(engine, "FROM busybox\nRUN --mount=type=secret,id=none ! test -e /run/secrets/none\n").error == ""
