@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,28 @@ def test_the_cache_is_listed_and_given_back(engine: Sampan, context: Path) -> No
     assert pruned.code == 0, pruned
     assert "Total reclaimed space:" in pruned.text
     assert engine.sampan("builder", "df", "--format", "{{.ID}}").text == ""
+
+
+def test_files_that_the_daemon_has_are_not_sent_again(engine: Sampan, context: Path) -> None:
+    for number in range(300):
+        (context / f"file{number}").write_text(str(number))
+    text = "FROM busybox\nCOPY . /sent\n"
+    (context / "Dockerfile").write_text(text)
+    latest = max(path.stat().st_ctime_ns for path in context.iterdir())
+    eventually(lambda: time.time_ns() - latest > 150_000_000)
+    command = ("build", "-t", "kept", str(context))
+    sent = [b"transferring context" in engine.sampan(*command).err for _ in range(3)]
+    assert sent == [True, False, False]
+    again = engine.sampan("build", "--no-cache", "-t", "kept", str(context))
+    assert b"transferring context" not in again.err
+    assert engine.docker("run", "--rm", "--net", "none", "kept", "cat", "/sent/file299").text == "299"
+    (context / "file299").write_text("changed")
+    assert b"transferring context" in engine.sampan(*command).err
+    assert engine.docker("run", "--rm", "--net", "none", "kept", "cat", "/sent/file299").text == "changed"
+
+
+def test_what_is_not_kept_is_asked_for(engine: Sampan) -> None:
+    answer = engine.api("POST", f"/build?kept=1&context={'0' * 64}")
+    assert (answer.status, answer.json()) == (404, {"message": f"No such build context: {'0' * 64}"})
+    assert engine.api("POST", "/build?kept=1").status == 400
+    assert engine.api("POST", "/build?context=x").status == 400

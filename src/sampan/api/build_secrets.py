@@ -68,6 +68,16 @@ def layout(form: Form) -> str:
     return text
 
 
+def stamp(form: Form) -> str:
+    """What the client calls its files. Raises InvalidParameter."""
+    text = form.text("context")
+    if text and (len(text) != 64 or set(text) - set("0123456789abcdef")):
+        raise InvalidParameter(f"invalid context {text[:100]}: 64 hexadecimal digits")
+    if form.flag("kept") and not text:
+        raise InvalidParameter("kept=1 needs a context that is named")
+    return text
+
+
 def refuse_entitlements(form: Form) -> None:
     """Steps get none beyond what they have. Raises NotImplementedHere by name."""
     for name in _read(form, "entitlements", _NAMES) or ():

@@ -7,7 +7,7 @@ body ─▶ DATA-ROOT/builds/RANDOM ─▶ Dockerfile ─▶ BuildRequest ─▶
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import time_ns
 from typing import Self
@@ -35,6 +35,7 @@ from sampan.daemon.build_programs import BuildPrograms
 from sampan.daemon.build_results import PassOn, Results, Told
 from sampan.daemon.classic_stream import ClassicStream
 from sampan.daemon.engine import Engine
+from sampan.daemon.kept_contexts import KeptContexts
 from sampan.daemon.travels import line_of
 from sampan.daemon.verify_resources import check_resources
 from sampan.daemon.workers import Pipe, Workers, as_file
@@ -69,6 +70,7 @@ class Site:
     programs: BuildPrograms
     workers: Workers
     repositories: Repositories
+    kept: KeptContexts = field(default_factory=KeptContexts)
 
     def results(self, request: BuildRequest, *, classic: bool = False) -> Results:
         """What the build takes from elsewhere, and gives beside its image. Raises InvalidParameter, NotImplementedHere."""
@@ -144,7 +146,12 @@ async def _received(site: Site, options: BuildOptions, body: AsyncIterator[bytes
     try:
         if options.remote:
             return await _fetched(site, options.remote, into)
-        return await _sent(site, body, into), ""
+        if options.kept:
+            return site.kept.context(options.stamp, into), ""
+        context = await _sent(site, body, into)
+        if options.stamp:
+            site.kept.keep(options.stamp, context.arrival())
+        return context, ""
     except OSError as error:
         raise System(f"the build context cannot be unpacked: {error}") from error
 

@@ -55,6 +55,10 @@ class BuildOptions(Document, frozen=True, kw_only=True):
     """sockets of agents, by id"""
     contexts: Mapping[str, str] = {}
     """`docker-image://REF`, `input:NAME` or a git repository, by name"""
+    stamp: str = ""
+    """what the client calls the files of the body, so that it need not send them again"""
+    kept: bool = False
+    """there is no body: the files of the stamp are meant"""
     layout: str = ""
     """named: the body holds `context/`, `contexts/NAME/` and `secrets/NUMBER`"""
     progress: str = ""

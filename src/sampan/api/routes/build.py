@@ -78,6 +78,8 @@ def _options(request: Request) -> BuildOptions:
         ssh=build_secrets.agents(form),
         contexts=build_secrets.contexts(form),
         layout=build_secrets.layout(form),
+        stamp=build_secrets.stamp(form),
+        kept=form.flag("kept"),
     )
 
 

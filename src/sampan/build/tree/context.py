@@ -134,6 +134,10 @@ class Context:
             if ignore.ignores(clean):
                 self._index.remove(os.fsencode(clean))
 
+    def arrival(self) -> "Arrival":
+        """What arrived, to be built from again; to be called before anything is taken out."""
+        return Arrival(self._index.copied(), os.dup(self._spool))
+
     def apart(self, path: str, into: int) -> "Context":
         """The directory `path` as a context of its own, kept below `into`, an empty directory; it is in this one no more.
 
@@ -162,6 +166,33 @@ class Context:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Arrival:
+    """A context as it arrived: its index and its archive, which has no name. Any thread may use it."""
+
+    def __init__(self, index: Index, spool: int) -> None:
+        """Takes over the descriptor."""
+        self._index = index
+        self._spool = spool
+
+    @property
+    def entries(self) -> int:
+        """How many there are, which is what it takes of the memory."""
+        return self._index.entries
+
+    @property
+    def size(self) -> int:
+        """Bytes of the archive."""
+        return os.fstat(self._spool).st_size
+
+    def context(self, into: int) -> Context:
+        """A context of the same files, kept below the empty directory `into`. Raises OSError."""
+        return Context(self._index.copied(), os.dup(self._spool), _new_directory(into))
+
+    def close(self) -> None:
+        """Let go of the archive."""
+        os.close(self._spool)
 
 
 def _told(error: OSError) -> str:

@@ -188,6 +188,31 @@ class Index:
             trail.append(node)
         return trail[-1]
 
+    def copied(self) -> "Index":
+        """The same tree again, nothing of it on the disk. Names of one file stay names of one."""
+        known: dict[int, Node] = {}
+        top = Index(_copied(self.root))
+        top._entries, top._text = self._entries, self._text
+        pending = [(self.root, top.root)]
+        while pending:
+            node, copy = pending.pop()
+            children = copy.children = {}
+            for name, child in (node.children or {}).items():
+                if child.children is not None:
+                    children[name] = _copied(child)
+                    pending.append((child, children[name]))
+                else:
+                    found = known.get(id(child))
+                    if found is None:
+                        found = known[id(child)] = _copied(child)
+                    children[name] = found
+        return top
+
+    @property
+    def entries(self) -> int:
+        """How many there were in the archive."""
+        return self._entries
+
     def _charge_implied(self, name: bytes) -> None:
         self._charge(Entry(name, tar.DIRECTORY))
 
@@ -211,6 +236,15 @@ def _below(parent: Node, name: bytes) -> int:
     if length > MAX_PATH:
         raise BadArchive(f"the path that ends with {shown(name)} is longer than {MAX_PATH} bytes")
     return length
+
+
+def _copied(node: Node) -> Node:
+    """The node without what is below it."""
+    copy = Node(node.kind, node.mode)
+    copy.mtime, copy.size, copy.offset, copy.digest = node.mtime, node.size, node.offset, node.digest
+    copy.link, copy.rdev, copy.regions, copy.xattrs = node.link, node.rdev, node.regions, node.xattrs
+    copy.length = node.length
+    return copy
 
 
 def walk(top: Node, enters: Callable[[str], bool]) -> Iterator[Below[Node]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sampan.cli.session import Session
     from sampan.client.documents import Document
 
+_NOT_KEPT = "No such build context: "
 _SENDING = "[internal] transferring context"
 _ON_LINE = "dockerfile parse error on line "
 _TELL_EVERY = 0.1
@@ -37,22 +38,33 @@ class Answer:
         self._old_style = Progress(1)
         self._warnings: list[Document] = []
 
+    def read_kept(self, session: Session, target: str, headers: list[tuple[str, str]]) -> bool:
+        """The same without a body, of files that the daemon may have; whether it had. As `read` otherwise."""
+        from sampan.client.failures import RefusedByDaemon
+
+        try:
+            self.read(session, f"{target}&kept=1", (), headers)
+        except RefusedByDaemon as error:
+            if error.status == 404 and error.message.startswith(_NOT_KEPT):
+                return False
+            raise
+        return True
+
     def read(self, session: Session, target: str, body: Iterable[bytes], headers: list[tuple[str, str]]) -> None:
         """Send the request and follow its answer to the end. Exit 1 with the daemon's words, RefusedByDaemon."""
-        failed = True
+        answer = session.engine.upload(target, None, self._counted(body), headers)
         try:
-            answer = session.engine.upload(target, None, self._counted(body), headers)
-            try:
-                for message in messages(answer.pieces()):
-                    self._take(message)
-            finally:
-                answer.wire.close()
-            if self._outputs.missing:
-                raise Exit(1, f"the daemon sent nothing for {', '.join(self._outputs.missing)}")
-            failed = False
+            for message in messages(answer.pieces()):
+                self._take(message)
         finally:
-            self._outputs.close()
-            self._view.close(failed)
+            answer.wire.close()
+        if self._outputs.missing:
+            raise Exit(1, f"the daemon sent nothing for {', '.join(self._outputs.missing)}")
+
+    def close(self, failed: bool) -> None:
+        """Nothing more comes: outputs that are not whole go, what is shown is shown to its end."""
+        self._outputs.close()
+        self._view.close(failed)
 
     def _take(self, message: Document) -> None:
         error = text_of(object_of(message, "errorDetail"), "message") or text_of(message, "error")

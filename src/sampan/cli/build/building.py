@@ -11,19 +11,19 @@ import sys
 from sampan.cli.build import request
 from sampan.cli.build.answer import Answer, failure
 from sampan.cli.build.context import ignore_of, open_context
-from sampan.cli.build.packing import Directory, compressed, document, pack
+from sampan.cli.build.packing import Directory, Document, compressed, pack
 from sampan.cli.build.request import Wanted, is_sampan
 from sampan.cli.build.results import Outputs, check_destinations, write_id, write_metadata
+from sampan.cli.build.stamp import stamp
 from sampan.cli.credentials.header import every_login
 from sampan.cli.failures import Exit
 from sampan.client.failures import RefusedByDaemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sampan.cli.build.board import View
     from sampan.cli.build.context import Context
+    from sampan.cli.build.stamp import Described
     from sampan.cli.options import Parsed
     from sampan.cli.session import Session
 
@@ -42,17 +42,36 @@ def build(session: Session, parsed: Parsed) -> int:
         _refuse_own(parsed)
     target = request.target(session, parsed, wanted, context.file, context.remote)
     headers = [*wanted.headers(), *every_login(session.config)]
-    body = _body(context, wanted)
-    if parsed.flag("compress"):
-        body = compressed(body)
     answer = Answer(_view(session, mode), Outputs(wanted.outputs))
+    failed = True
     try:
-        answer.read(session, target, body, headers)
+        _converse(session, parsed, answer, target, headers, context, _parts(context, wanted))
+        failed = False
     except Exit as end:
         raise failure(end.text, answer.board, context, mode) from end
     except RefusedByDaemon as error:
         raise failure(error.message, answer.board, context, mode) from error
+    finally:
+        answer.close(failed)
     return _finish(session, parsed, wanted, answer)
+
+
+def _converse(
+    session: Session,
+    parsed: Parsed,
+    answer: Answer,
+    target: str,
+    headers: list[tuple[str, str]],
+    context: Context,
+    parts: list[Described],
+) -> None:
+    """Ask for the build: of files that the daemon has from the time before, else with all of them."""
+    if is_sampan(session) and context.archive is None and (name := stamp(parts)):
+        target += f"&context={name}"
+        if answer.read_kept(session, target, headers):
+            return
+    body = context.archive if context.archive is not None else pack(parts)
+    answer.read(session, target, compressed(body) if parsed.flag("compress") else body, headers)
 
 
 def _finish(session: Session, parsed: Parsed, wanted: Wanted, answer: Answer) -> int:
@@ -104,17 +123,12 @@ def _refuse_own(parsed: Parsed) -> None:
             raise Exit(1, f"ERROR: --{name} needs a Sampan daemon: the API of others has no parameter for it")
 
 
-def _body(context: Context, wanted: Wanted) -> Iterator[bytes]:
-    if context.remote:
-        return iter(())
-    return context.archive if context.archive is not None else pack(_members(context, wanted))
-
-
-def _members(context: Context, wanted: Wanted) -> Iterator[bytes]:
-    for members in context.members:
-        yield from members
-    for name, directory in wanted.directories.items():
-        yield from Directory(directory, ignore_of(directory), prefix=f"contexts/{name}/").members()
-    if wanted.secrets_apart:
-        for number, value in enumerate(wanted.secrets.values()):
-            yield from document(f"secrets/{number}", value, 0o600)
+def _parts(context: Context, wanted: Wanted) -> list[Described]:
+    """What the body is packed of."""
+    named = [
+        Directory(directory, ignore_of(directory), prefix=f"contexts/{name}/")
+        for name, directory in wanted.directories.items()
+    ]
+    secrets = wanted.secrets.values() if wanted.secrets_apart else ()
+    hidden = [Document(f"secrets/{number}", value, 0o600) for number, value in enumerate(secrets)]
+    return [*context.parts, *named, *hidden]

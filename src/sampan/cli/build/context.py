@@ -11,13 +11,14 @@ import os
 import stat
 import sys
 
-from sampan.cli.build.packing import Directory, document
+from sampan.cli.build.packing import Directory, Document
 from sampan.cli.failures import Exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sampan.cli.build.stamp import Described
     from sampan.dockerfile.ignore import Ignore
 
 SIZE_LIMIT = 4 * 1024 * 1024
@@ -29,7 +30,7 @@ _BLOCK = 512
 
 
 class Context:
-    """What is built. Exactly one of `remote`, `archive` and `members` says where the files are.
+    """What is built. Exactly one of `remote`, `archive` and `parts` says where the files are.
 
     `file` is the Dockerfile's path in the context, `shown` what messages call it, `text` its text, where this side knows it.
     """
@@ -41,14 +42,14 @@ class Context:
         text: str = "",
         remote: str = "",
         archive: Iterator[bytes] | None = None,
-        members: Sequence[Iterator[bytes]] = (),
+        parts: Sequence[Described] = (),
     ) -> None:
         self.file = file
         self.shown = shown
         self.text = text
         self.remote = remote
         self.archive = archive
-        self.members = members
+        self.parts = parts
 
 
 def open_context(word: str, file: str, prefix: str = "") -> Context:
@@ -60,6 +61,8 @@ def open_context(word: str, file: str, prefix: str = "") -> Context:
     if word.startswith(_REMOTE):
         if file == "-":
             raise Exit(1, "invalid argument: a Dockerfile from standard input needs a directory as its context")
+        if prefix:
+            raise Exit(1, "invalid argument: a remote context goes with no local --build-context or large secret")
         return Context(file, shown=file or _DEFAULT, remote=word)
     return _from_directory(word, file, prefix)
 
@@ -71,7 +74,7 @@ def _from_stdin(file: str, prefix: str) -> Context:
     if not _is_archive(head):
         text = head + _read_some(SIZE_LIMIT + 1 - len(head))
         _check_size(len(text), "the Dockerfile on standard input")
-        return Context(_DEFAULT, text=str(text, "utf-8", "replace"), members=[document(prefix + _DEFAULT, text)])
+        return Context(_DEFAULT, text=str(text, "utf-8", "replace"), parts=[Document(prefix + _DEFAULT, text)])
     if prefix:
         raise Exit(
             1, "invalid argument: a context from standard input goes with no local --build-context or large secret"
@@ -109,12 +112,11 @@ def _from_directory(word: str, file: str, prefix: str) -> Context:
     inside = "" if path == "-" else _inside(root, path)
     if inside:
         kept = [inside, *([own] if (own := _inside(root, found)) else [])]
-        members = [Directory(root, ignore, kept, prefix).members()]
-        return Context(inside, shown, known, members=members)
+        return Context(inside, shown, known, parts=[Directory(root, ignore, kept, prefix)])
     name = f".dockerfile.{_digest(text)}"
     hidden = rules + f"\n/{name}\n/{name}.dockerignore\n".encode()
-    beside = [document(prefix + name, text), document(f"{prefix}{name}.dockerignore", hidden)]
-    return Context(name, shown, known, members=[*beside, Directory(root, ignore, (), prefix).members()])
+    beside = [Document(prefix + name, text), Document(f"{prefix}{name}.dockerignore", hidden)]
+    return Context(name, shown, known, parts=[*beside, Directory(root, ignore, (), prefix)])
 
 
 def default_file(context: str) -> str:

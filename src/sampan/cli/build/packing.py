@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from sampan.cli.build.stamp import Described
     from sampan.dockerfile.ignore import Ignore, Verdict
 
 _PIECE = 256 * 1024
@@ -28,16 +29,20 @@ _KINDS = {
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def pack(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The whole archive in pieces that are worth a write each."""
+def pack(parts: Iterable[Described]) -> Iterator[bytes]:
+    """The whole archive in pieces that are worth a write each; nothing at all of no parts."""
     held: list[bytes] = []
     size = 0
-    for part in parts:
-        held.append(part)
-        size += len(part)
-        if size >= _PIECE:
-            yield b"".join(held)
-            held, size = [], 0
+    whole = [*parts]
+    if not whole:
+        return
+    for part in whole:
+        for member in part.members():
+            held.append(member)
+            size += len(member)
+            if size >= _PIECE:
+                yield b"".join(held)
+                held, size = [], 0
     yield b"".join([*held, END])
 
 
@@ -51,11 +56,23 @@ def compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def document(name: str, content: bytes, mode: int = 0o644) -> Iterator[bytes]:
+class Document:
     """A member that is no file of the directory."""
-    yield header(Entry(os.fsencode(name), FILE, len(content), mode=mode))
-    yield content
-    yield padding(len(content))
+
+    def __init__(self, name: str, content: bytes, mode: int = 0o644) -> None:
+        self._name = os.fsencode(name)
+        self._content = content
+        self._mode = mode
+
+    def members(self) -> Iterator[bytes]:
+        """Its header and content."""
+        yield header(Entry(self._name, FILE, len(self._content), mode=self._mode))
+        yield self._content
+        yield padding(len(self._content))
+
+    def described(self) -> Iterator[tuple[bytes, int]]:
+        """What tells it from others, and when it changed: never."""
+        yield b"%b\0%o\0%b" % (self._name, self._mode, self._content), 0
 
 
 class Directory:
@@ -73,9 +90,30 @@ class Directory:
 
     def members(self) -> Iterator[bytes]:
         """Headers and contents. Exit 1 for what cannot be read."""
-        return self._below("", None)
+        self._first_names.clear()
+        for path, entry in self._below("", None):
+            yield from self._member(path, entry)
 
-    def _below(self, path: str, verdict: Verdict | None) -> Iterator[bytes]:
+    def described(self) -> Iterator[tuple[bytes, int]]:
+        """What tells each member from others without a look into it, and when it changed last, in nanoseconds."""
+        for path, entry in self._below("", None):
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _unreadable(entry.path, error) from error
+            what = (
+                status.st_mode,
+                status.st_size,
+                status.st_mtime_ns,
+                status.st_ctime_ns,
+                status.st_ino,
+                status.st_dev,
+            )
+            yield b"%b\0%d %d %d %d %d %d" % (os.fsencode(self._prefix + path), *what), status.st_ctime_ns
+
+    def _below(self, path: str, verdict: Verdict | None) -> Iterator[tuple[str, os.DirEntry[str]]]:
         for entry in self._entries(path):
             inside = f"{path}/{entry.name}" if path else entry.name
             found = self._ignore.enter(inside, verdict) if self._ignore is not None else None
@@ -83,7 +121,7 @@ class Directory:
             if entry.is_dir(follow_symlinks=False):
                 if not left_out:
                     yield from self._missing(path)
-                    yield from self._member(inside, entry)
+                    yield inside, entry
                 elif self._may_hold(inside):
                     self._late[inside] = entry
                 else:
@@ -92,20 +130,20 @@ class Directory:
                 self._late.pop(inside, None)
             elif not left_out or inside in self._kept:
                 yield from self._missing(path)
-                yield from self._member(inside, entry)
+                yield inside, entry
 
     def _may_hold(self, path: str) -> bool:
         """Whether something below a directory that is left out may be in the archive all the same."""
         return path in self._above_kept or (self._ignore is not None and self._ignore.may_keep_below(path))
 
-    def _missing(self, path: str) -> Iterator[bytes]:
+    def _missing(self, path: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """The directories on the way that were left out until now."""
         if not self._late:
             return
         for above in (*_above(path), path):
             entry = self._late.pop(above, None)
             if entry is not None:
-                yield from self._member(above, entry)
+                yield above, entry
 
     def _entries(self, path: str) -> list[os.DirEntry[str]]:
         directory = os.path.join(self._root, path) if path else self._root

@@ -13,7 +13,7 @@ from sampan.cli.failures import Exit
 
 
 def contents(context: Context) -> dict[str, str]:
-    data = b"".join(pack(piece for members in context.members for piece in members))
+    data = b"".join(pack(context.parts))
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         files = {member.name: archive.extractfile(member) for member in archive.getmembers() if member.isfile()}
         return {name: file.read().decode() for name, file in files.items() if file is not None}

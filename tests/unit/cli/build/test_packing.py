@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sampan.cli.build.packing import Directory, compressed, document, pack
+from sampan.cli.build.packing import Directory, Document, compressed, pack
 from sampan.cli.failures import Exit
 from sampan.dockerfile.ignore import Ignore, read_patterns
 
@@ -26,7 +26,7 @@ def make(root: Path, *paths: str) -> None:
 
 def packed(root: Path, patterns: str = "", kept: Collection[str] = (), prefix: str = "") -> list[tarfile.TarInfo]:
     ignore = Ignore(read_patterns(patterns)) if patterns else None
-    data = b"".join(pack(Directory(str(root), ignore, kept, prefix).members()))
+    data = b"".join(pack([Directory(str(root), ignore, kept, prefix)]))
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         return archive.getmembers()
 
@@ -65,7 +65,7 @@ def test_contents_large_empty_and_of_odd_names(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     odd = os.fsdecode(b"\xff " + b"n" * 150)
     (tmp_path / odd).write_bytes(b"odd")
-    data = b"".join(pack(Directory(str(tmp_path)).members()))
+    data = b"".join(pack([Directory(str(tmp_path))]))
     with tarfile.open(fileobj=io.BytesIO(data), encoding="utf-8", errors="surrogateescape") as archive:
         contents = {member.name: archive.extractfile(member) for member in archive.getmembers()}
         read = {name: file.read() for name, file in contents.items() if file is not None}
@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_document_and_compression() -> None:
-    plain = [*pack(document("Dockerfile", b"FROM x"))]
+    plain = [*pack([Document("Dockerfile", b"FROM x")])]
     with tarfile.open(fileobj=io.BytesIO(b"".join(compressed(plain))), mode="r:gz") as archive:
         (member,) = archive.getmembers()
         file = archive.extractfile(member)
@@ -118,4 +118,4 @@ def test_a_document_and_compression() -> None:
 
 def test_not_all_of_it_is_held(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(bytes(3_000_000))
-    assert max(map(len, pack(Directory(str(tmp_path)).members()))) < 600_000
+    assert max(map(len, pack([Directory(str(tmp_path))]))) < 600_000
