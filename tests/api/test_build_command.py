@@ -1,8 +1,11 @@
 """`sampan build` against a daemon: what is sent, what is shown, how it ends, and what an interrupted one leaves."""
 
+import io
+import json
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -142,3 +145,37 @@ def test_what_is_not_kept_is_asked_for(engine: Sampan) -> None:
     assert (answer.status, answer.json()) == (404, {"message": f"No such build context: {'0' * 64}"})
     assert engine.api("POST", "/build?kept=1").status == 400
     assert engine.api("POST", "/build?context=x").status == 400
+
+
+def test_outputs_come_to_this_side(engine: Sampan, context: Path, tmp_path: Path) -> None:
+    steps = "FROM busybox AS made\nRUN mkdir /d && echo content > /d/file && chmod 640 /d/file\n"
+    text = f"{steps}FROM scratch\nCOPY --from=made /d /d\n"
+    outputs = [
+        "-o",
+        str(tmp_path / "out"),
+        "-o",
+        f"type=tar,dest={tmp_path / 'x.tar'}",
+        "-o",
+        f"type=oci,dest={tmp_path / 'oci.tar'}",
+    ]
+    done = build(engine, context, text, *outputs, "--metadata-file", str(tmp_path / "meta.json"))
+    assert done.code == 0, done
+    made = tmp_path / "out" / "d" / "file"
+    assert (made.read_text(), made.stat().st_mode & 0o777) == ("content\n", 0o640)
+    with tarfile.open(tmp_path / "x.tar") as archive:
+        assert "d/file" in archive.getnames()
+    with tarfile.open(tmp_path / "oci.tar") as archive:
+        assert {"oci-layout", "index.json"} <= set(archive.getnames())
+    assert json.loads((tmp_path / "meta.json").read_text())["containerimage.digest"].startswith("sha256:")
+    to_pipe = build(engine, context, text, "-o", "-")
+    with tarfile.open(fileobj=io.BytesIO(to_pipe.out)) as archive:
+        assert "d/file" in archive.getnames()
+
+
+def test_a_cache_that_was_written_down(engine: Sampan, context: Path, tmp_path: Path) -> None:
+    text = "FROM busybox\nRUN echo written down\n"
+    assert build(engine, context, text, "--cache-to", f"type=local,dest={tmp_path / 'cache'}").code == 0
+    assert engine.sampan("builder", "prune", "-af").code == 0
+    again = build(engine, context, text, "--cache-from", f"type=local,src={tmp_path / 'cache'}")
+    assert b"[2/2] RUN echo written down" in again.err
+    assert b"DONE" not in again.err.partition(b"RUN echo written down")[2]
