@@ -568,6 +568,13 @@ class BuildCache:
         self.calls.append(options)
         return BuildPruneReport(caches_deleted=("a",), space_reclaimed=5)
 
+    async def mount_archive(self, identity: str) -> AsyncIterator[bytes]:
+        raise NotFound(f"no cache mount has the id {identity!r}")
+
+    async def replace_mount(self, options: r.BuildMountOptions, archive: AsyncIterator[bytes]) -> None:
+        async for _ in archive:
+            pass
+
 
 class BuildKit:
     """Takes connections, and closes them."""

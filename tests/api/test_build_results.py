@@ -261,3 +261,19 @@ def test_wrong_words(engine: Sampan, query: dict[str, Any], told: str) -> None:
     built = build(engine, DOCKERFILE, FILES, **query)
     assert told in built.error
     assert built.status == 400 or "importer" in told
+
+
+def test_a_cache_mount_goes_out_and_comes_in(engine: Sampan) -> None:
+    text = "FROM busybox\nRUN --mount=type=cache,id=pip,target=/cache cat /cache/x; echo {} > /cache/x\n"
+    assert not build(engine, text.format("one")).error
+    out = engine.sampan("builder", "mount-export", "pip")
+    assert members(out.out) == {"x": b"one\n"}
+    assert engine.docker("builder", "prune", "-af").code == 0
+    assert engine.sampan("builder", "mount-export", "pip").code != 0
+    assert engine.sampan("builder", "mount-import", "pip", stdin=out.out).code == 0
+    assert "one" in build(engine, text.format("two")).text
+    assert members(engine.sampan("builder", "mount-export", "pip").out) == {"x": b"two\n"}
+    wrong = engine.sampan("builder", "mount-import", "--mode", "9", "pip", stdin=out.out)
+    assert "invalid mode '9'" in wrong.err.decode()
+    assert engine.sampan("builder", "mount-import", "pip", stdin=b"no tar").code != 0
+    assert members(engine.sampan("builder", "mount-export", "pip").out) == {"x": b"two\n"}, "it stays as it was"

@@ -10,7 +10,16 @@ from sampan.cli.options import Option
 from tests.daemons import entry_point, scrubbed_environment
 from tests.requires import requires
 
-OWN = {"setup", "completion", "system check", "system check-host", "builder df", "builder du"}
+OWN = {
+    "setup",
+    "completion",
+    "system check",
+    "system check-host",
+    "builder df",
+    "builder du",
+    "builder mount-export",
+    "builder mount-import",
+}
 PATHS = sorted(path for row in registry.COMMANDS for path in registry.spellings(row) if path not in OWN)
 NOT_DOCKERS = {"cgroup-conf", "check", "clear", "explain"}
 BUILDX = set(

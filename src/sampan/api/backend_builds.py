@@ -26,6 +26,14 @@ class BuildCache(Protocol):
         """Remove what no build under way uses, as far as filters and limits say; without `all` what images share stays."""
         ...
 
+    async def mount_archive(self, identity: str) -> AsyncIterator[bytes]:
+        """A tar of a cache mount's files. Raises NotFound."""
+        ...
+
+    async def replace_mount(self, options: r.BuildMountOptions, archive: AsyncIterator[bytes]) -> None:
+        """Let a cache mount be what the tar holds. Raises Conflict where a build has it, InvalidParameter for the tar."""
+        ...
+
 
 class BuildKit(Protocol):
     """BuildKit's protocol: gRPC on connections that are given away."""

@@ -59,6 +59,8 @@ COMMANDS: tuple[Row, ...] = (
     ("image inspect", "inspect", "INSPECT_IMAGE", "Show everything about images"),
     ("image prune", "prune", "PRUNE_IMAGES", "Remove images that nothing uses"),
     ("builder df|builder du", "builder", "DF", "Show what the build cache holds"),
+    ("builder mount-export", "cache_mounts", "EXPORT", "Write the files of a cache mount to a tar archive"),
+    ("builder mount-import", "cache_mounts", "IMPORT", "Let a cache mount be what a tar archive holds"),
     ("builder prune", "builder", "PRUNE", "Remove build cache"),
     ("volume create", "volumes", "CREATE", "Create a volume"),
     ("volume inspect", "inspect", "INSPECT_VOLUME", "Show everything about volumes"),

@@ -3,23 +3,24 @@
 Nothing of `build.cache` is loaded by a daemon whose state has no record of it until somebody builds.
 """
 
+import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sampan.build.cache.holdings import TABLE, Holdings
 from sampan.daemon.times import parse_time, rfc3339
-from sampan.daemon.workers import Workers
+from sampan.daemon.workers import Pipe, Workers, as_file
 from sampan.errors import InvalidParameter
 from sampan.images.catalog import Catalog
 from sampan.spec.disk import BuildCache, BuildPruneReport
-from sampan.spec.requests import BuildPruneOptions
+from sampan.spec.requests import BuildMountOptions, BuildPruneOptions
 from sampan.state.store import Store
 
 if TYPE_CHECKING:
-    from sampan.build.cache.mounts import CacheMounts
+    from sampan.build.cache.mounts import CacheMounts, Taken
     from sampan.build.cache.pruning import Budget, Disk, Item, Rule
     from sampan.build.cache.store import BuildCache as Cache
     from sampan.build.keys import Key
@@ -98,6 +99,37 @@ class BuildCacheApi:
         if self._is_empty():
             return BuildPruneReport()
         return await self._apply([rule])
+
+    async def mount_archive(self, identity: str) -> AsyncIterator[bytes]:
+        """See the Protocol."""
+        taken = self.mounts.hold(self.mounts.find(identity))
+        return self._packed(taken)
+
+    async def _packed(self, taken: "Taken") -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._workers.iterate(lambda: self.mounts.pack(taken.name)):
+                yield piece
+        finally:
+            self.mounts.give(taken)
+
+    async def replace_mount(self, options: BuildMountOptions, archive: AsyncIterator[bytes]) -> None:
+        """See the Protocol."""
+        from sampan.build.cache.mounts import MountWish
+
+        if not options.id:
+            raise InvalidParameter("a cache mount is named by its id")
+        wish = MountWish(identity=options.id, mode=options.mode, uid=options.uid, gid=options.gid)
+        pipe = Pipe()
+        sending = asyncio.get_running_loop().create_task(pipe.fill(archive))
+        try:
+            made = await self._workers.run(self.mounts.unpack, wish, as_file(pipe))
+        finally:
+            pipe.close()
+            sending.cancel()
+            await asyncio.wait([sending])
+            if not sending.cancelled():
+                sending.exception()  # the reader has heard of it, and speaks for both
+        await self.mounts.place(wish, made)
 
     async def collect(self, budget: "Budget") -> None:
         """Let the cache fit its budget; after a build, and at most once a minute."""

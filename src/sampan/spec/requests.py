@@ -110,6 +110,16 @@ class EventOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildMountOptions:
+    """A cache mount by what a RUN says of it: its id, or its target where it has none; mode, uid and gid where it gives them."""
+
+    id: str
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BuildPruneOptions:
     """Sizes in bytes, 0 for no limit. `all`: what images share, too."""
 

@@ -165,6 +165,13 @@ class CacheMounts:
         os.fchmod(descriptor, wish.mode & 0o7777)
         return made, descriptor
 
+    def hold(self, name: str) -> Taken:
+        """Keep a directory from being dropped or replaced while it is read; until it is given back. Raises NotFound."""
+        if name not in self._rows:
+            raise NotFound(f"no cache mount is called {name}")
+        self._held.setdefault(name, _Held(0, shared=True)).count += 1
+        return Taken(name, self._root / name)
+
     def give(self, taken: Taken) -> None:
         """The step has ended."""
         self._sizes.pop(taken.name, None)
@@ -219,7 +226,7 @@ class CacheMounts:
         for name, record in self.records().items():
             if name == identity or (record.identity == identity and name.endswith("-0")):
                 return name
-        raise NotFound(f"no cache mount has the id {identity!r}; `sampan system df -v` lists them")
+        raise NotFound(f"no cache mount has the id {identity!r}; `sampan builder df -v` lists them")
 
     def pack(self, name: str) -> Iterator[bytes]:
         """Its files as a tar, in pieces. From a worker thread. Raises NotFound, OSError."""

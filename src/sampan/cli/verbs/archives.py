@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 
 
-def _pieces(path: str) -> Iterator[bytes]:
+def pieces_of(path: str) -> Iterator[bytes]:
     """The bytes of a file, or of stdin for "-"."""
     try:
         descriptor = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -42,7 +42,7 @@ def _load(session: Session, parsed: Parsed) -> int:
     path = parsed.text("input") or "-"
     if path == "-" and os.isatty(0):
         raise Exit(1, "requested load from stdin, but stdin is empty")
-    pieces = _pieces(path)
+    pieces = pieces_of(path)
     first = next(pieces, b"")  # opened before the daemon is asked for anything
     quiet = parsed.flag("quiet") or not os.isatty(1)
     query = {"quiet": "1" if quiet else "0", "platform": _platform_json(parsed.text("platform")) or None}
@@ -51,7 +51,7 @@ def _load(session: Session, parsed: Parsed) -> int:
         yield first
         yield from pieces
 
-    _show(session.engine.upload("/images/load", query, Meter("loading", _size(path))(whole())))
+    _show(session.engine.upload("/images/load", query, Meter("loading", size_of(path))(whole())))
     return 0
 
 
@@ -67,7 +67,7 @@ def _platform_json(text: str) -> str:
     return json.dumps(dict(zip(("os", "architecture", "variant"), parts, strict=False)))
 
 
-def _size(path: str) -> int:
+def size_of(path: str) -> int:
     """Of a regular file, stdin included; 0 where it cannot be known before the end."""
     found = os.stat(0 if path == "-" else path)
     return found.st_size if S_ISREG(found.st_mode) else 0
@@ -90,15 +90,15 @@ def _save(session: Session, parsed: Parsed) -> int:
     query = "&".join(f"names={_quoted(name)}" for name in parsed.words)
     if parsed.text("platform"):
         query += f"&platform={_quoted(_platform_json(parsed.text('platform')))}"
-    return _fetch(session, parsed, f"/images/get?{query}", "saving", "failed to save image")
+    return fetch(session, parsed, f"/images/get?{query}", "saving", "failed to save image")
 
 
 def _export(session: Session, parsed: Parsed) -> int:
     target = f"/containers/{_quoted(parsed.words[0])}/export"
-    return _fetch(session, parsed, target, "exporting", "failed to export container")
+    return fetch(session, parsed, target, "exporting", "failed to export container")
 
 
-def _fetch(session: Session, parsed: Parsed, target: str, title: str, failed: str) -> int:
+def fetch(session: Session, parsed: Parsed, target: str, title: str, failed: str) -> int:
     """The archive at `target` into the file that --output names, or to stdout."""
     path = parsed.text("output")
     if not path and os.isatty(1):
@@ -169,7 +169,7 @@ def _import(session: Session, parsed: Parsed) -> int:
         ("&" if position else "?") + f"changes={_quoted(change)}"
         for position, change in enumerate(parsed.many("change"))
     )
-    pieces = iter(()) if remote else _pieces(source)
+    pieces = iter(()) if remote else pieces_of(source)
     answer = session.engine.upload(target, query, pieces)
     _show(answer)
     return 0
