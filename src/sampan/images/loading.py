@@ -40,6 +40,9 @@ from sampan.spec.oci_image import (
 
 _IMAGES_LIMIT = 1000
 _INDEX_DEPTH = 4
+# Docker 29's words; before it told of a file that it had not found in a directory of its own.
+_NO_MANIFEST = "invalid archive: does not contain a manifest.json"
+_ANCIENT = ", for it is of a Docker before 1.10: let a Docker from 1.10 to 20.10 load it and save it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _plans(archive: Archive, content: Content, wanted: Platform | None) -> list[
     if listed is not None:
         return _docker_plans(archive, content, listed, descriptors)
     if index is None:
-        raise BadArchive("the archive holds no image: it has neither manifest.json nor index.json")
+        raise BadArchive(_NO_MANIFEST + (_ANCIENT if archive.document(b"repositories") is not None else ""))
     plans = [_oci_plan(archive, content, descriptor, wanted) for descriptor in descriptors if not _is_about(descriptor)]
     return [plan for plan in plans if plan is not None]
 

@@ -165,3 +165,20 @@ def test_the_same_image_gives_the_same_archive(world: World, other_world: World)
         load(each, archive)
         saved.append(hashlib.sha256(b"".join(each.images.save(["a:1"]))).hexdigest())
     assert saved[0] == saved[1]
+
+
+@pytest.mark.parametrize("repositories", [True, False])
+def test_an_archive_from_before_docker_1_10(world: World, repositories: bool) -> None:
+    """Its layers carry their configuration, and `repositories` the names; there is no manifest.json."""
+    ancient, inside, identifier = Layer(), Layer(), "a" * 64
+    inside.file("etc/hostname", b"old")
+    ancient.directory(identifier)
+    ancient.file(f"{identifier}/VERSION", b"1.0")
+    ancient.file(f"{identifier}/json", json.dumps({"id": identifier, "os": "linux"}).encode())
+    ancient.file(f"{identifier}/layer.tar", inside.tar())
+    if repositories:
+        ancient.file("repositories", json.dumps({"old": {"1": identifier}}).encode())
+    with pytest.raises(InvalidParameter, match="^invalid archive: does not contain a manifest.json") as refused:
+        list(world.images.load(io.BytesIO(ancient.tar())))
+    assert ("before 1.10" in str(refused.value)) == repositories
+    assert list(world.content.list()) == []
