@@ -178,7 +178,7 @@ def test_an_archive_from_before_docker_1_10(world: World, repositories: bool) ->
     ancient.file(f"{identifier}/layer.tar", inside.tar())
     if repositories:
         ancient.file("repositories", json.dumps({"old": {"1": identifier}}).encode())
-    with pytest.raises(InvalidParameter, match="^invalid archive: does not contain a manifest.json") as refused:
+    with pytest.raises(InvalidParameter, match=r"^invalid archive: does not contain a manifest\.json") as refused:
         list(world.images.load(io.BytesIO(ancient.tar())))
     assert ("before 1.10" in str(refused.value)) == repositories
     assert list(world.content.list()) == []
