@@ -50,6 +50,7 @@ DEPARTURES: tuple[Departure, ...] = (
         *(f".Containers[].NetworkSettings.Networks.*.{n}" for n in ("Aliases", "DNSNames", "Links")),
         *(".Images", ".Containers", ".Volumes", ".BuildCache"),
     ),
+    *_nil("GET /images/json", OBJECT, "[].Labels"),
     *_nil(
         "GET /system/df", OBJECT, ".Volumes[].Labels", ".Volumes[].Options", ".Images[].Labels", ".Containers[].Labels"
     ),

@@ -218,8 +218,16 @@ sys.path.append(sys.argv.pop(1))
 from sampan.kernel.mount import MS, mount
 from sampan.snapshots import unpacker
 
-def hostile(control, marks, limit):
+def hostile(control, marks, limit, second):
     found = []
+    if THREAD == "second":
+        second.take(lambda: attempt_all(found))
+        second.finish()
+    else:
+        attempt_all(found)
+    return {"failed": "archive", "message": repr(found)}
+
+def attempt_all(found):
     for path in ("/etc/passwd", "/proc/self/status", "/dev/null"):
         if os.path.lexists(path):
             found.append(path)
@@ -245,16 +253,16 @@ def hostile(control, marks, limit):
             found.append(number)
         except OSError:
             pass
-    return {"failed": "archive", "message": repr(found)}
 
 unpacker._unpack = hostile
 unpacker.main()
 """
 
 
-def test_the_jail_holds_without_the_extraction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("thread", ["first", "second"])
+def test_the_jail_holds_without_the_extraction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thread: str) -> None:
     """Whoever took the unpacker over: no file of the machine, no network, no mount, no other process, no descriptor."""
-    monkeypatch.setattr(jail, "_PROGRAM", _INSIDE)
+    monkeypatch.setattr(jail, "_PROGRAM", f"THREAD = {thread!r}\n{_INSIDE}")
     snapshots = OverlaySnapshotter(tmp_path)
     try:
         with pytest.raises(BadArchive, match=r"^\[\]$"):

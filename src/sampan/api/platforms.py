@@ -35,5 +35,5 @@ def platform_of_text(text: str) -> str:
                 f'"{part}" is an invalid component of "{text}": platform specifier component must match {_WORD.pattern!r}'
             )
     if len(parts) > 3:
-        raise InvalidParameter(f'"{text}": cannot parse platform specifier')
+        raise InvalidParameter(f'"{text}": cannot parse platform specifier: invalid argument')
     return text.lower()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from sampan.errors import Conflict, InvalidParameter
-from sampan.files.atomic import write_all
+from sampan.files.writing import write_all
 from sampan.spec.ids import Digest, parse_digest
 
 PREFIX = "partial-"

@@ -16,9 +16,10 @@ from typing import BinaryIO
 from sampan.content.arriving import Arriving
 from sampan.content.partial import DigestMismatch, Partial, Partials, partial_name
 from sampan.errors import InvalidParameter, NotFound
-from sampan.files.atomic import make_directory, write_all, write_atomic
+from sampan.files.atomic import make_directory, write_atomic
 from sampan.files.remove import remove_tree
 from sampan.files.trash import Trash
+from sampan.files.writing import write_all
 from sampan.kernel.sync import syncfs
 from sampan.spec.ids import Digest, parse_digest
 

@@ -56,7 +56,7 @@ class ImagesApi:
                 id=summary.id,
                 created=summary.created,
                 parent_id=summary.parent,
-                labels=dict(summary.labels),
+                labels=dict(summary.labels) or None,
                 repo_tags=summary.repo_tags,
                 repo_digests=summary.repo_digests,
                 size=summary.size,

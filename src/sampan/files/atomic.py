@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from sampan.files.writing import write_all
+
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600, durable: bool = True) -> None:
     """Put `data` at `path`, replacing what was there. A reader or a crash sees the old or the new file, never a part.
@@ -26,15 +28,6 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600, durable: bool = Tru
         raise
     if durable:
         sync_directory(path.parent)
-
-
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """write(2) until all of `data` is written."""
-    done = os.write(descriptor, data)
-    if done < len(data):
-        view = memoryview(data)[done:]
-        while view:
-            view = view[os.write(descriptor, view) :]
 
 
 def sync_directory(path: Path) -> None:

@@ -123,8 +123,8 @@ def parse_filters(
 
 def list_images(catalog: Catalog, wanted: ListFilter, every: bool = False) -> tuple[ImageSummary, ...]:
     """The images that fit, the newest first. `every` shows unnamed parents of other images, too. Raises NoSuchImage."""
-    before = min(filter(None, (catalog.facts(catalog.find(text)).created for text in wanted.before)), default=None)
-    since = max(filter(None, (catalog.facts(catalog.find(text)).created for text in wanted.since)), default=None)
+    before = min(_created(catalog, wanted.before), default=None)
+    since = max(_created(catalog, wanted.since), default=None)
     if wanted.until_ns is not None:
         before = wanted.until_ns if before is None else min(before, wanted.until_ns)
     names = _names(catalog, wanted.references)
@@ -134,7 +134,9 @@ def list_images(catalog: Catalog, wanted: ListFilter, every: bool = False) -> tu
         if facts is None:
             continue  # removed a moment ago
         created, labels = facts.created, facts.labels
-        if (before is not None and (not created or created >= before)) or (since is not None and created <= since):
+        if before is not None and (created is None or created >= before):
+            continue
+        if since is not None and (created is None or created <= since):
             continue
         if not all(_has_label(labels, label) for label in wanted.labels):
             continue
@@ -145,6 +147,12 @@ def list_images(catalog: Catalog, wanted: ListFilter, every: bool = False) -> tu
             continue
         result.append(_summary(image, named, facts))
     return tuple(sorted(result, key=lambda summary: summary.created, reverse=True))
+
+
+def _created(catalog: Catalog, texts: Sequence[str]) -> list[int]:
+    """When those of the images were made that say so. The epoch is a date like any other: reproducible builds write it."""
+    found = (catalog.facts(catalog.find(text)).created for text in texts)
+    return [created for created in found if created is not None]
 
 
 def _shown(named: _Names, wanted: ListFilter, is_parent: bool) -> bool:

@@ -41,7 +41,7 @@ from sampan.images.platforms import fits, machine_architecture, parse_platform, 
 from sampan.images.policy import Policy
 from sampan.images.pulling import Puller, PullWish
 from sampan.images.pushing import Pusher
-from sampan.images.references import Reference, parse_reference, parse_tag
+from sampan.images.references import Reference, check_new, parse_reference, parse_tag
 from sampan.images.removal import ImageConflict, Removed, Remover, Users
 from sampan.images.saving import choose_images, save
 from sampan.images.steps import Cancellation, Report
@@ -200,7 +200,7 @@ class Images:
             reference = Reference(reference.domain, reference.path, parse_tag(tag))
         if reference.digest is not None:
             raise InvalidParameter("refusing to create a tag with a digest reference")
-        reference = reference.with_default_tag()
+        reference = check_new(reference.with_default_tag())
         if self._catalog.is_reserved(reference):
             raise InvalidParameter(f"the name {reference.familiar} is reserved for this machine's own image")
         with self._catalog.lock:
@@ -369,7 +369,7 @@ def _new_name(repository: str, tag: str) -> Reference | None:
         raise InvalidParameter("cannot import digest reference")
     if tag:
         reference = Reference(reference.domain, reference.path, parse_tag(tag))
-    return reference.with_default_tag()
+    return check_new(reference.with_default_tag())
 
 
 @contextmanager

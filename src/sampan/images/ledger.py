@@ -22,7 +22,7 @@ from sampan.spec.oci_image import Image
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One image. `needs`: its blobs and layers. `created`: nanoseconds since the epoch, 0 where it does not say.
+    """One image. `needs`: its blobs and layers. `created`: nanoseconds since the epoch, None where it does not say.
 
     `size`: bytes of its layers. `broken` says why its configuration cannot be read, "" where it can.
     """
@@ -30,7 +30,7 @@ class Facts:
     chains: tuple[ChainId, ...]
     needs: frozenset[str]
     parent: str
-    created: int
+    created: int | None
     labels: Mapping[str, str]
     size: int
     broken: str = ""
@@ -149,10 +149,10 @@ def stacked(diff_ids: Iterable[str]) -> tuple[ChainId, ...]:
     return tuple(result)
 
 
-def _created(config: Image) -> int:
+def _created(config: Image) -> int | None:
     if not config.created:
-        return 0
+        return None
     try:
         return epoch_of(config.created, datetime.now(UTC))
     except InvalidParameter:
-        return 0  # an image may say nonsense about its age
+        return None  # an image may say nonsense about its age

@@ -14,7 +14,7 @@ from sampan.images.archive import Archive
 from sampan.images.catalog import Catalog, LayerRecord, ManifestRecord
 from sampan.images.leases import Lease
 from sampan.images.platforms import choose, fits, parse_platform
-from sampan.images.references import Reference, parse_reference
+from sampan.images.references import Reference, check_new, parse_reference
 from sampan.snapshots.protocol import chain_id
 from sampan.spec.ids import ChainId, DiffId, Digest, ImageId, parse_digest
 from sampan.spec.oci_image import (
@@ -42,7 +42,7 @@ _IMAGES_LIMIT = 1000
 _INDEX_DEPTH = 4
 # Docker 29's words; before it told of a file that it had not found in a directory of its own.
 _NO_MANIFEST = "invalid archive: does not contain a manifest.json"
-_ANCIENT = ", for it is of a Docker before 1.10: let a Docker from 1.10 to 20.10 load it and save it again"
+_ANCIENT = ", for it is of a Docker before 1.10: let a Docker from 1.10 to 28 load it and save it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _tag(name: str) -> Reference:
     reference = parse_reference(name)
     if reference.digest is not None:
         raise InvalidParameter(f"invalid tag {name!r}")
-    return reference.with_default_tag()
+    return check_new(reference.with_default_tag())
 
 
 def _oci_plan(archive: Archive, content: Content, descriptor: Descriptor, wanted: Platform | None) -> _Plan | None:

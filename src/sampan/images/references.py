@@ -117,6 +117,13 @@ def parse_any(text: str) -> Reference | ImageId:
     return parse_reference(text)
 
 
+def check_new(reference: Reference) -> Reference:
+    """The reference, which is to become an image's name. Raises InvalidParameter where it would be taken for a digest."""
+    if reference.familiar_name == "sha256":
+        raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
+    return reference
+
+
 def parse_tag(text: str) -> str:
     """`text` as a tag. Raises InvalidParameter."""
     if not _TAG_ONLY.fullmatch(text):

@@ -16,7 +16,7 @@ from sampan.files import tar_reader as tar
 from sampan.files.compression import decompressed
 from sampan.files.tar_writer import END, header, member, padding
 from sampan.images import host
-from sampan.images.catalog import Catalog, ImageRecord, ManifestRecord
+from sampan.images.catalog import Catalog, ImageRecord, ManifestRecord, NoSuchImage
 from sampan.images.leases import Lease
 from sampan.images.platforms import fits, parse_platform
 from sampan.images.references import DEFAULT_DOMAIN, Reference, parse_any
@@ -107,10 +107,8 @@ def choose_images(catalog: Catalog, names: Sequence[str], platform: str = "") ->
             if rootfs is not None and host.DIFF_ID in (rootfs.diff_ids or ()):
                 raise Forbidden(f"{name} stands on the image host, which is this machine itself and cannot leave it")
             if wanted is not None and not fits(_platform(catalog.config(image)), wanted):
-                raise NotFound(
-                    f"no suitable export target found: image with reference {name} was found but does not provide the "
-                    f"specified platform ({platform})"
-                )
+                # A 500 in Docker.
+                raise System(f"no suitable export target found for platform {platform}")
             entry = chosen.setdefault(image, Chosen(image))
             if tag is not None and tag not in entry.tags:
                 entry.tags.append(tag)
@@ -123,11 +121,19 @@ def _named(catalog: Catalog, name: str) -> list[tuple[ImageId, Reference | None]
         return [(catalog.find(name), None)]
     if asked.is_name_only:
         tagged = [(image, reference) for reference, image in catalog.references() if reference.name == asked.name]
-        return [(image, reference) for image, reference in tagged if reference.tag] or [(catalog.find(name), None)]
+        return [(image, reference) for image, reference in tagged if reference.tag] or [(_found(catalog, name), None)]
     image = catalog.by_reference(asked)
     if image is None:
         raise NotFound("reference does not exist")
     return [(image, asked if asked.digest is None else None)]
+
+
+def _found(catalog: Catalog, name: str) -> ImageId:
+    """As `Catalog.find`; the name is told without a tag, as Docker does it here alone."""
+    try:
+        return catalog.find(name)
+    except NoSuchImage as error:
+        raise NoSuchImage(name) from error
 
 
 def save(catalog: Catalog, chosen: Sequence[Chosen]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from io import FileIO
 
 from isal import isal_zlib
 
-from sampan.files.atomic import write_all
+from sampan.files.writing import write_all
 from sampan.logs.files import Mark, Packed, gzip_header, mark
 from sampan.logs.log_file import LOCK
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from sampan.files.atomic import write_all
+from sampan.files.writing import write_all
 from sampan.logs.files import CHUNK
 from sampan.logs.reading import Query, Reading
 from sampan.logs.records import Entry

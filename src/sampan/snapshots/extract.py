@@ -16,7 +16,11 @@ from sampan.files.paths import BadPath, check_component, clean, shown, split
 from sampan.files.remove import remove_tree
 from sampan.files.root import SafeRoot
 from sampan.files.tar_reader import BadArchive
+from sampan.files.writing import write_all
 from sampan.snapshots.inodes import (
+    HOST_ERRORS,
+    complete_file,
+    judged,
     make_special,
     moment_of,
     set_xattrs,
@@ -30,6 +34,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
+
+    from sampan.snapshots.second_hand import SecondHand
 
     class Whiteouts(Protocol):
         """How a driver keeps in mind what a layer takes away."""
@@ -64,14 +70,13 @@ _RESERVE = 64 << 20
 """Bytes that unpacking leaves free on the file system."""
 _CHECK_EVERY = 64 << 20
 _CACHED = 64
+_LARGE, _LARGEST = 1 << 15, 1 << 22
+"""Contents of so many bytes are written by the second thread: less is not worth the change, more would be much to hold."""
 _MAX_KEPT = 64 << 20
 """Bytes of directories' attributes that are held until the end."""
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PLAIN_DIRECTORY = 0o755
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-# The host's trouble, not the archive's.
-_HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
-
 
 _Attributes = tuple[int, int, int, int, dict[bytes, bytes]]
 """Owner, group, mode, time and extended attributes of a directory."""
@@ -89,13 +94,16 @@ class Extraction:
         "_kept",
         "_late",
         "_root",
+        "_second",
         "_unchecked",
         "_whiteouts",
         "recount",
         "size",
     )
 
-    def __init__(self, root: int, whiteouts: Whiteouts, limit: int) -> None:
+    def __init__(self, root: int, whiteouts: Whiteouts, limit: int, second: SecondHand | None = None) -> None:
+        """`second` does what need not be done at once."""
+        self._second = second
         self._root = SafeRoot(root)
         self._whiteouts = whiteouts
         self._directories: dict[bytes, int] = {}
@@ -125,6 +133,8 @@ class Extraction:
                     raise BadArchive(f"the layer has more than {MAX_ENTRIES} entries")
                 self._guarded(entry, reader)
             self._describe_directories()
+            if self._second is not None:
+                self._second.finish()
         finally:
             self._forget_directories()
             self._root.close()
@@ -143,9 +153,7 @@ class Extraction:
         except BadPath as error:
             raise BadArchive(str(error)) from error
         except OSError as error:
-            if error.errno in _HOST_ERRORS:
-                raise
-            raise BadArchive(f"{shown(entry.name)} cannot be unpacked: {error.strerror}") from error
+            raise judged(entry, error) from error
         except RecursionError as error:
             raise BadArchive(f"{shown(entry.name)} is nested too deeply") from error
 
@@ -212,24 +220,33 @@ class Extraction:
         except FileExistsError:
             self._clear(directory, name)
             descriptor = os.open(name, _NEW_FILE, mode, dir_fd=directory)
+        self.size += entry.size
+        if self._second is not None and entry.regions is None and _LARGE <= entry.size <= _LARGEST:
+            try:
+                content = reader.read(entry.size)
+                self._second.take(lambda: self._completed_later(entry, descriptor, content, special))
+            except BaseException:
+                os.close(descriptor)
+                raise
+            return
         try:
             if entry.regions is None:
                 write_content(reader, descriptor, entry.size)
             else:
                 write_regions(reader, descriptor, entry)
-            if special:
-                # Owner before mode and capabilities: chown(2) clears both kinds of privilege.
-                os.fchown(descriptor, entry.uid, entry.gid)
-                os.fchmod(descriptor, entry.mode)
-            if self._inherits and self._late:
-                strip_acls(descriptor)
-            if entry.xattrs:
-                set_xattrs(descriptor, entry.name, entry.xattrs)
-            moment = moment_of(entry.mtime)
-            os.utime(descriptor, ns=(moment, moment))
+            complete_file(descriptor, entry, bool(special), self._inherits and self._late)
         finally:
             os.close(descriptor)
-        self.size += entry.size
+
+    def _completed_later(self, entry: tar.Entry, descriptor: int, content: bytes, special: int) -> None:
+        """What is left of a file, in the second thread."""
+        try:
+            write_all(descriptor, content)
+            complete_file(descriptor, entry, bool(special), self._inherits and self._late)
+        except OSError as error:
+            raise judged(entry, error) from error
+        finally:
+            os.close(descriptor)
 
     def _make_directory(self, entry: tar.Entry, directory: int, name: bytes, path: bytes) -> None:
         opaque = False
@@ -348,7 +365,7 @@ class Extraction:
             try:
                 self._with_directory(path, self._set_all if self._late else self._set_time)
             except OSError as error:
-                if error.errno in _HOST_ERRORS:
+                if error.errno in HOST_ERRORS:
                     raise
                 continue  # a later entry took its place
 

@@ -9,10 +9,13 @@ import stat
 from sampan.files import tar_reader as tar
 from sampan.files.paths import shown
 from sampan.files.tar_reader import BadArchive
+from sampan.files.writing import write_all
 
 _CHUNK = 1 << 20
 _MAX_TIME = 1 << 63
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+# The host's trouble, not the archive's.
+HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 _KEPT_XATTRS = (b"security.capability", *_ACLS)
 
 
@@ -22,9 +25,7 @@ def write_content(reader: tar.TarReader, descriptor: int, size: int) -> None:
     while left:
         chunk = reader.read(_CHUNK)
         left -= len(chunk)
-        written = os.write(descriptor, chunk)
-        while written < len(chunk):
-            written += os.write(descriptor, memoryview(chunk)[written:])
+        write_all(descriptor, chunk)
 
 
 def write_regions(reader: tar.TarReader, descriptor: int, entry: tar.Entry) -> None:
@@ -38,6 +39,28 @@ def write_regions(reader: tar.TarReader, descriptor: int, entry: tar.Entry) -> N
             while written < len(chunk):
                 written += os.pwrite(descriptor, memoryview(chunk)[written:], offset + written)
             offset += len(chunk)
+
+
+def complete_file(descriptor: int, entry: tar.Entry, owned: bool, inherits: bool) -> None:
+    """What a file that has its content still needs. `owned`: owner and mode, too; `inherits`: it may have got ACLs of its
+    directory's. Raises BadArchive, OSError."""
+    if owned:
+        # Owner before mode and capabilities: chown(2) clears both kinds of privilege.
+        os.fchown(descriptor, entry.uid, entry.gid)
+        os.fchmod(descriptor, entry.mode)
+    if inherits:
+        strip_acls(descriptor)
+    if entry.xattrs:
+        set_xattrs(descriptor, entry.name, entry.xattrs)
+    moment = moment_of(entry.mtime)
+    os.utime(descriptor, ns=(moment, moment))
+
+
+def judged(entry: tar.Entry, error: OSError) -> Exception:
+    """The host's trouble as it is, anything else as the archive's."""
+    if error.errno in HOST_ERRORS:
+        return error
+    return BadArchive(f"{shown(entry.name)} cannot be unpacked: {error.strerror}")
 
 
 def make_special(entry: tar.Entry, directory: int, name: bytes) -> None:

@@ -23,6 +23,7 @@ from sampan.kernel.process import close_from
 from sampan.snapshots.confinement import Means, become_root, give_up, isolate
 from sampan.snapshots.extract import Extraction
 from sampan.snapshots.marks import AppliedMarks, OverlayMarks
+from sampan.snapshots.second_hand import SecondHand
 
 _INPUT, _CONTROL, _TARGET = 0, 3, 4
 _BUFFER = 1 << 20
@@ -35,8 +36,7 @@ def main() -> None:
     marks, limit = sys.argv[1], int(sys.argv[2])
     control = _socket.socket(fileno=_CONTROL)
     try:
-        _enter(limit)
-        reply = _unpack(control, marks, limit)
+        reply = _unpack(control, marks, limit, _enter(limit))
     except BadArchive as error:
         reply = {"failed": "archive", "message": str(error)}
     except OSError as error:
@@ -60,10 +60,10 @@ def _json(report: dict[str, object]) -> bytes:
     return ("{" + ",".join(members) + "}").encode()
 
 
-def _unpack(control: _socket.socket, marks: str, limit: int) -> dict[str, object]:
+def _unpack(control: _socket.socket, marks: str, limit: int, second: SecondHand) -> dict[str, object]:
     whiteouts = OverlayMarks(lambda directory: _send(control, directory)) if marks == "overlay" else AppliedMarks()
     source = io.BufferedReader(io.FileIO(_INPUT, "rb", closefd=False), _BUFFER)
-    extraction = Extraction(_TARGET, whiteouts, limit)
+    extraction = Extraction(_TARGET, whiteouts, limit, second)
     extraction.run(TarReader(source.read))
     # The end marker need not be the end: what follows belongs to the bytes that the digest names.
     while source.read(_BUFFER):
@@ -85,8 +85,11 @@ def _send(control: _socket.socket, descriptor: int, what: str = "opaque") -> Non
         raise OSError(f"the mark {what!r} was refused")
 
 
-def _enter(limit: int) -> None:
-    """A root, a set of capabilities and limits of its own. The order matters: each step needs what a later one drops."""
+def _enter(limit: int) -> SecondHand:
+    """A root, a set of capabilities and limits of its own. The order matters: each step needs what a later one drops.
+
+    The second thread starts in between: namespaces and root are to be the same for both, and no thread can be made afterwards.
+    """
     means = Means()
     close_from(_TARGET + 1)
     # Before unshare: the descriptor's mount is one of the old namespace, and cannot be cloned from the new.
@@ -95,4 +98,6 @@ def _enter(limit: int) -> None:
     become_root(root)
     os.dup2(root, _TARGET, inheritable=False)
     os.close(root)
+    second = SecondHand(lambda: give_up(means, limit))
     give_up(means, limit)
+    return second

@@ -12,7 +12,7 @@ from sampan.content import partial as rules
 from sampan.content.partial import ContentTruncated, DigestMismatch, PartialBusy
 from sampan.content.store import Content
 from sampan.errors import InvalidParameter
-from sampan.files.atomic import write_all
+from sampan.files.writing import write_all
 from sampan.spec.ids import Digest
 
 DATA = os.urandom(3_000_000)

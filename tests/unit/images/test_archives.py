@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sampan.errors import InvalidParameter, NotFound
+from sampan.errors import InvalidParameter, NotFound, System
 from sampan.images.loading import Loaded
 from tests.archives import Layer, docker_archive
 from tests.oci_archives import OciArchive, digest_of, packed_gzip, packed_zstd
@@ -130,12 +130,13 @@ def test_an_attestation_alone_is_no_image(world: World) -> None:
 def test_saving_for_another_platform(world: World) -> None:
     load(world, docker_archive("a:1", [layer("a")], {}))
     assert b"".join(world.images.save(["a:1"], "linux/amd64"))
-    with pytest.raises(NotFound) as refused:
+    with pytest.raises(System, match=r"^no suitable export target found for platform linux/arm64$"):
         world.images.save(["a:1"], "linux/arm64")
-    assert str(refused.value) == (
-        "no suitable export target found: image with reference a:1 was found but does not provide the specified platform "
-        "(linux/arm64)"
-    )
+
+
+def test_saving_what_is_not_here(world: World) -> None:
+    with pytest.raises(NotFound, match=r"^No such image: nothing$"):
+        world.images.save(["nothing"])
 
 
 def test_layers_that_are_links_to_another_images(world: World) -> None:

@@ -261,6 +261,30 @@ def test_filters_by_time(world: World) -> None:
         world.images.prune({"until": ["1h", "2h"]}, nobody)
 
 
+def test_the_epoch_is_a_date(world: World) -> None:
+    """Reproducible builds write it."""
+    load(world, "epoch:1")
+    _loaded(world, _undated(), "undated:1")
+
+    def found(**filters: list[str]) -> list[str]:
+        return [one.repo_tags[0] for one in world.images.list(parse_filters(filters)) if one.id != host.ID]
+
+    assert found(until=["1h"]) == ["epoch:1"]
+    assert found(before=["epoch:1"]) == found(since=["epoch:1"]) == []
+
+
+def test_a_name_that_would_be_taken_for_a_digest(world: World) -> None:
+    load(world, "a:1")
+    for name, tag in (("sha256:abc", "up"), ("sha256", ""), ("docker.io/library/sha256", "1")):
+        with pytest.raises(
+            InvalidParameter, match="refusing to create an ambiguous tag using digest algorithm as name"
+        ):
+            world.images.tag("a:1", name, tag)
+    with pytest.raises(InvalidParameter, match="ambiguous tag"):
+        list(world.images.load(io.BytesIO(docker_archive("sha256:1", [layer("b")], {}))))
+    assert world.images.tag("a:1", "here:1/sha256", "1").familiar == "here:1/sha256:1"
+
+
 def _loaded(world: World, archive: bytes, tag: str) -> ImageId:
     # The date stands in the configuration, whose file's name is no digest any more: nobody asks for that in this form.
     list(world.images.load(io.BytesIO(archive)))

@@ -12,9 +12,9 @@ from typing import BinaryIO
 from sampan.build.tree.index import Index
 from sampan.build.tree.room import Room
 from sampan.files import tar_reader as tar
-from sampan.files.atomic import write_all
 from sampan.files.compression import decompressed
 from sampan.files.tar_reader import BadArchive, Entry, TarReader
+from sampan.files.writing import write_all
 
 CONTEXT_LIMIT = 256 << 30
 """bytes of the archive, and of the files it describes (a sparse one counts whole)"""

@@ -4,8 +4,8 @@ import os
 
 from sampan.build.operations import DocumentSource
 from sampan.build.tree.source import Origin, SourceTree
-from sampan.files.atomic import write_all
 from sampan.files.paths import check_component
+from sampan.files.writing import write_all
 
 _MODE = 0o644
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW

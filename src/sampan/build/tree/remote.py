@@ -18,8 +18,8 @@ from sampan.build.operations import UrlSource
 from sampan.build.tree.room import Room
 from sampan.build.tree.source import Origin, SourceTree
 from sampan.errors import InvalidParameter, SampanError
-from sampan.files.atomic import write_all
 from sampan.files.paths import BadPath, check_component
+from sampan.files.writing import write_all
 from sampan.registry.fetching import Fetched, Fetcher
 
 URL_LIMIT = 64 << 30

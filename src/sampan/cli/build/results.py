@@ -88,7 +88,7 @@ class _Standard:
     """The shell's file or pipe."""
 
     def take(self, data: bytes) -> None:
-        from sampan.files.atomic import write_all
+        from sampan.files.writing import write_all
 
         write_all(1, data)
 
@@ -108,7 +108,7 @@ class _File:
             raise Exit(1, f"ERROR: open {path}: {(error.strerror or '').lower()}") from error
 
     def take(self, data: bytes) -> None:
-        from sampan.files.atomic import write_all
+        from sampan.files.writing import write_all
 
         try:
             write_all(self._descriptor, data)
