@@ -67,6 +67,16 @@ def build(root: Path) -> None:
         ("system.posix_acl_access", ACL),
     ):
         os.setxattr(root / "attributes", key, value)
+    # As large as what a second thread writes, and larger.
+    for name, size in (("large", 100_000), ("larger", 5 << 20)):
+        (root / name).write_bytes(bytes(range(256)) * (size // 256))
+        os.chown(root / name, 1234, 77)
+        os.chmod(root / name, 0o6751)
+        os.setxattr(root / name, "user.color", name.encode())
+        os.link(root / name, root / f"{name}-linked")
+        # Of root: GNU tar sets the owner last, which takes capabilities away.
+        (root / f"{name}-capable").write_bytes(bytes(range(256)) * (size // 256))
+        os.setxattr(root / f"{name}-capable", "security.capability", CAPABILITY)
     (root / "listed").mkdir()
     (root / "listed" / "child").write_bytes(b"made before the list was")
     for key in ("system.posix_acl_access", "system.posix_acl_default"):
