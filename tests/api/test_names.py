@@ -100,6 +100,18 @@ def test_each_network_has_its_own(engine: Sampan) -> None:
         assert code(ask(pid(engine, "in-blue"), query("guest"))) == dns.SERVER_FAILURE
 
 
+def test_who_has_left_is_called_nothing_there(engine: Sampan) -> None:
+    ok(engine.docker("network", "create", "back"))
+    run(engine, "one", "--network", "back")
+    run(engine, "two")
+    for _ in range(2):
+        ok(engine.docker("network", "connect", "back", "two"))
+        assert found(engine, "one", "two") == [address(engine, "two", "back")]
+        # It stands in Docker's own network alone now, where nobody has a name.
+        ok(engine.docker("network", "disconnect", "back", "two"))
+        assert code(ask(pid(engine, "one"), query("two"))) != 0
+
+
 def test_the_file(engine: Sampan) -> None:
     ok(engine.docker("network", "create", "back"))
     run(

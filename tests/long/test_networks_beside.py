@@ -122,6 +122,8 @@ SCENES: dict[str, tuple[str, ...]] = {
         f"run -d --name four --network net -p [::]:8069:80 {_SLEEP}",
         f"run -d --name five --network net -p [::1]:8069:80 {_SLEEP}",
         f"run -d --name six --network net -p 8069:80 {_SLEEP}",
+        f"run -d --name seven --network net -p 8069:80/sctp --expose 81/sctp {_SLEEP}",
+        "create --name eight -p 82/sctp busybox",
     ),
 }
 _SHOWN = "{{json .NetworkSettings}}"

@@ -144,9 +144,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "OomScoreAdj": _full(),
     "PidMode": _full("host, container:NAME"),
     "PidsLimit": _full(),
-    "PortBindings": _partial(
-        "TCP and UDP", Refused({"80/sctp": [{"HostPort": "0"}]}, "publishing SCTP ports is not there yet")
-    ),
+    "PortBindings": _full("SCTP where the kernel has it, and not from one address family to the other"),
     "Privileged": _full(),
     "PublishAllPorts": _full(),
     "ReadonlyPaths": _full(),

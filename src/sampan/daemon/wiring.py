@@ -209,6 +209,7 @@ class NetworkWiring:
     def _changed(self, definition: Definition, live: _Live, after: list[Endpoint]) -> Connected:
         """Take note of a change; published ports follow the way out."""
         before = ways(live.endpoints).published
+        was_named = any(endpoint.network not in places.PREDEFINED for endpoint in live.endpoints)
         live.endpoints = after
         if ways(after).published != before and live.published.forwards:
             try:
@@ -218,14 +219,14 @@ class NetworkWiring:
             live.published = replace(live.published, forwards=forwards)
             self._proxy(definition.id, live.published)
         live.connected = self._connected(definition, after, live.published)
-        self._tell_names(definition, after)
+        self._tell_names(definition, after, was_named)
         return live.connected
 
-    def _tell_names(self, definition: Definition, endpoints: Sequence[Endpoint]) -> None:
-        """Tell what the container is called in its networks; one that stands in none of a user's own is asked nothing."""
+    def _tell_names(self, definition: Definition, endpoints: Sequence[Endpoint], was_named: bool = False) -> None:
+        """Tell what the container is called in its networks. Of one that stands in none of a user's own, and did not, nothing."""
         wishes = self.planned(definition)
         own = [endpoint for endpoint in endpoints if endpoint.network not in places.PREDEFINED]
-        if not own:
+        if not own and not was_named:
             return
         self.follow_host()
         networks = {str(one.network_id): places.named(definition, one, wishes.get(one.network)) for one in endpoints}

@@ -22,7 +22,7 @@ from sampan.network.rules import Table
 if TYPE_CHECKING:
     from sampan.kernel.netlink import Message
 
-PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 
 _PORT_SETS = ("ports_anywhere", "ports", "opened")
 

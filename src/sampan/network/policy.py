@@ -12,7 +12,7 @@ LOOPBACK6 = "::1"
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """One published port: what arrives at `host_ip`:`host_port` goes to `address`:`port`. `protocol` is tcp or udp.
+    """One published port: what arrives at `host_ip`:`host_port` goes to `address`:`port`. `protocol` is tcp, udp or sctp.
 
     Without an address it goes nowhere: the container has no way out at present, and keeps the port for when it has. Without
     a port of the host's (0) the container's own is open at its own address (gateway mode routed).
@@ -41,8 +41,16 @@ class Forward:
 
     @property
     def is_proxied(self) -> bool:
-        """Whether some callers are served by a process: those that `is_translated` leaves out, ::1 among [::] too."""
-        return self.is_ipv6 and self.host_port != 0 and (self.is_anywhere or not self.is_translated)
+        """Whether some callers are served by a process: those that `is_translated` leaves out, ::1 among [::] too.
+
+        None is by SCTP, whose streams and messages a proxy would mix up.
+        """
+        return (
+            self.protocol != "sctp"
+            and self.is_ipv6
+            and self.host_port != 0
+            and (self.is_anywhere or not self.is_translated)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sampan.errors import InvalidParameter, NotImplementedHere, System
+from sampan.errors import InvalidParameter, System
 from sampan.kernel.sockets import drop_all
 from sampan.network.firewall import PROTOCOLS
 from sampan.network.policy import ANY, ANY6, LOOPBACK6, Forward
@@ -22,7 +22,7 @@ from sampan.spec.ports import PortBinding, PortMap
 _PORT_LIMIT = 65536
 _BACKLOG = 4096
 _RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
-_TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 
 
 class PortTaken(System):
@@ -59,6 +59,10 @@ class Reach:
     proxy: bool = True
     has_ipv6: bool = True
 
+    def target6(self, protocol: str) -> str:
+        """Where IPv6 callers are led: empty where nothing leads them."""
+        return self.address6 or (self.address if self.proxy and protocol != "sctp" else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -77,8 +81,7 @@ def parse_ports(
 ) -> tuple[PortRequest, ...]:
     """HostConfig.PortBindings as requests; those of `exposed` (for `-P`) that are not bound get any port.
 
-    What differs in the host's address alone is one request, as in Docker. Raises InvalidParameter in Docker's words,
-    NotImplementedHere for SCTP.
+    What differs in the host's address alone is one request, as in Docker. Raises InvalidParameter in Docker's words.
     """
     found = [_request(container, binding) for container, several in bindings.items() for binding in several or ()]
     bound = {container for container, several in bindings.items() if several}
@@ -103,8 +106,6 @@ def _place(host_ip: str) -> tuple[int, int]:
 def _request(container: str, binding: PortBinding) -> PortRequest:
     number, _, protocol = container.partition("/")
     protocol = (protocol or "tcp").lower()
-    if protocol == "sctp":
-        raise NotImplementedHere("publishing SCTP ports is not there yet")
     if protocol not in PROTOCOLS:
         raise InvalidParameter(f"invalid proto: {protocol}")
     port = _number(number, number)
@@ -121,7 +122,7 @@ def _request(container: str, binding: PortBinding) -> PortRequest:
 def placed(requests: Iterable[PortRequest], reach: Reach) -> tuple[Placed, ...]:
     """What requests mean for a container: which addresses of the host, leading where. What cannot be is left out, as in Docker:
 
-    IPv4 callers of a container without IPv4, and IPv6 ones of a container without IPv6 where nobody proxies them.
+    IPv4 callers of a container without IPv4, and IPv6 ones of a container without IPv6 where nobody proxies them (SCTP never).
     """
     return tuple(
         Placed(request.protocol, request.port, request.first, request.last, targets)
@@ -140,7 +141,7 @@ def _targets(request: PortRequest, reach: Reach) -> Iterator[tuple[str, str, boo
         wanted = host_ip or (
             reach.default_ip if default6 else ANY6 if reach.default_ip == ANY and reach.has_ipv6 else ""
         )
-        target = reach.address6 or (reach.address if reach.proxy else "")
+        target = reach.target6(request.protocol)
         if target and ":" in wanted:
             routed = reach.routed6 and bool(reach.address6)
             yield ANY6 if routed else wanted, target, routed
@@ -283,12 +284,15 @@ def _hold_all(forwards: Iterable[Forward]) -> list[socket.socket]:
             for sock in held:
                 sock.close()
             number = error.errno or errno.EIO
-            raise _Refused(
-                f"failed to bind host port for {_pair(forward.host_ip, forward.host_port)}:"
-                f"{_pair(forward.address, forward.port)}/{forward.protocol}: " + os.strerror(number).lower(),
-                number,
-            ) from error
+            raise _Refused(_refusal(forward) + os.strerror(number).lower(), number) from error
     return held
+
+
+def _refusal(forward: Forward) -> str:
+    where = _pair(forward.host_ip, forward.host_port)
+    if forward.protocol == "sctp":
+        return f"error starting userland proxy: failed to listen on {where}: "
+    return f"failed to bind host port for {where}:{_pair(forward.address, forward.port)}/{forward.protocol}: "
 
 
 def _pair(host_ip: str, port: int) -> str:
@@ -297,7 +301,7 @@ def _pair(host_ip: str, port: int) -> str:
 
 def _hold(forward: Forward) -> socket.socket:
     family = socket.AF_INET6 if forward.is_ipv6 else socket.AF_INET
-    sock = socket.socket(family, _TYPES[forward.protocol] | socket.SOCK_CLOEXEC)
+    sock = socket.socket(family, _TYPES[forward.protocol] | socket.SOCK_CLOEXEC, PROTOCOLS[forward.protocol])
     try:
         if forward.is_ipv6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

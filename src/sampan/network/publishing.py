@@ -90,4 +90,4 @@ class Publishing:
 def _leads(forward: Forward, reach: Reach) -> str:
     if not forward.is_ipv6:
         return reach.address
-    return reach.address6 or (reach.address if reach.proxy else "")
+    return reach.target6(forward.protocol)

@@ -1,6 +1,6 @@
 import pytest
 
-from sampan.errors import InvalidParameter, NotImplementedHere, SampanError
+from sampan.errors import InvalidParameter, SampanError
 from sampan.network.policy import Forward
 from sampan.network.ports import PortRequest, Reach, parse_ports, placed, port_map
 from sampan.spec.ports import PortBinding
@@ -85,13 +85,20 @@ def test_publish_all_takes_what_is_exposed_and_not_bound() -> None:
         ({"99999/tcp": bind()}, InvalidParameter),
         ({"٣/tcp": bind()}, InvalidParameter),
         ({"80/xyz": bind()}, InvalidParameter),
-        ({"80/sctp": bind()}, NotImplementedHere),
         ({"80/tcp": bind("fe80::1%eth0")}, InvalidParameter),
     ],
 )
 def test_refused(ports: dict[str, tuple[PortBinding, ...]], kind: type[SampanError]) -> None:
     with pytest.raises(kind):
         parse_ports(ports)
+
+
+def test_sctp_does_not_go_from_one_family_to_the_other() -> None:
+    (request,) = parse_ports({"9/sctp": bind(port="99")})
+    for reach, targets in ((Reach(V4), [("0.0.0.0", V4)]), (Reach(V4, V6), [("0.0.0.0", V4), ("::", V6)])):
+        assert [one[:2] for one in placed([request], reach)[0].targets] == targets
+    assert not Forward("sctp", "::", 99, V6, 9).is_proxied
+    assert Forward("tcp", "::", 99, V6, 9).is_proxied
 
 
 def test_port_map() -> None:

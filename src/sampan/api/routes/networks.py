@@ -74,13 +74,12 @@ async def prune(request: Request, backend: Backend) -> Answer:
     return json_response(await backend.networks.prune(request.form.filters()))
 
 
-_BRIDGE_ONLY = "driver bridge, IPv4; the driver's gateway modes are to come"
 ROUTES = (
     Route("GET", "/networks", list_all),
-    Route("POST", "/networks/create", create, Support.PARTIAL, _BRIDGE_ONLY),
+    Route("POST", "/networks/create", create, Support.PARTIAL, "drivers bridge, macvlan and ipvlan; no plugins"),
     Route("POST", "/networks/prune", prune),
     Route("GET", "/networks/{name}", inspect),
     Route("DELETE", "/networks/{name}", remove),
-    Route("POST", "/networks/{name}/connect", connect, Support.PARTIAL, "IPv4"),
+    Route("POST", "/networks/{name}/connect", connect),
     Route("POST", "/networks/{name}/disconnect", disconnect),
 )
