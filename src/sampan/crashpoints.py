@@ -29,6 +29,14 @@ POINTS = (
     "remove-after-commit",
     "rename-after-commit",
     "exec-after-request",
+    # networks: around what is done on the host and in a container, and what is recorded of it
+    "network-before-commit",
+    "network-after-commit",
+    "network-after-removal",
+    "relink-after-record",
+    "relink-after-change",
+    "relink-before-commit",
+    "relink-after-commit",
     # images and layers: around the rename that shows a layer and the commit that names an image
     "layer-before-publish",
     "layer-after-publish",

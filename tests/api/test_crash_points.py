@@ -372,7 +372,8 @@ CASES: list[tuple[str, Operation]] = [
 
 
 def test_every_point_has_a_case() -> None:
-    assert {point for point, _ in CASES} == set(POINTS)
+    elsewhere = ("network-", "relink-")  # tests/api/test_network_crashes.py
+    assert {point for point, _ in CASES} == {point for point in POINTS if not point.startswith(elsewhere)}
 
 
 @pytest.fixture

@@ -238,6 +238,7 @@ async def take_over(parts: Assembly) -> None:
     parts.networks.open(network_changes.load(engine))
     found = await parts.runtime.open()
     await adopt.adopt(engine, found)
+    await network_changes.finish(engine)
     parts.networks.adopted()
     adopt.ship(engine)
     adopt.sweep(engine)

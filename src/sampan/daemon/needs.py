@@ -149,8 +149,8 @@ class Connected:
     """what `adopt` needs of it after a restart of the daemon; empty where there is nothing to take back"""
 
 
-Relink = Callable[[LinkChange], Awaitable[None]]
-"""Carries out a change in a running container's network; raises StartFailed."""
+Relink = Callable[[LinkChange, LinkChange], Awaitable[None]]
+"""Carries out a change in a running container's network, knowing how it is taken back; raises StartFailed."""
 
 
 class Names(Protocol):

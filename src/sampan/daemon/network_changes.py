@@ -1,10 +1,13 @@
 """Networks made and removed, containers let in and out: what is acknowledged is durable, and nothing is half-made."""
 
 import asyncio
+import logging
 import time
+from functools import partial
 
 import msgspec
 
+from sampan.crashpoints import crash_point
 from sampan.daemon import etc
 from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, Definition, encode
@@ -15,15 +18,28 @@ from sampan.network.creation import PREDEFINED, define
 from sampan.network.definition import NetworkDefinition
 from sampan.network.driver import NetworkFacts
 from sampan.network.networks import Networks
-from sampan.runtime.request import LinkChange
-from sampan.spec.ids import NetworkId, new_id
+from sampan.runtime.request import LinkChange, StartFailed
+from sampan.spec.ids import ContainerId, NetworkId, new_id
 from sampan.spec.networks import EndpointSettings, NetworkCreateRequest
 from sampan.state.store import Change, Delete, Put
 
 NETWORKS = "networks"
 """Table of the networks that users made, by id."""
+UNFINISHED = "networks-unfinished"
+"""Table of changes in running containers, by the container's id: what is to be done if the daemon does not come to it."""
+_log = logging.getLogger("sampan.daemon")
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """How a change is taken back; None where it holds, and only files may be behind it, one of which said `resolv_conf`."""
+
+    back: LinkChange | None
+    resolv_conf: str = ""
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(NetworkDefinition)
+_unfinished_decoder = msgspec.json.Decoder(Unfinished)
 
 
 def load(engine: Engine) -> list[NetworkDefinition]:
@@ -43,11 +59,13 @@ async def create(engine: Engine, networks: Networks, request: NetworkCreateReque
         networks.default_options(request.driver),
     )
     networks.create(definition)
+    crash_point("network-before-commit")
     try:
         await engine.commit([Put(NETWORKS, definition.id, _encoder.encode(definition))])
     except BaseException:
         networks.remove(definition.id)
         raise
+    crash_point("network-after-commit")
     _tell(engine, networks.find(definition.id), "create")
     return definition
 
@@ -65,6 +83,7 @@ async def remove(engine: Engine, networks: Networks, facts: NetworkFacts) -> Non
             raise Forbidden(f'error while removing network: configuration network "{facts.name}" is in use')
     # Nobody gets a place in it while the disk works.
     networks.remove(facts.id)
+    crash_point("network-after-removal")
     try:
         await engine.commit([Delete(NETWORKS, facts.id)])
     except System:
@@ -112,14 +131,9 @@ async def _connect(engine: Engine, container: Container, wanted: Definition, nam
         container.definition = wanted
         return
 
-    async def relink(change: LinkChange) -> None:
-        await engine.runtime.relink(container.id, change)
-
     before = engine.wiring.connected(container.id) or Connected()
-    connected = await engine.wiring.join(wanted, name, wish, relink)
-    container.definition = wanted
-    await engine.commit([*changes, Put(ENDPOINTS, container.id, connected.kept)])
-    etc.renew_own(engine, container, before, connected)
+    connected = await engine.wiring.join(wanted, name, wish, partial(_relink, engine, container))
+    await _settle(engine, container, wanted, before, connected)
     _tell_link(engine, container, name, connected, "connect")
 
 
@@ -151,14 +165,64 @@ async def _disconnect(engine: Engine, container: Container, wanted: Definition, 
         container.definition = wanted
         return
 
-    async def relink(change: LinkChange) -> None:
-        await engine.runtime.relink(container.id, change)
-
-    connected = await engine.wiring.leave(wanted, name, relink)
-    container.definition = wanted
-    await engine.commit([*changes, Put(ENDPOINTS, container.id, connected.kept)])
-    etc.renew_own(engine, container, before, connected)
+    connected = await engine.wiring.leave(wanted, name, partial(_relink, engine, container))
+    await _settle(engine, container, wanted, before, connected)
     _tell_link(engine, container, name, before, "disconnect")
+
+
+async def _relink(engine: Engine, container: Container, change: LinkChange, back: LinkChange) -> None:
+    """Change a running container's network. How it is taken back is durable first: the change is seen before it is acknowledged."""
+    await engine.commit([Put(UNFINISHED, container.id, _encoder.encode(Unfinished(back)))])
+    crash_point("relink-after-record")
+    try:
+        await engine.runtime.relink(container.id, change)
+    except BaseException:
+        await engine.commit([Delete(UNFINISHED, container.id)])
+        raise
+    crash_point("relink-after-change")
+
+
+async def _settle(
+    engine: Engine, container: Container, wanted: Definition, before: Connected, connected: Connected
+) -> None:
+    """The change has been made: it is durable, then the container's files say it too."""
+    crash_point("relink-before-commit")
+    container.definition = wanted
+    left = Unfinished(None, before.resolv_conf)
+    await engine.commit(
+        [
+            Put(DEFINITIONS, container.id, encode(wanted)),
+            Put(ENDPOINTS, container.id, connected.kept),
+            Put(UNFINISHED, container.id, _encoder.encode(left)),
+        ]
+    )
+    crash_point("relink-after-commit")
+    etc.renew_own(engine, container, before, connected)
+    await engine.commit([Delete(UNFINISHED, container.id)])
+
+
+async def finish(engine: Engine) -> None:
+    """After an earlier daemon's death: changes that were not recorded are taken back, files of those that were are renewed.
+
+    Called when every running container has been adopted.
+    """
+    done: list[Change] = []
+    for identifier, data in engine.store.table(UNFINISHED).items():
+        done.append(Delete(UNFINISHED, identifier))
+        container = engine.containers.get(ContainerId(identifier))
+        connected = engine.wiring.connected(ContainerId(identifier))
+        if container is None or connected is None or not container.state.alive:
+            continue
+        left = _unfinished_decoder.decode(data)
+        if left.back is None:
+            etc.renew_own(engine, container, Connected(resolv_conf=left.resolv_conf), connected)
+            continue
+        try:
+            await engine.runtime.relink(container.id, left.back)
+        except (StartFailed, KeyError) as error:
+            _log.warning("container %s: a change of its network is not taken back: %s", container.id[:12], error)
+    if done:
+        await engine.commit(done)
 
 
 def _tell(engine: Engine, facts: NetworkFacts, action: str) -> None:

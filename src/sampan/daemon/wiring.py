@@ -177,16 +177,17 @@ class NetworkWiring:
         endpoint = self._networks.connect(
             definition.id, parse_mode(network), places.wish(wish, facts=self._find(network), owner=definition.name)
         )
-        opened = Published()
+        opened, before = Published(), ways(live.endpoints)
         try:
             present = [one for one in live.endpoints if one.link is not None]
             after = arranged([*present, named(endpoint, present)])
             endpoint = next(one for one in after if one.endpoint_id == endpoint.endpoint_id)
             out = ways(after)
-            if not live.published.forwards and ways(live.endpoints).published.endpoint is None:
+            if not live.published.forwards and before.published.endpoint is None:
                 # Held by the daemon: the monitor was not given them at the start.
                 opened = self._publish(definition, after)
-            await _carry_out(relink, places.change(out, add=endpoint.link))
+            back = places.change(before, remove=endpoint.link)
+            await _carry_out(relink, places.change(out, add=endpoint.link), back)
         except BaseException:
             opened.close()
             self._networks.release(endpoint, opened.forwards)
@@ -201,7 +202,8 @@ class NetworkWiring:
         live = self._live[definition.id]
         gone = next(one for one in live.endpoints if one.network == network)
         after = arranged([one for one in live.endpoints if one is not gone])
-        await _carry_out(relink, places.change(ways(after), remove=gone.link))
+        back = places.change(ways(live.endpoints), add=gone.link, remove=gone.link)
+        await _carry_out(relink, places.change(ways(after), remove=gone.link), back)
         connected = self._changed(definition, live, after)
         self._networks.release(gone)
         return connected
@@ -387,9 +389,9 @@ def _on_bridge(live: _Live) -> Endpoint | None:
     return next((endpoint for endpoint in live.endpoints if endpoint.network == ModeKind.BRIDGE), None)
 
 
-async def _carry_out(relink: Relink, change: LinkChange) -> None:
+async def _carry_out(relink: Relink, change: LinkChange, back: LinkChange) -> None:
     try:
-        await relink(change)
+        await relink(change, back)
     except StartFailed as failed:
         raise System(failed.message) from failed
     except KeyError as error:

@@ -97,6 +97,15 @@ class Firewall:
         self._change(self._entries(wanted, self._forwards), remove=False)
         self._forwards.update(dict.fromkeys(wanted))
 
+    def lead(self, forwards: Iterable[Forward]) -> None:
+        """Publish ports wherever they led before: of an earlier daemon that died over a change, the record holds."""
+        wanted = dict.fromkeys(forwards)
+        ports = {(one.protocol, one.host_ip, one.host_port) for one in wanted if one.host_port}
+        self.remove(
+            [one for one in self._forwards if one not in wanted and (one.protocol, one.host_ip, one.host_port) in ports]
+        )
+        self.add(wanted)
+
     def remove(self, forwards: Iterable[Forward]) -> None:
         """Take ports back; one that is not there is left alone."""
         gone = [forward for forward in forwards if forward in self._forwards]

@@ -311,7 +311,7 @@ class Networks:
         for forward in mine:
             self._ports.take(forward)
         self._claimed.update(mine)
-        self._ground.firewall.add([forward for forward in mine if forward.address])
+        self._ground.firewall.lead([forward for forward in mine if forward.address])
 
     def adopted(self) -> None:
         """Every running container has been adopted: ports that are left in the table belong to nobody."""
