@@ -64,7 +64,7 @@ def test_create(engine: Sampan, point: str, monkeypatch: pytest.MonkeyPatch) -> 
     body = {
         "Name": "half",
         "EnableIPv6": True,
-        "IPAM": {"Config": [{"Subnet": "10.241.0.0/24"}, {"Subnet": "fd41::/64"}]},
+        "IPAM": {"Config": [{"Subnet": "10.244.0.0/24"}, {"Subnet": "fd47::/64"}]},
     }
     dies(engine, point, "/networks/create", body, "POST", monkeypatch)
     if point == "network-before-commit":
@@ -105,7 +105,7 @@ def whole(engine: Sampan, name: str) -> None:
 def served(engine: Sampan) -> None:
     """`one` stands in `front` and publishes a port; `back` has `other` in it, which is to be its neighbour."""
     for number, name in enumerate(("front", "back")):
-        ok(engine.docker("network", "create", "--subnet", f"10.242.{number}.0/24", name))
+        ok(engine.docker("network", "create", "--subnet", f"10.245.{number}.0/24", name))
     web = ("busybox", "httpd", "-f", "-p", "80")
     ok(engine.docker("run", "-d", "--name", "one", "--network", "front", "--hostname", "one", "-p", "80", *web))
     run(engine, "other", "--network", "back")
@@ -125,7 +125,7 @@ def test_connect(engine: Sampan, point: str, monkeypatch: pytest.MonkeyPatch) ->
     else:
         # Its address is another's now.
         run(engine, "third", "--network", "back")
-        assert address(engine, "third", "back") == "10.242.1.3"
+        assert address(engine, "third", "back") == "10.245.1.3"
         assert reaches(engine, "third", address(engine, "other", "back"))
         assert engine.api("POST", "/networks/back/connect", body).status == 200
     whole(engine, "one")

@@ -64,13 +64,13 @@ def advertise(process: int) -> None:
 
 
 def learnt(process: int = 0) -> str:
-    """What says "bad" among routes and addresses of a network namespace; our own without a process."""
+    """What says ":bad" among routes and addresses of a network namespace; our own without a process."""
     within = ["nsenter", "--net", "--target", str(process)] if process else []
     told = [
         subprocess.run([*within, "ip", "-6", *words], check=True, capture_output=True, text=True).stdout
         for words in (("route", "show", "table", "all"), ("address", "show"))
     ]
-    return "\n".join(line for line in "\n".join(told).splitlines() if "bad" in line)
+    return "\n".join(line for line in "\n".join(told).splitlines() if ":bad" in line)
 
 
 @pytest.mark.parametrize("families", [("--ipv6",), ()])
