@@ -42,7 +42,10 @@ def check(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -> 
         shown = faults[0] if len(faults) == 1 else "* " + "\n* ".join(faults)
         raise InvalidParameter("invalid endpoint settings:\n" + shown)
     if settings.mac_address:
-        checked_mac(settings.mac_address)
+        try:
+            checked_mac(settings.mac_address)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"invalid MAC address {settings.mac_address[:_NAME_LIMIT]}") from error
     for key in settings.driver_opts or ():
         # Others mean nothing to Docker's drivers either: kept and shown.
         if key.startswith(_DOCKERS) and key not in (IFNAME, SYSCTLS, DNS_SERVERS):
@@ -129,20 +132,24 @@ def _is_name(text: str) -> bool:
 
 
 def _address_faults(text: str, version: int, facts: NetworkFacts | None) -> list[str]:
+    faults = []
+    address = None
     try:
         address = ipaddress.ip_address(text)
         if address.version != version or address.is_unspecified or "%" in text:
             raise ValueError(text)
     except ValueError:
-        return [f"invalid IPv{version} address: {text}"]
+        faults.append(f"invalid IPv{version} address: {text}")
     if facts is None:
-        return []
+        return faults
     chosen = [subnet for subnet in facts.definition.chosen if subnet.version == version] if facts.definition else []
     if not chosen:
-        return ["user specified IP address is supported only when connecting to networks with user configured subnets"]
-    if not any(address in subnet for subnet in chosen):
-        return [f"no configured subnet or ip-range contain the IP address {text}"]
-    return []
+        faults.append(
+            "user specified IP address is supported only when connecting to networks with user configured subnets"
+        )
+    elif address is None or not any(address in subnet for subnet in chosen):
+        faults.append(f"no configured subnet or ip-range contain the IP address {text}")
+    return faults
 
 
 def wish(settings: EndpointSettings, mac: str = "", facts: NetworkFacts | None = None, owner: str = "") -> Wish:

@@ -5,7 +5,7 @@ import time
 from sampan.daemon import matching, network_changes
 from sampan.daemon.engine import Engine
 from sampan.daemon.times import parse_time, rfc3339
-from sampan.errors import InvalidParameter, NotFound, SampanError
+from sampan.errors import InvalidParameter, NotFound, SampanError, System
 from sampan.network.creation import PREDEFINED
 from sampan.network.definition import NetworkDefinition, Pool
 from sampan.network.driver import NetworkFacts
@@ -40,10 +40,10 @@ class NetworksApi:
     async def list(self, filters: r.Filters) -> list[Network]:
         """Networks, without their containers."""
         matching.check_keys(filters, _KEYS)
-        dangling = matching.boolean(filters, "dangling", default=False) if filters.get("dangling") else None
+        dangling = _dangling(filters)
         for kind in filters.get("type") or ():
             if kind not in ("builtin", "custom"):
-                raise InvalidParameter(f"invalid filter 'type={kind}'")
+                raise System(f"invalid filter: 'type'='{kind}'")
         return [self._shown(facts) for facts in self._networks.facts() if self._fits(facts, filters, dangling)]
 
     def _fits(self, facts: NetworkFacts, filters: r.Filters, dangling: bool | None) -> bool:
@@ -178,11 +178,23 @@ def _pool(pool: Pool | None, subnet: str, gateway: str) -> IPAMConfig:
     )
 
 
+def _dangling(filters: r.Filters) -> bool | None:
+    try:
+        return matching.boolean(filters, "dangling", default=False) if filters.get("dangling") else None
+    except InvalidParameter as error:
+        raise InvalidParameter(
+            """invalid value for filter 'dangling', must be "true" (or "1"), or "false" (or "0")"""
+        ) from error
+
+
 def _until(filters: r.Filters) -> int | None:
     asked = list(filters.get("until") or ())
     if len(asked) > 1:
         raise InvalidParameter("more than one until filter specified")
-    return parse_time(asked[0], time.time_ns()) if asked else None
+    try:
+        return parse_time(asked[0], time.time_ns()) if asked else None
+    except InvalidParameter as error:
+        raise InvalidParameter(f'failed to parse value as time or duration: "{asked[0]}"') from error
 
 
 def _is_pruned(definition: NetworkDefinition, filters: r.Filters, until: int | None) -> bool:

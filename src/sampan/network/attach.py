@@ -191,7 +191,11 @@ def _own_sysctls(name: str, proc: int, settings: list[list[str]]) -> None:
     """What the end point's creator wants of this interface: `ipv4.conf.IFNAME.forwarding` and its value. Raises OSError."""
     for setting, value in settings:
         kind, group, _, last = setting.split(".", 3)
-        _write(proc, f"sys/net/{kind}/{group}/{name}/{last}", value.encode())
+        path = f"sys/net/{kind}/{group}/{name}/{last}"
+        try:
+            _write(proc, path, value.encode())
+        except FileNotFoundError as error:
+            raise OSError(errno.ENOENT, f"/proc/{path} is not a sysctl file") from error
 
 
 def _write(directory: int, path: str, value: bytes) -> None:

@@ -62,6 +62,11 @@ def _check_mode(key: str, value: str, internal: bool) -> None:
 
 
 def _check_mtu(mtu: str) -> None:
+    number = mtu.removeprefix("-").removeprefix("+")
+    if mtu and not (number.isascii() and number.isdecimal()):
+        raise _unparsed(words.MTU, mtu, f'strconv.Atoi: parsing "{mtu}": invalid syntax')
+    if mtu.startswith("-"):
+        raise InvalidParameter(f"invalid MTU number: {mtu}")
     if mtu and not (mtu.isascii() and mtu.isdecimal() and 68 <= int(mtu[:6]) <= 65535):
         raise _unparsed(words.MTU, mtu, "it is no MTU from 68 to 65535")
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from sampan.errors import Forbidden, InvalidParameter, NotFound, NotImplementedHere, System
 from sampan.network.definition import Pool
-from sampan.network.ipam import Subnet, bounds, overlap
+from sampan.network.ipam import Address, Subnet, bounds, overlap
 from sampan.network.parented_options import PARENTED
 from sampan.spec.networks import IPAM, IPAMConfig
 
@@ -116,15 +116,15 @@ def check_subnet6(subnet: Subnet, own: str) -> None:
 
 def gateway(subnet: Subnet, pool: Pool | None) -> str:
     """What was asked for, or the lowest address of the range that nothing else has."""
-    taken = _kept(pool.auxiliary) if pool else set()
     first, last = bounds(subnet)
     if pool and pool.gateway:
         chosen = ipaddress.ip_address(pool.gateway)
-        if int(chosen) in taken:
-            raise Forbidden(f"failed to allocate gateway ({chosen}): Address already in use")
         if not first <= int(chosen) <= last:
-            raise InvalidParameter(f"failed to allocate gateway ({chosen}): it is no address of a host")
+            # The network's own address and the broadcast one are taken from the start.
+            raise System(f"failed to allocate gateway ({chosen}): Address already in use")
+        _kept(pool.auxiliary, chosen)
         return str(chosen)
+    taken = _kept(pool.auxiliary) if pool else set()
     if pool and pool.ip_range:
         first, last = bounds(subnet, ipaddress.ip_network(pool.ip_range))
     for number in range(first, min(last, first + len(taken)) + 1):
@@ -133,5 +133,12 @@ def gateway(subnet: Subnet, pool: Pool | None) -> str:
     raise System(f"no available IPv{subnet.version} addresses on this network's address pools")
 
 
-def _kept(auxiliary: Mapping[str, str]) -> set[int]:
-    return {int(ipaddress.ip_address(address)) for address in auxiliary.values()}
+def _kept(auxiliary: Mapping[str, str], gateway: Address | None = None) -> set[int]:
+    """The addresses that nobody gets, each of which can be kept once. Raises System in Docker's words."""
+    found = {int(gateway)} if gateway is not None else set()
+    for name, text in auxiliary.items():
+        address = ipaddress.ip_address(text)
+        if int(address) in found:
+            raise System(f"failed to allocate secondary ip address ({name}:{address}): Address already in use")
+        found.add(int(address))
+    return found

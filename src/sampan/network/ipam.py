@@ -58,9 +58,9 @@ class Addresses:
         except ValueError as error:
             raise InvalidParameter(f"invalid IPv{self.subnet.version} address: {address}") from error
         first, last = bounds(self.subnet)
-        if wanted not in self.subnet or not first <= int(wanted) <= last:
+        if wanted not in self.subnet:
             raise InvalidParameter(f"no configured subnet or ip-range contain the IP address {address}")
-        if int(wanted) in self._used:
+        if int(wanted) in self._used or not first <= int(wanted) <= last:
             raise Forbidden("Address already in use")
         self._take(int(wanted))
 

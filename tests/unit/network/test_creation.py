@@ -107,7 +107,23 @@ def test_a_chosen_subnet(members: dict[str, Any], gateway: str) -> None:
             "invalid gateway 10.8.0.1: parent subnet 10.9.0.0/24 doesn't",
         ),
         ({"ipam": ipam(gateway="x")}, InvalidParameter, "invalid gateway x: invalid address"),
-        ({"ipam": ipam(gateway="10.9.0.0")}, InvalidParameter, "no address of a host"),
+        ({"ipam": ipam(gateway="10.9.0.0")}, System, "failed to allocate gateway (10.9.0.0): Address already in use"),
+        (
+            {"ipam": ipam(gateway="10.9.0.255")},
+            System,
+            "failed to allocate gateway (10.9.0.255): Address already in use",
+        ),
+        (
+            {"ipam": ipam(auxiliary_addresses={"a": "10.9.0.9", "b": "10.9.0.9"})},
+            System,
+            "failed to allocate secondary ip address (b:10.9.0.9): Address already in use",
+        ),
+        (
+            {"options": {"com.docker.network.driver.mtu": "x"}},
+            InvalidParameter,
+            'failed to parse com.docker.network.driver.mtu value: x (strconv.Atoi: parsing "x": invalid syntax)',
+        ),
+        ({"options": {"com.docker.network.driver.mtu": "-1"}}, InvalidParameter, "invalid MTU number: -1"),
         ({"ipam": ipam(ip_range="10.0.0.0/8")}, InvalidParameter, "bigger than its parent"),
         ({"ipam": ipam(ip_range="10.9.1.0/25")}, InvalidParameter, "doesn't contain ip-range"),
         ({"ipam": ipam(ip_range="10.9.0.1/25")}, InvalidParameter, "it should be 10.9.0.0/25"),
@@ -115,8 +131,8 @@ def test_a_chosen_subnet(members: dict[str, Any], gateway: str) -> None:
         ({"ipam": ipam(auxiliary_addresses={"a": "10.1.1.1"})}, InvalidParameter, "invalid auxiliary address a"),
         (
             {"ipam": ipam(gateway="10.9.0.1", auxiliary_addresses={"a": "10.9.0.1"})},
-            Forbidden,
-            "Address already in use",
+            System,
+            "failed to allocate secondary ip address (a:10.9.0.1): Address already in use",
         ),
         ({"ipam": ipam("172.17.0.0/24")}, Forbidden, "Pool overlaps with other one on this address space"),
         (
