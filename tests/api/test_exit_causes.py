@@ -1,6 +1,8 @@
 """The cause of every end, told by inspect and by the event: program, signal, memory, client, policy, daemon."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -131,11 +133,14 @@ def test_a_program_that_cannot_be_started(engine: Sampan) -> None:
 def test_what_a_later_daemon_found() -> None:
     with running_sampan() as engine:
         engine.load_busybox()
-        quiet = Box(engine, "sh", "-c", "sleep 0.5; exit 6", host=ALONE).start()
+        quiet = Box(engine, "sh", "-c", "trap 'exit 6' USR1; echo up; while :; do sleep 0.1; done", host=ALONE).start()
+        eventually(lambda: b"up" in engine.api("GET", f"/containers/{quiet.id}/logs?stdout=1").body, "it is not up")
+        program = quiet.pid()
         orphan = Box(engine, "sleep", "1000", host=ALONE).start()
         monitor = orphan.monitor()
         engine.kill()
         kill(monitor)
+        os.kill(program, signal.SIGUSR1)
         eventually(lambda: "exit" in (engine.exec_root / f"containers/{quiet.id}/record.json").read_text(), "no exit")
         engine.start()
         assert (cause(quiet)["Daemon"], cause(quiet)["Text"]) == ("found", "exited with 6")

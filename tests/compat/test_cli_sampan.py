@@ -86,3 +86,20 @@ def test_completion_offers_names(engine: Sampan) -> None:
     assert engine.sampan("__complete", "--", "start", "off").text == "offered"
     assert engine.sampan("__complete", "--", "stop", "").text == ""
     assert "busybox" in engine.sampan("__complete", "--", "rmi", "").text.split()
+
+
+def test_stats_as_bars(engine: Sampan) -> None:
+    program = ("sh", "-c", "while :; do :; done")
+    assert engine.sampan("run", "-d", "--net", "none", "--name", "busy", "-m", "64m", "busybox", *program).code == 0
+    try:
+        outcome = engine.sampan("stats", "--bars", "--no-stream")
+        assert outcome.code == 0, outcome
+        heading, line = outcome.text.splitlines()
+        assert heading.split() == ["NAME", "CPU", "MEMORY", "PIDS", "STALLED"]
+        assert line.startswith("busy ")
+        assert "█" in line
+        assert "/ 64MiB" in line
+        refused = engine.sampan("stats", "--bars", "--format", "json")
+        assert (refused.code, refused.err) == (1, b"--bars and --format cannot be used together\n")
+    finally:
+        engine.sampan("rm", "-f", "busy")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sampan.cli.session import Session
     from sampan.client.documents import Document
 
-    Draw = Callable[[list[Row]], list[str]]
+    Draw = Callable[[list[tuple[str, Document | None]]], list[str]]
+    """from names and samples, None where there is none, to lines"""
 
 COLUMNS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
 HEADINGS = Headings(
@@ -32,20 +33,32 @@ HEADINGS = Headings(
 
 
 def _stats(session: Session, parsed: Parsed) -> int:
-    form = parsed.text("format") or text_of(session.config, "statsFormat")
-    short = not parsed.flag("no-trunc")
-
-    def drawn(rows: list[Row]) -> list[str]:
-        return row_lines(session, form, COLUMNS, HEADINGS, rows)
-
+    drawn = _drawing(session, parsed)
     if parsed.flag("no-stream"):
         names = parsed.words or running(session, everything=parsed.flag("all"))
-        for line in drawn([row(name, sample, short) for name, sample in _once(session, names)]):
+        for line in drawn(_once(session, names)):
             session.say(line)
         return 0
     from sampan.cli.verbs.stats_live import follow
 
-    return follow(session, parsed.words, parsed.flag("all"), short, drawn)
+    return follow(session, parsed.words, parsed.flag("all"), drawn)
+
+
+def _drawing(session: Session, parsed: Parsed) -> Draw:
+    if parsed.flag("bars"):
+        if parsed.text("format"):
+            raise Exit(1, "--bars and --format cannot be used together")
+        from sampan.cli.verbs.stats_bars import Bars
+
+        return Bars().draw
+    form = parsed.text("format") or text_of(session.config, "statsFormat")
+    short = not parsed.flag("no-trunc")
+
+    def table(samples: list[tuple[str, Document | None]]) -> list[str]:
+        rows = [row(name, sample, short) for name, sample in samples]
+        return row_lines(session, form, COLUMNS, HEADINGS, rows)
+
+    return table
 
 
 def running(session: Session, *, everything: bool) -> list[str]:
@@ -54,12 +67,12 @@ def running(session: Session, *, everything: bool) -> list[str]:
     return [truncated(text_of(item, "Id")) for item in found]
 
 
-def _once(session: Session, names: list[str]) -> list[tuple[str, Document]]:
+def _once(session: Session, names: list[str]) -> list[tuple[str, Document | None]]:
     """A sample of each, asked for all at once: the daemon takes a second for it. Exit 1 with all refusals."""
     pending = [
         (name, session.engine.begin("GET", f"/containers/{quoted(name)}/stats", {"stream": "0"})) for name in names
     ]
-    found: list[tuple[str, Document]] = []
+    found: list[tuple[str, Document | None]] = []
     failures: list[str] = []
     for name, answer in pending:
         try:
@@ -86,8 +99,8 @@ def row(name: str, sample: Document | None, short: bool) -> Row:
         "Name": lambda: text_of(told, "name")[1:] or "--",
         "ID": lambda: truncated(identifier) if short else identifier,
         "CPUPerc": known(lambda: f"{cpu_share(told):.2f}%"),
-        "MemUsage": known(lambda: f"{binary_size(_used(told))} / {binary_size(_limit(told))}", "-- / --"),
-        "MemPerc": known(lambda: f"{_used(told) / _limit(told) * 100 if _limit(told) else 0:.2f}%"),
+        "MemUsage": known(lambda: f"{binary_size(memory_used(told))} / {binary_size(memory_limit(told))}", "-- / --"),
+        "MemPerc": known(lambda: f"{memory_used(told) / memory_limit(told) * 100 if memory_limit(told) else 0:.2f}%"),
         "NetIO": known(lambda: _both(*_network(told))),
         "BlockIO": known(lambda: _both(*_block(told))),
         "PIDs": known(lambda: str(number_of(object_of(told, "pids_stats"), "current"))),
@@ -105,7 +118,7 @@ def cpu_share(sample: Document) -> float:
     return spent / whole * processors * 100 if spent > 0 and whole > 0 else 0.0
 
 
-def _used(sample: Document) -> int:
+def memory_used(sample: Document) -> int:
     """Memory without the part of the cache that nobody looks at: v1 and v2 call it differently."""
     memory = object_of(sample, "memory_stats")
     usage, details = number_of(memory, "usage"), object_of(memory, "stats")
@@ -113,7 +126,8 @@ def _used(sample: Document) -> int:
     return usage - idle if idle < usage else usage
 
 
-def _limit(sample: Document) -> int:
+def memory_limit(sample: Document) -> int:
+    """What the container may have, or the machine."""
     return number_of(object_of(sample, "memory_stats"), "limit")
 
 
@@ -142,6 +156,7 @@ STATS = Command(
     _stats,
     (
         Option("all", "bool", "Show stopped containers too", "a"),
+        Option("bars", "bool", "Draw bars, and the last half minute (Sampan only)"),
         Option("format", "string", HELP),
         Option("no-stream", "bool", "Show it once and end"),
         Option("no-trunc", "bool", "Do not shorten ids"),
@@ -151,6 +166,7 @@ STATS = Command(
     examples=(
         "stats",
         "stats --no-stream web db",
+        "stats --bars",
         "stats --format 'table {{.Name}}\\t{{.CPUPerc}}\\t{{.MemUsage}}'",
     ),
 )

@@ -10,7 +10,7 @@ import time
 from sampan.cli.failures import Exit
 from sampan.cli.output.progress import MAX_MESSAGE
 from sampan.cli.verbs.filters import encode_filters
-from sampan.cli.verbs.stats import row, running
+from sampan.cli.verbs.stats import running
 from sampan.client import documents
 from sampan.client.documents import object_of, text_of
 from sampan.client.engine import quoted
@@ -88,7 +88,7 @@ class _Board:
         return sample if time.monotonic() - taken < _STALE else None
 
 
-def follow(session: Session, names: list[str], everything: bool, short: bool, draw: Draw) -> int:
+def follow(session: Session, names: list[str], everything: bool, draw: Draw) -> int:
     """Draw until interrupted, or until every container that was named is gone."""
     board = _Board(session)
     # Heard before the list is read: none that starts in between is missed.
@@ -105,7 +105,7 @@ def follow(session: Session, names: list[str], everything: bool, short: bool, dr
         waiting = len(board.samples) < len(board.streams) and now - began < _FIRST
         if now - drawn >= _REDRAW and not waiting:
             drawn = now
-            _show(draw([row(name, board.shown(name), short) for name in board.streams]))
+            _show(draw([(name, board.shown(name)) for name in board.streams]))
         if events is not None and events.over:
             raise BrokenConversation("the daemon has ended the stream of events")
         if events is None and all(stream.over for stream in board.streams.values()):
