@@ -20,7 +20,7 @@ from sampan.buildkit.protocol.session_pb2 import BytesMessage
 from sampan.buildkit.sessions import Session
 from sampan.errors import InvalidParameter, System
 from sampan.files import tar_reader as tar
-from sampan.files.atomic import write_all
+from sampan.files.writing import write_all
 
 METHOD = "/moby.filesync.v1.FileSend/DiffCopy"
 _PIECE = 1024 * 1024
