@@ -44,7 +44,7 @@ def places(tmp_path: Path) -> Iterator[Places]:
 
 def read(context: Context, name: str) -> bytes:
     with context:
-        directory = context.tree().root
+        directory = context.tree().directory()
         descriptor = os.open(name, os.O_RDONLY, dir_fd=directory)
         try:
             return os.read(descriptor, 100)
