@@ -154,3 +154,13 @@ def test_what_is_written_to_a_bound_context_is_seen_by_nobody(engine: Sampan, di
         "sent",
         "sent",
     ]
+
+
+def test_a_program_of_another_stage_can_be_run_where_it_is_bound(engine: Sampan, directory: Path) -> None:
+    (directory / "Dockerfile").write_text(
+        "FROM busybox AS tools\nRUN echo 'echo ran-it' > /tool && chmod 755 /tool\n"
+        "FROM busybox\nRUN --mount=type=bind,from=tools,source=/tool,target=/bin/tool /bin/tool && ! touch /bin/tool\n"
+    )
+    code, said = sampan_build(engine, directory)
+    assert code == 0, said
+    assert [line for line in said.splitlines() if line.endswith(" ran-it")]

@@ -201,7 +201,8 @@ async def _mount(mount: Mounted, files: MemoryFiles, stack: AsyncExitStack) -> o
             await stack.enter_async_context(relayed(mount, source))
             return oci_runtime.Mount(mount.target, "bind", source, ("bind", "nosuid", "nodev", "rprivate"))
         case Bound():
-            words = ("bind", *(("ro",) if mount.read_only else ()), "nosuid", "nodev", "rprivate")
+            # The engine's own view of a tree is noexec; a step may run what another has built.
+            words = ("bind", *(("ro",) if mount.read_only else ()), "nosuid", "nodev", "exec", "rprivate")
             source = mount.source or f"/proc/self/fd/{mount.tree}"
             return oci_runtime.Mount(mount.target, "bind", source, words, below=mount.below)
 

@@ -109,6 +109,8 @@ def _set_attributes(tree: int, options: tuple[str, ...], recursive: bool) -> Non
         if plain in _PROPAGATION and option not in ("ro", "rw", "rbind"):
             propagation, deep = _PROPAGATION[plain], option.startswith("r")
     mount_setattr(tree, propagation=propagation, recursive=deep)
+    if "exec" in options:
+        mount_setattr(tree, clear=MountAttr.NOEXEC)
     if wanted:
         # "ro" on a recursive bind is the top mount only, "rro" all of them (Docker's default since 25).
         mount_setattr(tree, add=MountAttr(wanted), recursive=recursive and "rro" in options)

@@ -60,15 +60,15 @@ KNOWN = (
         "Docker's builders lose capabilities of the context's files: they change owners after attributes.",
     ),
     Known(
-        r"config WorkingDir: '/' \\| None",
+        r"config WorkingDir: '/' \| None",
         "The classic builder writes no `WorkingDir` for an image on scratch, BuildKit writes `/`.",
         (),
         _CLASSIC,
     ),
     Known(
-        rf"tree run(?:/secrets)?: None \| {_DIRECTORY}",
-        "BuildKit of 20.10 leaves the directories in which secrets were mounted.",
-        ("run-secret",),
+        rf"tree (?:run(?:/secrets)?|root/\.cache(?:/pip)?|scratch|src/app|tools): None \| {_DIRECTORY}",
+        "BuildKit of 20.10 leaves the directories that were mounted upon.",
+        ("run-secret", "run-mounts"),
         ("buildkit-20.10",),
     ),
     Known(
