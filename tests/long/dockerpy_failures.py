@@ -3,7 +3,6 @@
 from tests.long.suites import Expected
 
 SWARM = "swarm mode is no part of Sampan yet"
-BUILD = "steps are taken from the cache whatever image is named: issue 6"
 PLUGINS = "plugins: issue 11"
 REGISTRY = "pulls from Docker Hub: needs the internet, and a registry client"
 DOCKER = "fails with Docker 28, too"
@@ -11,7 +10,6 @@ DOCKER = "fails with Docker 28, too"
 NO_ALIAS = DOCKER + ": the short id is no alias since API 1.45"
 
 _CAUSES: tuple[tuple[str, str], ...] = (
-    ("api_build_test::BuildTest::test_build_with_cache_from", BUILD),
     *(
         (f"{module}_test::*", SWARM)
         for module in ("api_config", "api_secret", "api_service", "models_services", "models_nodes")

@@ -36,7 +36,7 @@ MODULES = (
 """All but those that ask no daemon: contexts and credential stores."""
 DOCKERS = 245
 """How many pass with Docker 28.5.2, swarm and plugins aside; what of it is missing here is in the list of failures."""
-LEAST = 233
+LEAST = 234
 PASSED: dict[str, int] = {}
 """By module."""
 
