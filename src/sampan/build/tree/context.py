@@ -67,7 +67,7 @@ class Context:
     def digest(self, paths: Sequence[str], excludes: Sequence[str] = (), parents: bool = False) -> str:
         """The content digest, `sha256:…`, of exactly the files that a COPY or ADD with these paths takes.
 
-        Nothing is read from the disk. Raises SourceMissing, BadSelection, OSError (ELOOP).
+        Nothing is read from the disk. Raises SourceMissing, BadSelection.
         """
         return digest.digest(self._index, paths, excludes, parents)
 

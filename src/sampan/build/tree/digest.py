@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from sampan.build.tree.index import Index, Node, below, tops
-from sampan.build.tree.selection import parse_path
+from sampan.build.tree.selection import BadSelection, parse_path
 from sampan.build.tree.source import Origin, SourceMissing
 from sampan.files import tar_reader as tar
 
@@ -21,7 +21,7 @@ _SHORT = 16
 
 
 def digest(index: Index, paths: Sequence[str], excludes: Sequence[str], parents: bool) -> str:
-    """`sha256:…` of what `paths` select. Raises SourceMissing, BadSelection, OSError (ELOOP)."""
+    """`sha256:…` of what `paths` select. Raises SourceMissing; BadSelection also for links in a circle."""
     hashed = hashlib.sha256(_FORM)
     for path in paths:
         for part in _parts(index, path, excludes, parents):
@@ -58,6 +58,8 @@ def _parts(index: Index, path: str, excludes: Sequence[str], parents: bool) -> I
         found = tops(index, wanted)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceMissing(path, Origin.CONTEXT) from error
+    except OSError as error:
+        raise BadSelection(f"stat {path}: {(error.strerror or str(error)).lower()}") from error
     met = False
     for name, top in found:
         # A directory's own name and attributes are not copied; a file's name is what it is called in a directory.

@@ -42,8 +42,8 @@ class Unpacking:
         wanted = parse_path(path, excludes, parents)
         try:
             found = tops(self._index, wanted)
-        except (FileNotFoundError, NotADirectoryError):
-            return
+        except OSError:
+            return  # missing, or links in a circle
         for _, top in found:
             if top.children is None:
                 yield top

@@ -308,6 +308,10 @@ def test_missing_paths_are_told_as_docker_does(store: Store) -> None:
         )
     with pytest.raises(SourceMissing):
         context.digest(["src/nothing"], parents=True)
+    circle = store.context({"one": "two", "two": "one"})
+    with pytest.raises(BadSelection, match="stat one: too many levels of symbolic links"):
+        circle.digest(["one"])
+    assert os.listdir(circle.tree(["one"]).directory())
     assert context.digest(["none*"])  # nothing fits: nothing is copied
     with pytest.raises(BadSelection, match="syntax error in pattern"):
         context.digest(["[a-"])
