@@ -7,6 +7,7 @@ refuses magic links of /proc. No path is resolved twice: what was opened is a de
 from __future__ import annotations
 
 import os
+import stat
 
 from sampan.files.paths import BadPath, check_component, clean, shown, split
 from sampan.kernel.files import Resolve, openat2
@@ -79,6 +80,24 @@ class SafeRoot:
             return _opened_with_mode(parent, name, mode)
         finally:
             os.close(parent)
+
+
+def link_in_root(root: int, path: bytes) -> bytes | None:
+    """Where the link at `path` leads, links on the way followed inside the directory `root`; None where there is no link.
+
+    Raises OSError, not where nothing is there.
+    """
+    try:
+        descriptor = openat2(root, path, os.O_PATH | os.O_NOFOLLOW, _IN_ROOT)
+    except FileNotFoundError:
+        return None
+    try:
+        if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            return None
+        # readlinkat(2): an empty path reads the link that the descriptor is.
+        return os.readlink(b"", dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _opened_with_mode(parent: int, name: bytes, mode: int) -> int:

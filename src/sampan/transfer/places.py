@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
 from sampan.files.paths import BadPath, shown
+from sampan.files.root import link_in_root
 from sampan.kernel.files import Resolve, openat2
 
 _INSIDE = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
@@ -107,13 +107,6 @@ def link_target(root: int, place: Place) -> bytes:
 
 def _read_link(root: int, path: bytes) -> bytes | None:
     try:
-        descriptor = openat2(root, path, os.O_PATH | os.O_NOFOLLOW, _INSIDE)
+        return link_in_root(root, path)
     except OSError:
         return None
-    try:
-        if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
-            return None
-        # readlinkat(2): an empty path reads the link that the descriptor is.
-        return os.readlink(b"", dir_fd=descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,6 +19,7 @@ from sampan.build.tree.selection import Below, Wanted, literal_path, parse_path
 from sampan.build.tree.source import Origin, SourceMissing, SourceTree, Top
 from sampan.build.tree.writing import InTheWay, Item, Writing
 from sampan.errors import InvalidParameter, SampanError
+from sampan.files.root import link_in_root
 from sampan.kernel.files import Resolve, openat2
 
 _INSIDE = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
@@ -137,7 +138,7 @@ def _file_place(name: bytes, destination: bytes, writing: Writing) -> bytes:
         status = _existing(writing.root, path)
         if status is not None and stat.S_ISDIR(status.st_mode):
             return _joined(writing.make_directories(path), name)
-        target = _link_at(writing.root, path)
+        target = link_in_root(writing.root, path)
         if target is None:
             return path
         # The link stays, and what it leads to is written, as BuildKit resolves a destination.
@@ -157,20 +158,5 @@ def _existing(root: int, path: bytes) -> os.stat_result | None:
         return None
     try:
         return os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _link_at(root: int, path: bytes) -> bytes | None:
-    """Where the link at `path` leads; None where there is no link."""
-    try:
-        descriptor = openat2(root, path, os.O_PATH | os.O_NOFOLLOW, _INSIDE)
-    except FileNotFoundError:
-        return None
-    try:
-        if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
-            return None
-        # readlinkat(2): an empty path reads the link that the descriptor is.
-        return os.readlink(b"", dir_fd=descriptor)
     finally:
         os.close(descriptor)
