@@ -12,8 +12,6 @@ from sampan.build.tree.selection import BadSelection, parse_path
 from sampan.build.tree.source import Origin, SourceMissing
 from sampan.files import tar_reader as tar
 
-MOST_LISTED = 10_000
-"""files that are told by name"""
 _FORM = b"sampan tree 1"
 """Changes when the same files come to have another digest."""
 
