@@ -41,6 +41,7 @@ from sampan.daemon.links import Links
 from sampan.daemon.log_shipping import LogShipping
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
+from sampan.daemon.rules_watch import RulesWatch
 from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
 from sampan.daemon.storage import open_layers
@@ -244,7 +245,7 @@ async def take_over(parts: Assembly) -> None:
     adopt.sweep(engine)
     builds_api.sweep(engine)
     parts.groups.sweep(engine)
-    asyncio.get_running_loop().add_reader(parts.networks.fileno(), parts.networks.changed)
+    asyncio.get_running_loop().add_reader(parts.networks.fileno(), RulesWatch(parts.networks).heard)
     asyncio.get_running_loop().add_reader(engine.oom.fileno(), oom.heard, engine)
     _ = engine.spawn(_follow_resolver(engine), "following the host's resolv.conf")
     parts.runtime.open_pool(slots.planner(engine, parts.networks))

@@ -326,15 +326,18 @@ class Networks:
         return self._ground is not None and self._ground.firewall.verify()
 
     def fileno(self) -> int:
-        """Readable when somebody changed nf_tables: then call `changed`."""
+        """Readable when somebody changed nf_tables: then call `drain`, and `restore` soon."""
         if self._events is None:
             raise System("networks are not open")
         return self._events.fileno()
 
-    def changed(self) -> bool:
-        """Read the events away and verify. What the host refuses is logged: the next event or publish tries again."""
+    def drain(self) -> None:
+        """Read the events away."""
         if self._events is not None:
             self._events.drain()
+
+    def restore(self) -> bool:
+        """Verify; what the host refuses is logged: the next event or publish tries again."""
         try:
             return self.verify()
         except OSError as error:

@@ -108,7 +108,7 @@ def test_sampan_first(lab: Lab) -> None:
     early = Container(networks)
     with running_docker() as docker:
         subprocess.run(["iptables", "-P", "FORWARD", "DROP"], check=True)
-        networks.changed()  # the daemon hears of it by an event
+        networks.restore()  # the daemon hears of it by an event
         outside = listening(lab.neighbour, 7001)
         assert tcp_reaches(early.namespace, (NEIGHBOUR, 7001), outside) == HOST
         check_both_work(lab, networks, docker)
@@ -120,7 +120,7 @@ def test_forwarding_that_we_switched_on_serves_docker_too(lab: Lab) -> None:
     forwarding_off()
     networks = lab.open()
     with running_docker() as docker:
-        networks.changed()
+        networks.restore()
         check_both_work(lab, networks, docker)
         networks.close(remove=True)
         with docker_container(docker) as (theirs, _):

@@ -166,7 +166,7 @@ def test_the_address_outside(lab: Lab, version: int) -> None:
     assert tcp_reaches(bare.namespace, target, outside) == own(bare, version)
     # The rule comes back with the others.
     subprocess.run(["nft", "flush", "ruleset"], check=True)
-    assert networks.changed()
+    assert networks.restore()
     again = Container(networks, "mine")
     assert tcp_reaches(again.namespace, target, outside) == ("10.99.0.77" if version == 4 else "fd99::77")
 

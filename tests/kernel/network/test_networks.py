@@ -171,12 +171,14 @@ def test_our_rules_come_back_when_the_event_is_read(lab: Lab) -> None:
     container = Container(networks)
     inside = listening(container.namespace, 80)
     container.publish(tcp80="0.0.0.0:8080")
-    networks.changed()
+    networks.drain()
+    networks.restore()
     subprocess.run(["nft", "flush", "ruleset"], check=True)
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is None
     assert select.select([networks], [], [], 5)[0]  # whoever waits is told
-    assert networks.changed()
-    assert not networks.changed()  # what it did itself moves it to nothing
+    networks.drain()
+    assert networks.restore()
+    assert not networks.restore()  # what it did itself moves it to nothing
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is not None
 
 

@@ -71,10 +71,10 @@ def test_a_chain_that_comes_later_is_noticed(lab: Lab) -> None:
     outside = listening(lab.neighbour, 7000)
     nft("-f", "-", text=UFW)
     assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) is None
-    networks.changed()
+    networks.restore()
     assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) == HOST
     rules = nft("-a", "list", "ruleset")
-    networks.changed()
+    networks.restore()
     assert nft("-a", "list", "ruleset") == rules  # same handles: nothing is written again
 
 
@@ -94,7 +94,7 @@ def test_the_administrator_s_lines_in_docker_user_come_first(lab: Lab) -> None:
     ]
     subprocess.run(["ip", "link", "add", "br-0123456789ab", "type", "bridge"], check=True)
     nft("add", "table", "ip", "dockers_own")  # Docker writes rules with each network it makes
-    networks.changed()
+    networks.restore()
     assert 'oifname "br-0123456789ab" counter return' in nft("-s", "list", "chain", "ip", "filter", "DOCKER-USER")
 
 
@@ -109,7 +109,7 @@ def test_a_chain_that_stops_dropping_gets_its_rules_back(lab: Lab) -> None:
     networks = lab.open()
     assert "sampan 0123456789ab" in nft("list", "table", "ip", "filter")
     nft("add", "chain", "ip", "filter", "FORWARD", "{ policy accept; }")
-    networks.changed()
+    networks.restore()
     assert "sampan 0123456789ab" not in nft("list", "table", "ip", "filter")
 
 
