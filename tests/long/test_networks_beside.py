@@ -141,8 +141,8 @@ SCENES["bad addresses"] = (
     "network create -o com.docker.network.driver.mtu=-1 other",
     "network create -o com.docker.network.bridge.inhibit_ipv4=x other",
     "network create -o com.docker.network.host_ipv4=x other",
-    "network create -o com.docker.network.whatever=x zet",
-    f"run -d --name one {_SLEEP}",
+    "network create -o com.docker.network.whatever=x --subnet 10.75.0.0/24 zet",
+    f"run -d --name one --network zet {_SLEEP}",
     "network connect --ip 10.71.0.0 net one",
     "network connect --ip 10.71.0.255 net one",
     "network connect --ip 10.71.0.1 net one",
@@ -161,7 +161,7 @@ SCENES["bad addresses"] = (
 )
 SCENES["the host's address"] = (
     "network create --subnet 10.74.0.0/24 net",
-    "network create --internal inner",
+    "network create --internal --subnet 10.76.0.0/24 inner",
     "run --rm --network net --add-host up:host-gateway busybox grep -c up$ /etc/hosts",
     "run --rm --network inner --add-host up:host-gateway busybox grep -c up$ /etc/hosts",
     "run --rm --network none --add-host up:host-gateway busybox grep -c up$ /etc/hosts",
