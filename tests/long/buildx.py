@@ -1,36 +1,14 @@
 """The real `docker-buildx`: Debian sid's package, unpacked below `.build`, as a plugin of this machine's `docker`."""
 
-import subprocess
 from pathlib import Path
 
-from tests.daemons import PROJECT, Daemon, Outcome
-
-_PLACE = PROJECT / ".build" / "buildx"
-_PROGRAM = "usr/libexec/docker/cli-plugins/docker-buildx"
-_SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main\n"
+from tests.daemons import Daemon, Outcome
+from tests.long.sid import unpacked
 
 
 def program() -> Path:
-    """Where it is; fetched where it is not there yet, with lists of its own, so that the machine's apt stays as it is."""
-    unpacked = _PLACE / _PROGRAM
-    if unpacked.exists():
-        return unpacked
-    for directory in ("lists/partial", "cache/archives/partial"):
-        (_PLACE / directory).mkdir(parents=True, exist_ok=True)
-    (_PLACE / "sources.list").write_text(_SOURCE)
-    settings = {
-        "Dir::Etc::sourcelist": _PLACE / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State::lists": _PLACE / "lists",
-        "Dir::Cache": _PLACE / "cache",
-        "Acquire::Check-Valid-Until": "false",
-    }
-    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-    for command in (["update"], ["download", "docker-buildx"]):
-        subprocess.run(["apt-get", "-q", *options, *command], cwd=_PLACE, check=True, capture_output=True, timeout=300)
-    package = next(_PLACE.glob("docker-buildx_*.deb"))
-    subprocess.run(["dpkg-deb", "-x", package, _PLACE], check=True)
-    return unpacked
+    """Where it is; fetched where it is not there yet."""
+    return unpacked("docker-buildx") / "usr/libexec/docker/cli-plugins/docker-buildx"
 
 
 class Buildx:

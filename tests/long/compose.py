@@ -4,37 +4,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.daemons import PROJECT, Daemon, Outcome
+from tests.daemons import Daemon, Outcome
+from tests.long.sid import unpacked
 
-_PLACE = PROJECT / ".build" / "compose"
 _PROGRAM = "usr/libexec/docker/cli-plugins/docker-compose"
-_SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main\n"
 
 
 def program() -> Path:
-    """Where it is; fetched where it is not there yet, with lists of its own, so that the machine's apt stays as it is."""
-    unpacked = _PLACE / _PROGRAM
-    if unpacked.exists():
-        return unpacked
-    if (found := _of_the_machine()) is not None:
-        return found
-    shutil.rmtree(_PLACE, ignore_errors=True)
-    for directory in ("lists/partial", "cache/archives/partial"):
-        (_PLACE / directory).mkdir(parents=True)
-    (_PLACE / "sources.list").write_text(_SOURCE)
-    settings = {
-        "Dir::Etc::sourcelist": _PLACE / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State::lists": _PLACE / "lists",
-        "Dir::Cache": _PLACE / "cache",
-        "Acquire::Check-Valid-Until": "false",
-    }
-    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-    for command in (["update"], ["download", "docker-compose"]):
-        subprocess.run(["apt-get", "-q", *options, *command], cwd=_PLACE, check=True, capture_output=True, timeout=300)
-    package = next(_PLACE.glob("docker-compose_*.deb"))
-    subprocess.run(["dpkg-deb", "-x", package, _PLACE], check=True)
-    return unpacked
+    """Where it is; fetched where the machine has none."""
+    return _of_the_machine() or unpacked("docker-compose") / _PROGRAM
 
 
 def _of_the_machine() -> Path | None:

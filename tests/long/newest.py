@@ -4,15 +4,14 @@ The root is made once, with mmdebstrap, below `.build`, and only read; the daemo
 """
 
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.daemons import PROJECT, Docker
+from tests.long.sid import SOURCE
 
 _PLACE = PROJECT / ".build" / "newest-docker"
-_SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main"
 _PACKAGES = "docker.io,iptables,iproute2,ca-certificates,procps"
 _ENTER = """
 mount --make-rprivate /
@@ -35,30 +34,9 @@ def root() -> Path:
         stale = "--aptopt=Acquire::Check-Valid-Until false"
         partial = _PLACE / "root.new"
         command = ["mmdebstrap", "--variant=minbase", "--format=directory", stale, f"--include={_PACKAGES}", "sid"]
-        subprocess.run([*command, str(partial), _SOURCE], check=True, capture_output=True, timeout=900)
+        subprocess.run([*command, str(partial), SOURCE], check=True, capture_output=True, timeout=900)
         partial.rename(made)
     return made
-
-
-def buildx() -> Path:
-    """The plugin of that release for the `docker` command: its client of BuildKit."""
-    made = _PLACE / "buildx"
-    if not made.exists():
-        with tempfile.TemporaryDirectory() as place:
-            (Path(place) / "sources.list").write_text(_SOURCE + "\n")
-            (Path(place) / "lists/partial").mkdir(parents=True)
-            own = {"Dir::Etc::sourcelist": f"{place}/sources.list", "Dir::Etc::sourceparts": "/dev/null"}
-            own |= {"Dir::State::lists": f"{place}/lists", "Dir::Cache": place, "Acquire::Check-Valid-Until": "false"}
-            options = [word for name, value in own.items() for word in ("-o", f"{name}={value}")]
-            for command in ("update", "download docker-buildx"):
-                line = ["apt-get", *options, "--quiet", *command.split()]
-                subprocess.run(line, cwd=place, check=True, capture_output=True, timeout=300)
-            (package,) = Path(place).glob("docker-buildx_*.deb")
-            _PLACE.mkdir(parents=True, exist_ok=True)
-            partial = _PLACE / "buildx.new"
-            subprocess.run(["dpkg", "-x", package, partial], check=True)
-            partial.rename(made)
-    return made / "usr/libexec/docker/cli-plugins/docker-buildx"
 
 
 class NewestDocker(Docker):

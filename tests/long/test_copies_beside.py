@@ -16,8 +16,9 @@ from sampan.dockerfile.faults import DockerfileError
 from sampan.errors import SampanError
 from tests.daemons import scrubbed_environment
 from tests.kernel.build.planned import build
+from tests.long.buildx import program as buildx
 from tests.long.copies import CONTEXT, DIFFERENT, DOCUMENTS, SAME
-from tests.long.newest import buildx, running_newest_docker
+from tests.long.newest import running_newest_docker
 from tests.unit.build.tree.archives import packed
 
 pytestmark = pytest.mark.requires("root", "openat2", "dockerd")

@@ -76,7 +76,7 @@ def test_files_arrive_and_only_changes_are_sent_again(tmp_path: Path) -> None:
         assert await desk.sync(files, check) == first
         assert files.asked == []
         files.stats[2].modTime += 1
-        files.contents["dir/b"] = b"abd"
+        files.contents["dir/b"] = b"xyz"
         assert await desk.sync(files) != first
         assert files.asked == ["dir/b"]
         desk.pools.close()
