@@ -207,6 +207,18 @@ def test_triggers(engine: Sampan) -> None:
     assert not config(engine, "child").get("OnBuild")
 
 
+def test_a_base_for_another_machine(engine: Sampan) -> None:
+    """What is here under the name is for this machine: another is asked for at its registry, which nobody can reach."""
+    assert build(engine, "FROM --platform=$TARGETPLATFORM busybox\nRUN true\n").error == ""
+    reference = "127.0.0.1:9/busybox:latest"
+    assert engine.docker("tag", "busybox", reference).code == 0
+    assert build(engine, f"FROM {reference}\nRUN true\n").error == ""
+    other = "s390x" if document(engine, "busybox")["Architecture"] != "s390x" else "amd64"
+    refused = build(engine, f"FROM --platform=linux/{other} {reference}\nRUN true\n")
+    assert "127.0.0.1:9" in refused.error
+    assert engine.api("DELETE", f"/images/{reference}").status == 200
+
+
 def test_a_missing_file(engine: Sampan) -> None:
     failed = build(engine, "FROM busybox\nCOPY nosuch /\n")
     assert failed.status == 200

@@ -29,11 +29,19 @@ class Lookup:
         self._images = images
         self._request = request
         self._told = told
-        self.found: dict[str, ImageId] = {}
+        self._found: dict[tuple[str, str], ImageId] = {}
 
-    def document(self, reference: str) -> Image:
+    def found(self, reference: str, platform: str = "") -> ImageId:
+        """An image that `find` has found."""
+        return self._found[reference, self._other(platform)]
+
+    def document(self, reference: str, platform: str = "") -> Image:
         """The configuration of an image that was found."""
-        return self._images.document(self.found[reference])
+        return self._images.document(self.found(reference, platform))
+
+    def _other(self, platform: str) -> str:
+        """The platform, where it is not the one that is built for anyhow."""
+        return "" if platform == platform_text(self._request.wish.machines.target) else platform
 
     async def all(self, dockerfile: Dockerfile) -> Mapping[str, ImageConfig]:
         """The configurations of everything that the target stands on. Raises DockerfileError, SampanError."""
@@ -47,10 +55,11 @@ class Lookup:
 
     async def find(self, reference: str, platform: str = "") -> ImageId:
         """The image that is called so, pulled where it is not here or newer ones are wanted. Raises SampanError."""
-        if reference not in self.found:
+        platform = self._other(platform)
+        if (reference, platform) not in self._found:
             known = None if self._request.pull else self._here(reference, platform)
-            self.found[reference] = known or await self._pulled(reference, platform)
-        return self.found[reference]
+            self._found[reference, platform] = known or await self._pulled(reference, platform)
+        return self._found[reference, platform]
 
     def _here(self, reference: str, platform: str) -> ImageId | None:
         try:

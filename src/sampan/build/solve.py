@@ -92,7 +92,7 @@ async def build(
     threads = Threads(means.workers)
     lookup = Lookup(means.images, request, hearing.pulled)
     graph = plan(dockerfile, request.wish, await lookup.all(dockerfile))
-    base = _base(graph, lookup)
+    base = await _base(graph, lookup)
     progress.planned(graph)
     with means.images.making() as making:
         trees = Trees(means.images, means.snapshots, making, threads, request.clock)
@@ -130,14 +130,15 @@ def _bottom(graph: Graph) -> Operation:
 def _base_image(graph: Graph, lookup: Lookup) -> ImageId | None:
     """The image that the target stands on; None for scratch."""
     bottom = _bottom(graph)
-    return lookup.found.get(bottom.reference) if isinstance(bottom, ImageSource) else None
+    return lookup.found(bottom.reference, bottom.platform) if isinstance(bottom, ImageSource) else None
 
 
-def _base(graph: Graph, lookup: Lookup) -> Image | None:
+async def _base(graph: Graph, lookup: Lookup) -> Image | None:
     """The image at the bottom of the target; None for scratch. Raises Forbidden for the machine's own root."""
     match _bottom(graph):
         case ImageSource() as source:
-            return lookup.document(source.reference)
+            await lookup.find(source.reference, source.platform)
+            return lookup.document(source.reference, source.platform)
         case HostSource():
             raise Forbidden(
                 "the target stands on the image host, which is this machine itself: no image can be made on top of it; "
