@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from sampan.kernel import rtnetlink
+from sampan.network import resolvconf
 from sampan.network.ipam import Subnet
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _ROOT = "/proc/sys/net/"
 _LOCAL_TABLE = 255
+_FILE_LIMIT = 256 * 1024
 # Kinds of link whose presence says that somebody else forwards packets here.
 _FORWARDERS = frozenset(("bridge", "tun", "wireguard", "vxlan", "ipip", "gre", "macvlan", "ipvlan", "vrf"))
 
@@ -48,7 +50,7 @@ def has_ipv6() -> bool:
 
 
 def networks_in_use(route: Netlink, except_link: int = 0, version: int = 4) -> list[Subnet]:
-    """The networks that some address or route of the host lies in.
+    """The networks that some address or route of the host lies in, and its name servers, however they are reached.
 
     Default routes, those of `except_link`, and IPv6's link-local and multicast ones, which every link has, are left out.
     """
@@ -63,9 +65,28 @@ def networks_in_use(route: Netlink, except_link: int = 0, version: int = 4) -> l
         for entry in rtnetlink.routes(route, family)
         if entry.prefix and entry.table != _LOCAL_TABLE and (entry.index == 0 or entry.index != except_link)
     }
+    found |= _servers(version)
     if version == 6:
         found = {one for one in found if not one.is_link_local and not one.is_multicast and not one.is_loopback}
     return sorted(found, key=lambda one: (int(one.network_address), one.prefixlen))
+
+
+def _servers(version: int) -> set[Subnet]:
+    """The host's name servers, each a network by itself: a subnet over one would cut the host off it, as Docker has it."""
+    resolver = _resolver(resolvconf.HOST_FILE)
+    if resolvconf.uses_stub(resolver):
+        resolver = _resolver(resolvconf.RESOLVED_FILE)
+    addresses = (ipaddress.ip_address(server.partition("%")[0]) for server in resolver.servers)
+    return {ipaddress.ip_network(one) for one in addresses if one.version == version}
+
+
+def _resolver(path: str) -> resolvconf.Resolver:
+    try:
+        with open(path, errors="replace") as file:
+            return resolvconf.parse(file.read(_FILE_LIMIT))
+    except OSError:
+        # Missing, or not to be read: as if nothing stood in it (resolv.conf(5)).
+        return resolvconf.Resolver()
 
 
 def others_forward(route: Netlink, ours: Collection[int], version: int = 4) -> bool:

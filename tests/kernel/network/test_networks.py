@@ -3,12 +3,14 @@
 import select
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from sampan.errors import InvalidParameter, System
 from sampan.kernel import rtnetlink
 from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
+from sampan.network import resolvconf
 from sampan.network.arrangement import ways
 from sampan.network.bridge import BridgeDriver
 from sampan.network.driver import NetworkDriver, Wish
@@ -45,6 +47,26 @@ def address_of(name: str) -> str:
         found = [address for address in rtnetlink.addresses(route) if address.index == link.index]
     assert len(found) == 1
     return f"{socket.inet_ntoa(found[0].address)}/{found[0].prefix}"
+
+
+def test_a_subnet_that_is_not_chosen_covers_no_route_and_no_name_server_of_the_host(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is reached by the default route lies in no network of the host's; a subnet over it would hide it."""
+    file = tmp_path / "resolv.conf"
+    file.write_text("nameserver 172.18.0.53\nnameserver 172.17.9.9\nnameserver fd07::53\nnameserver x\n")
+    monkeypatch.setattr(resolvconf, "HOST_FILE", str(file))
+    subprocess.run(["ip", "route", "add", "172.20.0.0/16", "via", NEIGHBOUR], check=True)
+    networks = lab.open()
+    assert networks.facts()[0].subnet == "172.19.0.0/16"
+    assert str(networks.choose_subnet(4)) == "172.21.0.0/16"
+    file.write_text("nameserver 127.0.0.53\n")
+    real = tmp_path / "resolved.conf"
+    real.write_text("nameserver 172.21.0.1\n")
+    monkeypatch.setattr(resolvconf, "RESOLVED_FILE", str(real))
+    assert str(networks.choose_subnet(4)) == "172.17.0.0/16"
+    subprocess.run(["ip", "route", "add", "172.17.0.0/16", "via", NEIGHBOUR], check=True)
+    assert str(networks.choose_subnet(4)) == "172.18.0.0/16"
 
 
 def test_open_again_and_a_later_daemon_find_the_same_bridge(lab: Lab) -> None:
