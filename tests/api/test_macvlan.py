@@ -13,6 +13,7 @@ from tests.api.test_networks import address, ends, inside, links, ok, reaches, r
 from tests.daemons import Sampan
 from tests.kernel.network.lab import Namespace, new_namespace
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client:28", "veth", "bridge", "nftables", "macvlan", "ip")
 
@@ -103,9 +104,13 @@ def test_a_network_and_its_life(engine: Sampan, neighbour: Namespace) -> None:
     assert ends(engine, "one")["lan"]["MacAddress"] == mac
     run(engine, "three", "--network", "lan")
     assert address(engine, "three", "lan") == "10.241.0.129", "what runs keeps its address"
-    ok(engine.docker("restart", "-t", "0", "one"))
-    assert (address(engine, "one", "lan"), ends(engine, "one")["lan"]["MacAddress"]) == ("10.241.0.128", mac)
-    assert asks(neighbour, "10.241.0.128")
+    for name, same in (("one", "10.241.0.128"), ("two", "10.241.0.7")):
+        # A hardware address that was chosen may still be that of the link which is going.
+        for _ in range(5):
+            ok(engine.docker("restart", "-t", "0", name))
+        assert address(engine, name, "lan") == same
+        assert asks(neighbour, same)
+    assert ends(engine, "one")["lan"]["MacAddress"] != mac
 
 
 def test_connected_and_disconnected_while_it_runs(engine: Sampan, neighbour: Namespace) -> None:
@@ -168,8 +173,10 @@ def test_passthru_is_for_one(engine: Sampan, neighbour: Namespace) -> None:
         "Error response from daemon: failed to set up container networking: "
         "failed to create the macvlan port: invalid argument\n" in told
     )
+    for _ in range(5):
+        ok(engine.docker("restart", "-t", "0", "one"))
     ok(engine.docker("rm", "-f", "one", "two"))
-    assert host_links() == before
+    eventually(lambda: host_links() == before, "the parent does not get its own hardware address back")
 
 
 def test_two_families(engine: Sampan, neighbour: Namespace) -> None:

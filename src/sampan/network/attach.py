@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 
 from sampan.kernel import parented_links, rtnetlink
 from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _LOOPBACK = 1
 """A network namespace's loopback has always the index 1 (LOOPBACK_IFINDEX)."""
+_GOING_SECONDS = 5.0
+_POLL_SECONDS = 0.01
 
 
 class Inside:
@@ -76,7 +79,8 @@ def create_link(plan: dict[str, Any], pid: int, route: Netlink | None = None) ->
         _create_pair(plan, pid, route)
         return
     try:
-        route.request_all([_parented(plan, pid)])
+        # With passthru there is one link: that of a container which ended just now may not be gone yet.
+        _patiently(route, _parented(plan, pid), errno.EINVAL if plan["mode"] == "passthru" else 0)
     except OSError as error:
         number = error.errno or errno.EIO
         raise OSError(number, f"failed to create the {plan['kind']} port: {os.strerror(number).lower()}") from error
@@ -101,6 +105,20 @@ def _parented(plan: dict[str, Any], pid: int) -> Message:
     return parented_links.ipvlan_message(index, name, parent, mode, plan["flag"], pid)
 
 
+def _patiently(route: Netlink, message: Message, number: int) -> None:
+    """Ask again for a while where the kernel refuses with `number`: it takes network namespaces apart after their last process."""
+    deadline = time.monotonic() + _GOING_SECONDS
+    while True:
+        try:
+            route.request_all([message])
+        except OSError as error:
+            if error.errno != number or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
 def configure_inside(plan: dict[str, Any], proc: int) -> Inside:
     """Loopback up, the link's address, the link up, the default route: the cold start's half inside.
 
@@ -112,6 +130,9 @@ def configure_inside(plan: dict[str, Any], proc: int) -> Inside:
     _own_sysctls(name, proc, plan["sysctls"])
     inside = Inside(name)
     try:
+        if plan["kind"] == "macvlan":
+            # No two links of a parent have one hardware address, and an earlier container with this one may have ended just now.
+            _patiently(inside.route, rtnetlink.up_message(inside.index), errno.EADDRINUSE)
         inside.route.request_all(
             [
                 rtnetlink.up_message(_LOOPBACK),

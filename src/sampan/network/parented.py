@@ -7,7 +7,6 @@ its parent: that is how the kernel makes these links.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 from typing import TYPE_CHECKING
@@ -74,7 +73,7 @@ class ParentedDriver:
         prefixes = {version: one.subnet.prefixlen for version, one in self._allotted.families.items()}
         gateway, gateway6 = (definition.gateway, definition.gateway6) if self._has_gateway else ("", "")
         if options.kind is LinkKind.MACVLAN:
-            mac = mac or _mac_of(definition.id, address or address6 or container)
+            mac = mac or _random_mac()
         plan = LinkPlan(
             host_name="",
             bridge_index=0,
@@ -131,9 +130,7 @@ class ParentedDriver:
             self._parent.remove()
 
 
-def _mac_of(network: str, address: str) -> str:
-    """A hardware address that goes with an address, so that neighbours' tables stay true when another container gets it.
-
-    With the network's id in it: on the parent's wire there are others who make hardware addresses of their addresses.
-    """
-    return "02:42:" + hashlib.sha256(f"{network}/{address}".encode()).digest()[:4].hex(":")
+def _random_mac() -> str:
+    """One that is locally administered (IEEE 802), random as Docker's: a link that is not quite gone yet keeps its own."""
+    octets = os.urandom(6)
+    return bytes((octets[0] & 0xFC | 0x02, *octets[1:])).hex(":")

@@ -1,5 +1,6 @@
 """The launcher's side: what a container's link looks like, cold and from a warm slot."""
 
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from sampan.kernel.namespaces import setns
 from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
 from sampan.network import attach
 from sampan.network.modes import parse_mode
+from sampan.spec.networks import IPAM, IPAMConfig
 from tests.kernel.network.lab import Container, Lab, Namespace, new_namespace
 from tests.requires import requires
 
@@ -135,3 +137,34 @@ def test_what_the_launcher_loads_for_it() -> None:
         "sampan.network.attach",
     }
     assert not loaded & {"typing", "dataclasses", "logging", "msgspec", "asyncio", "ipaddress", "pathlib"}
+
+
+@requires("macvlan")
+def test_a_link_on_a_link_of_the_host_that_leads_out_by_itself(lab: Lab) -> None:
+    """What ipvlan's l3 has: default routes without a gateway, in both families. It is removed by what nobody can change."""
+    networks = lab.open()
+    ipam = IPAM(config=(IPAMConfig(subnet="10.99.0.0/24", ip_range="10.99.0.128/25"), IPAMConfig(subnet="fd99::/64")))
+    lab.create("lan", driver="macvlan", options={"parent": "wire"}, ipam=ipam, enable_ipv6=True)
+    container = Container(networks, "lan")
+    plan = container.endpoint.link
+    assert plan is not None
+    straight = asdict(
+        replace(
+            plan, gateway="", gateway6="", straight=(4, 6), index=plan.index + 1, name="eth1", mac="02:00:00:00:00:88"
+        )
+    )
+    attach.create_link(straight, container.pid)
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with container.namespace.entered():
+        attach.configure_inside(straight, proc).close()
+        with Netlink(NETLINK_ROUTE) as route:
+            for family in (socket.AF_INET, socket.AF_INET6):
+                found = [one for one in rtnetlink.routes(route, family) if not one.prefix and one.table == 254]
+                assert [one.index for one in found if one.index == plan.index + 1] == [plan.index + 1]
+            route.request_all([rtnetlink.rename_message(plan.index, "other")])
+            route.request_all([rtnetlink.delete_message(plan.index)])
+            assert rtnetlink.link_by_index(route, plan.index) is None
+    os.close(proc)
+    with pytest.raises(OSError, match="failed to create the macvlan port: no such process") as raised:
+        attach.create_link({**straight, "index": plan.index + 2}, 2**22 + 1)
+    assert raised.value.errno == errno.ESRCH
