@@ -51,8 +51,10 @@ class Check:
     def run(self) -> Iterator[Step]:
         """Look at everything. The last step is the Verdict."""
         with self._catalog.lease() as lease:
-            blobs = self._hold(lease)
-            layers = self._layers()
+            # Under one lock: an image that goes in between would be held, and not be found.
+            with self._catalog.lock:
+                blobs = self._hold(lease)
+                layers = self._layers()
             self._total = self._expected(blobs, layers)
             for finding in self._steps(blobs, layers):
                 if isinstance(finding, Finding):
@@ -232,8 +234,10 @@ class Check:
             return
         if facts.broken and image not in self._bad_blobs:
             with self._catalog.lock:
+                if not self._catalog.has(image):
+                    return  # removed a moment ago
                 self._catalog.refresh(image)  # its configuration may have come back since the daemon started
-            facts = self._catalog.facts(image)
+                facts = self._catalog.facts(image)
         remedy = f"remove it, and {_AGAIN}"
         chains = [chain for chain in facts.chains if chain != host.CHAIN]
         if facts.broken and image not in self._bad_blobs:

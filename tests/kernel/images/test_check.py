@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import pytest
 
 from sampan.content.store import Content
 from sampan.images import catalog
+from sampan.images.check import Check
 from sampan.images.committing import CommitWish
 from sampan.images.findings import Examined, Finding, Kind, Verdict
 from sampan.images.images import Images
+from sampan.images.leases import Lease
 from sampan.images.removal import ImageUser
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.vfs import VfsSnapshotter
@@ -112,6 +115,23 @@ def test_a_whole_store_is_clean(world: World) -> None:
     assert found == []
     world.restart()
     world.clean()
+
+
+def test_an_image_that_is_removed_as_the_check_begins(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    removal = threading.Thread(target=lambda: world.images.remove("a:1", lambda _: ()))
+    hold = Check._hold
+
+    def hold_and_remove(check: Check, lease: Lease) -> dict[Digest, int | None]:
+        held = hold(check, lease)
+        removal.start()
+        # Where it may go on, it does.
+        removal.join(0.3)
+        return held
+
+    monkeypatch.setattr(Check, "_hold", hold_and_remove)
+    found, verdict = world.check()
+    removal.join()
+    assert (found, verdict.images) == ([], 2)
 
 
 def _truncate(path: Path) -> None:
