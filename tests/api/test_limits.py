@@ -36,8 +36,9 @@ def test_rate_of_writing(engine: Sampan, tmp_path: Path) -> None:
     limits.a_rate_of_writing_holds(engine, tmp_path, 2)
 
 
-def test_fork_bomb(engine: Sampan) -> None:
-    limits.a_fork_bomb_stops_at_its_limit(engine)
+@pytest.mark.parametrize("pid_mode", ["", "host"])
+def test_fork_bomb(engine: Sampan, pid_mode: str) -> None:
+    limits.a_fork_bomb_stops_at_its_limit(engine, pid_mode)
 
 
 @requires("losetup", "cgroup:devices")
