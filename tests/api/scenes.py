@@ -131,8 +131,9 @@ class Box:
 
     def groups(self) -> list[Path]:
         """Its directories in the control group hierarchies, those of slots and other containers left out."""
-        pattern = f"docker/{self.id}"
-        return [*Path("/sys/fs/cgroup").glob(pattern), *Path("/sys/fs/cgroup").glob(f"*/{pattern}")]
+        patterns = (f"docker/{self.id}", f"system.slice/docker-{self.id}.scope")
+        trees = ("", "*/")
+        return [found for tree in trees for each in patterns for found in Path("/sys/fs/cgroup").glob(tree + each)]
 
     def remove(self) -> None:
         """Remove it by force, where it is still there."""

@@ -33,6 +33,8 @@ class Hierarchy:
     v2: str = ""
     """the mount point of the v2 tree, "" where there is none"""
     v2_controllers: frozenset[str] = frozenset()
+    v2_weight: str = "io.bfq.weight"
+    """the file of v2 that takes the weight of block I/O (`means.probe` looks): the BFQ scheduler's, or `io.weight`"""
 
     @property
     def mode(self) -> Mode:

@@ -7,6 +7,20 @@ from sampan.cgroups.apply import MADE, MARK, kill, remove
 from sampan.cgroups.hierarchy import Hierarchy
 from sampan.cgroups.means import instance_groups
 from sampan.cgroups.plan import SHARED, instance_group, parse_parent
+from sampan.cgroups.scope_plan import container_of, slice_names
+
+
+def scopes_left(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) -> dict[str, dict[str, str]]:
+    """The same where systemd manages the groups: its scopes in the slices `parents` (and its default) that bear the mark."""
+    found: dict[str, dict[str, str]] = {}
+    for parent in dict.fromkeys(("", *parents)):
+        below = "/".join(slice_names(parent))
+        for controller, root in hierarchy.roots().items():
+            for name in _below(f"{root}/{below}"):
+                container = container_of(name)
+                if container and _mark_of(f"{root}/{below}/{name}") == instance:
+                    found.setdefault(container, {})[controller] = f"{root}/{below}/{name}"
+    return found
 
 
 def leftovers(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) -> dict[str, dict[str, str]]:

@@ -30,6 +30,8 @@ class Means:
     cpu_count: int
     cpus: str
     mems: str
+    v2_weight: str = "io.bfq.weight"
+    """the file of v2 that a weight of block I/O is written to"""
 
 
 def probe(hierarchy: Hierarchy, instance: str) -> Means:
@@ -47,6 +49,7 @@ def probe(hierarchy: Hierarchy, instance: str) -> Means:
         place = {0: "", 1: f"{groups.get(controller)}/{v1_file}", 2: f"{v2}/{v2_file}" if v2_file else ""}[version]
         return bool(place) and os.path.exists(place)
 
+    v2_weight = "io.bfq.weight" if os.path.exists(f"{v2}/io.bfq.weight") else "io.weight"
     cpuset = there("cpuset", "cpuset.cpus", "cpuset.cpus")
     return Means(
         memory=there("memory", "memory.limit_in_bytes", "memory.max"),
@@ -59,13 +62,14 @@ def probe(hierarchy: Hierarchy, instance: str) -> Means:
         cpu_quota=there("cpu", "cpu.cfs_quota_us", "cpu.max"),
         cpu_realtime=there("cpu", "cpu.rt_period_us", ""),
         cpuset=cpuset,
-        blkio_weight=there("blkio", "blkio.bfq.weight", "io.bfq.weight"),
+        blkio_weight=there("blkio", "blkio.bfq.weight", v2_weight),
         blkio_weight_device=there("blkio", "blkio.bfq.weight_device", "io.bfq.weight"),
         blkio_throttle=there("blkio", "blkio.throttle.read_bps_device", "io.max"),
         kernel_tcp=there("memory", "memory.kmem.tcp.limit_in_bytes", ""),
         cpu_count=len(os.sched_getaffinity(0)),
         cpus=_list(hierarchy, groups, "cpus") if cpuset else "",
         mems=_list(hierarchy, groups, "mems") if cpuset else "",
+        v2_weight=v2_weight,
     )
 
 

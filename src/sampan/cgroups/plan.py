@@ -3,18 +3,17 @@
 Conversions from v1's units, in which OCI and Docker speak, to v2's are those of runc.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sampan.cgroups import devices, raw
+from sampan.cgroups import devices, raw, scope_plan
+from sampan.cgroups.conversions import check_shares, io_weight, swap_alone, weight
 from sampan.cgroups.groupfile import UNIFIED
 from sampan.cgroups.hierarchy import Hierarchy, Mode
 from sampan.errors import InvalidParameter, System
 from sampan.spec import oci_runtime as oci
 
 _DEFAULT_PERIOD = 100_000
-_LEAST_SHARES, _MOST_SHARES = 2, 262144
 _MOST_LEVELS = 16
 _LONGEST_NAME = 255
 
@@ -38,16 +37,26 @@ class CgroupPlan:
     """the BPF program of the device rules where they are kept by the v2 tree, to be attached to its group"""
     mark: str = ""
     """the instance, to be written on groups that stand beside those of other engines"""
+    scope: scope_plan.Scope | None = None
+    """the unit that systemd is to start first, where it manages the groups"""
 
 
-def plan(hierarchy: Hierarchy, instance: str, container_id: str, parent: str, resources: oci.Resources) -> CgroupPlan:
+def plan(
+    hierarchy: Hierarchy,
+    instance: str,
+    container_id: str,
+    parent: str,
+    resources: oci.Resources,
+    *,
+    systemd: bool = False,
+) -> CgroupPlan:
     """The groups of a container and the writes that limit it.
 
-    `parent` is Docker's --cgroup-parent, "" for the engine's own. Raises InvalidParameter for a parent that leads elsewhere,
-    System where a limit is asked for that no mounted controller can keep: what can be done without was to be dropped, with a
-    warning, before (`means`).
+    `parent` is Docker's --cgroup-parent, "" for the engine's own; with `systemd` a slice.
+    Raises InvalidParameter for a parent that leads elsewhere, System where a limit is asked for that no mounted controller
+    can keep: what can be done without was to be dropped, with a warning, before (`means`).
     """
-    groups = place(hierarchy, instance, container_id, parent)
+    groups = place(hierarchy, instance, container_id, parent, systemd=systemd)
     writes = [*_memory(hierarchy, resources.memory), *_cpu(hierarchy, resources.cpu)]
     writes += [*_cpuset(hierarchy, resources.cpu), *_pids(hierarchy, resources.pids_limit)]
     writes += [*_weight_of_io(hierarchy, resources.blkio_weight), *_block_limits(hierarchy, resources.block_limits)]
@@ -59,6 +68,9 @@ def plan(hierarchy: Hierarchy, instance: str, container_id: str, parent: str, re
             writes += [("devices", file, line) for file, line in devices.v1_writes(resources.devices)]
         else:
             program = devices.v2_program(resources.devices)
+    if systemd:
+        scope = scope_plan.scope(container_id, parent, resources, v2=hierarchy.mode is Mode.V2)
+        return CgroupPlan(groups, tuple(writes), program, instance, scope)
     return CgroupPlan(groups, tuple(writes), program, "" if parse_parent(parent) else instance)
 
 
@@ -67,15 +79,20 @@ def instance_group(instance: str) -> str:
     return f"sampan-{instance}"
 
 
-def place(hierarchy: Hierarchy, instance: str, container_id: str, parent: str = "") -> dict[str, str]:
+def place(
+    hierarchy: Hierarchy, instance: str, container_id: str, parent: str = "", *, systemd: bool = False
+) -> dict[str, str]:
     """The directory of a container in each hierarchy: `<root>/docker/<id>`, or `<root>/<parent>/sampan-<instance>/<id>`.
 
     The first is Docker's, and programs in containers find their id by it; ids are never the same, and each group bears the
     instance's mark, so that what is left over can be told apart. Under a parent of the user's the instance's group stands
-    between for that. Raises InvalidParameter, System.
+    between for that. With `systemd` it is the scope's, `<root>/system.slice/docker-<id>.scope`. Raises InvalidParameter, System.
     """
     if hierarchy.mode is Mode.NONE:
         raise System("no control groups are mounted on this host (mount -t cgroup2 cgroup2 /sys/fs/cgroup)")
+    if systemd:
+        below = [*scope_plan.slice_names(parent), scope_plan.unit_name(container_id)]
+        return {controller: "/".join((root, *below)) for controller, root in hierarchy.roots().items()}
     names = parse_parent(parent)
     below = [*names, instance_group(instance), container_id] if names else [SHARED, container_id]
     return {controller: "/".join((root, *below)) for controller, root in hierarchy.roots().items()}
@@ -139,25 +156,12 @@ def _memory_v2(memory: oci.Memory, limit: int, swap: int) -> Iterator[Write]:
         yield UNIFIED, "memory.low", _maximum(memory.reservation)
 
 
-def swap_alone(memory: int, both: int) -> int:
-    """v2's limit of swap from v1's of memory plus swap; -1 is without limit. Raises InvalidParameter."""
-    if both == -1:
-        return -1
-    if memory == 0:
-        raise InvalidParameter("unable to set swap limit without memory limit")
-    if memory == -1:
-        raise InvalidParameter("unable to set swap limit with unlimited memory")
-    if both < memory:
-        raise InvalidParameter("memory+swap limit should be >= memory limit")
-    return both - memory
-
-
 def _cpu(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
     if not any((cpu.shares, cpu.quota, cpu.period, cpu.realtime_runtime, cpu.realtime_period)):
         return
     if _version(hierarchy, "cpu", "CPU limits") == 1:
         if cpu.shares:
-            _check_shares(cpu.shares)
+            check_shares(cpu.shares)
             yield "cpu", "cpu.shares", str(cpu.shares)
         if cpu.realtime_period:
             yield "cpu", "cpu.rt_period_us", str(cpu.realtime_period)
@@ -178,27 +182,6 @@ def _cpu(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
         yield UNIFIED, "cpu.max", f"{quota} {cpu.period or _DEFAULT_PERIOD}"
 
 
-def _check_shares(shares: int) -> None:
-    """v1's kernel takes the nearest that it knows, and says nothing. The words are runc's."""
-    if shares < _LEAST_SHARES:
-        raise System(f"the minimum allowed cpu-shares is {_LEAST_SHARES}")
-    if shares > _MOST_SHARES:
-        raise System(f"the maximum allowed cpu-shares is {_MOST_SHARES}")
-
-
-def weight(shares: int) -> int:
-    """v2's cpu.weight (1 to 10000, normally 100) for v1's cpu.shares (2 to 262144, normally 1024), as runc has it since 1.3.2.
-
-    A curve through lowest, normal and highest; runc before had a straight line, on which 1024 shares became 39.
-    """
-    if shares <= _LEAST_SHARES:
-        return 1
-    if shares >= _MOST_SHARES:
-        return 10000
-    power = math.log2(shares)
-    return math.ceil(10 ** ((power * power + 125 * power) / 612 - 7 / 34))
-
-
 def _cpuset(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
     for file, text in (("cpuset.cpus", cpu.cpus), ("cpuset.mems", cpu.mems)):
         if text:
@@ -211,13 +194,15 @@ def _pids(hierarchy: Hierarchy, limit: int | None) -> Iterator[Write]:
         yield "pids" if _version(hierarchy, "pids", "the limit of processes") == 1 else UNIFIED, "pids.max", text
 
 
-def _weight_of_io(hierarchy: Hierarchy, weight: int | None) -> Iterator[Write]:
-    """Weights are the BFQ scheduler's since Linux 5.0, on both versions, in the same scale."""
-    if weight:
+def _weight_of_io(hierarchy: Hierarchy, asked: int | None) -> Iterator[Write]:
+    """Weights are the BFQ scheduler's since Linux 5.0, on both versions in v1's scale; without it v2 has io.weight with its own."""
+    if asked:
         if _version(hierarchy, "blkio", "the weight of block I/O") == 1:
-            yield "blkio", "blkio.bfq.weight", str(weight)
+            yield "blkio", "blkio.bfq.weight", str(asked)
+        elif hierarchy.v2_weight == "io.bfq.weight":
+            yield UNIFIED, "io.bfq.weight", str(asked)
         else:
-            yield UNIFIED, "io.bfq.weight", str(weight)
+            yield UNIFIED, hierarchy.v2_weight, f"default {io_weight(asked)}"
 
 
 _THROTTLES = {"read_bps": "rbps", "write_bps": "wbps", "read_iops": "riops", "write_iops": "wiops"}

@@ -14,9 +14,7 @@ from sampan.build.cache.holdings import TABLE, Holdings
 from sampan.cgroups import means
 from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
 from sampan.cgroups.leaf import make_room
-from sampan.cgroups.leftovers import clear, leftovers, retire
 from sampan.cgroups.oom import OomNotices
-from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.content.store import Content
 from sampan.daemon import (
     adopt,
@@ -33,6 +31,7 @@ from sampan.daemon import (
 from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
+from sampan.daemon.control_groups import GroupPlanner, managed_by_systemd
 from sampan.daemon.engine import Engine
 from sampan.daemon.events import Events
 from sampan.daemon.execs import Execs
@@ -65,59 +64,17 @@ from sampan.runtime.profile_capabilities import from_mask
 from sampan.runtime.profile_files import thermal_throttle_paths
 from sampan.runtime.seccomp_policy import kernel_version
 from sampan.snapshots.protocol import Snapshotter
-from sampan.spec import oci_runtime
 from sampan.spec.ids import ContainerId, ImageId, InstanceId
 from sampan.state.store import Store
 from sampan.volumes.local import Volumes
 
 _log = logging.getLogger("sampan.daemon")
 _PROFILE_LIMIT = 1 << 20
-_RETIRE_TRIES = 20
 _FOLLOW_SECONDS = 2.0
-_RETIRE_PAUSE = 0.02
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} | {
     name: os.environ[name] for name in (crashpoints.VARIABLE,) if name in os.environ
 }
 """All that launcher and monitors get of ours: nothing secret is in it."""
-
-
-class GroupPlanner:
-    """Implements `engine.CgroupPlanner` on this host's hierarchies, and keeps order there."""
-
-    def __init__(self, hierarchy: Hierarchy, instance: InstanceId) -> None:
-        self._hierarchy = hierarchy
-        self._instance = instance
-        self._parents: set[str] = set()
-        """those that this daemon's containers had; some of them may be gone"""
-
-    def plan(self, container: ContainerId, parent: str, resources: oci_runtime.Resources) -> CgroupPlan:
-        """See the Protocol."""
-        self._parents.add(parent)
-        return plan(self._hierarchy, self._instance, container, parent, resources)
-
-    def sweep(self, engine: Engine) -> None:
-        """Kill and remove what stands in groups of containers that do not run: starts that were cut off."""
-        running = {container.id for container in engine.containers if container.state.alive}
-        for container, groups in leftovers(self._hierarchy, self._instance, _parents(engine)).items():
-            if container not in running:
-                try:
-                    clear(groups)
-                except OSError as error:
-                    _log.warning("control groups of %s stay: %s", container[:12], error)
-
-    async def retire(self, engine: Engine) -> None:
-        """Remove the instance's own groups when no container is left in them; parked slots may need a moment to go."""
-        if any(container.state.alive for container in engine.containers):
-            return
-        for _ in range(_RETIRE_TRIES):
-            if retire(self._hierarchy, self._instance, _parents(engine) | self._parents - {""}):
-                return
-            await asyncio.sleep(_RETIRE_PAUSE)
-
-
-def _parents(engine: Engine) -> set[str]:
-    parents = {oci.cgroup_parent(container.definition.host, engine.around) for container in engine.containers}
-    return {parent for parent in (*parents, engine.around.cgroup_parent) if parent}
 
 
 @dataclass(slots=True)
@@ -198,7 +155,10 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     containers: Registry[Container] = Registry()
     kept_volumes = Volumes(store, config.data_root / "volumes")
     volumes = LocalVolumes(kept_volumes, partial(volume_users, containers), workers, events)
-    groups = GroupPlanner(hierarchy, instance)
+    found = means.probe(hierarchy, instance)
+    hierarchy = replace(hierarchy, v2_weight=found.v2_weight)
+    systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)
+    groups = GroupPlanner(hierarchy, instance, systemd=systemd)
     wiring = NetworkWiring(networks, config, runtime)
     engine = Engine(
         config=config,
@@ -212,8 +172,8 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         events=events,
         containers=containers,
         planner=MountPlanner(volumes, containers.find, layers.mountable, api_socket),
-        around=_surroundings(config, facts, hierarchy),
-        means=means.probe(hierarchy, instance),
+        around=_surroundings(config, facts, hierarchy, systemd=systemd),
+        means=found,
         shm=SharedMemory(config.exec_root / "shm"),
         execs=Execs(),
         linked=Links(containers),
@@ -312,7 +272,7 @@ def _network_options(config: DaemonConfig) -> NetworkOptions:
     )
 
 
-def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy) -> oci.Surroundings:
+def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy, *, systemd: bool) -> oci.Surroundings:
     return oci.Surroundings(
         capabilities=from_mask(capget()[0]),
         machine=facts.machine,
@@ -325,6 +285,7 @@ def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy) -> o
         init=config.init,
         no_new_privileges=config.no_new_privileges,
         cgroup_parent=config.cgroup_parent,
+        systemd=systemd,
         cdi_spec_dirs=config.cdi_spec_dirs,
     )
 

@@ -63,6 +63,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_opts: dict[str, str] = {}
     labels: tuple[str, ...] = ()
     cgroup_parent: str = ""
+    cgroup_driver: str = ""
+    """cgroupfs or systemd; "" is cgroupfs"""
     cdi_spec_dirs: tuple[str, ...] = _CDI_DIRECTORIES
     storage_driver: str = ""
     bridge: bool = True
@@ -117,6 +119,7 @@ def load(line: CommandLine) -> DaemonConfig:
         experimental=switch(merged, "experimental"),
         allow_direct_routing=switch(merged, "allow-direct-routing"),
         builder=_builder(merged),
+        cgroup_driver=_cgroup_driver(listing(merged, "exec-opts")),
         metrics_addr=_metrics_address(str(merged.get("metrics-addr", ""))),
     )
 
@@ -203,6 +206,21 @@ def _check_log(config: DaemonConfig) -> None:
         options.parse(config.log_driver, config.log_opts)
     except SampanError as error:
         raise InvalidParameter(f"failed to set log opts: {error}") from error
+
+
+def _cgroup_driver(options: tuple[str, ...]) -> str:
+    """From `native.cgroupdriver=…`, the only one of Docker's exec-opts that means something on Linux."""
+    driver = ""
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise InvalidParameter(f"unable to parse key/value option: {option}")
+        if key.strip().lower() != "native.cgroupdriver":
+            raise InvalidParameter(f"exec-opts: {option} is not supported by Sampan")
+        driver = value.strip()
+        if driver not in ("", "cgroupfs", "systemd"):
+            raise InvalidParameter(f"native.cgroupdriver option {driver} not supported")
+    return driver
 
 
 def _metrics_address(text: str) -> str:

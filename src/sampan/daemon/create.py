@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from sampan.cgroups.scope_plan import slice_names
 from sampan.crashpoints import crash_point
 from sampan.daemon import merge, slots, verify
 from sampan.daemon.container import Container
@@ -55,6 +56,8 @@ def _judge(
     verify.check_config(request)
     verify.check_healthcheck_times(request)
     warnings = verify.check_host(host, request, engine.around.capabilities)
+    if engine.around.systemd:
+        slice_names(host.cgroup_parent)
     host, more = check_resources(host, engine.means)
     image = engine.layers.find(request.image) if request.image else None
     if image is not None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import msgspec
 
+from sampan.cgroups.plan import CgroupPlan
 from sampan.crashpoints import crash_point
-from sampan.daemon import oci
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.exec_create import active
@@ -86,7 +86,6 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
     exec_ = check(engine, exec_.id)
     exec_.started = exec_.running = True
     engine.event(container, f"exec_start: {exec_.command}", {"execID": exec_.id})
-    definition = container.definition
     asked = exec_.request
     # The runtime closes what it is given; a refusal needs the connection once more.
     attach = tuple(_duplicate(spec) for spec in attach)
@@ -98,9 +97,7 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
                 process=_sized(exec_, request),
                 stdio=Stdio(tty=asked.tty, open_stdin=asked.attach_stdin, stdin_once=True, tied=exec_.over is not None),
                 seccomp=_seccomp(engine, container),
-                cgroup=engine.cgroups.plan(
-                    container.id, oci.cgroup_parent(definition.host, engine.around), oci.NO_RESOURCES
-                ),
+                cgroup=CgroupPlan(dict(engine.runtime.groups(container.id))),
                 attach=attach,
             )
         )

@@ -71,7 +71,8 @@ def _settle(engine: Engine, container: Container, ended: Exit, *, found: bool = 
         Status.EXITED if decision.delay is None else Status.RESTARTING,
         pid=0,
         exit_code=ended.code,
-        oom_killed=ended.oom_killed,
+        # Where systemd takes the group away at its end, the monitor may come too late to count.
+        oom_killed=ended.oom_killed or container.oom_kills > 0,
         finished_ns=ended.ended_ns,
         restarts=state.restarts + (decision.delay is not None),
         delay=decision.delay or 0.0,

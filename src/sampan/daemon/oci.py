@@ -40,6 +40,8 @@ class Surroundings:
     init: bool = False
     no_new_privileges: bool = False
     cgroup_parent: str = ""
+    systemd: bool = False
+    """control groups are systemd's scopes"""
     cdi_spec_dirs: tuple[str, ...] = ()
 
 
@@ -93,10 +95,6 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
         init=wants_init(host, default=around.init),
     )
     return device_requests.applied(config, host.device_requests or (), around.cdi_spec_dirs)
-
-
-NO_RESOURCES = oci.Resources()
-"""For an exec: it enters groups that stand."""
 
 
 def cgroup_parent(host: HostConfig, around: Surroundings) -> str:

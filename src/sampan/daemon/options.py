@@ -97,7 +97,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("cgroup-parent", T, YES),
     Option("runtimes", M, NO, _OWN_RUNTIME, flag="add-runtime"),
     Option("default-runtime", T, NO, _OWN_RUNTIME, default="runc"),
-    Option("exec-opts", L, NO, "control groups are written directly, never through systemd", flag="exec-opt"),
+    Option("exec-opts", L, YES, "native.cgroupdriver=cgroupfs or systemd: docs/cgroups.md", flag="exec-opt"),
     Option("selinux-enabled", B, NO, "SELinux labels are not written", default=False),
     Option("userns-remap", T, NO, "user namespaces for all containers are not there yet", default=""),
     Option("cpu-rt-period", N, NO, "the parent group's real-time budget is the host's business", default=0),

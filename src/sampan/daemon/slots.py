@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from sampan.cgroups.plan import CgroupPlan
+from sampan.cgroups.scope_plan import Scope
 from sampan.daemon import merge, oci
 from sampan.daemon.definition import Definition
 from sampan.daemon.engine import Engine
@@ -38,7 +39,19 @@ def _plan(
     networks: Networks, configuration: oci_runtime.Config, model: CgroupPlan, container: ContainerId, bridge: bool
 ) -> SlotPlan:
     groups = {name: directory.replace(_MODEL, container) for name, directory in model.groups.items()}
-    return SlotPlan(configuration, replace(model, groups=groups), networks.slot_plan() if bridge else None)
+    return SlotPlan(
+        configuration,
+        replace(model, groups=groups, scope=_scope(model, container)),
+        networks.slot_plan() if bridge else None,
+    )
+
+
+def _scope(model: CgroupPlan, container: ContainerId) -> Scope | None:
+    if model.scope is None:
+        return None
+    named = {"Description": f"sampan container {container}"}
+    properties = tuple((name, kind, named.get(name, value)) for name, kind, value in model.scope.properties)
+    return replace(model.scope, unit=model.scope.unit.replace(_MODEL, container), properties=properties)
 
 
 def looks_plain(host: HostConfig) -> bool:

@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 
+from sampan.cgroups.means import Means
 from sampan.daemon import registry_settings
 from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
 from sampan.daemon.times import rfc3339
-from sampan.host.facts import Facts, security_options, warnings
+from sampan.host.facts import Facts, Limits, security_options, warnings
 from sampan.images.images import Images
 from sampan.logs.options import DRIVERS
 from sampan.registry.settings import Settings
@@ -78,10 +79,11 @@ class SystemApi:
             debug=config.debug,
             nfd=len(os.listdir("/proc/self/fd")),
             oom_kill_disable=means.oom_kill_disable,
+            kernel_memory_tcp=means.kernel_tcp,
             n_goroutines=len(engine.tasks),
             system_time=rfc3339(time.time_ns()),
             logging_driver=config.log_driver,
-            cgroup_driver="cgroupfs",
+            cgroup_driver="systemd" if engine.around.systemd else "cgroupfs",
             cgroup_version=facts.cgroup_version,
             n_events_listener=engine.events.listeners,
             kernel_version=facts.kernel,
@@ -108,8 +110,23 @@ class SystemApi:
             ),
             default_address_pools=tuple(s.AddressPool(base=p.base, size=p.size) for p in config.address_pools) or None,
             firewall_backend=s.FirewallInfo(driver="nftables"),
-            warnings=tuple(warnings(facts)) or None,
+            warnings=tuple(warnings(facts, _limits(means))) or None,
         )
+
+
+def _limits(means: Means) -> Limits:
+    """What was found by trying, for the warnings about what was not."""
+    return Limits(
+        memory=means.memory,
+        swap=means.swap,
+        oom_kill_disable=means.oom_kill_disable,
+        cpu_shares=means.cpu_shares,
+        cpu_cfs=means.cpu_quota,
+        cpuset=means.cpuset,
+        blkio_weight=means.blkio_weight,
+        blkio_weight_device=means.blkio_weight_device,
+        blkio_throttle=means.blkio_throttle,
+    )
 
 
 def identity(engine: Engine) -> str:

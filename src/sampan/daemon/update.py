@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from sampan.cgroups import change
+from sampan.cgroups import change, scopes
+from sampan.cgroups.plan import Write
+from sampan.cgroups.scope_plan import Scope
 from sampan.daemon import oci, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, Definition, encode
@@ -105,6 +108,16 @@ async def _change(engine: Engine, container: Container, asked: HostConfig) -> No
     container.definition = after
 
 
+def _write(groups: Mapping[str, str], writes: Sequence[Write], scope: Scope | None) -> None:
+    """Raises OSError where a limit is refused. systemd's copy comes second: the limits hold without it, until it reloads."""
+    change.change(groups, writes)
+    if scope is not None and any(group.endswith(f"/{scope.unit}") for group in groups.values()):
+        try:
+            scopes.change(scope.unit, scope.limits)
+        except OSError as error:
+            _log.warning("%s: systemd does not take the limits: %s", scope.unit, error)
+
+
 async def _apply(engine: Engine, container: Container, before: Definition, after: Definition) -> None:
     """Write what differs into the groups of a running container; where nothing runs, only judge it."""
     plans = [
@@ -119,7 +132,11 @@ async def _apply(engine: Engine, container: Container, before: Definition, after
     if not writes or not container.state.alive:
         return
     try:
-        await asyncio.get_running_loop().run_in_executor(None, change.change, plans[1].groups, writes)
+        # Where it stands, whatever manager it was started under.
+        groups = engine.runtime.groups(container.id)
+        await asyncio.get_running_loop().run_in_executor(None, _write, groups, writes, plans[1].scope)
+    except KeyError:
+        return
     except OSError as error:
         if not engine.runtime.pids(container.id):
             # It has ended, its groups with it: the next start follows the new plan.

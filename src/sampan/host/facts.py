@@ -8,7 +8,7 @@ import os
 
 import msgspec
 
-from sampan.host.groups import Hierarchies, hierarchies
+from sampan.host.groups import hierarchies
 from sampan.host.security import apparmor_works, selinux_works
 
 _OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
@@ -16,25 +16,17 @@ _LONGEST = 1 << 16
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Which limits can be set here, as Docker counts them."""
+    """Which limits can be set here, of those that `docker info` warns about."""
 
     memory: bool = False
     swap: bool = False
-    reservation: bool = False
-    swappiness: bool = False
     oom_kill_disable: bool = False
     cpu_shares: bool = False
     cpu_cfs: bool = False
-    cpu_realtime: bool = False
     cpuset: bool = False
-    pids: bool = False
     blkio_weight: bool = False
     blkio_weight_device: bool = False
     blkio_throttle: bool = False
-    cpus: str = ""
-    """The processors that --cpuset-cpus may name, as a list of ranges."""
-    mems: str = ""
-    """The memory nodes that --cpuset-mems may name."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -49,7 +41,6 @@ class Facts(msgspec.Struct, frozen=True):
     memory: int
     cgroup_version: str
     mode: str
-    limits: Limits
     apparmor: bool
     selinux: bool
     seccomp: bool
@@ -76,7 +67,6 @@ def read() -> Facts:
         memory=_memory(),
         cgroup_version="2" if groups.mode == "unified" else "1",
         mode=groups.mode,
-        limits=_limits(groups),
         apparmor=apparmor_works(),
         selinux=selinux_works(),
         seccomp=os.path.exists("/proc/sys/kernel/seccomp/actions_avail"),
@@ -99,9 +89,9 @@ def security_options(facts: Facts, seccomp_profile: str, no_new_privileges: bool
     return [option for option in found if option]
 
 
-def warnings(facts: Facts) -> list[str]:
-    """`Warnings` of `docker info` that come from the host, in Docker's words."""
-    limits, v2 = facts.limits, facts.cgroup_version == "2"
+def warnings(facts: Facts, limits: Limits) -> list[str]:
+    """`Warnings` of `docker info` that come from the host, in Docker's words. `limits` as the daemon found them by trying."""
+    v2 = facts.cgroup_version == "2"
     missing = (
         (limits.memory, "memory limit"),
         (limits.swap, "swap limit"),
@@ -132,60 +122,6 @@ def warnings(facts: Facts) -> list[str]:
     if not facts.ipv4_forwarding:
         found.append("WARNING: IPv4 forwarding is disabled")
     return found
-
-
-def _limits(groups: Hierarchies) -> Limits:
-    if groups.mode == "unified":
-        return _limits_v2(groups)
-
-    def there(controller: str, file: str) -> bool:
-        return controller in groups.v1 and os.path.exists(f"{groups.v1[controller]}/{file}")
-
-    cpuset = groups.v1.get("cpuset", "")
-    return Limits(
-        memory="memory" in groups.v1,
-        swap=there("memory", "memory.memsw.limit_in_bytes"),
-        reservation=there("memory", "memory.soft_limit_in_bytes"),
-        swappiness=there("memory", "memory.swappiness"),
-        oom_kill_disable=there("memory", "memory.oom_control"),
-        cpu_shares=there("cpu", "cpu.shares"),
-        cpu_cfs=there("cpu", "cpu.cfs_quota_us"),
-        cpu_realtime=there("cpu", "cpu.rt_period_us"),
-        cpuset=bool(cpuset),
-        pids="pids" in groups.v1,
-        blkio_weight=there("blkio", "blkio.weight"),
-        blkio_weight_device=there("blkio", "blkio.weight_device"),
-        blkio_throttle=there("blkio", "blkio.throttle.read_bps_device"),
-        cpus=_text(f"{cpuset}/cpuset.cpus") if cpuset else "",
-        mems=_text(f"{cpuset}/cpuset.mems") if cpuset else "",
-    )
-
-
-def _limits_v2(groups: Hierarchies) -> Limits:
-    has = groups.v2_controllers.__contains__
-    own = groups.v2 + _own_group()
-    return Limits(
-        memory=has("memory"),
-        # The root group has no such file; in a group it is missing where the kernel does not account swap.
-        swap=has("memory") and (own.rstrip("/") == groups.v2 or os.path.exists(f"{own}/memory.swap.max")),
-        reservation=has("memory"),
-        cpu_shares=has("cpu"),
-        cpu_cfs=has("cpu"),
-        cpuset=has("cpuset"),
-        pids=has("pids"),
-        blkio_weight=has("io") and os.path.exists(f"{own}/io.weight"),
-        blkio_weight_device=has("io") and os.path.exists(f"{own}/io.weight"),
-        blkio_throttle=has("io"),
-        cpus=_text(f"{groups.v2}/cpuset.cpus.effective"),
-        mems=_text(f"{groups.v2}/cpuset.mems.effective"),
-    )
-
-
-def _own_group() -> str:
-    for line in _text("/proc/self/cgroup").splitlines():
-        if line.startswith("0::"):
-            return line[3:]
-    return "/"
 
 
 def _os_release() -> dict[str, str]:

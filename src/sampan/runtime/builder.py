@@ -17,10 +17,10 @@ import sys
 import time
 
 from sampan.cgroups import apply as cgroups
-from sampan.cgroups import ending
+from sampan.cgroups import ending, scopes
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.runtime import link, record, rehearsal, restoring
+from sampan.runtime import holding, link, record, rehearsal, restoring
 from sampan.runtime.birth import Birth, beget, failure
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.stdio import Streams, open_streams
@@ -42,6 +42,8 @@ class Build:
         self.journal = Journal()
         self.title = title
         self.birth: Birth | None = None
+        self.holder = 0
+        """the child that holds the container's scope until init stands in it"""
         self.mount = -1
         self.streams = Streams()
         self.identity: dict[str, Any] = {}
@@ -97,8 +99,7 @@ def _run(build: Build, kind: Kind, monitor: socket.socket) -> int:
 def _park(build: Build) -> bool:
     """Make a world ahead of time and wait. False where nobody wants it any more."""
     run, body = build.journal.run, build.body
-    run("control groups", make_groups, body["cgroup"])
-    build.birth = birth = run("isolation", beget, body, build.descriptors, build.title)
+    build.birth = birth = bear(build)
     if body["link"]:
         run("isolation", link.create, body["link"], birth.pid)
         birth.tell(Kind.GO)
@@ -107,7 +108,7 @@ def _park(build: Build) -> bool:
     prepare_record(build)
     send(build.channel, Kind.READY)
     rehearsal.of_monitor()
-    if birth.pidfd in select.select([build.channel, birth.pidfd], [], [])[0]:
+    if birth.pidfd in select.select([build.channel.fileno(), birth.pidfd], [], [])[0]:
         # Init was killed: a start must not find that out.
         return False
     start = receive(build.channel)
@@ -124,8 +125,7 @@ def _start(build: Build, parked: bool) -> None:
     run, body = build.journal.run, build.body
     groups = body["cgroup"]["groups"]
     if build.birth is None:
-        run("control groups", make_groups, body["cgroup"])
-        build.birth = run("isolation", beget, body, build.descriptors, build.title)
+        build.birth = bear(build)
         crash_point("monitor-after-clone")
         for pair in (body["link"], *body["more_links"]):
             if pair:
@@ -133,6 +133,8 @@ def _start(build: Build, parked: bool) -> None:
     birth = build.birth
     birth.tell(Kind.SETUP, {name: body[name] for name in ("before", "root", "enter", "init", "explain")})
     if parked:
+        if scope := body["cgroup"]["scope"]:
+            run("control groups", scopes.change, scope["unit"], scope["limits"])
         run("control groups", cgroups.write, groups, body["cgroup"]["writes"])
     build.mount = run("union file system", overlay, body["root_mount"])
     crash_point("monitor-after-mount")
@@ -198,6 +200,30 @@ def tell_failure(channel: socket.socket, failed: StepFailed, journal: Journal) -
 def unforeseen(error: Exception) -> StepFailed:
     """A fault of ours, for the daemon to hear of."""
     return StepFailed("other", f"{type(error).__name__}: {error}", getattr(error, "errno", 0) or 0)
+
+
+def bear(build: Build) -> Birth:
+    """The container's groups, and init in them."""
+    hold_groups(build)
+    birth: Birth = build.journal.run("isolation", beget, build.body, build.descriptors, build.title)
+    let_go_of_groups(build)
+    return birth
+
+
+def hold_groups(build: Build) -> None:
+    """Make the groups; a scope of systemd's is held until `let_go_of_groups`, when somebody stands in it."""
+    cgroup = build.body["cgroup"]
+    scope = cgroup.get("scope")
+    if scope is not None:
+        build.holder = build.journal.run("control groups", holding.hold, scope["unit"], scope["properties"])
+    build.journal.run("control groups", make_groups, cgroup)
+
+
+def let_go_of_groups(build: Build) -> None:
+    """The scope is held by who was born in it."""
+    if build.holder:
+        holding.let_go(build.holder)
+        build.holder = 0
 
 
 def make_groups(cgroup: dict[str, Any]) -> None:
@@ -273,6 +299,7 @@ def undo(build: Build) -> None:
     """Take back what was made: the process, the control groups; the mount goes with the last of them."""
     if build.birth is not None:
         build.birth.kill()
+    let_go_of_groups(build)
     undo_groups(build.body["cgroup"]["groups"])
 
 

@@ -12,7 +12,7 @@ from sampan.runtime.request import StartFailed, StartFault
 from sampan.runtime.spawn import spawn_launcher
 
 _log = logging.getLogger("sampan.runtime")
-_READY_SECONDS = 10.0
+_READY_SECONDS = 60.0
 _INHERIT_SECONDS = 2.0
 
 

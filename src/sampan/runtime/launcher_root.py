@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 
+from sampan.cgroups import dbus
 from sampan.kernel.mount import (
     AT_FDCWD,
     MNT,
@@ -31,6 +32,7 @@ from sampan.runtime.rootfs import NEW_ROOT
 
 HOST_ROOT = "/.sampan-host-root"
 """Where the machine's own root stands, read-only, for the image `host`. The same constant is in `spec.rootfs`."""
+SYSTEMD = os.path.dirname(dbus.SYSTEMD)
 HOST_HIDDEN = "/.sampan-host-hidden"
 """Where the layer stands that hides what a container of the image `host` must not see of it; also in `spec.rootfs`."""
 
@@ -52,6 +54,8 @@ def enter(data_root: str, exec_root: str, host_layer: int) -> None:
         ("/sys/fs/cgroup", _copy("/sys/fs/cgroup", MountAttr(0), recursive=True)),
         (data_root, _copy(data_root, MountAttr(0), recursive=True)),
         (exec_root, _copy(exec_root, MountAttr(0))),
+        # Where systemd listens, for containers in scopes of its.
+        (SYSTEMD, _copy(SYSTEMD, MountAttr.RDONLY | MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC)),
     ]
     mount(b"sampan", os.fsencode(base), b"tmpfs", MS.NOSUID, b"size=1m,mode=755")
     os.chdir(base)

@@ -8,10 +8,11 @@ comments there say why.
 import os
 from collections.abc import Sequence
 
-from sampan.cgroups.plan import CgroupPlan, Write
+from sampan.cgroups.plan import CgroupPlan
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
 from sampan.network.plan import LinkPlan
+from sampan.runtime import group_plan
 from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LinkChange, LogSpec, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
 from sampan.spec import oci_runtime as oci
@@ -296,12 +297,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "root": root(request),
         "enter": announced + enter(config, groups),
         "root_mount": _root_mount(request.root, request.volatile),
-        "cgroup": {
-            "groups": groups,
-            "writes": _writes_left(request.cgroup, parked_with),
-            "device_program": request.cgroup.device_program.hex(),
-            "mark": request.cgroup.mark,
-        },
+        "cgroup": group_plan.body(request.cgroup, parked_with),
         "link": link(request.link) if request.link is not None else None,
         "more_links": [link(pair) for pair in request.more_links],
         "stdio": _stdio(request.stdio),
@@ -341,7 +337,6 @@ def park(
     steps: list[Step],
 ) -> Json:
     """The PARK message: a world without a program."""
-    groups = cgroup.groups
     return {
         "id": container,
         "directory": directory,
@@ -350,19 +345,9 @@ def park(
         "joins": [],
         "binds": 0,
         "world": steps,
-        "cgroup": {
-            "groups": groups,
-            "writes": cgroup.writes,
-            "device_program": cgroup.device_program.hex(),
-            "mark": cgroup.mark,
-        },
+        "cgroup": group_plan.body(cgroup, None),
         "link": link(pair) if pair is not None else None,
     }
-
-
-def _writes_left(wanted: CgroupPlan, done: CgroupPlan | None) -> list[Write]:
-    finished = set(done.writes) if done is not None else set()
-    return [write for write in wanted.writes if write not in finished]
 
 
 def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:

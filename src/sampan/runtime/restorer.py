@@ -87,7 +87,7 @@ def _restore(build: builder.Build, images: int) -> None:
         names = checkpoint_plan.read_notes(images)
     except checkpoint_plan.NotPossible as error:
         raise StepFailed("restore", f"the checkpoint cannot be used: {error}") from error
-    run("control groups", builder.make_groups, body["cgroup"])
+    builder.hold_groups(build)
     network = run("isolation", new_network, body)
     run("union file system", lay_out, build)
     ends = run("runtime environment", open_streams, build.streams, body["stdio"])
@@ -107,6 +107,7 @@ def _restore(build: builder.Build, images: int) -> None:
     finally:
         for descriptor in (*kept, work):
             os.close(descriptor)
+    builder.let_go_of_groups(build)
 
 
 def _work_directory(build: builder.Build) -> int:

@@ -3,8 +3,9 @@
 import pytest
 
 from sampan.cgroups.change import difference
+from sampan.cgroups.conversions import swap_alone, weight
 from sampan.cgroups.hierarchy import Hierarchy
-from sampan.cgroups.plan import parse_parent, place, plan, swap_alone, weight
+from sampan.cgroups.plan import parse_parent, place, plan
 from sampan.errors import InvalidParameter, System
 from sampan.spec import oci_runtime as oci
 
@@ -94,6 +95,12 @@ def test_limits(resources: oci.Resources, v1: list[str], v2: list[str]) -> None:
     assert writes(V1, resources) == v1
     assert writes(HYBRID, resources) == v1
     assert writes(V2, resources) == v2
+
+
+def test_the_weight_of_block_io_without_bfq() -> None:
+    bare = Hierarchy({}, "/cg", V2.v2_controllers, v2_weight="io.weight")
+    assert writes(bare, oci.Resources(blkio_weight=10)) == ["io.weight=default 1"]
+    assert writes(bare, oci.Resources(blkio_weight=1000)) == ["io.weight=default 10000"]
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,9 @@ def test_the_file(tmp_path: Path) -> None:
         ({"debug": "yes"}, [], "invalid JSON: debug cannot be yes"),
         ({"runtimes": {"kata": {}}}, [], '"runtimes" is not supported by Sampan'),
         ({"metrics-addr": "nowhere"}, [], "invalid metrics-addr: nowhere"),
+        ({"exec-opts": ["native.cgroupdriver=other"]}, [], "native.cgroupdriver option other not supported"),
+        ({"exec-opts": ["native.cgroupdriver"]}, [], "unable to parse key/value option: native.cgroupdriver"),
+        ({"exec-opts": ["native.umask=0"]}, [], "exec-opts: native.umask=0 is not supported"),
         ({"host-gateway-ip": "1.1.1.1", "host-gateway-ips": ["1.1.1.1"]}, [], "must not both be specified"),
     ],
 )

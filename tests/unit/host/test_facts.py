@@ -14,7 +14,6 @@ EVERYTHING = facts.Limits(
     cpu_shares=True,
     cpu_cfs=True,
     cpuset=True,
-    pids=True,
     blkio_weight=True,
     blkio_weight_device=True,
     blkio_throttle=True,
@@ -29,7 +28,6 @@ HOST = facts.Facts(
     memory=1 << 30,
     cgroup_version="2",
     mode="unified",
-    limits=EVERYTHING,
     apparmor=False,
     selinux=False,
     seccomp=True,
@@ -41,14 +39,14 @@ HOST = facts.Facts(
 )
 
 
-def without(**limits: bool) -> facts.Facts:
-    return msgspec.structs.replace(HOST, limits=msgspec.structs.replace(EVERYTHING, **limits))
+def without(**limits: bool) -> facts.Limits:
+    return msgspec.structs.replace(EVERYTHING, **limits)
 
 
 @pytest.mark.parametrize(
-    ("host", "expected"),
+    ("limits", "expected"),
     [
-        (HOST, []),
+        (EVERYTHING, []),
         (without(memory=False), ["WARNING: No memory limit support"]),
         (without(swap=False), ["WARNING: No swap limit support"]),
         (without(oom_kill_disable=False), []),
@@ -61,18 +59,20 @@ def without(**limits: bool) -> facts.Facts:
             without(blkio_throttle=False),
             [f"WARNING: No io.max ({way}) support" for way in ("rbps", "wbps", "riops", "wiops")],
         ),
-        (msgspec.structs.replace(HOST, ipv4_forwarding=False), ["WARNING: IPv4 forwarding is disabled"]),
     ],
 )
-def test_warnings(host: facts.Facts, expected: list[str]) -> None:
-    assert facts.warnings(host) == expected
+def test_warnings(limits: facts.Limits, expected: list[str]) -> None:
+    assert facts.warnings(HOST, limits) == expected
+
+
+def test_warnings_of_the_network() -> None:
+    host = msgspec.structs.replace(HOST, ipv4_forwarding=False)
+    assert facts.warnings(host, EVERYTHING) == ["WARNING: IPv4 forwarding is disabled"]
 
 
 def test_warnings_on_cgroup_v1() -> None:
-    host = msgspec.structs.replace(
-        without(blkio_weight=False, oom_kill_disable=False, blkio_throttle=False), cgroup_version="1"
-    )
-    found = facts.warnings(host)
+    host = msgspec.structs.replace(HOST, cgroup_version="1")
+    found = facts.warnings(host, without(blkio_weight=False, oom_kill_disable=False, blkio_throttle=False))
     assert found[0] == "WARNING: No oom kill disable support"
     assert "WARNING: No blkio throttle.read_bps_device support" in found
     assert not any("io.weight" in line for line in found)
