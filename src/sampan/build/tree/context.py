@@ -17,7 +17,8 @@ from sampan.errors import InvalidParameter
 from sampan.files import tar_reader as tar
 
 DOCKERFILE = "Dockerfile"
-_LISTED = digest.MOST_LISTED
+_LISTED = 10_000
+"""files that are named one by one; of more it is told only that they changed"""
 TEXT_LIMIT = 4 << 20
 """bytes of a Dockerfile or an ignore file"""
 _IGNORE = ".dockerignore"
