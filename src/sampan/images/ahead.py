@@ -86,7 +86,8 @@ class Ahead:
         self._jobs: dict[Digest, _Job] = {}
         self._followed: _Job | None = None
         self._abandoned: list[_Job] = []
-        here = [layer for image in catalog.images() for layer in catalog.record(image).layers]
+        with catalog.lock:  # an image that goes in between has no record
+            here = [layer for image in catalog.images() for layer in catalog.record(image).layers]
         unpacked = catalog.snapshots.layers()
         self._known = {layer.diff_id for layer in unpacked}.union(layer.blob for layer in here)
         self._tar_sizes = {layer.tar_size for layer in unpacked}

@@ -33,8 +33,9 @@ def _begins(content: Content, blob: Digest, magic: bytes) -> bool:
 
 def packed_before(catalog: Catalog, diff_id: str) -> Digest | None:
     """A gzip of that layer that an earlier push or pull left in the store."""
-    for image in catalog.images():
-        record = catalog.record(image)
+    with catalog.lock:
+        records = [catalog.record(image) for image in catalog.images()]
+    for record in records:
         for blob in _packed(record, diff_id):
             if catalog.content.has(blob) and is_gzip(catalog.content, blob):
                 return blob

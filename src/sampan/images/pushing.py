@@ -286,8 +286,10 @@ class _Push:
     def _neighbours(self, digest: Digest) -> list[str]:
         prefix = f"{self._repository.domain}/"
         found: dict[str, None] = {}
-        for image in self._catalog.images():
-            for manifest in self._catalog.record(image).manifests:
+        with self._catalog.lock:
+            records = [self._catalog.record(image) for image in self._catalog.images()]
+        for record in records:
+            for manifest in record.manifests:
                 if digest in manifest.layers:
                     found.update(dict.fromkeys(manifest.repositories))
         return [name.removeprefix(prefix) for name in found if name.startswith(prefix) and name != self._name]
