@@ -93,7 +93,7 @@ class Mounts:
         stack.callback(os.close, root)
         if source is not None:
             # What a program writes to the context's own files would be seen by other steps.
-            await self._threads.run(_copy_below, source.root, ".", root)
+            await self._threads.run(_copy_below, await self._threads.run(source.directory), ".", root)
         return Bound(target=mount.target, tree=root, below=mount.source.lstrip("/"), read_only=False)
 
     def _secret(self, mount: RunMount, mounted: list[Mounted], variables: list[str]) -> None:
