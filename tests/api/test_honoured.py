@@ -92,6 +92,7 @@ ELSEWHERE = {
     "MemorySwappiness": "tests/kernel/cgroups: v1 alone",
     "NetworkMode": "tests/api: networks",
     "OomKillDisable": "tests/kernel/cgroups: v1 alone",
+    "PortBindings": "tests/kernel/network: ports",
     "PublishAllPorts": "tests/kernel/network: ports",
     "RestartPolicy": "tests/api: restarts",
     "Runtime": "names of one runtime",

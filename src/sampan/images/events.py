@@ -21,10 +21,8 @@ class ImageAction(StrEnum):
     PRUNE = "prune"
 
 
-Tell = Callable[[ImageAction, ImageId | str, str], None]
-"""Called with the action, the id of the event's actor and the name that goes with it."""
 Notify = Callable[[ImageAction, ImageId | str, str, Mapping[str, str]], None]
-"""The same with the image's labels; from any thread."""
+"""Called with the action, the id of the event's actor, the name that goes with it and the image's labels; from any thread."""
 
 
 def silent(action: ImageAction, actor: ImageId | str, name: str, labels: Mapping[str, str]) -> None:

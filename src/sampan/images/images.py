@@ -219,7 +219,7 @@ class Images:
         """
         if platform:
             self.check_platform(text, platform)
-        return Remover(self._catalog, users, self._tell).remove(text, force, prune)
+        return Remover(self._catalog, users, self._notify).remove(text, force, prune)
 
     def check_platform(self, text: str, wanted: str) -> None:
         """Raises NotFound in Docker's words where the image is for another platform than `wanted` (os/architecture/variant)."""
@@ -258,7 +258,7 @@ class Images:
                 continue
             names = summary.repo_tags + summary.repo_digests
             for text in names or (summary.id,):
-                remover = Remover(self._catalog, users, self._tell)
+                remover = Remover(self._catalog, users, self._notify)
                 try:
                     removed += remover.remove(text)
                 except (ImageConflict, NoSuchImage):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sampan.crashpoints import crash_point
 from sampan.errors import Conflict
 from sampan.images.catalog import IMAGES, Catalog
-from sampan.images.events import ImageAction, Tell
+from sampan.images.events import ImageAction, Notify
 from sampan.images.references import Reference, is_id_prefix, parse_reference, short_id
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.state.store import Delete
@@ -49,10 +49,10 @@ class ImageConflict(Conflict):
 class Remover:
     """One removal, under the catalog's lock: decides, commits once, collects. Of use once."""
 
-    def __init__(self, catalog: Catalog, users: Users, tell: Tell) -> None:
+    def __init__(self, catalog: Catalog, users: Users, notify: Notify) -> None:
         self._catalog = catalog
         self._users = users
-        self._tell = tell
+        self._notify = notify
         # Decided, and not done yet.
         self._names: list[tuple[Reference, ImageId]] = []
         self._silent: list[Reference] = []
@@ -131,15 +131,17 @@ class Remover:
     def _carry_out(self) -> None:
         """What was decided in one commit, then what nobody needs any more, image by image."""
         needs = [self._catalog.facts(image).needs for image in self._images]
+        # An untagged image's labels are told, and after the commit nobody knows them; a deleted one's are not (Docker).
+        labels = {image: self._catalog.facts(image).labels for _, image in self._names}
         names = [self._catalog.drop_reference(name) for name, _ in self._names]
         self._catalog.commit([*names, *(Delete(IMAGES, image) for image in self._images)])
         crash_point("image-after-removal")
         for name, image in self._names:
             if name not in self._silent:
-                self._tell(ImageAction.UNTAG, image, image)
+                self._notify(ImageAction.UNTAG, image, image, labels[image])
             self.removed.append(Removed(untagged=name.familiar))
         for number, image in enumerate(self._images):
-            self._tell(ImageAction.DELETE, image, image)
+            self._notify(ImageAction.DELETE, image, image, {})
             self.removed.append(Removed(deleted=image))
             # What a parent has, too, is told with the parent.
             collected = self._catalog.collect(needs[number].difference(*needs[number + 1 :]))
