@@ -65,6 +65,7 @@ KNOWN: tuple[Known, ...] = (
     Known("command: images", "+ out: host:latest *", "the image host is always there"),
     # inspect
     Known("inspect: *", "? .GraphDriver.Data.*", OWN),
+    Known("inspect: *", "+ .State.ExitCause*", "why it ended: a further member of Sampan's"),
     Known("inspect: *", "- .HostConfig.KernelMemory* = 0", LATER),
     Known("inspect: *", "? .HostConfig.MaskedPaths = *", LATER + ": /proc/interrupts and powercap are hidden, too"),
     Known("*", "? *.HostConfig.NetworkMode = *", LATER),
