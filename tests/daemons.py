@@ -222,6 +222,12 @@ class Sampan(Daemon):
         """What everything this daemon makes on the host carries in its name."""
         return hashlib.sha256(os.path.realpath(self.data_root).encode()).hexdigest()[:12]
 
+    def has_no_trash(self) -> bool:
+        """Whether all that was thrown away is gone from the disk: until then files vanish under whoever looks through them."""
+        names = ("trash", "trash-containers", "content/trash", "build/trash")
+        places = [root / name for root in (self.data_root, self.exec_root) for name in names]
+        return not any(place.is_dir() and any(place.iterdir()) for place in places)
+
     def command(self) -> list[str]:
         roots = ["--data-root", str(self.data_root), "--exec-root", str(self.exec_root)]
         recorder = [sys.executable, str(RECORDER), str(self.answers / self.directory.name)] if self.answers else None

@@ -18,6 +18,7 @@ from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
 from tests.security.hostile import Canary
 from tests.security.hostile_tars import Case, cases
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
 
@@ -247,6 +248,7 @@ def test_sec_secrets_are_in_no_layer(engine: Sampan) -> None:
     saved = engine.api("GET", "/images/sec-secret/get").body
     assert secret.encode() not in saved
     assert half_made(engine) == []
+    eventually(engine.has_no_trash, "the trash is not emptied")
     for root in (engine.data_root, engine.exec_root):
         for file in (path for path in root.rglob("*") if path.is_file() and not path.is_symlink()):
             assert secret.encode() not in file.read_bytes(), file

@@ -17,6 +17,7 @@ from tests.daemons import PROJECT, Sampan
 from tests.processes import holding_sockets_below
 from tests.requires import requires
 from tests.security.hostile import REFUSED, Canary, load, refused_or, run
+from tests.waiting import eventually
 
 pytestmark = requires("root", "busybox", "docker-client")
 
@@ -246,6 +247,7 @@ def test_sec_cve_2020_15257(engine: Sampan, sleeper: str) -> None:
 
 
 def test_sec_cve_2020_15257_modes(engine: Sampan, sleeper: str) -> None:
+    eventually(engine.has_no_trash, "the trash is not emptied")
     for path in [*engine.exec_root.rglob("*.sock"), *engine.data_root.rglob("*.sock")]:
         reachable = all(parent.stat().st_mode & 0o001 for parent in (path.parent, *path.parent.parents))
         assert not reachable or not path.stat().st_mode & 0o006, path
