@@ -10,10 +10,24 @@ import msgspec
 from sampan.build.operations import Graph, Place
 from sampan.build.planning import Wish
 from sampan.build.tree.context import Context
+from sampan.errors import InvalidParameter
 from sampan.images.catalog import LayerRecord
 from sampan.registry.protocol import Credentials
 from sampan.spec.host_config import Resources, Ulimit
 from sampan.spec.ids import ImageId
+
+SECRET_LIMIT = 500 * 1024
+"""bytes of one secret, as BuildKit has it"""
+_LONGEST_CLOCK = 11
+
+
+def clock_of(text: str) -> int | None:
+    """What SOURCE_DATE_EPOCH says: seconds; None where it says nothing. Raises InvalidParameter."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_CLOCK):
+        raise InvalidParameter(f"invalid SOURCE_DATE_EPOCH: {text[:100]}")
+    return int(text)
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from sampan.spec.host_config import Ulimit
 FRONTEND = "dockerfile.v0"
 _SILENT = ("vcs:", "sharedkey:", "local-sessionid:", "input-metadata:")
 """Told for provenance and for finding files again; nothing of the image hangs on them."""
-_KNOWN_SILENT = frozenset(("frontend.caps", "build-arg-stdin"))
+_KNOWN_SILENT = frozenset(("frontend.caps",))
 _SHOWN = 200
 _NETWORKS = {"": "default", "default": "default", "none": "none", "host": "host"}
 

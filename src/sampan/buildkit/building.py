@@ -19,7 +19,7 @@ from sampan.build.operations import Graph, Place, Run
 from sampan.build.planning import NamedContext, Wish
 from sampan.build.progress import Number, Reporter, WarningEvent
 from sampan.build.reporting import GraphReport
-from sampan.build.request import BuildRequest, CacheOption, Output, RunSettings
+from sampan.build.request import BuildRequest, CacheOption, Output, RunSettings, clock_of
 from sampan.buildkit import attributes, faults
 from sampan.buildkit.attributes import Asked
 from sampan.buildkit.connections import Detail
@@ -143,7 +143,7 @@ class Workshop:
                 secrets=await client.secrets(ids_of(dockerfile, "secret")),
                 ssh=agents,
                 credentials=await client.credentials(dockerfile, _wish(asked)),
-                clock=_clock(asked.arguments.get("SOURCE_DATE_EPOCH", "")),
+                clock=clock_of(asked.arguments.get("SOURCE_DATE_EPOCH", "")),
             )
             built = await self.builder.build(request, dockerfile, report, report.remark, sending.pass_on)
         told: dict[str, str] = {"containerimage.digest": built.image, "containerimage.config.digest": built.image}
@@ -179,6 +179,7 @@ def _refuse(solve: Solve, asked: Asked) -> None:
     missing: Sequence[tuple[bool, str]] = (
         (bool(asked.remote), "building from a remote context over BuildKit's protocol"),
         (bool(request.SourcePolicy) or bool(request.SourcePolicySession), "source policies"),
+        (asked.multi_platform, "an index for one platform (multi-platform=true)"),
         (request.EnableSessionExporter, "exporters of a session"),
     )
     for is_asked, what in missing:
@@ -244,34 +245,23 @@ def _outputs(request: control.SolveRequest, session: Session) -> tuple[Output, .
 
 
 def _imports(asked: Asked, request: control.SolveRequest) -> tuple[CacheOption, ...]:
-    entries = [(one.Type, dict(one.Attrs)) for one in request.Cache.Imports]
-    entries += [("registry", {"ref": ref}) for ref in request.Cache.ImportRefsDeprecated]
-    entries += [(one.type, dict(one.attributes)) for one in asked.cache_from]
-    return tuple(CacheOption(kind, given) for kind, given in entries if not _is_clients(kind, "from"))
+    entries = [CacheOption(one.Type, dict(one.Attrs)) for one in request.Cache.Imports]
+    entries += [CacheOption("registry", {"ref": ref}) for ref in request.Cache.ImportRefsDeprecated]
+    return _reachable("from", [*entries, *asked.cache_from])
 
 
 def _exports(request: control.SolveRequest) -> tuple[CacheOption, ...]:
-    return tuple(
-        CacheOption(one.Type, dict(one.Attrs)) for one in request.Cache.Exports if not _is_clients(one.Type, "to")
-    )
+    return _reachable("to", [CacheOption(one.Type, dict(one.Attrs)) for one in request.Cache.Exports])
 
 
-def _is_clients(kind: str, way: str) -> bool:
-    """Never true. Raises NotImplementedHere for a cache in a directory of the client: it is reached by another service."""
-    if kind == "local":
+def _reachable(way: str, options: Sequence[CacheOption]) -> tuple[CacheOption, ...]:
+    """Raises NotImplementedHere for a cache in a directory of the client: it is reached by another service."""
+    if any(option.type == "local" for option in options):
         raise NotImplementedHere(
             f"not implemented by Sampan yet: --cache-{way} type=local over BuildKit's protocol; use type=registry, "
             f"or sampan build --cache-{way}"
         )
-    return False
-
-
-def _clock(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 12):
-        raise InvalidParameter(f"invalid SOURCE_DATE_EPOCH: {text[:100]}")
-    return int(text)
+    return tuple(options)
 
 
 def _told(error: SampanError | OSError, report: _Report, files: Files | None) -> GRPCError:

@@ -3,7 +3,6 @@
 import base64
 
 from grpclib.const import Status
-from grpclib.exceptions import GRPCError
 
 from sampan.buildkit.connections import Detail
 from sampan.dockerfile.faults import Range
@@ -19,7 +18,6 @@ from sampan.errors import (
 )
 
 _SOURCE = "github.com/moby/buildkit/errdefs.Source+json"
-_VERTEX = "github.com/moby/buildkit/errdefs.Vertex+json"
 _STATUS = (
     (NotImplementedHere, Status.UNIMPLEMENTED),
     (NotFound, Status.NOT_FOUND),
@@ -61,13 +59,3 @@ def source_detail(file: str, text: str, at: Range) -> Detail:
 
 def _position(line: int) -> dict[str, object]:
     return {"line": line}
-
-
-def vertex_detail(digest: str) -> Detail:
-    """Which vertex."""
-    return _VERTEX, {"digest": digest}
-
-
-def failure(status: Status, message: str, details: list[Detail]) -> GRPCError:
-    """What a call answers."""
-    return GRPCError(status, message, details)

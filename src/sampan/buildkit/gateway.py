@@ -106,6 +106,8 @@ class Gateway:
             solve = await self._leading(stream)
             if request.Definition.ByteSize() or request.FrontendInputs:
                 raise NotImplementedHere("not implemented by Sampan yet: builds of a client's own graph (LLB)")
+            if request.CacheImports:
+                raise NotImplementedHere("not implemented by Sampan yet: caches to import in a gateway's call")
             if request.Frontend != FRONTEND:
                 raise NotImplementedHere(f"not implemented by Sampan yet: the front end {request.Frontend[:100]!r}")
         metadata = await self._workshop.build(solve, {**solve.attributes, **request.FrontendOpt})

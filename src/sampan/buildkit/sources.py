@@ -11,6 +11,7 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 from sampan.build.planning import Wish, missing_images
+from sampan.build.request import SECRET_LIMIT
 from sampan.build.tree.context import Context
 from sampan.buildkit.attributes import Asked
 from sampan.buildkit.needs import Builder
@@ -23,17 +24,15 @@ from sampan.dockerfile.ignore import BadIgnore, read_patterns
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.errors import InvalidParameter, NotFound, SampanError, System
 from sampan.images.references import parse_reference
+from sampan.registry.names import HUB_INDEX
 from sampan.registry.protocol import Credentials
 
 _SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105 - a method of gRPC
 _CHECK_AGENT = "/moby.sshforward.v1.SSH/CheckAgent"
 _AGENT = "/moby.sshforward.v1.SSH/ForwardAgent"
 _CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
-_SECRET_LIMIT = 500 * 1024
-"""bytes of one secret, as BuildKit has it"""
 _SECONDS = 30.0
 _PIECE = 32 * 1024
-_DOCKER_HUB = "https://index.docker.io/v1/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +130,8 @@ class Client:
                 if error.status is Status.NOT_FOUND:
                     continue
                 raise System(f"failed to read secret {name}: {error.message}") from error
-            if len(answer.data) > _SECRET_LIMIT:
-                raise InvalidParameter(f"invalid secret size {len(answer.data)}: {_SECRET_LIMIT} are allowed")
+            if len(answer.data) > SECRET_LIMIT:
+                raise InvalidParameter(f"invalid secret size {len(answer.data)}: {SECRET_LIMIT} are allowed")
             found[name] = answer.data
         return found
 
@@ -151,7 +150,7 @@ class Client:
             except GRPCError as error:
                 raise System(f"failed to ask the client for the credentials of {domain}: {error.message}") from error
             if answer.Secret:
-                name = _DOCKER_HUB if domain == "docker.io" else domain
+                name = HUB_INDEX if domain == "docker.io" else domain
                 found[name] = (
                     Credentials(username=answer.Username, password=answer.Secret)
                     if answer.Username

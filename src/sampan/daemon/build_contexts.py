@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from sampan.build.added import is_git
 from sampan.build.planning import NamedContext
+from sampan.build.request import SECRET_LIMIT
 from sampan.build.tree.context import Context
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.spec.builds import BuildOptions
 
 _OWN = "context"
 _IMAGE, _INPUT = "docker-image://", "input:"
-SECRET_LIMIT = 500 * 1024
-"""bytes of one, as BuildKit has it"""
 
 
 @dataclass(frozen=True, slots=True)

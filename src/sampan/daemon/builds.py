@@ -21,7 +21,7 @@ from sampan.build.outputs.wishes import parse as parse_output
 from sampan.build.planning import Wish
 from sampan.build.progress import OutputEvent, Reporter, ResultEvent, wire
 from sampan.build.reporting import GraphReport
-from sampan.build.request import BuildRequest, Built, CacheOption, Output, RunSettings
+from sampan.build.request import BuildRequest, Built, CacheOption, Output, RunSettings, clock_of
 from sampan.build.solve import Hearing, Means, build
 from sampan.build.sources import Remote
 from sampan.build.threads import carried_through
@@ -223,7 +223,7 @@ def _request(site: Site, options: BuildOptions, file: str, text: str, sent: Arri
         secrets=sent.secrets,
         ssh=options.ssh,
         credentials={host: credentials_of(config) for host, config in options.credentials.items()},
-        clock=_clock(given.get("SOURCE_DATE_EPOCH", "")),
+        clock=clock_of(given.get("SOURCE_DATE_EPOCH", "")),
     )
 
 
@@ -252,14 +252,6 @@ def _settings(site: Site, options: BuildOptions) -> RunSettings:
         extra_hosts=options.extra_hosts,
         network=options.network or "default",
     )
-
-
-def _clock(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 12):
-        raise InvalidParameter(f"invalid SOURCE_DATE_EPOCH: {text[:100]}")
-    return int(text)
 
 
 async def _told(
