@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logs", "registry"),
     ("plugins",),
     ("runtime",),
-    ("images", "transfer"),
+    ("images", "transfer", "oci"),
     ("build",),
     ("buildkit",),
     ("daemon",),

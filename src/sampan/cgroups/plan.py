@@ -57,6 +57,18 @@ def plan(
     can keep: what can be done without was to be dropped, with a warning, before (`means`).
     """
     groups = place(hierarchy, instance, container_id, parent, systemd=systemd)
+    writes, program = limits(hierarchy, resources)
+    if systemd:
+        scope = scope_plan.scope(container_id, parent, resources, v2=hierarchy.mode is Mode.V2)
+        return CgroupPlan(groups, writes, program, instance, scope)
+    return CgroupPlan(groups, writes, program, "" if parse_parent(parent) else instance)
+
+
+def limits(hierarchy: Hierarchy, resources: oci.Resources) -> tuple[tuple[Write, ...], bytes]:
+    """The writes that limit a container, wherever its groups are, and the BPF program of its device rules on v2.
+
+    Raises InvalidParameter for a value that means nothing, System as `plan` does.
+    """
     writes = [*_memory(hierarchy, resources.memory), *_cpu(hierarchy, resources.cpu)]
     writes += [*_cpuset(hierarchy, resources.cpu), *_pids(hierarchy, resources.pids_limit)]
     writes += [*_weight_of_io(hierarchy, resources.blkio_weight), *_block_limits(hierarchy, resources.block_limits)]
@@ -68,10 +80,7 @@ def plan(
             writes += [("devices", file, line) for file, line in devices.v1_writes(resources.devices)]
         else:
             program = devices.v2_program(resources.devices)
-    if systemd:
-        scope = scope_plan.scope(container_id, parent, resources, v2=hierarchy.mode is Mode.V2)
-        return CgroupPlan(groups, tuple(writes), program, instance, scope)
-    return CgroupPlan(groups, tuple(writes), program, "" if parse_parent(parent) else instance)
+    return tuple(writes), program
 
 
 def instance_group(instance: str) -> str:

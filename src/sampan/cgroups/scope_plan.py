@@ -34,9 +34,9 @@ class Scope:
     """those that an update may change"""
 
 
-def unit_name(container_id: str) -> str:
-    """Docker's name of a container's scope."""
-    return f"docker-{container_id}.scope"
+def unit_name(container_id: str, prefix: str = "docker") -> str:
+    """A container's scope. The prefix `docker` is Docker's own; without one the id is the whole name."""
+    return f"{prefix}-{container_id}.scope" if prefix else f"{container_id}.scope"
 
 
 def container_of(unit: str) -> str:
@@ -58,7 +58,7 @@ def slice_names(parent: str) -> list[str]:
     return ["-".join(words[:count]) + _SUFFIX for count in range(1, len(words) + 1)]
 
 
-def scope(container_id: str, parent: str, resources: oci.Resources, *, v2: bool) -> Scope:
+def scope(container_id: str, parent: str, resources: oci.Resources, *, v2: bool, prefix: str = "docker") -> Scope:
     """The unit of one container. `parent` is a slice, "" for system.slice."""
     limits = tuple(_limits(resources, v2=v2))
     accounting = ("CPUAccounting", "MemoryAccounting", "TasksAccounting", "IOAccounting" if v2 else "BlockIOAccounting")
@@ -71,7 +71,7 @@ def scope(container_id: str, parent: str, resources: oci.Resources, *, v2: bool)
         *((name, "b", True) for name in accounting),
         *limits,
     )
-    return Scope(unit_name(container_id), properties, limits)
+    return Scope(unit_name(container_id, prefix), properties, limits)
 
 
 def _limits(resources: oci.Resources, *, v2: bool) -> Iterator[Property]:

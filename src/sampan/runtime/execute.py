@@ -34,6 +34,11 @@ def rlimits(_context: Context, limits: list[list[int]]) -> None:
             ) from error
 
 
+def umask(_context: Context, mask: int) -> None:
+    """The bits that files of the program's making do not get."""
+    os.umask(mask)
+
+
 def make_workdir(_context: Context, path: str) -> None:
     """The working directory is made if the image has none; it is reached only through the container's root."""
     from_root = os.fsencode(path)
@@ -146,6 +151,7 @@ def execute(context: Context) -> None:
 
 STEPS: dict[str, tuple[str, Callable[..., None]]] = {
     "rlimits": ("control groups", rlimits),
+    "umask": ("runtime environment", umask),
     "make_workdir": ("runtime environment", make_workdir),
     "workdir": ("runtime environment", workdir),
     "find": ("runtime environment", find),

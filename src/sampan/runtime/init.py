@@ -173,7 +173,19 @@ def _serve(channel: socket.socket, journal: Journal, context: world.Context, tas
     _take(journal, context, setup["enter"])
     if setup["explain"]:
         send(channel, Kind.READY, {"steps": journal.rows()})
+    if context.gate >= 0:
+        _wait_at_the_gate(channel, context)
     _become_the_program(channel, context, bool(setup["init"]))
+
+
+def _wait_at_the_gate(channel: socket.socket, context: world.Context) -> None:
+    """An OCI runtime's `create` ends here, and with it the process that made this one; `start` writes a byte into the pipe."""
+    prctl(Prctl.SET_PDEATHSIG, 0)
+    send(channel, Kind.READY)
+    opened = os.read(context.gate, 1)
+    os.close(context.gate)
+    if not opened:
+        os._exit(_LOST)
 
 
 def _send_terminal(channel: socket.socket, context: world.Context) -> None:
@@ -200,10 +212,12 @@ def _cross(channel: socket.socket) -> None:
 
 
 def _receive_root(channel: socket.socket, context: world.Context) -> None:
-    """The descriptors of the root, of the three streams and of the binds."""
+    """The descriptors of the root, of the three streams, of the binds and, for an OCI runtime, of the gate."""
     message = _expect(channel, Kind.ROOT)
     context.root, *rest = message.descriptors
     streams = int(message.body["streams"])
+    if message.body.get("gate"):
+        context.gate = rest.pop()
     context.stdio, context.binds = rest[:streams], rest[streams:]
 
 

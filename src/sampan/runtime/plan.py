@@ -6,7 +6,7 @@ comments there say why.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.kernel.caps import last_cap
@@ -68,10 +68,17 @@ def has_new(config: oci.Config, kind: str) -> bool:
     return any(ns.type == kind and not ns.path for ns in config.linux.namespaces)
 
 
-def world(config: oci.Config, container: str, groups: dict[str, str], linked: bool) -> list[Step]:
+def world(
+    config: oci.Config,
+    container: str,
+    groups: dict[str, str],
+    linked: bool,
+    *,
+    preset: Mapping[str, str] = NETWORK_SYSCTLS,
+) -> list[Step]:
     """Steps that need neither image nor address. Equal lists mean that a parked slot's world is the one asked for.
 
-    `linked` says that a link comes later, and with it the loopback.
+    `linked` says that a link comes later, and with it the loopback; `preset` are kernel parameters of a private network namespace.
     """
     steps: list[Step] = [["session_keyring", f"_ses.{container}"]]
     for mount in config.mounts:
@@ -87,7 +94,8 @@ def world(config: oci.Config, container: str, groups: dict[str, str], linked: bo
         elif mount.type == "cgroup" and not _is_v2(groups):
             steps.append(["cgroup_v1", options, sorted([name, path] for name, path in _visible(groups).items())])
     if has_new(config, "network"):
-        steps.append(["sysctl", NETWORK_SYSCTLS])
+        if preset:
+            steps.append(["sysctl", dict(preset)])
         if not linked:
             steps.append(["loopback"])
     return steps + _covers(config, ahead=True)
@@ -115,23 +123,33 @@ def _visible(groups: dict[str, str]) -> dict[str, str]:
     return {name: path for name, path in groups.items() if name != "unified"}
 
 
-def root(request: StartRequest) -> list[Step]:
-    """Steps from the overlay to a finished root."""
-    config = request.config
+def root(
+    config: oci.Config,
+    groups: dict[str, str],
+    *,
+    marker: str = ".dockerenv",
+    preset: Mapping[str, str] = NETWORK_SYSCTLS,
+) -> list[Step]:
+    """Steps from the overlay to a finished root.
+
+    `marker` is a file that tells programs where they are, "" for none; `preset` the kernel parameters that `world` has set in a
+    private network namespace.
+    """
     steps: list[Step] = [["pivot"]]
-    steps += _mounts(config, request.cgroup.groups)
+    steps += _mounts(config, groups)
     # Kernel parameters before the covers: on kernels that cover late, /proc/sys can still be written here.
     if config.hostname or config.domainname:
         steps.append(["host_names", config.hostname, config.domainname])
     more = {
         key: value
         for key, value in config.linux.sysctl.items()
-        if not has_new(config, "network") or NETWORK_SYSCTLS.get(key) != value
+        if not has_new(config, "network") or preset.get(key) != value
     }
     if more:
         steps.append(["sysctl", more])
     steps.append(["deferred"])
-    steps.append(["marker", ".dockerenv"])
+    if marker:
+        steps.append(["marker", marker])
     if config.linux.devices:
         steps.append(["more_devices", [_device(device) for device in config.linux.devices]])
     if config.process.terminal:
@@ -182,10 +200,11 @@ def enter(config: oci.Config, groups: dict[str, str]) -> list[Step]:
         steps.append(["cgroup_namespace"])
     if _is_v2(groups):
         steps += [["cgroup_v2", list(mount.options)] for mount in config.mounts if mount.type == "cgroup"]
-    return steps + _program(config.process, config.linux.seccomp)
+    return steps + program(config.process, config.linux.seccomp)
 
 
-def _program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
+def program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
+    """Steps from the container's root to the program: limits, directory, user, filter, arguments."""
     steps: list[Step] = []
     if process.rlimits:
         steps.append(["rlimits", [[RLIMIT_NUMBERS[limit.type], limit.soft, limit.hard] for limit in process.rlimits]])
@@ -197,11 +216,11 @@ def _program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
         "inheritable": caps.inheritable,
         "ambient": caps.ambient,
     }
-    program = compiled(seccomp, os.uname().machine).hex() if seccomp is not None else ""
+    filtered = compiled(seccomp, os.uname().machine).hex() if seccomp is not None else ""
     user = process.user
     # Into the directory first: afterwards it may be closed to the user (runc does the same).
     steps.append(["workdir", process.cwd])
-    steps.append(["become", user.name, user.additional_groups, sets, last_cap(), process.no_new_privileges, program])
+    steps.append(["become", user.name, user.additional_groups, sets, last_cap(), process.no_new_privileges, filtered])
     steps.append(["find", process.args, process.env])
     steps.append(["arguments", process.args])
     return steps
@@ -294,7 +313,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "held": len(request.held),
         "world": [] if parked_with else world(config, request.id, groups, request.link is not None),
         "before": interfaces(request) + ([["resolver", net, request.id]] if request.resolver else []),
-        "root": root(request),
+        "root": root(config, groups),
         "enter": announced + enter(config, groups),
         "root_mount": _root_mount(request.root, request.volatile),
         "cgroup": group_plan.body(request.cgroup, parked_with),
@@ -364,7 +383,7 @@ def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
         "directory": directory,
         "joins": int(namespaces),
         "root": terminal,
-        "enter": _program(process, request.seccomp),
+        "enter": program(process, request.seccomp),
         "cgroup": {"groups": request.cgroup.groups},
         "stdio": _stdio(request.stdio),
         "log": None,

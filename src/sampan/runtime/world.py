@@ -69,6 +69,7 @@ class Context:
         "console",
         "deferred",
         "environment",
+        "gate",
         "home",
         "link",
         "mounts",
@@ -95,6 +96,8 @@ class Context:
         self.terminal = -1
         """master of the terminal, to be handed to the monitor"""
         self.console = -1
+        self.gate = -1
+        """a pipe that is waited at before the program is executed"""
         self.environment: list[bytes] = []
         self.home = b"/"
         self.program = b""

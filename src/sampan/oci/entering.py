@@ -1,0 +1,102 @@
+"""`exec`: one more process in a container that runs. This process takes the part of `runtime.exec_monitor` on that ladder."""
+
+import os
+import signal
+from dataclasses import dataclass
+
+from sampan.cgroups import apply as groups
+from sampan.errors import Conflict, System
+from sampan.kernel.namespaces import Clone, clone3
+from sampan.kernel.process import Title
+from sampan.oci.containers import Container, Kept
+from sampan.runtime import init, plan, record
+from sampan.runtime.birth import Birth
+from sampan.runtime.builder import oom_score
+from sampan.runtime.messages import Kind, pair
+from sampan.runtime.steps import StepFailed
+from sampan.spec import oci_runtime as oci
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A process that has been executed in the container, a child of this one; the terminal's master or -1."""
+
+    pid: int
+    pidfd: int
+    terminal: int
+
+
+def enter(
+    container: Container, process: oci.Process, seccomp: oci.Seccomp | None, umask: int | None, *, paused: bool = False
+) -> Entered:
+    """Execute `process` in the container. Its streams are this process's own. Raises NotFound, Conflict, System."""
+    kept = container.load()
+    status = container.status(kept)
+    if status == "stopped":
+        raise Conflict("cannot exec in a stopped container")
+    if status == "paused" and not paused:
+        raise Conflict("cannot exec in a paused container (use --ignore-paused to override)")
+    pid, started = kept.init
+    pidfd = os.pidfd_open(pid)
+    children: list[Birth] = []
+    try:
+        if record.start_time(pid) != started:
+            raise Conflict("cannot exec in a stopped container")
+        return _enter(kept, pidfd, _body(process, seccomp, umask), children)
+    except StepFailed as failed:
+        for child in children:
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+            os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)
+        raise System(f"exec failed: unable to start container process: {failed.message}") from failed
+    finally:
+        os.close(pidfd)
+
+
+def _body(process: oci.Process, seccomp: oci.Seccomp | None, umask: int | None) -> dict[str, object]:
+    size = process.console_size
+    terminal = [["terminal", size.height if size else 0, size.width if size else 0]] if process.terminal else []
+    masked = [["umask", umask]] if umask is not None else []
+    return {
+        "root": terminal,
+        "enter": [*plan.program(process, seccomp), *masked],
+        "oom_score_adj": process.oom_score_adj,
+        "terminal": process.terminal,
+    }
+
+
+def _enter(kept: Kept, pidfd: int, body: dict[str, object], children: list[Birth]) -> Entered:
+    ours, theirs = pair()
+    birthplace, tasks = groups.open_birthplace(kept.groups), groups.open_tasks(kept.groups)
+    pid, outsider = clone3(Clone(0), birthplace)
+    if pid == 0:
+        ours.close()
+        # Copies: the numbers themselves are the first that a process on its way into a container gives up.
+        streams = [] if body["terminal"] else [os.dup(number) for number in (0, 1, 2)]
+        init.run_exec(theirs, (pidfd, kept.namespaces), tasks, streams, body, Title())
+    theirs.close()
+    for descriptor in (*tasks, *([birthplace] if birthplace >= 0 else [])):
+        os.close(descriptor)
+    first = Birth(pid, outsider, ours)
+    children.append(first)
+    inside, terminal = _inside(first)
+    children.append(inside)
+    if body["oom_score_adj"] is not None:
+        oom_score(inside.pid, int(str(body["oom_score_adj"])))
+    inside.tell(Kind.GO)
+    os.waitid(os.P_PIDFD, outsider, os.WEXITED)
+    os.close(outsider)
+    children.remove(first)
+    if inside.hear() is not None:
+        raise StepFailed("other", "init said what nobody asked")
+    return Entered(inside.pid, inside.pidfd, terminal)
+
+
+def _inside(outsider: Birth) -> tuple[Birth, int]:
+    terminal = -1
+    while (message := outsider.hear()) is not None:
+        if message.descriptors:
+            terminal = message.descriptors.pop(0)
+        if "inside" in message.body:
+            pid = int(message.body["inside"])
+            return Birth(pid, os.pidfd_open(pid), outsider.channel), terminal
+    raise StepFailed("other", "init ended before the program was executed")

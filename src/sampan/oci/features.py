@@ -1,0 +1,38 @@
+"""`features`: what this runtime can do, as the specification's features.md has it."""
+
+from sampan.kernel.caps import Cap
+from sampan.oci.containers import VERSION
+from sampan.oci.translate import OPTIONS
+from sampan.runtime.plan import NAMESPACE_FLAGS
+from sampan.runtime.seccomp_names import AUDIT_ARCH
+from sampan.runtime.seccomp_policy import ACTIONS, OPERATORS
+from sampan.version import VERSION as OURS
+
+
+def features() -> dict[str, object]:
+    """The document."""
+    return {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": VERSION,
+        "hooks": ["prestart", "createRuntime", "poststart", "poststop"],
+        "mountOptions": sorted(OPTIONS),
+        "linux": {
+            "namespaces": sorted(NAMESPACE_FLAGS),
+            "capabilities": sorted(f"CAP_{cap.name}" for cap in Cap),
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
+            "seccomp": {
+                "enabled": True,
+                "actions": sorted(ACTIONS),
+                "operators": sorted(OPERATORS),
+                "archs": sorted(AUDIT_ARCH),
+                "knownFlags": [],
+                "supportedFlags": [],
+            },
+            "apparmor": {"enabled": False},
+            "selinux": {"enabled": False},
+            "intelRdt": {"enabled": False},
+            "mountExtensions": {"idmap": {"enabled": False}},
+        },
+        "annotations": {"org.sampan.version": OURS},
+        "potentiallyUnsafeConfigAnnotations": [],
+    }

@@ -1,0 +1,55 @@
+"""Hooks: programs of the host at points of a container's life (runtime-spec, config.md, "POSIX-platform Hooks").
+
+Each reads the state on its standard input. It gets the environment that the bundle gives it and nothing else: neither the
+caller's nor the image's (CVE-2025-23266).
+"""
+
+import subprocess
+from collections.abc import Sequence
+
+import msgspec
+
+from sampan.errors import InvalidParameter, System
+from sampan.oci.containers import State
+from sampan.oci.documents import Hook
+
+_LONGEST = 600
+"""Seconds for one that names no time of its own."""
+_SHOWN = 1000
+
+
+def check(hooks: Sequence[Hook]) -> None:
+    """Raise InvalidParameter for a path that is not absolute."""
+    for hook in hooks:
+        if not hook.path.startswith("/"):
+            raise InvalidParameter(f"hook path {hook.path[:80]!r} is not absolute")
+
+
+def run(point: str, hooks: Sequence[Hook], state: State) -> None:
+    """Run them in their order. Raises System for the first that fails, with what it wrote."""
+    text = msgspec.json.encode(state)
+    for number, hook in enumerate(hooks):
+        try:
+            done = subprocess.run(
+                hook.args or (hook.path,),
+                executable=hook.path,
+                env=dict(_variable(entry) for entry in hook.env or ()),
+                input=text,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=hook.timeout or _LONGEST,
+                cwd=state.bundle,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise System(f"error running {point} hook #{number}: {hook.path}: timed out") from error
+        except OSError as error:
+            raise System(f"error running {point} hook #{number}: {hook.path}: {error.strerror}") from error
+        if done.returncode:
+            said = done.stdout[-_SHOWN:].decode("utf-8", "replace").strip()
+            raise System(f"error running {point} hook #{number}: exit status {done.returncode}, output: {said}")
+
+
+def _variable(entry: str) -> tuple[str, str]:
+    name, _, value = entry.partition("=")
+    return name, value

@@ -1,0 +1,256 @@
+"""From a bundle to what the runtime's plan takes. Pure but for the host's facts that it is given.
+
+Whatever a bundle asks for is done or refused by name: a member that is read and not honoured would be a wall that its author
+believes in.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.oci import documents
+from sampan.oci.limits import resources
+from sampan.runtime import profile_sysctl, seccomp_document
+from sampan.runtime.plan import NAMESPACE_FLAGS, RLIMIT_NUMBERS
+from sampan.runtime.seccomp_policy import Kernel, resolve
+from sampan.spec import oci_runtime as oci
+
+_UNLIMITED = (1 << 64) - 1
+_OWN = {"/proc": "proc", "/sys": "sysfs", "/dev": "tmpfs", "/dev/pts": "devpts", "/dev/mqueue": "mqueue"}
+_PROPAGATION = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"))
+OPTIONS = frozenset(
+    (
+        *("ro", "rw", "rro", "bind", "rbind", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime"),
+        *("relatime", "strictatime", "nodiratime", "diratime", "nosymfollow", "async", "defaults", "newinstance"),
+        *_PROPAGATION,
+    )
+)
+"""mount(8)'s words that mean something here. Others without a value are a file system's own, or refused."""
+_VERSION = re.compile(r"1\.[0-9]+\.[0-9]+([-+].*)?")
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,63}(\.[a-zA-Z0-9_-]{1,63})*")
+_ABSENT = (b"", b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What translation depends on."""
+
+    machine: str
+    kernel: Kernel
+    v2: bool
+    """the controllers are on control groups v2"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """A container as it is to be made."""
+
+    config: oci.Config
+    rootfs: str
+    hooks: documents.Hooks
+    umask: int | None
+    propagation: str
+    annotations: dict[str, str]
+
+
+def arrangement(bundle: documents.Bundle, directory: str, host: Host) -> Arrangement:
+    """What the bundle in `directory` (absolute) asks for. Raises InvalidParameter, NotImplementedHere."""
+    if not _VERSION.fullmatch(bundle.oci_version):
+        raise InvalidParameter(f"ociVersion {bundle.oci_version[:40]!r} is not supported: this is 1.2.0")
+    if bundle.root is None or not bundle.root.path:
+        raise InvalidParameter("root.path is missing in config.json")
+    if bundle.process is None:
+        raise InvalidParameter("process is missing in config.json")
+    linux = bundle.linux or documents.Linux()
+    _refuse(
+        ("linux.intelRdt", linux.intel_rdt),
+        ("linux.personality", linux.personality),
+        ("linux.timeOffsets", linux.time_offsets),
+    )
+    if linux.mount_label:
+        raise NotImplementedHere("linux.mountLabel is not implemented: sampan writes no SELinux labels")
+    if linux.uid_mappings or linux.gid_mappings:
+        raise NotImplementedHere("linux.uidMappings: user namespaces are not implemented in sampan-oci yet")
+    if linux.rootfs_propagation and linux.rootfs_propagation not in _PROPAGATION:
+        raise InvalidParameter(f"linux.rootfsPropagation: {linux.rootfs_propagation!r} is no propagation")
+    for name in (bundle.hostname, bundle.domainname):
+        if name and not _NAME.fullmatch(name):
+            raise InvalidParameter(f"invalid host or domain name {name[:80]!r}")
+    process = program(bundle.process)
+    config = oci.Config(
+        process=process,
+        hostname=bundle.hostname,
+        domainname=bundle.domainname,
+        root=oci.Root(readonly=bundle.root.readonly),
+        mounts=_mounts(bundle.mounts or (), directory),
+        linux=oci.Linux(
+            namespaces=_namespaces(linux.namespaces or ()),
+            devices=tuple(_device(device) for device in linux.devices or ()),
+            cgroups_path=linux.cgroups_path,
+            resources=resources(linux.resources, v2=host.v2),
+            sysctl=_sysctls(linux),
+            seccomp=seccomp(linux.seccomp, process.capabilities.bounding, host),
+            masked_paths=tuple(linux.masked_paths or ()),
+            readonly_paths=tuple(linux.readonly_paths or ()),
+        ),
+    )
+    _check_names(config)
+    _check_hooks(bundle.hooks or documents.Hooks())
+    rootfs = os.path.normpath(os.path.join(directory, bundle.root.path))
+    hooks, annotations = bundle.hooks or documents.Hooks(), bundle.annotations or {}
+    return Arrangement(config, rootfs, hooks, bundle.process.user.umask, linux.rootfs_propagation, annotations)
+
+
+def _refuse(*members: tuple[str, msgspec.Raw]) -> None:
+    for name, value in members:
+        if bytes(value) not in _ABSENT:
+            raise NotImplementedHere(f"{name} is not implemented")
+
+
+def program(asked: documents.Process) -> oci.Process:
+    """A container's or an exec's process. Raises InvalidParameter, NotImplementedHere."""
+    _refuse(
+        ("process.scheduler", asked.scheduler),
+        ("process.ioPriority", asked.io_priority),
+        ("process.execCPUAffinity", asked.exec_cpu_affinity),
+    )
+    if not asked.args or not asked.args[0]:
+        raise InvalidParameter("process.args is empty in config.json")
+    if not asked.cwd.startswith("/"):
+        raise InvalidParameter("process.cwd must be an absolute path")
+    if asked.selinux_label:
+        raise NotImplementedHere("process.selinuxLabel is not implemented: sampan writes no SELinux labels")
+    if asked.apparmor_profile:
+        raise NotImplementedHere("process.apparmorProfile is not implemented in sampan-oci yet")
+    if any("\0" in text for text in (*asked.args, *(asked.env or ()), asked.cwd)):
+        raise InvalidParameter("process: a NUL byte in arguments, environment or directory")
+    caps = asked.capabilities or documents.Capabilities()
+    size = asked.console_size
+    return oci.Process(
+        args=asked.args,
+        env=tuple(asked.env or ()),
+        cwd=asked.cwd,
+        user=oci.User(
+            name=f"{asked.user.uid}:{asked.user.gid}",
+            additional_groups=tuple(str(gid) for gid in asked.user.additional_gids or ()),
+        ),
+        terminal=asked.terminal,
+        console_size=oci.ConsoleSize(height=size.height, width=size.width) if asked.terminal and size else None,
+        capabilities=oci.Capabilities(
+            bounding=caps.bounding or (),
+            effective=caps.effective or (),
+            permitted=caps.permitted or (),
+            inheritable=caps.inheritable or (),
+            # The kernel raises none that is not inheritable, too (capabilities(7)); runc passes over it in the same way.
+            ambient=tuple(cap for cap in caps.ambient or () if cap in (caps.inheritable or ())),
+        ),
+        rlimits=tuple(_rlimit(limit) for limit in asked.rlimits or ()),
+        no_new_privileges=asked.no_new_privileges,
+        oom_score_adj=asked.oom_score_adj,
+    )
+
+
+def _rlimit(asked: documents.Rlimit) -> oci.Rlimit:
+    if asked.type not in RLIMIT_NUMBERS:
+        raise InvalidParameter(f"process.rlimits: {asked.type[:40]!r} is no resource limit")
+    if not 0 <= asked.soft <= _UNLIMITED or not 0 <= asked.hard <= _UNLIMITED:
+        raise InvalidParameter(f"process.rlimits: {asked.type} is out of range")
+    soft, hard = (-1 if value == _UNLIMITED else value for value in (asked.soft, asked.hard))
+    return oci.Rlimit(type=asked.type, soft=soft, hard=hard)
+
+
+def _namespaces(asked: Sequence[documents.Namespace]) -> tuple[oci.Namespace, ...]:
+    found: dict[str, oci.Namespace] = {}
+    for namespace in asked:
+        if namespace.type in ("user", "time"):
+            raise NotImplementedHere(f"{namespace.type} namespaces are not implemented in sampan-oci yet")
+        if namespace.type not in NAMESPACE_FLAGS:
+            raise InvalidParameter(f"linux.namespaces: {namespace.type[:40]!r} is no namespace")
+        if namespace.type in found:
+            raise InvalidParameter(f"linux.namespaces: {namespace.type} stands there twice")
+        if namespace.path and not namespace.path.startswith("/"):
+            raise InvalidParameter(f"linux.namespaces: the path {namespace.path!r} is not absolute")
+        found[namespace.type] = oci.Namespace(type=namespace.type, path=namespace.path)
+    if "mount" not in found or found["mount"].path:
+        raise NotImplementedHere("a container without a mount namespace of its own is not implemented")
+    return tuple(found.values())
+
+
+def _sysctls(linux: documents.Linux) -> dict[str, str]:
+    own = {namespace.type for namespace in linux.namespaces or ()}
+    return profile_sysctl.requested(
+        linux.sysctl or {}, own_network="network" in own, own_ipc="ipc" in own, own_uts="uts" in own
+    )
+
+
+def _mounts(asked: Sequence[documents.Mount], directory: str) -> tuple[oci.Mount, ...]:
+    found = [_mount(mount, directory) for mount in asked]
+    if not any(mount.destination == "/dev" for mount in found):
+        raise NotImplementedHere("a bundle without a mount on /dev is not implemented: add a tmpfs there")
+    return tuple(found)
+
+
+def _mount(asked: documents.Mount, directory: str) -> oci.Mount:
+    if asked.uid_mappings or asked.gid_mappings:
+        raise NotImplementedHere(
+            f"the mount on {asked.destination}: idmapped mounts are not implemented in sampan-oci yet"
+        )
+    if not asked.destination or "\0" in asked.destination + asked.source:
+        raise InvalidParameter(f"invalid mount destination {asked.destination[:80]!r}")
+    destination = os.path.normpath("/" + asked.destination.lstrip("/"))
+    options = asked.options or ()
+    is_bind = asked.type == "bind" or "bind" in options or "rbind" in options
+    kind = "bind" if is_bind else "cgroup" if asked.type == "cgroup2" else asked.type
+    for option in options:
+        if option not in OPTIONS and (kind == "bind" or "=" not in option):
+            raise NotImplementedHere(f"the mount on {destination}: the option {option[:80]!r} is not implemented")
+    if kind == "bind":
+        source = os.path.normpath(os.path.join(directory, asked.source))
+        return oci.Mount(destination=destination, type=kind, source=source, options=options)
+    supported = kind == "tmpfs" or _OWN.get(destination) == kind or (kind, destination) == ("cgroup", "/sys/fs/cgroup")
+    if not supported:
+        raise NotImplementedHere(f"a mount of type {asked.type[:40]!r} on {destination} is not implemented")
+    return oci.Mount(destination=destination, type=kind, source=asked.source, options=options)
+
+
+def _device(asked: documents.Device) -> oci.Device:
+    if asked.type not in ("c", "u", "b", "p") or not asked.path.startswith("/"):
+        raise InvalidParameter(f"linux.devices: invalid device {asked.path[:80]!r} of type {asked.type[:8]!r}")
+    return oci.Device(
+        path=os.path.normpath(asked.path),
+        type=asked.type,
+        major=asked.major,
+        minor=asked.minor,
+        file_mode=(0o666 if asked.file_mode is None else asked.file_mode) & 0o7777,
+        uid=asked.uid or 0,
+        gid=asked.gid or 0,
+    )
+
+
+def seccomp(text: msgspec.Raw, caps: tuple[str, ...], host: Host) -> oci.Seccomp | None:
+    """The filter in `linux.seccomp`, None for none. Raises InvalidParameter, NotImplementedHere."""
+    if bytes(text) in _ABSENT:
+        return None
+    profile = seccomp_document.parse(bytes(text).decode("utf-8", "replace"))
+    return None if profile is None else resolve(profile, caps, host.machine, host.kernel)
+
+
+def _check_hooks(asked: documents.Hooks) -> None:
+    """Those inside the container are refused: they would run with more rights than the program."""
+    for point, found in (("createContainer", asked.create_container), ("startContainer", asked.start_container)):
+        if found:
+            raise NotImplementedHere(f"hooks.{point} is not implemented: use createRuntime or poststart")
+
+
+def _check_names(config: oci.Config) -> None:
+    """What must not be changed on the host by the back door (runc refuses the same)."""
+    own = {namespace.type for namespace in config.linux.namespaces}
+    if (config.hostname or config.domainname) and "uts" not in own:
+        raise InvalidParameter("unable to set hostname without a private UTS namespace")
+    for paths, kind in ((config.linux.masked_paths, "masked"), (config.linux.readonly_paths, "read-only")):
+        if not all(path.startswith("/") for path in paths):
+            raise InvalidParameter(f"a {kind} path is not absolute")
