@@ -52,11 +52,13 @@ def v1_writes(rules: Sequence[oci.DeviceRule]) -> list[tuple[str, str]]:
     default = rules[start].allow if start >= 0 else False
     writes = [] if default else [("devices.deny", "a")]
     exceptions: list[tuple[str, str]] = []
+    made: list[oci.DeviceRule] = []
     for rule in rules[start + 1 :]:
         lines = [f"{_LETTERS[kind]} {_number(rule.major)}:{_number(rule.minor)} {rule.access}" for kind in _kinds(rule)]
         if rule.allow != default:
             exceptions += [("devices.allow" if rule.allow else "devices.deny", line) for line in lines]
-        elif exceptions:
+            made.append(rule)
+        elif any(_overlap(rule, earlier) for earlier in made):
             raise InvalidParameter(f"device rule {lines[0]!r} overrides an earlier one: not possible on cgroup v1")
     return writes + list(dict.fromkeys(exceptions))
 
@@ -82,6 +84,16 @@ def v2_program(rules: Sequence[oci.DeviceRule]) -> bytes:
 
 def _is_total(rule: oci.DeviceRule) -> bool:
     return rule.type in ("a", "") and rule.major is None and rule.minor is None and _access(rule) == _EVERY_ACCESS
+
+
+def _overlap(one: oci.DeviceRule, other: oci.DeviceRule) -> bool:
+    """Whether there is an access that both speak of."""
+    numbers = ((one.major, other.major), (one.minor, other.minor))
+    return (
+        bool(set(_kinds(one)) & set(_kinds(other)))
+        and bool(_access(one) & _access(other))
+        and all(_number(each) == "*" or _number(another) in ("*", _number(each)) for each, another in numbers)
+    )
 
 
 def _kinds(rule: oci.DeviceRule, joined: bool = False) -> tuple[int, ...]:

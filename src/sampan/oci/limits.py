@@ -53,7 +53,7 @@ def resources(asked: documents.Resources | None, *, v2: bool) -> oci.Resources:
 
 
 def _devices(asked: tuple[documents.DeviceRule, ...] | None) -> tuple[oci.DeviceRule, ...]:
-    """The bundle's rules, and behind its first denial of everything what a container cannot do without (config-linux.md)."""
+    """The bundle's rules, and at the end, where everything is denied by default, what no container can do without. runc's order."""
     found: list[oci.DeviceRule] = []
     for rule in asked or ():
         if rule.type not in ("", "a", "b", "c") or (rule.access and not _ACCESS.fullmatch(rule.access)):
@@ -66,8 +66,8 @@ def _devices(asked: tuple[documents.DeviceRule, ...] | None) -> tuple[oci.Device
             access=rule.access or "rwm",
         )
         found.append(each)
-        if each == DENY_ALL:
-            found += DEFAULT_RULES[1:]
+    if DENY_ALL in found:
+        found += DEFAULT_RULES[1:]
     return tuple(found)
 
 

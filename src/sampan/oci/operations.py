@@ -12,11 +12,13 @@ import msgspec
 
 from sampan.cgroups.hierarchy import Hierarchy, detect
 from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.kernel.caps import capget
 from sampan.oci import console, documents, entering, groups, hooks, lifecycle, making, translate
 from sampan.oci.containers import VERSION, Container, everyone
 from sampan.oci.features import features as supported
 from sampan.oci.limits import resources
 from sampan.oci.options import Parsed
+from sampan.runtime.profile_capabilities import from_mask
 from sampan.runtime.seccomp_policy import kernel_version
 
 SPECIFICATION = VERSION
@@ -30,7 +32,8 @@ def _container(first: Parsed, name: str) -> Container:
 
 def _host(hierarchy: Hierarchy) -> translate.Host:
     system = os.uname()
-    return translate.Host(system.machine, kernel_version(system.release), hierarchy.version("memory") == 2)
+    held = frozenset(from_mask(capget()[1]))
+    return translate.Host(system.machine, kernel_version(system.release), held, hierarchy.version("memory") == 2)
 
 
 def create(first: Parsed, given: Parsed) -> int:
@@ -155,9 +158,10 @@ def execute(first: Parsed, given: Parsed) -> int:
     asked = _process(given, bundle)
     detached = given.flag("detach")
     socket = _console_socket(given, terminal=asked.terminal, detached=detached)
-    process = translate.program(asked)
+    host = _host(detect())
+    process = translate.program(asked, host)
     linux = bundle.linux or documents.Linux()
-    seccomp = translate.seccomp(linux.seccomp, process.capabilities.bounding, _host(detect()))
+    seccomp = translate.seccomp(linux.seccomp, process.capabilities.bounding, host)
     entered = entering.enter(container, process, seccomp, asked.user.umask, paused=given.flag("ignore-paused"))
     _tell_pid(given, entered.pid)
     terminal = entered.terminal

@@ -41,6 +41,8 @@ class Host:
 
     machine: str
     kernel: Kernel
+    capabilities: frozenset[str]
+    """what this runtime itself has, and so can give"""
     v2: bool
     """the controllers are on control groups v2"""
 
@@ -80,7 +82,7 @@ def arrangement(bundle: documents.Bundle, directory: str, host: Host) -> Arrange
     for name in (bundle.hostname, bundle.domainname):
         if name and not _NAME.fullmatch(name):
             raise InvalidParameter(f"invalid host or domain name {name[:80]!r}")
-    process = program(bundle.process)
+    process = program(bundle.process, host)
     config = oci.Config(
         process=process,
         hostname=bundle.hostname,
@@ -111,8 +113,11 @@ def _refuse(*members: tuple[str, msgspec.Raw]) -> None:
             raise NotImplementedHere(f"{name} is not implemented")
 
 
-def program(asked: documents.Process) -> oci.Process:
-    """A container's or an exec's process. Raises InvalidParameter, NotImplementedHere."""
+def program(asked: documents.Process, host: Host) -> oci.Process:
+    """A container's or an exec's process. Capabilities that this host does not give are left out, as in runc.
+
+    Raises InvalidParameter, NotImplementedHere.
+    """
     _refuse(
         ("process.scheduler", asked.scheduler),
         ("process.ioPriority", asked.io_priority),
@@ -141,17 +146,21 @@ def program(asked: documents.Process) -> oci.Process:
         terminal=asked.terminal,
         console_size=oci.ConsoleSize(height=size.height, width=size.width) if asked.terminal and size else None,
         capabilities=oci.Capabilities(
-            bounding=caps.bounding or (),
-            effective=caps.effective or (),
-            permitted=caps.permitted or (),
-            inheritable=caps.inheritable or (),
+            bounding=_held(caps.bounding, host),
+            effective=_held(caps.effective, host),
+            permitted=_held(caps.permitted, host),
+            inheritable=_held(caps.inheritable, host),
             # The kernel raises none that is not inheritable, too (capabilities(7)); runc passes over it in the same way.
-            ambient=tuple(cap for cap in caps.ambient or () if cap in (caps.inheritable or ())),
+            ambient=tuple(cap for cap in _held(caps.ambient, host) if cap in (caps.inheritable or ())),
         ),
         rlimits=tuple(_rlimit(limit) for limit in asked.rlimits or ()),
         no_new_privileges=asked.no_new_privileges,
         oom_score_adj=asked.oom_score_adj,
     )
+
+
+def _held(names: tuple[str, ...] | None, host: Host) -> tuple[str, ...]:
+    return tuple(name for name in names or () if name in host.capabilities)
 
 
 def _rlimit(asked: documents.Rlimit) -> oci.Rlimit:
