@@ -303,7 +303,8 @@ def scrubbed_environment() -> dict[str, str]:
 def entry_point(name: str) -> list[str]:
     """The installed command of the environment that runs the tests; without one, its module."""
     installed = Path(sys.executable).parent / name
-    module = {"sampan": "sampan.cli_main", "sampand": "sampan.daemon_main"}[name]
+    modules = {"sampan": "sampan.cli_main", "sampand": "sampan.daemon_main", "sampan-oci": "sampan.oci.command"}
+    module = modules[name]
     return (
         [str(installed)]
         if installed.exists()

@@ -65,6 +65,7 @@ PROGRAMS = {
     "skopeo": "skopeo",
     "umoci": "umoci",
     "mmdebstrap": "mmdebstrap",
+    "podman": "podman",
     "tmux": "tmux",
 }
 """Name → the Debian package that has the program."""

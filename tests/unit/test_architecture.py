@@ -119,10 +119,19 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ctypes": (("ctypes",), ("kernel/",)),
     "environment": (
         ("os.environ", "os.environb", "os.getenv", "os.putenv"),
-        ("cli/", "client/context.py", "cli_main.py", "daemon_main.py", "daemon/assembly.py", "crashpoints.py"),
+        (
+            "cli/",
+            "client/context.py",
+            "cli_main.py",
+            "daemon_main.py",
+            "daemon/assembly.py",
+            "crashpoints.py",
+            "oci/command.py",
+        ),
     ),
     # Beside the runtime: layers are unpacked and files carried by jailed children, features are probed in one, a build's
-    # repositories are git's business, the command starts a daemon and asks the programs that keep logins.
+    # repositories are git's business, the command starts a daemon and asks the programs that keep logins; a bundle is made by a
+    # builder as a container is, and has hooks.
     "subprocess": (
         ("subprocess", "os.fork", "os.posix_spawn", "pty.fork"),
         (
@@ -133,6 +142,8 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "host/",
             "cli/daemon_start.py",
             "cli/credentials/keychain.py",
+            "oci/making.py",
+            "oci/hooks.py",
         ),
     ),
     "threads-before-fork": (("multiprocessing", "concurrent.futures.process"), ()),
@@ -177,7 +188,9 @@ def statuses(module: Module) -> Iterator[str]:
     if module.room in ("api", "client", "cli", "registry", "plugins"):
         return
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.keyword) and node.arg == "status" and isinstance(node.value, ast.Constant):
+        if not (isinstance(node, ast.keyword) and node.arg == "status" and isinstance(node.value, ast.Constant)):
+            continue
+        if isinstance(node.value.value, int):
             yield f"{module.path} names a status"
 
 

@@ -5,18 +5,20 @@
 A failure is one line on standard error, and one in the log file that the caller named; containerd and conmon read the latter.
 """
 
-import json
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import NoReturn
 
 from sampan.errors import InvalidParameter, SampanError
-from sampan.oci import operations
 from sampan.oci.options import Parsed, parse
-from sampan.oci.words import COMMANDS, GLOBAL, usage
+from sampan.oci.words import COMMANDS, GLOBAL, SPECIFICATION, usage
 from sampan.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 _ENTERING = ("create", "exec", "run")
 """What forks into a container, and so is executed from a sealed copy of the interpreter (CVE-2019-5736)."""
@@ -44,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"sampan-oci: {error}\nTry: sampan-oci --help", file=sys.stderr)
         return 1
     if first.flag("version"):
-        print(f"sampan-oci version {VERSION}\nspec: {operations.SPECIFICATION}")
+        print(f"sampan-oci version {VERSION}\nspec: {SPECIFICATION}")
         return 0
     if first.flag("help") or not first.rest or first.rest[0] == "help":
         print(usage())
@@ -58,9 +60,11 @@ def run(arguments: Sequence[str]) -> int:
             print(usage(name))
             return 0
         if name in _ENTERING:
+            # Before the rest is loaded: it is loaded once.
             _seal()
-        operation: Callable[[Parsed, Parsed], int] = operations.OPERATIONS[name]
-        return operation(first, given)
+        from sampan.oci.operations import OPERATIONS
+
+        return OPERATIONS[name](first, given)
     except (SampanError, OSError) as error:
         _tell(first, str(error))
         return 255 if name == "exec" else 1
@@ -88,6 +92,9 @@ def _open_streams() -> None:
 def _tell(first: Parsed, text: str) -> None:
     path = first.text("log")
     if path:
+        import json
+        from datetime import UTC, datetime
+
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         record = {"level": "error", "msg": text, "time": now}
         line = (

@@ -18,10 +18,9 @@ from sampan.errors import Conflict, InvalidParameter, NotFound
 from sampan.files.lock import LockFile
 from sampan.files.remove import remove_tree
 from sampan.oci import documents
+from sampan.oci.words import SPECIFICATION
 from sampan.runtime.record import boot_id, is_alive
 
-VERSION = "1.2.0"
-"""Of the runtime specification."""
 STATE, GATE, LOCK = "state.json", "start", "lock"
 _NAME = re.compile(r"[a-zA-Z0-9+_.-]{1,1024}")
 
@@ -110,7 +109,7 @@ class Container:
         """As it is told to others."""
         status = self.status(kept)
         return State(
-            oci_version=VERSION,
+            oci_version=SPECIFICATION,
             id=kept.id,
             status=status,
             bundle=kept.bundle,

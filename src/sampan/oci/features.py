@@ -1,8 +1,8 @@
 """`features`: what this runtime can do, as the specification's features.md has it."""
 
 from sampan.kernel.caps import Cap
-from sampan.oci.containers import VERSION
 from sampan.oci.translate import OPTIONS
+from sampan.oci.words import SPECIFICATION
 from sampan.runtime.plan import NAMESPACE_FLAGS
 from sampan.runtime.seccomp_names import AUDIT_ARCH
 from sampan.runtime.seccomp_policy import ACTIONS, OPERATORS
@@ -13,7 +13,7 @@ def features() -> dict[str, object]:
     """The document."""
     return {
         "ociVersionMin": "1.0.0",
-        "ociVersionMax": VERSION,
+        "ociVersionMax": SPECIFICATION,
         "hooks": ["prestart", "createRuntime", "poststart", "poststop"],
         "mountOptions": sorted(OPTIONS),
         "linux": {

@@ -25,16 +25,20 @@ from datetime import UTC, datetime
 from sampan.cgroups.apply import procs
 from sampan.cgroups.plan import CgroupPlan
 from sampan.errors import SampanError, System
+from sampan.files.copying import copy_tree
+from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, OpenTree, mount_setattr, open_tree
 from sampan.kernel.process import Prctl, Title, prctl
 from sampan.oci import hooks
-from sampan.oci.containers import GATE, VERSION, Container, Kept, State
-from sampan.oci.translate import Arrangement
+from sampan.oci.containers import GATE, Container, Kept, State
+from sampan.oci.translate import COPY_UP, Arrangement
+from sampan.oci.words import SPECIFICATION
 from sampan.runtime import builder, group_plan, launcher_root, plan, sources
 from sampan.runtime.messages import Kind, Message, pair, receive, send
 from sampan.runtime.record import boot_id, start_time
 from sampan.runtime.request import StartFailed
 from sampan.runtime.steps import StepFailed
+from sampan.runtime.world import instance
 
 _PROPAGATION = {"private": MS.PRIVATE, "slave": MS.SLAVE, "shared": MS.SHARED, "unbindable": MS.UNBINDABLE}
 
@@ -94,8 +98,14 @@ def _open(container: Container, wanted: Arrangement) -> Opened:
         mount_setattr(
             tree, propagation=_PROPAGATION[word], recursive=wanted.propagation.startswith("r") or word == "private"
         )
-        binds = sources.open_binds(config.mounts, _no_image)
-        descriptors += binds
+        binds = []
+        for mount in (mount for mount in config.mounts if mount.type == "bind"):
+            if mount.destination in wanted.filled:
+                opened = [_filled(wanted.rootfs, mount.destination, wanted.filled[mount.destination])]
+            else:
+                opened = sources.open_binds([mount], _no_image)
+            binds += opened
+            descriptors += opened
         joins = sources.open_namespaces([path for path, _ in plan.joined(config)])
         descriptors += joins
         path = container.directory / GATE
@@ -111,6 +121,31 @@ def _open(container: Container, wanted: Arrangement) -> Opened:
     return Opened(tree, binds, joins, gate)
 
 
+def _filled(rootfs: str, destination: str, options: tuple[str, ...]) -> int:
+    """A file system in memory with a copy of what the root has at `destination`; links there lead inside the root only."""
+    words = [option for option in options if option != COPY_UP]
+    made = instance(b"tmpfs", [*words, "mode=755"] if not any(word.startswith("mode=") for word in words) else words)
+    try:
+        with SafeRoot(rootfs) as root:
+            source = root.open(destination, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # The mount's own descriptor is a path only.
+            target = os.open(f"/proc/self/fd/{made}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                copy_tree(source, target)
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+    except (FileNotFoundError, NotADirectoryError):
+        # Nothing there to be copied.
+        return made
+    except BaseException:
+        os.close(made)
+        raise
+    return made
+
+
 def _no_image(identifier: str) -> int:
     raise System(f"a bundle has no images: {identifier}")
 
@@ -121,7 +156,7 @@ def _accompany(
     """The caller's side of the ladder."""
     born = _heard(channel, Kind.READY)
     state = State(
-        oci_version=VERSION,
+        oci_version=SPECIFICATION,
         id=container.name,
         status="creating",
         bundle=bundle,

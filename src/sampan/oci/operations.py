@@ -1,27 +1,35 @@
-"""What each command does, from its options to the container."""
+"""What each command does, from its options to the container.
+
+What only some of them need is loaded in them: a call of `state` or `kill` is over in the time that loading all would take.
+"""
+
+from __future__ import annotations
 
 import json
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from sampan.cgroups.hierarchy import Hierarchy, detect
+from sampan.cgroups.hierarchy import detect
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.kernel.caps import capget
-from sampan.oci import console, documents, entering, groups, hooks, lifecycle, making, translate
-from sampan.oci.containers import VERSION, Container, everyone
-from sampan.oci.features import features as supported
-from sampan.oci.limits import resources
+from sampan.oci import console, documents, groups, hooks, lifecycle
+from sampan.oci.containers import Container, everyone
 from sampan.oci.options import Parsed
 from sampan.runtime.profile_capabilities import from_mask
 from sampan.runtime.seccomp_policy import kernel_version
 
-SPECIFICATION = VERSION
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sampan.cgroups.hierarchy import Hierarchy
+    from sampan.oci import making, translate
+
 _ROOT = "/run/sampan-oci"
 _CONFIG = "config.json"
 
@@ -31,6 +39,8 @@ def _container(first: Parsed, name: str) -> Container:
 
 
 def _host(hierarchy: Hierarchy) -> translate.Host:
+    from sampan.oci import translate
+
     system = os.uname()
     held = frozenset(from_mask(capget()[1]))
     return translate.Host(system.machine, kernel_version(system.release), held, hierarchy.version("memory") == 2)
@@ -66,6 +76,8 @@ def run(first: Parsed, given: Parsed) -> int:
 
 
 def _make(first: Parsed, given: Parsed, *, detached: bool) -> tuple[making.Made, Container]:
+    from sampan.oci import making, translate
+
     _refuse(given)
     bundle = os.path.realpath(given.text("bundle", "."))
     hierarchy = detect()
@@ -149,6 +161,8 @@ def delete(first: Parsed, given: Parsed) -> int:
 
 def execute(first: Parsed, given: Parsed) -> int:
     """`exec`: the program's exit code, or 0 when detached."""
+    from sampan.oci import entering, translate
+
     _refuse(given)
     if not given.rest:
         raise InvalidParameter("the container's ID is needed")
@@ -274,6 +288,8 @@ def resume(first: Parsed, given: Parsed) -> int:
 
 def update(first: Parsed, given: Parsed) -> int:
     """`update`."""
+    from sampan.oci.limits import resources
+
     container = _container(first, given.only("the container's ID"))
     container.load()
     asked = documents.read_resources(given.text("resources")) if given.text("resources") else _limits(given)
@@ -309,6 +325,8 @@ def _limits(given: Parsed) -> documents.Resources:
 
 def features(_first: Parsed, _given: Parsed) -> int:
     """`features`."""
+    from sampan.oci.features import features as supported
+
     print(json.dumps(supported(), indent=2))
     return 0
 

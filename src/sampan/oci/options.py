@@ -1,13 +1,17 @@
 """Options as runc and its callers write them: `--name value`, `--name=value`, `-n value`; both dashes mean the same."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from typing import NamedTuple
 
 from sampan.errors import InvalidParameter
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
-@dataclass(frozen=True, slots=True)
-class Option:
+
+class Option(NamedTuple):
     """One option. `value` is how its value is called in the help, "" for a switch; `many`: it may stand there more than once."""
 
     help: str
@@ -16,12 +20,14 @@ class Option:
     many: bool = False
 
 
-@dataclass(slots=True)
 class Parsed:
     """What was given, by long names, and what is no option."""
 
-    values: dict[str, list[str]] = field(default_factory=dict)
-    rest: list[str] = field(default_factory=list)
+    __slots__ = ("rest", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[str]] = {}
+        self.rest: list[str] = []
 
     def flag(self, name: str) -> bool:
         """Whether a switch is on."""

@@ -22,6 +22,8 @@ from sampan.spec import oci_runtime as oci
 _UNLIMITED = (1 << 64) - 1
 _OWN = {"/proc": "proc", "/sys": "sysfs", "/dev": "tmpfs", "/dev/pts": "devpts", "/dev/mqueue": "mqueue"}
 _PROPAGATION = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"))
+COPY_UP = "tmpcopyup"
+"""A tmpfs that starts with what it covers: an option of runc's, and Podman's for `--read-only`."""
 OPTIONS = frozenset(
     (
         *("ro", "rw", "rro", "bind", "rbind", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime"),
@@ -56,6 +58,8 @@ class Arrangement:
     hooks: documents.Hooks
     umask: int | None
     propagation: str
+    filled: dict[str, tuple[str, ...]]
+    """destinations of file systems in memory that the caller makes and fills, with their options: binds among the mounts"""
     annotations: dict[str, str]
 
 
@@ -104,7 +108,11 @@ def arrangement(bundle: documents.Bundle, directory: str, host: Host) -> Arrange
     _check_hooks(bundle.hooks or documents.Hooks())
     rootfs = os.path.normpath(os.path.join(directory, bundle.root.path))
     hooks, annotations = bundle.hooks or documents.Hooks(), bundle.annotations or {}
-    return Arrangement(config, rootfs, hooks, bundle.process.user.umask, linux.rootfs_propagation, annotations)
+    filled = {
+        mount.destination: mount.options for mount in config.mounts if mount.type == "bind" and COPY_UP in mount.options
+    }
+    umask = bundle.process.user.umask
+    return Arrangement(config, rootfs, hooks, umask, linux.rootfs_propagation, filled, annotations)
 
 
 def _refuse(*members: tuple[str, msgspec.Raw]) -> None:
@@ -214,6 +222,8 @@ def _mount(asked: documents.Mount, directory: str) -> oci.Mount:
     options = asked.options or ()
     is_bind = asked.type == "bind" or "bind" in options or "rbind" in options
     kind = "bind" if is_bind else "cgroup" if asked.type == "cgroup2" else asked.type
+    if kind == "tmpfs" and COPY_UP in options and destination not in _OWN:
+        return oci.Mount(destination=destination, type="bind", options=options)
     for option in options:
         if option not in OPTIONS and (kind == "bind" or "=" not in option):
             raise NotImplementedHere(f"the mount on {destination}: the option {option[:80]!r} is not implemented")

@@ -1,8 +1,11 @@
 """The commands and their options, as data, and the help that is written from them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sampan.oci.options import Option
+
+SPECIFICATION = "1.2.0"
+"""The version of the runtime specification."""
 
 _HELP = {"help": Option("Show this help", short="h")}
 GLOBAL = {
@@ -18,8 +21,7 @@ GLOBAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What it does in a line, what it takes, and an example."""
 
     help: str

@@ -171,6 +171,11 @@ def test_v1_cannot_take_back_part_of_a_rule() -> None:
         v1_writes([DENY_ALL, TERMINALS, DeviceRule(allow=False, type="c", major=136, minor=2)])
 
 
+def test_v1_passes_over_a_denial_of_what_was_never_allowed() -> None:
+    fuse = DeviceRule(allow=False, type="c", major=10, minor=229)
+    assert v1_writes([DENY_ALL, NULL, fuse]) == [("devices.deny", "a"), ("devices.allow", "c 1:3 rwm")]
+
+
 @pytest.mark.parametrize("rule", [DeviceRule(allow=True, type="p"), DeviceRule(allow=True, type="c", access="x")])
 def test_what_is_no_rule(rule: DeviceRule) -> None:
     with pytest.raises(InvalidParameter):

@@ -1,0 +1,263 @@
+"""The runtime specification's operations, by `sampan-oci` on real bundles: what each does, when it may, and that nothing stays."""
+
+import json
+import os
+import socket
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.archives import busybox_rootfs
+from tests.daemons import entry_point
+from tests.requires import requires
+from tests.waiting import eventually
+
+pytestmark = requires("root", "mount-interface", "pidns", "netns", "busybox")
+
+
+class Runtime:
+    """`sampan-oci` with a root of its own, and bundles on one root file system."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.root = base / "state"
+        self.name = f"oci-{os.getpid()}-{base.name[-12:]}"
+        self.rootfs = base / "rootfs"
+        self.rootfs.mkdir()
+        with tarfile.open(fileobj=BytesIO(busybox_rootfs())) as archive:
+            archive.extractall(self.rootfs)
+
+    def bundle(self, *args: str, **changed: Any) -> Path:
+        place = self.base / "bundle"
+        place.mkdir(exist_ok=True)
+        document: dict[str, Any] = {
+            "ociVersion": "1.0.2",
+            "root": {"path": str(self.rootfs), "readonly": True},
+            "process": {"args": args, "cwd": "/", "env": ["PATH=/bin"], **changed.pop("process", {})},
+            "hostname": "within",
+            "mounts": [
+                {"destination": "/proc", "type": "proc"},
+                {"destination": "/dev", "type": "tmpfs", "options": ["nosuid", "size=64k", "mode=755"]},
+                {
+                    "destination": "/dev/pts",
+                    "type": "devpts",
+                    "options": ["nosuid", "noexec", "newinstance", "mode=0620"],
+                },
+                *changed.pop("mounts", []),
+            ],
+            "linux": {
+                "cgroupsPath": f"/sampan-test/{self.name}",
+                "namespaces": [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts")],
+                "maskedPaths": ["/proc/kcore"],
+                "readonlyPaths": ["/proc/sys"],
+                **changed.pop("linux", {}),
+            },
+            **changed,
+        }
+        (place / "config.json").write_text(json.dumps(document))
+        return place
+
+    def __call__(self, *words: str, code: int = 0, stdin: bytes = b"") -> str:
+        # Files, not pipes: what `create` starts keeps them open.
+        with (self.base / "out").open("wb+") as out, (self.base / "err").open("wb+") as err:
+            command = [*entry_point("sampan-oci"), "--root", str(self.root), *words]
+            done = subprocess.run(command, input=stdin, stdout=out, stderr=err, timeout=60)
+        said, complained = ((self.base / name).read_text() for name in ("out", "err"))
+        assert done.returncode == code, (words, done.returncode, said, complained)
+        return said if code == 0 or said else complained
+
+    def status(self) -> str:
+        return str(json.loads(self("state", self.name))["status"])
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Runtime]:
+    made = Runtime(tmp_path)
+    yield made
+    made("delete", "--force", made.name)
+    for group in Path("/sys/fs/cgroup").glob("*/sampan-test"):
+        group.rmdir()
+    assert list(made.root.glob("*")) == []
+
+
+def test_from_created_to_deleted(runtime: Runtime) -> None:
+    name = runtime.name
+    pid_file = runtime.base / "pid"
+    runtime("create", "--bundle", str(runtime.bundle("sleep", "1000")), "--pid-file", str(pid_file), name)
+    state = json.loads(runtime("state", name))
+    assert state["status"] == "created"
+    assert state["pid"] == int(pid_file.read_text())
+    assert state["bundle"] == str(runtime.base / "bundle")
+    # Its program is not executed yet: what runs is the runtime, which nobody inside may look into.
+    assert b"sleep" not in Path(f"/proc/{state['pid']}/cmdline").read_bytes()
+    assert "already exists" in runtime("create", "--bundle", str(runtime.base / "bundle"), name, code=1)
+    assert "created" in runtime("list")
+    runtime("start", name)
+    eventually(lambda: b"sleep" in Path(f"/proc/{state['pid']}/cmdline").read_bytes())
+    assert runtime.status() == "running"
+    assert "already running" in runtime("start", name, code=1)
+    assert "not stopped" in runtime("delete", name, code=1)
+    assert json.loads(runtime("ps", "--format", "json", name)) == [state["pid"]]
+    runtime("pause", name)
+    assert runtime.status() == "paused"
+    assert "paused" in runtime("exec", name, "true", code=255)
+    runtime("resume", name)
+    runtime("kill", name, "KILL")
+    eventually(lambda: runtime.status() == "stopped")
+    assert "not running" in runtime("kill", name, "TERM", code=1)
+    runtime("delete", name)
+    assert "does not exist" in runtime("state", name, code=1)
+
+
+def test_the_program_sees_its_container_and_nothing_of_ours(runtime: Runtime) -> None:
+    script = "hostname; cat /proc/1/comm; ls /proc/self/fd | wc -l; cat /proc/sys/kernel/hostname; head -c1 /proc/kcore | wc -c; "
+    said = runtime(
+        "run", "--bundle", str(runtime.bundle("sh", "-c", script + "touch /x; exit 7")), runtime.name, code=7
+    )
+    assert said.split() == ["within", "sh", "4", "within", "0"]
+    assert not (runtime.rootfs / "x").exists()
+
+
+def test_exec_is_one_more_process_with_its_own_streams_user_and_end(runtime: Runtime) -> None:
+    runtime("create", "--bundle", str(runtime.bundle("sleep", "1000")), runtime.name)
+    runtime("start", runtime.name)
+    assert runtime(
+        "exec", "--user", "5:6", "--cwd", "/bin", "--env", "A=b", runtime.name, "sh", "-c", "id; pwd; echo $A"
+    ) == ("uid=5 gid=6 groups=6\n/bin\nb\n")
+    assert runtime("exec", runtime.name, "cat", stdin=b"through") == "through"
+    assert runtime("exec", "-t", runtime.name, "tty").strip() == "/dev/pts/0"
+    runtime("exec", runtime.name, "sh", "-c", "exit 9", code=9)
+    assert "executable file not found" in runtime("exec", runtime.name, "nothing", code=255)
+    process = runtime.base / "process.json"
+    process.write_text(json.dumps({"args": ["sleep", "500"], "cwd": "/", "env": ["PATH=/bin"]}))
+    runtime("exec", "--detach", "--pid-file", str(runtime.base / "pid"), "--process", str(process), runtime.name)
+    assert int((runtime.base / "pid").read_text()) in json.loads(runtime("ps", "-f", "json", runtime.name))
+    runtime("kill", "--all", runtime.name, "9")
+    eventually(lambda: runtime.status() == "stopped")
+
+
+def test_a_terminal_is_handed_to_the_console_socket(runtime: Runtime) -> None:
+    place = str(runtime.base / "console")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(place)
+        listener.listen(1)
+        got: list[int] = []
+
+        def take() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                got.extend(socket.recv_fds(caller, 64, 1)[1])
+
+        taker = threading.Thread(target=take)
+        taker.start()
+        process = {"terminal": True, "consoleSize": {"height": 30, "width": 90}}
+        bundle = runtime.bundle("sh", "-c", "stty size", process=process)
+        runtime("create", "--bundle", str(bundle), "--console-socket", place, runtime.name)
+        taker.join(10)
+    runtime("start", runtime.name)
+    assert os.read(got[0], 100) == b"30 90\r\n"
+    os.close(got[0])
+    assert "console socket" in runtime("create", "--bundle", str(bundle), "another", code=1)
+
+
+def test_hooks_hear_the_state_in_order_and_get_no_environment(runtime: Runtime) -> None:
+    log = runtime.base / "hooks"
+
+    def hook(point: str) -> list[dict[str, Any]]:
+        script = f'echo {point} $(grep -o \'"status":"[a-z]*"\') $(env | grep -c SECRET) >> {log}'
+        return [{"path": "/bin/sh", "args": ["sh", "-c", script]}]
+
+    points = ("prestart", "createRuntime", "poststart", "poststop")
+    os.environ["SECRET"] = "x"
+    try:
+        runtime(
+            "create",
+            "--bundle",
+            str(runtime.bundle("sleep", "9", hooks={point: hook(point) for point in points})),
+            runtime.name,
+        )
+        runtime("start", runtime.name)
+        runtime("delete", "--force", runtime.name)
+    finally:
+        del os.environ["SECRET"]
+    assert [line.split() for line in log.read_text().splitlines()] == [
+        ["prestart", '"status":"creating"', "0"],
+        ["createRuntime", '"status":"creating"', "0"],
+        ["poststart", '"status":"running"', "0"],
+        ["poststop", '"status":"stopped"', "0"],
+    ]
+
+
+def test_a_hook_that_fails_undoes_what_was_made(runtime: Runtime) -> None:
+    bad = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo no >&2; exit 3"]}]}
+    said = runtime("create", "--bundle", str(runtime.bundle("true", hooks=bad)), runtime.name, code=1)
+    assert "createRuntime hook #0: exit status 3, output: no" in said
+    assert list(runtime.root.glob("*")) == []
+    assert [path for path in Path("/sys/fs/cgroup").glob(f"*/sampan-test/{runtime.name}") if path.exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("args", "changed", "text"),
+    [
+        (["nothing"], {}, "executable file not found in $PATH"),
+        (["/etc"], {}, "is a directory"),
+        (["true"], {"mounts": [{"destination": "/x", "type": "bind", "source": "/no/such"}]}, "no such file"),
+        (
+            ["true"],
+            {"linux": {"namespaces": [{"type": "mount"}, {"type": "pid", "path": "/no/such"}]}, "hostname": ""},
+            "cannot join namespace",
+        ),
+        (["true"], {"root": {"path": "/no/such"}}, "rootfs"),
+    ],
+)
+def test_what_cannot_be_made_leaves_nothing(
+    runtime: Runtime, args: list[str], changed: dict[str, Any], text: str
+) -> None:
+    log = runtime.base / "log.json"
+    bundle = runtime.bundle(*args, **changed)
+    said = runtime("--log", str(log), "--log-format", "json", "create", "--bundle", str(bundle), runtime.name, code=1)
+    assert text in said
+    assert text in json.loads(log.read_text().splitlines()[-1])["msg"]
+    assert list(runtime.root.glob("*")) == []
+
+
+@requires("cgroup:memory", "cgroup:pids")
+def test_limits_at_birth_and_by_update(runtime: Runtime) -> None:
+    linux = {"resources": {"pids": {"limit": 5}}, "cgroupsPath": f"/sampan-test/{runtime.name}"}
+    namespaces = [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts")]
+    runtime(
+        "create",
+        "--bundle",
+        str(runtime.bundle("sleep", "99", linux={**linux, "namespaces": namespaces})),
+        runtime.name,
+    )
+    runtime("start", runtime.name)
+    crowd = "for n in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait"
+    assert "can't fork" in runtime("exec", runtime.name, "sh", "-c", crowd, code=2)
+    runtime("update", "--resources", "-", runtime.name, stdin=json.dumps({"pids": {"limit": 50}}).encode())
+    runtime("exec", runtime.name, "sh", "-c", crowd)
+
+
+def test_a_container_of_another_boot_is_stopped(runtime: Runtime) -> None:
+    runtime("create", "--bundle", str(runtime.bundle("sleep", "99")), runtime.name)
+    path = runtime.root / runtime.name / "state.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({**kept, "boot": "another"}))
+    assert runtime.status() == "stopped"
+    path.write_text(json.dumps({**kept, "init": [os.getpid(), kept["init"][1]]}))
+    assert runtime.status() == "stopped"
+    assert "not running" in runtime("kill", runtime.name, "TERM", code=1)
+    path.write_text(json.dumps(kept))
+
+
+def test_features_name_what_is_there(runtime: Runtime) -> None:
+    said = json.loads(runtime("features"))
+    assert said["linux"]["seccomp"]["enabled"]
+    assert "pid" in said["linux"]["namespaces"]
+    assert "startContainer" not in said["hooks"]
