@@ -111,7 +111,7 @@ class Box:
 
     def run(self, *command: str) -> str:
         """The output of a command executed in it."""
-        outcome = self.engine.docker("exec", self.id, *command)
+        outcome = self.engine.inside(self.id, *command)
         assert outcome.code == 0, outcome
         return outcome.text
 

@@ -15,7 +15,7 @@ from tests.daemons import Outcome, Sampan, running_sampan
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "docker-client", "busybox")
-MANY = 300
+MANY = 100
 
 
 def _image(tag: str, *sizes: int) -> bytes:

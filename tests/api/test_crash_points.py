@@ -102,7 +102,7 @@ class Start(Operation):
         if state["Running"]:
             assert self.runs is not False
             assert lives(state["Pid"])
-            assert scene.engine.docker("exec", box.id, "echo", "fine").text == "fine"
+            assert box.run("echo", "fine") == "fine"
         else:
             assert not self.runs
             box.start()
@@ -427,13 +427,20 @@ def test_crash(scene: Scene, point: str, operation: Operation, monkeypatch: pyte
         assert process.poll() is None
     restart(engine)
     operation.judge(scene)
-    assert engine.docker("run", "--rm", "busybox", "echo", "goes on").text == "goes on"
+    goes_on(engine)
     assert_only_what_is_known(engine)
     engine.remove_containers()
     engine.stop()
     nothing = leaks.Snapshot(frozenset())
     assert leaks.settled(lambda: leaks.marked(engine.instance, str(engine.directory)), nothing, 5) == []
     engine.start()
+
+
+def goes_on(engine: Sampan) -> None:
+    """What is new runs."""
+    box = Box(engine, "sh", "-c", "exit 9").start()
+    box.ended(9)
+    box.remove()
 
 
 def assert_only_what_is_known(engine: Sampan) -> None:

@@ -174,7 +174,7 @@ def test_a_second_daemon_is_refused(engine: Sampan) -> None:
 
 
 def test_live_restore_false_stops_them_first() -> None:
-    with running_sampan("--live-restore=false") as own:
+    with running_sampan("--live-restore=false", "--shutdown-timeout=3") as own:
         own.load_busybox()
         made(own, "obedient", "sh", "-c", "trap 'exit 4' TERM; while :; do sleep 0.1; done")
         made(own, "stubborn", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done", RestartPolicy={"Name": "always"})
@@ -183,7 +183,7 @@ def test_live_restore_false_stops_them_first() -> None:
         pids = [state(own, name)["Pid"] for name in ("obedient", "stubborn")]
         time.sleep(0.3)
         took = own.stop()
-        assert took < 17, "the stop time-out of fifteen seconds and one more"
+        assert 3 < took < 5, "the stubborn one has the three seconds, and no more"
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
         own.start()
         assert state(own, "obedient")["ExitCode"] == 4

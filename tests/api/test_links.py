@@ -156,7 +156,7 @@ def test_a_child_off_the_bridge_is_refused_at_the_start(engine: Sampan) -> None:
 
 def fetches(one: Box, name: str) -> bool:
     """Whether it gets a page from there."""
-    asked = f"printf 'GET /page HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {name} 8000"
+    asked = f"printf 'GET /page HTTP/1.0\\r\\n\\r\\n' | nc -w 1 {name} 8000"
     return one.engine.docker("exec", one.id, "sh", "-c", asked).out.endswith(b"served\n")
 
 

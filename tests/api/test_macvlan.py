@@ -173,7 +173,7 @@ def test_passthru_is_for_one(engine: Sampan, neighbour: Namespace) -> None:
         "Error response from daemon: failed to set up container networking: "
         "failed to create the macvlan port: invalid argument\n" in told
     )
-    for _ in range(5):
+    for _ in range(2):
         ok(engine.docker("restart", "-t", "0", "one"))
     ok(engine.docker("rm", "-f", "one", "two"))
     eventually(lambda: host_links() == before, "the parent does not get its own hardware address back")

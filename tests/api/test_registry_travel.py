@@ -89,8 +89,8 @@ def tunnels() -> Iterator[tuple[str, list[bytes]]]:
             with socket.create_connection((host, int(port))) as peer:
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 pair = {client: peer, peer: client}
-                while True:
-                    for ready in select.select(list(pair), [], [], 30)[0]:
+                while not ended.is_set():
+                    for ready in select.select(list(pair), [], [], 0.1)[0]:
                         data = ready.recv(65536)
                         if not data:
                             return

@@ -204,7 +204,8 @@ def ends_with_the_machine(engine: Sampan, boxes: dict[str, Box]) -> None:
 
 @pytest.mark.parametrize("how", ["orderly", "killed", "machine"])
 def test_what_comes_back_with_the_daemon(how: str) -> None:
-    flags = ("--live-restore=false",) if how == "orderly" else ()
+    # The programs are deaf to SIGTERM.
+    flags = ("--live-restore=false", "--shutdown-timeout=1") if how == "orderly" else ()
     with running_sampan(*flags) as own:
         own.load_busybox()
         boxes = {

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import docker
 import pytest
 
 from tests.api.scenes import Box
-from tests.daemons import Sampan, entry_point, scrubbed_environment
+from tests.daemons import Outcome, Sampan, entry_point, scrubbed_environment
 from tests.requires import requires
 from tests.terminals import Terminal
 from tests.waiting import eventually
@@ -163,6 +164,12 @@ def test_many_watch_one_sample_and_nothing_stays_open(engine: Sampan, client: do
     )
 
 
+def at_once(engine: Sampan, line: tuple[str, ...]) -> list[Outcome]:
+    """What Sampan's own command says and what Docker's does; each of them waits for samples."""
+    with ThreadPoolExecutor(2) as threads:
+        return list(threads.map(lambda command: command(*line), (engine.sampan, engine.docker)))
+
+
 def test_the_command_of_docker_and_sampans_own(engine: Sampan) -> None:
     Box(engine, "sleep", "1000", name="here", host={**QUIET, "Memory": 32 * MB}).start()
     Box(engine, "true", name="there", host=QUIET)
@@ -172,13 +179,13 @@ def test_the_command_of_docker_and_sampans_own(engine: Sampan) -> None:
 
         def same(line: tuple[str, ...] = line) -> bool:
             """What the kernel counts of a program that has just begun may change between the two."""
-            ours, theirs = engine.sampan(*line), engine.docker(*line)
+            ours, theirs = at_once(engine, line)
             assert (ours.code, ours.err, theirs.code) == (0, b"", 0)
             return ours.text.splitlines() == theirs.text.splitlines()
 
         eventually(same, f"sampan and docker differ: {line}")
     for words in (["here", "nosuch"], ["nosuch", "neither"], ["--format", "{{.Foo}}", "here"]):
-        ours, theirs = engine.sampan("stats", "--no-stream", *words), engine.docker("stats", "--no-stream", *words)
+        ours, theirs = at_once(engine, ("stats", "--no-stream", *words))
         assert (ours.code, ours.out) == (theirs.code, theirs.out)
         assert sorted(ours.err.splitlines()) == sorted(theirs.err.splitlines())
     table = engine.sampan("stats", "--no-stream", "here").text.splitlines()

@@ -28,7 +28,7 @@ def _streams_closed() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def said(engine: Sampan) -> Box:
     """A container that has said 0 to 4 and ended, every second line as an error."""
-    script = "for i in 0 1 2 3 4; do echo $i >/dev/fd/$((i % 2 + 1)); sleep 0.02; done"
+    script = "for i in 0 1 2 3 4; do echo $i >/dev/fd/$((i % 2 + 1)); sleep 0.1; done"
     labels = {"part": "a b", "other": "c"}
     log = {"LogConfig": {"Type": "json-file", "Config": {"labels": "part,other"}}}
     box = Box(engine, "sh", "-c", script, host={**NO_NETWORK, **log}, Labels=labels).start()

@@ -1,4 +1,4 @@
-"""Fifty random kills in every full check; `./check long kills` does more of them, from a new seed each time."""
+"""Thirty random kills in every full check; `./check long kills` does more of them, from a new seed each time."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.requires import requires
 pytestmark = [requires("root", "overlay", "netns", "docker-client", "busybox"), pytest.mark.crash]
 
 
-def test_fifty_random_kills_leave_nothing() -> None:
-    random_kills(50, seed=20261123)
+def test_thirty_random_kills_leave_nothing() -> None:
+    random_kills(30, seed=20261123)

@@ -262,7 +262,7 @@ def test_sec_cve_2015_3629_restart(engine: Sampan, canary: Canary) -> None:
     assert engine.docker("rm", "-f", "-v", created.text).code == 0
 
 
-RACE_SECONDS = 6
+RACE_SECONDS = 4
 
 
 def test_sec_cve_2021_30465_race(engine: Sampan, canary: Canary) -> None:
