@@ -6,14 +6,17 @@
 
 host_suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
 
-# make_debian SUITE OUT [OPTION …]: a minbase root as a tar, OUT; the options are mmdebstrap's.
+# make_debian SUITE OUT [OPTION …]: a minbase root as a tar, OUT; the options are mmdebstrap's. Its mounts are seen by nobody else.
 make_debian() {
     local suite=$1 out=$2 mirror
     shift 2
     install_packages mmdebstrap
     mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\).*/\2/p' \
         /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null | head -n 1) || true
-    logged mmdebstrap --variant=minbase --format=tar "$@" "$suite" "$out.new" "${mirror:-http://deb.debian.org/debian}"
+    mirror=${mirror:-http://deb.debian.org/debian}
+    logged timeout -k 10 10m unshare --mount --propagation private \
+        mmdebstrap --variant=minbase --format=tar "$@" "$suite" "$out.new" "$mirror" ||
+        die "no Debian root ($suite) could be made from $mirror: above is what mmdebstrap said; is the archive reachable?"
     mv "$out.new" "$out"
 }
 

@@ -33,7 +33,7 @@ dev = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependenci
 print(*(name for name in dev if not name.startswith(("codespell", "mypy", "ruff", "types-"))), sep="\n")
 NEEDED
         logged "$venv/bin/python" -m pip install --no-input -r /tmp/needed
-    '
+    ' || die "the tree's virtual environment could not be made in the machine's root"
     rm -f "$root/etc/resolv.conf"
     cp tests/vm/check.service "$root/etc/systemd/system/sampan-check.service"
     ln -s ../sampan-check.service "$root/etc/systemd/system/multi-user.target.wants/"
