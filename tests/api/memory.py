@@ -31,6 +31,7 @@ from sampan.spec.networks import (
     NetworkCreateRequest,
     NetworkCreateResponse,
     NetworkDisconnectRequest,
+    NetworkRules,
     NetworksPruneReport,
 )
 from sampan.spec.registries import AuthConfig, AuthResponse, DistributionInspect, SearchResult
@@ -429,6 +430,10 @@ class Networks:
         if name not in ("bridge", "b" * 64):
             raise NotFound(f"network {name} not found")
         return Network(name="bridge", id="b" * 64, driver="bridge")
+
+    async def rules(self, name: str) -> NetworkRules:
+        await self.inspect(name, "")
+        return NetworkRules(network="bridge", text="# rules\n")
 
     async def create(self, request: NetworkCreateRequest) -> NetworkCreateResponse:
         return NetworkCreateResponse(id="c" * 64)

@@ -262,6 +262,10 @@ class Networks(Protocol):
         """One network, with its containers."""
         ...
 
+    async def rules(self, name: str) -> n.NetworkRules:
+        """What the kernel's rules say of one network."""
+        ...
+
     async def create(self, request: n.NetworkCreateRequest) -> n.NetworkCreateResponse:
         """Make one. Names are unique."""
         ...

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 COMMANDS: tuple[Row, ...] = (
     ("run|container run", "run", "RUN", "Create a container from an image and run a program in it"),
     ("exec|container exec", "exec", "EXEC", "Run a program in a running container"),
+    ("port|container port", "port", "PORT", "Show where published ports are reached"),
     ("ps|container ls|container list|container ps", "ps", "PS", "List containers"),
     ("images|image ls|image list", "images", "IMAGES", "List images"),
     ("version", "version", "VERSION", "Show the versions of client and daemon"),
@@ -70,7 +71,7 @@ COMMANDS: tuple[Row, ...] = (
     ("network connect", "network_changes", "CONNECT", "Connect a container to a network"),
     ("network create", "network_changes", "CREATE", "Create a network"),
     ("network disconnect", "network_changes", "DISCONNECT", "Disconnect a container from a network"),
-    ("network inspect", "inspect", "INSPECT_NETWORK", "Show everything about networks"),
+    ("network inspect", "network_inspect", "INSPECT", "Show everything about networks, or their rules"),
     ("network ls|network list", "networks", "LIST", "List networks"),
     ("system df", "disk", "DF", "Show what takes room on the disk"),
     ("network prune", "prune", "PRUNE_NETWORKS", "Remove networks in which no container stands"),
@@ -93,8 +94,8 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "port,context,manifest,plugin,trust,config,node,secret,service,"
-     "stack,swarm,compose,buildx,container port,"
+     "context,manifest,plugin,trust,config,node,secret,service,"
+     "stack,swarm,compose,buildx,"
      "system prune,volume update").split(",")
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from sampan.spec.networks import (
     NetworkCreateRequest,
     NetworkCreateResponse,
     NetworkDisconnectRequest,
+    NetworkRules,
     NetworksPruneReport,
 )
 
@@ -67,6 +68,23 @@ class NetworksApi:
             raise NotFound(f"network {name} not found")
         facts = self._networks.find(name)
         return self._shown(facts, self._containers(facts.name))
+
+    async def rules(self, name: str) -> NetworkRules:
+        """What the kernel's rules say of one network. Raises NotFound, System."""
+        facts = self._networks.find(name)
+        names = {
+            address: f"{container.name} ({container.id[:12]})"
+            for container in self._engine.containers
+            if (connected := self._engine.wiring.connected(container.id)) is not None
+            for settings in connected.settings.values()
+            for address in (settings.ip_address, settings.global_ipv6_address)
+            if address
+        }
+        try:
+            found = self._networks.rules(facts, names)
+        except OSError as error:
+            raise System(f"the rules of the network {facts.name} cannot be read: {error}") from error
+        return NetworkRules(network=facts.name, text=found.text, drift=found.drift)
 
     async def create(self, request: NetworkCreateRequest) -> NetworkCreateResponse:
         """Make one."""

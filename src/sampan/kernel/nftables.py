@@ -51,6 +51,7 @@ class Nft(enum.IntEnum):
     GETRULE = _SUBSYSTEM << 8 | 7
     DELRULE = _SUBSYSTEM << 8 | 8
     NEWSET = _SUBSYSTEM << 8 | 9
+    GETSET = _SUBSYSTEM << 8 | 10
     NEWSETELEM = _SUBSYSTEM << 8 | 12
     GETSETELEM = _SUBSYSTEM << 8 | 13
     DELSETELEM = _SUBSYSTEM << 8 | 14
@@ -261,7 +262,7 @@ def elements_messages(
 class Chain:
     """A chain as the kernel has it; `hook` is -1 and `policy` None for one that is only jumped to."""
 
-    __slots__ = ("family", "hook", "kind", "name", "policy", "table")
+    __slots__ = ("family", "hook", "kind", "name", "policy", "priority", "table")
 
     def __init__(self, body: bytes) -> None:
         found = table(body, _GENMSG.size)
@@ -271,6 +272,7 @@ class Chain:
         self.name = as_text(found.get(3, b""))
         self.kind = as_text(found.get(7, b""))
         self.hook = int.from_bytes(where[1], "big") if 1 in where else -1
+        self.priority = int.from_bytes(where.get(2, b""), "big", signed=True)
         self.policy = int.from_bytes(found[5], "big") if 5 in found else None
 
 

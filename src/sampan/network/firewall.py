@@ -47,7 +47,7 @@ class Firewall:
         """
         self._on_change = on_change
         self.table = f"sampan-{instance}"
-        self._tables = [Table(Family.IPV4, self.table), *([Table(Family.IPV6, self.table)] if ipv6 else [])]
+        self.tables = [Table(Family.IPV4, self.table), *([Table(Family.IPV6, self.table)] if ipv6 else [])]
         self._netfilter = netfilter
         self._zones = {zone.bridge: zone for zone in zones}
         self.guards = {4: guard, 6: guard6}
@@ -59,16 +59,20 @@ class Firewall:
 
     def install(self) -> None:
         """Make the tables anew with every port in them, in one transaction: no packet sees them half made."""
+        for table in self.tables:
+            self._rules[table.family] = len(list(table.rules(self.guards[table.version])))
+        self._commit(self.plan())
+        self._seen = nft.generation(self._netfilter)
+
+    def plan(self) -> list[Message]:
+        """What makes the tables as they should be at present."""
         messages: list[Message] = []
-        for table in self._tables:
-            guard = self.guards[table.version]
-            messages += table.made(guard)
+        for table in self.tables:
+            messages += table.made(self.guards[table.version])
             messages += table.members(self._zones.values())
-            self._rules[table.family] = len(list(table.rules(guard)))
         messages += self._elements(self._entries(self._forwards), remove=False)
         messages += self._links(self._allowed, remove=False)
-        self._commit(messages)
-        self._seen = nft.generation(self._netfilter)
+        return messages
 
     def announce(self, zone: Zone) -> None:
         """Let a network in with the next `install`."""
@@ -135,7 +139,7 @@ class Firewall:
         now = nft.generation(self._netfilter)
         if now == self._seen:
             return False
-        whole = all(self._is_whole(table) for table in self._tables)
+        whole = all(self._is_whole(table) for table in self.tables)
         if not whole:
             self.install()
         self._on_change()
@@ -144,7 +148,7 @@ class Firewall:
 
     def inherit(self) -> tuple[Forward, ...]:
         """Take over the ports of tables that an earlier daemon left, so that `install` keeps them."""
-        for table in self._tables:
+        for table in self.tables:
             for name in _PORT_SETS:
                 try:
                     found = nft.elements(self._netfilter, table.family, self.table, name)
@@ -157,7 +161,7 @@ class Firewall:
 
     def uninstall(self) -> None:
         """Remove the tables and all in them."""
-        for table in self._tables:
+        for table in self.tables:
             if nft.has_table(self._netfilter, table.family, self.table):
                 nft.commit(self._netfilter, [nft.delete_table_message(table.family, self.table)])
         self._seen = -1
@@ -205,7 +209,7 @@ class Firewall:
         return list(found)
 
     def _members(self, zone: Zone, remove: bool = False) -> Iterator[Message]:
-        for table in self._tables:
+        for table in self.tables:
             yield from table.members([zone], remove)
 
     def _change(self, forwards: list[Forward], remove: bool) -> None:
@@ -214,7 +218,7 @@ class Firewall:
 
     def _elements(self, forwards: Iterable[Forward], remove: bool) -> Iterator[Message]:
         wanted = list(forwards)
-        for table in self._tables:
+        for table in self.tables:
             found: dict[str, list[bytes]] = {name: [] for name in _PORT_SETS}
             for forward in wanted:
                 if forward.is_ipv6 == (table.version == 6):
@@ -225,7 +229,7 @@ class Firewall:
 
     def _links(self, allowed: Iterable[Allowed], remove: bool) -> Iterator[Message]:
         wanted = list(allowed)
-        for table in self._tables:
+        for table in self.tables:
             mine = [one for one in wanted if (":" in one.address) == (table.version == 6)]
             elements = [
                 nft.element(_packed(one.source) + _packed(one.address) + _protocol(one.protocol) + _port(one.port))

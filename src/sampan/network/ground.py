@@ -44,7 +44,7 @@ class Ground:
         self.instance = instance
         self._ip_forward = ip_forward
         self._zones: dict[str, Zone] = {}
-        self._passage = Passage(netfilter, self.label)
+        self.passage = Passage(netfilter, self.label)
         self.firewall = Firewall(netfilter, instance, on_change=self._let_through, ipv6=rules6 and has_ipv6())
 
     def open(self, zones: Sequence[Zone]) -> None:
@@ -88,7 +88,7 @@ class Ground:
 
     def close(self) -> None:
         """Every network has been dismissed: nothing of the daemon's stays on the host."""
-        self._passage.remove()
+        self.passage.remove()
         self.firewall.uninstall()
 
     def is_ours(self, link: Link) -> bool:
@@ -111,10 +111,10 @@ class Ground:
         return [link for link in rtnetlink.links(self.route, "bridge") if self.is_ours(link)]
 
     def _let_through(self) -> None:
-        docker = any(chain == "DOCKER-USER" for _, _, chain in self._passage.places())
+        docker = any(chain == "DOCKER-USER" for _, _, chain in self.passage.places())
         bridges = [link.name for link in rtnetlink.links(self.route, "bridge")] if docker else []
-        self._passage.bridges = list(self._zones)
-        self._passage.reconcile(sorted(name for name in bridges if is_docker_bridge(name)))
+        self.passage.bridges = list(self._zones)
+        self.passage.reconcile(sorted(name for name in bridges if is_docker_bridge(name)))
 
     def _warn_of_legacy_rules(self) -> None:
         """Rules of iptables-legacy are a blob that only its own command rewrites: the administrator is told."""

@@ -12,7 +12,6 @@ from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
 from sampan.kernel.nftables import NFNLGRP_NFTABLES
 from sampan.network.arrangement import Ways
 from sampan.network.bridge import BridgeDriver
-from sampan.network.definition import GatewayMode
 from sampan.network.driver import NetworkFacts, Wish, facts_of, found
 from sampan.network.endpoint import Endpoint, Published
 from sampan.network.firewall import PROTOCOLS
@@ -22,8 +21,9 @@ from sampan.network.ipam import Subnet, first_free_pool
 from sampan.network.modes import Mode, ModeKind
 from sampan.network.options import pools_of
 from sampan.network.policy import Allowed, Forward
-from sampan.network.ports import HostPorts, PortRequest, PortTaken, Reach, can_listen_on_ipv6, placed
+from sampan.network.ports import HostPorts, PortRequest, PortTaken, Reach, placed
 from sampan.network.publishing import Publishing
+from sampan.network.reaching import reach
 from sampan.network.settings import default_bridge, user_bridge
 from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sampan.network.options import NetworkOptions
     from sampan.network.parented import ParentedDriver
     from sampan.network.plan import LinkPlan
+    from sampan.network.rules_report import Report
 
 _log = logging.getLogger("sampan.network")
 
@@ -227,22 +228,7 @@ class Networks:
 
     def reach(self, out: Ways) -> Reach:
         """Where ports of a container lead that has these ways out."""
-        settings = {one: self._settings(one) for one in (out.ipv4, out.ipv6) if one is not None}
-        first = settings.get(out.endpoint) if out.endpoint is not None else None
-        modes = {4: GatewayMode.NAT, 6: GatewayMode.NAT}
-        for version, one in ((4, out.ipv4), (6, out.ipv6)):
-            found = settings.get(one) if one is not None else None
-            if found is not None and (family := found.families().get(version)) is not None:
-                modes[version] = family.mode
-        return Reach(
-            address=out.ipv4.address if out.ipv4 is not None else "",
-            address6=out.ipv6.address6 if out.ipv6 is not None else "",
-            default_ip=(first.bind_ip if first is not None else "") or self._options.default_bind_ip,
-            routed=modes[4] is GatewayMode.ROUTED,
-            routed6=modes[6] is GatewayMode.ROUTED,
-            proxy=self._options.userland_proxy,
-            has_ipv6=can_listen_on_ipv6(),
-        )
+        return reach(out, self._settings, self._options)
 
     def _settings(self, endpoint: Endpoint) -> BridgeSettings | None:
         driver = self._driver_of(endpoint)
@@ -324,6 +310,15 @@ class Networks:
     def verify(self) -> bool:
         """Put our rules back where they were flushed; whether that was needed. Cheap when nothing has changed."""
         return self._ground is not None and self._ground.firewall.verify()
+
+    def rules(self, facts: NetworkFacts, names: Mapping[str, str]) -> Report:
+        """What the kernel's rules say of a network; `names` are containers' by address. Raises OSError, System."""
+        from sampan.network.rules_report import report  # late: seldom asked for
+
+        if self._ground is None:
+            raise System("networks are not open")
+        found = next((one for one in self._bridges() if one.settings.id == facts.id), None)
+        return report(self._ground, found.zone() if found is not None else None, facts.name, names)
 
     def fileno(self) -> int:
         """Readable when somebody changed nf_tables: then call `drain`, and `restore` soon."""

@@ -54,6 +54,15 @@ class Passage:
         chains = nft.chains(self._netfilter)
         return [_place(chain, chains) for chain in _forward_chains(chains) if chain.policy == Verdict.DROP]
 
+    def present(self) -> dict[Place, list[Rule]]:
+        """Our rules in the chains of others, as they stand there."""
+        chains = nft.chains(self._netfilter)
+        found: dict[Place, list[Rule]] = {}
+        for place in dict.fromkeys(_place(chain, chains) for chain in _forward_chains(chains)):
+            rules = nft.rules(self._netfilter, *place)
+            found[place] = [rule for rule in rules if rule.comment.startswith(f"{self._label} ")]
+        return found
+
     def reconcile(self, docker_bridges: Sequence[str]) -> bool:
         """Make the rules what they should be, everywhere; whether anything had to be changed."""
         chains = nft.chains(self._netfilter)

@@ -167,3 +167,11 @@ class Network(Document, frozen=True, rename=wire(**_NETWORK)):
     options: Pairs = sent({})
     labels: Pairs = sent({})
     peers: tuple[PeerInfo, ...] | None = None
+
+
+class NetworkRules(Document, frozen=True):
+    """Sampan's own: the rules that concern a network, in nft syntax, and where the kernel's differ from the plan."""
+
+    network: str = sent("")
+    text: str = sent("")
+    drift: Names = sent(())

@@ -36,6 +36,11 @@ async def inspect(request: Request, backend: Backend) -> Answer:
     return json_response(await backend.networks.inspect(request.name, request.form.text("scope")))
 
 
+async def rules(request: Request, backend: Backend) -> Answer:
+    """The rules of one network in nft syntax."""
+    return json_response(await backend.networks.rules(request.name))
+
+
 async def create(request: Request, backend: Backend) -> Answer:
     """Make one; before 1.48 each had IPv4."""
     wanted = await request.json(_CREATE, required=True)
@@ -79,6 +84,7 @@ ROUTES = (
     Route("POST", "/networks/create", create, Support.PARTIAL, "drivers bridge, macvlan and ipvlan; no plugins"),
     Route("POST", "/networks/prune", prune),
     Route("GET", "/networks/{name}", inspect),
+    Route("GET", "/networks/{name}/sampan/rules", rules, Support.OWN, "`sampan network inspect --rules`"),
     Route("DELETE", "/networks/{name}", remove),
     Route("POST", "/networks/{name}/connect", connect),
     Route("POST", "/networks/{name}/disconnect", disconnect),

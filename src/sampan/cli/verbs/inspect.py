@@ -105,7 +105,8 @@ def _inspect_image(session: Session, parsed: Parsed) -> int:
     return _inspect(session, parsed, _image)
 
 
-def _inspect_network(session: Session, parsed: Parsed) -> int:
+def inspect_network(session: Session, parsed: Parsed) -> int:
+    """Networks as JSON or by a template."""
     return _inspect(session, parsed, _network)
 
 
@@ -137,15 +138,6 @@ INSPECT_IMAGE = Command(
     words=(1, None),
     completes="image",
     examples=("image inspect -f '{{json .Config.Env}}' web",),
-)
-INSPECT_NETWORK = Command(
-    "[OPTIONS] NETWORK [NETWORK...]",
-    "Show everything about networks",
-    _inspect_network,
-    (_FORMAT, Option("verbose", "bool", "Add what helps to find faults", "v")),
-    words=(1, None),
-    completes="network",
-    examples=("network inspect bridge",),
 )
 INSPECT_VOLUME = Command(
     "[OPTIONS] VOLUME [VOLUME...]", "Show everything about volumes", _inspect_volume, (_FORMAT,),
