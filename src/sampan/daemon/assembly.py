@@ -267,6 +267,7 @@ def _network_options(config: DaemonConfig) -> NetworkOptions:
         ip6tables=config.ip6tables,
         userland_proxy=config.userland_proxy,
         allow_direct_routing=config.allow_direct_routing,
+        judged=config.published_ports == "judged",
         default_bind_ip=config.publish_ip,
         network_options=config.network_options,
     )

@@ -85,6 +85,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     ip6tables: bool = True
     userland_proxy: bool = True
     allow_direct_routing: bool = False
+    published_ports: str = "judged"
+    """judged by the host's own firewall, or open"""
     network_options: dict[str, dict[str, str]] = {}
     ip_masq: bool = True
     ip_forward: bool = True
@@ -118,6 +120,7 @@ def load(line: CommandLine) -> DaemonConfig:
         policy=read_policy(folder / "policy.json"),
         experimental=switch(merged, "experimental"),
         allow_direct_routing=switch(merged, "allow-direct-routing"),
+        published_ports=_one_of(merged, "published-ports", "judged", ("judged", "open")),
         builder=_builder(merged),
         cgroup_driver=_cgroup_driver(listing(merged, "exec-opts")),
         metrics_addr=_metrics_address(str(merged.get("metrics-addr", ""))),

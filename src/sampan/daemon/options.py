@@ -137,6 +137,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("default-gateway", T, YES, "what containers are told instead of the bridge's address"),
     Option("default-gateway-v6", T, YES, "the same for IPv6"),
     Option("allow-direct-routing", B, YES, "published ports are open at containers' own addresses, too"),
+    Option(
+        "published-ports",
+        T,
+        YES,
+        "judged by the host's own firewall, or open as in Docker: docs/networking.md",
+    ),
     Option("bridge-accept-fwmark", T, NO, "accepting by firewall mark is not there yet", default=""),
     Option(
         "default-network-opts",

@@ -67,6 +67,11 @@ class Family(enum.IntEnum):
     BRIDGE = 7
     IPV6 = 10
 
+    @property
+    def word(self) -> str:
+        """As it stands in front of a table's name."""
+        return {Family.IPV4: "ip", Family.IPV6: "ip6"}.get(self, self.name.lower())
+
 
 class Hook(enum.IntEnum):
     """NF_INET_*: where on a packet's way a base chain stands."""
@@ -84,6 +89,7 @@ class Verdict(enum.IntEnum):
     DROP = 0
     ACCEPT = 1
     JUMP = -3
+    GOTO = -4
     RETURN = -5
 
 

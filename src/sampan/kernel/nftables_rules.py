@@ -28,6 +28,7 @@ class Meta(enum.IntEnum):
 
     IIFNAME = 6
     OIFNAME = 7
+    NFPROTO = 15
     L4PROTO = 16
     IIFKIND = 26
     OIFKIND = 27
@@ -104,6 +105,16 @@ def _load_destination(family: Family, register: int = _REG_1) -> bytes:
     return _load_payload(_PAYLOAD_NETWORK, _DESTINATION[family], _LENGTH[family], register)
 
 
+def _load_target(family: Family, with_address: bool) -> bytes:
+    """Protocol, the address where that is wanted, and port, side by side."""
+    second = _REG32 + 1
+    load = _load_meta(Meta.L4PROTO)
+    if not with_address:
+        return load + _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second)
+    load += _load_destination(family, second)
+    return load + _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second + _words(family))
+
+
 def _words(family: Family) -> int:
     """How many 4-byte registers an address takes."""
     return _LENGTH[family] // 4
@@ -134,6 +145,11 @@ def interfaces_in(name: str, inside: bool = True) -> bytes:
 def kind(key: Meta, name: str, equal: bool = True) -> bytes:
     """`iifkind "bridge"`; the name fills 16 bytes."""
     return _load_meta(key) + _compare(name.encode().ljust(_IFNAMSIZ, b"\0"), equal)
+
+
+def network_protocol(family: Family) -> bytes:
+    """`meta nfproto ipv4`, `ipv6`, in a table of both."""
+    return _load_meta(Meta.NFPROTO) + _compare(bytes((family,)))
 
 
 def source_in(family: Family, name: str) -> bytes:
@@ -200,9 +216,14 @@ def destination_local(local: bool = True) -> bytes:
     return load + _compare(_RTN_LOCAL.to_bytes(4, "little"), local)
 
 
-def connection_state(states: CtState) -> bytes:
-    """`ct state established,related`: any of them."""
-    return _load_ct(_CT_STATE) + _mask(states.to_bytes(4, "little")) + _compare(bytes(4), equal=False)
+def connection_state(states: CtState, among: bool = True) -> bytes:
+    """`ct state established,related`: any of them, or none."""
+    return _load_ct(_CT_STATE) + _mask(states.to_bytes(4, "little")) + _compare(bytes(4), equal=not among)
+
+
+def port_in(family: Family, name: str, with_address: bool) -> bytes:
+    """`meta l4proto . [ip daddr .] th dport @SET`."""
+    return _load_target(family, with_address) + _in_set(name)
 
 
 def connection_status(status: CtStatus) -> bytes:
@@ -251,13 +272,7 @@ def destination(address: bytes) -> bytes:
 def destination_nat(family: Family, name: str, with_address: bool) -> bytes:
     """`dnat ip addr . port to meta l4proto . [ip daddr .] th dport map @NAME`: where the map knows the packet's target."""
     words = _words(family)
-    second = _REG32 + 1
-    load = _load_meta(Meta.L4PROTO)
-    if with_address:
-        load += _load_destination(family, second)
-        load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second + words)
-    else:
-        load += _load_payload(_PAYLOAD_TRANSPORT, _DESTINATION_PORT, 2, second)
+    load = _load_target(family, with_address)
     find = _expression("lookup", text(1, name), be32(2, _REG_1), be32(3, _REG_1))
     change = _expression(
         "nat", be32(1, _NAT_DNAT), be32(2, _SOCKET_FAMILY[family]), be32(3, _REG_1), be32(5, _REG32 + words)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,12 +16,12 @@ from sampan.kernel import nftables as nft
 from sampan.kernel.netlink import Netlink
 from sampan.kernel.nftables import Family
 from sampan.network.policy import ANY, ANY6, Allowed, Forward, Zone
+from sampan.network.port_elements import element_of, forward_of, has_rule, packed, port_bytes, protocol_bytes
 from sampan.network.rules import Table
 
 if TYPE_CHECKING:
     from sampan.kernel.netlink import Message
-
-PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
+    from sampan.network.judgement import Judgement
 
 _PORT_SETS = ("ports_anywhere", "ports", "opened")
 
@@ -39,6 +38,7 @@ class Firewall:
         on_change: Callable[[], object] = lambda: None,
         guard6: bool = False,
         ipv6: bool = True,
+        judgement: Judgement | None = None,
     ) -> None:
         """`on_change` is called by `verify` whenever others have changed rules, wherever they did.
 
@@ -50,6 +50,7 @@ class Firewall:
         self.tables = [Table(Family.IPV4, self.table), *([Table(Family.IPV6, self.table)] if ipv6 else [])]
         self._netfilter = netfilter
         self._zones = {zone.bridge: zone for zone in zones}
+        self._judgement = judgement
         self.guards = {4: guard, 6: guard6}
         self._forwards: dict[Forward, None] = {}
         self._allowed: dict[Allowed, None] = {}
@@ -61,6 +62,7 @@ class Firewall:
         """Make the tables anew with every port in them, in one transaction: no packet sees them half made."""
         for table in self.tables:
             self._rules[table.family] = len(list(table.rules(self.guards[table.version])))
+        self.heed()
         self._commit(self.plan())
         self._seen = nft.generation(self._netfilter)
 
@@ -73,6 +75,11 @@ class Firewall:
         messages += self._elements(self._entries(self._forwards), remove=False)
         messages += self._links(self._allowed, remove=False)
         return messages
+
+    def heed(self) -> None:
+        """See to it that the host's own firewall, as it is now, judges what is published."""
+        if self._judgement is not None:
+            self._judgement.reconcile(self._zones, self._forwards)
 
     def announce(self, zone: Zone) -> None:
         """Let a network in with the next `install`."""
@@ -96,9 +103,9 @@ class Firewall:
 
     def add(self, forwards: Iterable[Forward]) -> None:
         """Publish ports: all of them or none. The caller has made sure that none is taken."""
-        wanted = [forward for forward in forwards if forward not in self._forwards and _has_rule(forward)]
+        wanted = [forward for forward in forwards if forward not in self._forwards and has_rule(forward)]
         self.verify()
-        self._change(self._entries(wanted, self._forwards), remove=False)
+        self._change(self._entries(wanted, self._forwards), remove=False, judged=wanted)
         self._forwards.update(dict.fromkeys(wanted))
 
     def lead(self, forwards: Iterable[Forward]) -> None:
@@ -116,7 +123,7 @@ class Firewall:
         for forward in gone:
             del self._forwards[forward]
         if gone and not self.verify():
-            self._change(self._entries(gone, self._forwards), remove=True)
+            self._change(self._entries(gone, self._forwards), remove=True, judged=gone)
 
     def allow(self, allowed: Iterable[Allowed]) -> None:
         """Let linked containers through, where they do not reach each other anyhow."""
@@ -156,11 +163,15 @@ class Firewall:
                     if error.errno != errno.ENOENT:
                         raise
                     continue
-                self._forwards.update(dict.fromkeys(_forward(table, name, key, data) for key, data in found.items()))
+                self._forwards.update(
+                    dict.fromkeys(forward_of(table.version, name, key, data) for key, data in found.items())
+                )
         return tuple(self._forwards)
 
     def uninstall(self) -> None:
         """Remove the tables and all in them."""
+        if self._judgement is not None:
+            self._judgement.remove()
         for table in self.tables:
             if nft.has_table(self._netfilter, table.family, self.table):
                 nft.commit(self._netfilter, [nft.delete_table_message(table.family, self.table)])
@@ -212,9 +223,12 @@ class Firewall:
         for table in self.tables:
             yield from table.members([zone], remove)
 
-    def _change(self, forwards: list[Forward], remove: bool) -> None:
-        if forwards:
-            self._commit(list(self._elements(forwards, remove)))
+    def _change(self, forwards: list[Forward], remove: bool, judged: list[Forward]) -> None:
+        messages = list(self._elements(forwards, remove))
+        if self._judgement is not None:
+            messages += self._judgement.additions(judged, remove)
+        if messages:
+            self._commit(messages)
 
     def _elements(self, forwards: Iterable[Forward], remove: bool) -> Iterator[Message]:
         wanted = list(forwards)
@@ -222,7 +236,7 @@ class Firewall:
             found: dict[str, list[bytes]] = {name: [] for name in _PORT_SETS}
             for forward in wanted:
                 if forward.is_ipv6 == (table.version == 6):
-                    name, key, data = _element(forward)
+                    name, key, data = element_of(forward)
                     found[name].append(nft.element(key, b"" if remove else data))
             for name, elements in found.items():
                 yield from table.elements(name, elements, remove)
@@ -232,7 +246,9 @@ class Firewall:
         for table in self.tables:
             mine = [one for one in wanted if (":" in one.address) == (table.version == 6)]
             elements = [
-                nft.element(_packed(one.source) + _packed(one.address) + _protocol(one.protocol) + _port(one.port))
+                nft.element(
+                    packed(one.source) + packed(one.address) + protocol_bytes(one.protocol) + port_bytes(one.port)
+                )
                 for one in mine
             ]
             yield from table.elements("links", elements, remove)
@@ -242,51 +258,3 @@ class Firewall:
         if self._seen >= 0:
             # Ours moved the generation by one; if somebody else's did too, the next verify sees a difference and looks.
             self._seen = (self._seen + 1) & 0xFFFFFFFF
-
-
-def _has_rule(forward: Forward) -> bool:
-    return forward.is_translated or forward.host_port == 0
-
-
-def _element(forward: Forward) -> tuple[str, bytes, bytes]:
-    """The set that a port stands in, its key there and what it maps to."""
-    protocol, port, target = _protocol(forward.protocol), _port(forward.port), _packed(forward.address)
-    if not forward.host_port:
-        return "opened", target + protocol + port, b""
-    if forward.is_anywhere:
-        return "ports_anywhere", protocol + _port(forward.host_port), target + port
-    return "ports", protocol + _packed(forward.host_ip) + _port(forward.host_port), target + port
-
-
-def _forward(table: Table, name: str, key: bytes, data: bytes) -> Forward:
-    """An element of one of these sets, read back."""
-    length = 4 if table.version == 4 else 16
-    anywhere = ANY if table.version == 4 else ANY6
-
-    def protocol(offset: int) -> str:
-        return next(word for word, number in PROTOCOLS.items() if number == key[offset])
-
-    def port(where: bytes, offset: int) -> int:
-        return int.from_bytes(where[offset : offset + 2], "big")
-
-    if name == "opened":
-        return Forward(protocol(length), anywhere, 0, _text(key[:length]), port(key, length + 4))
-    host_ip = _text(key[4 : 4 + length]) if name == "ports" else anywhere
-    host_port = port(key, 4 + length if name == "ports" else 4)
-    return Forward(protocol(0), host_ip, host_port, _text(data[:length]), port(data, length))
-
-
-def _packed(address: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-
-
-def _text(address: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
-
-
-def _protocol(name: str) -> bytes:
-    return bytes((PROTOCOLS[name], 0, 0, 0))
-
-
-def _port(number: int) -> bytes:
-    return number.to_bytes(2, "big") + bytes(2)

@@ -14,6 +14,7 @@ from sampan.network import forwarding
 from sampan.network.firewall import Firewall
 from sampan.network.forwarding import Memory
 from sampan.network.host_state import has_ipv6, others_forward
+from sampan.network.judgement import Judgement
 from sampan.network.passage import Passage, is_docker_bridge
 from sampan.network.policy import Zone
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from sampan.kernel.netlink import Netlink
     from sampan.kernel.rtnetlink import Link
+    from sampan.network.options import NetworkOptions
     from sampan.spec.ids import InstanceId
 
 PARENT_KINDS = ("vlan", "dummy")
@@ -33,19 +35,18 @@ _log = logging.getLogger("sampan.network")
 class Ground:
     """`route` and `netfilter` are sockets of the host's network namespace; the facade owns them. Raises OSError."""
 
-    def __init__(
-        self, instance: InstanceId, ip_forward: bool, route: Netlink, netfilter: Netlink, rules6: bool = True
-    ) -> None:
-        """`rules6`: whether there is a table for IPv6 (`--ip6tables`)."""
+    def __init__(self, instance: InstanceId, options: NetworkOptions, route: Netlink, netfilter: Netlink) -> None:
         self.route = route
         self.netfilter = netfilter
         self.label = f"sampan {instance}"
         """The alias of each bridge, and the beginning of the comment of each rule in another's chain."""
         self.instance = instance
-        self._ip_forward = ip_forward
+        self._ip_forward = options.ip_forward
         self._zones: dict[str, Zone] = {}
         self.passage = Passage(netfilter, self.label)
-        self.firewall = Firewall(netfilter, instance, on_change=self._let_through, ipv6=rules6 and has_ipv6())
+        ipv6 = options.ip6tables and has_ipv6()
+        self.judgement = Judgement(netfilter, instance, ipv6, options.judged)
+        self.firewall = Firewall(netfilter, instance, on_change=self._heed, ipv6=ipv6, judgement=self.judgement)
 
     def open(self, zones: Sequence[Zone]) -> None:
         """Bring forwarding, rules and the chains of others into the state that these networks need."""
@@ -65,13 +66,13 @@ class Ground:
         if self._forward(zone.bridge):
             self.firewall.install()
         self.firewall.admit(zone)
-        self._let_through()
+        self._heed()
 
     def dismiss(self, bridge: str) -> None:
         """One network less: its rules and its bridge go. With the last one the table goes, too."""
         if self._zones.pop(bridge, None) is not None:
             self.firewall.dismiss(bridge)
-            self._let_through()
+            self._heed()
         link = rtnetlink.link_by_name(self.route, bridge)
         if link is None or not self.is_ours(link):
             return
@@ -109,6 +110,11 @@ class Ground:
 
     def _own(self) -> list[Link]:
         return [link for link in rtnetlink.links(self.route, "bridge") if self.is_ours(link)]
+
+    def _heed(self) -> None:
+        """Somebody has changed rules of the host."""
+        self.firewall.heed()
+        self._let_through()
 
     def _let_through(self) -> None:
         docker = any(chain == "DOCKER-USER" for _, _, chain in self.passage.places())

@@ -14,13 +14,13 @@ from sampan.network.arrangement import Ways
 from sampan.network.bridge import BridgeDriver
 from sampan.network.driver import NetworkFacts, Wish, facts_of, found
 from sampan.network.endpoint import Endpoint, Published
-from sampan.network.firewall import PROTOCOLS
 from sampan.network.ground import Ground
 from sampan.network.host_state import networks_in_use
 from sampan.network.ipam import Subnet, first_free_pool
 from sampan.network.modes import Mode, ModeKind
 from sampan.network.options import pools_of
 from sampan.network.policy import Allowed, Forward
+from sampan.network.port_elements import PROTOCOLS
 from sampan.network.ports import HostPorts, PortRequest, PortTaken, Reach, placed
 from sampan.network.publishing import Publishing
 from sampan.network.reaching import reach
@@ -74,9 +74,7 @@ class Networks:
             self._netfilter = Netlink(NETLINK_NETFILTER)
             self._events = Netlink(NETLINK_NETFILTER)
             self._events.join(NFNLGRP_NFTABLES)
-            self._ground = Ground(
-                self._instance, self._options.ip_forward, self._route, self._netfilter, self._options.ip6tables
-            )
+            self._ground = Ground(self._instance, self._options, self._route, self._netfilter)
         assert self._ground is not None
         self._definitions |= {definition.id: definition for definition in definitions}
         if not self._options.disabled and self._bridge is None:

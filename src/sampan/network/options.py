@@ -54,6 +54,8 @@ class NetworkOptions:
     ip6tables: bool = True
     userland_proxy: bool = True
     allow_direct_routing: bool = False
+    judged: bool = True
+    """whether the host's own firewall is asked about published ports (`--published-ports`)"""
     default_bind_ip: str = "0.0.0.0"
     network_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """options that a network of a driver gets where its creator does not say otherwise (`--default-network-opt`)"""

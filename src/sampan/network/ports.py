@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from sampan.errors import InvalidParameter, System
 from sampan.kernel.sockets import drop_all
-from sampan.network.firewall import PROTOCOLS
 from sampan.network.policy import ANY, ANY6, LOOPBACK6, Forward
+from sampan.network.port_elements import PROTOCOLS
 from sampan.spec.ports import PortBinding, PortMap
 
 _PORT_LIMIT = 65536

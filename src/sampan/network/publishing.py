@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sampan.errors import System
 from sampan.kernel import conntrack
 from sampan.network.endpoint import Published
-from sampan.network.firewall import PROTOCOLS
+from sampan.network.port_elements import PROTOCOLS
 
 if TYPE_CHECKING:
     import socket

@@ -15,7 +15,7 @@ from sampan.kernel import nftables_sets as sets
 from sampan.kernel.nftables import Chain, Family, Nft, Rule, SetFlag
 from sampan.kernel.nftables_sets import Element, Set
 from sampan.network import rules_text
-from sampan.network.rules_text import Unreadable, family_word
+from sampan.network.rules_text import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +61,11 @@ def report(ground: Ground, zone: Zone | None, network: str, names: Mapping[str, 
             body += _table(table.family, table.name, found, _Concern(zone, _plain(network), names))
     body += _lines_of_others(ground.passage, zone)
     said = [f"# DIFFERS FROM THE PLAN: {one}" for one in drift] or ["# Nothing in it differs from the plan."]
-    return Report("\n".join([*head, *said, *body, ""]), tuple(drift))
+    judges = [
+        f"# New connections from outside to its published ports are judged by a copy of: {_plain(one)}"
+        for one in ground.judgement.described()
+    ]
+    return Report("\n".join([*head, *said, *judges, *body, ""]), tuple(drift))
 
 
 def _kernel(netfilter: Netlink, family: Family, name: str) -> Held:
@@ -95,7 +99,7 @@ def _planned(plan: Iterable[Message], family: Family) -> Held:
 
 
 def _differences(family: Family, name: str, found: Held, wanted: Held) -> Iterator[str]:
-    table = f"table {family_word(family)} {name}"
+    table = f"table {family.word} {name}"
     if not found.chains and not found.sets:
         yield f"{table} is missing"
         return
@@ -201,7 +205,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _table(family: Family, name: str, held: Held, concern: _Concern) -> Iterator[str]:
-    yield f"table {family_word(family)} {name} {{"
+    yield f"table {family.word} {name} {{"
     for declared in held.sets.values():
         yield f"\t{'map' if declared.data else 'set'} {declared.name} {{"
         yield from (f"\t\t{line}" for line in rules_text.declaration(declared))
@@ -227,7 +231,7 @@ def _lines_of_others(passage: Passage, zone: Zone) -> Iterator[str]:
         mine = [one for one in _texts(family, rules) if f'"{zone.bridge}"' in one]
         if mine:
             yield "# In a chain of somebody else's, whose own rules are left out here:"
-            yield f"table {family_word(family)} {_plain(table)} {{"
+            yield f"table {family.word} {_plain(table)} {{"
             yield f"\tchain {_plain(chain)} {{"
             yield from (f"\t\t{line}" for line in mine)
             yield from ("\t}", "}")

@@ -52,14 +52,9 @@ class Unreadable(Exception):
     """An expression that is none of Sampan's."""
 
 
-def family_word(family: Family) -> str:
-    """As it stands in front of a table's name."""
-    return {Family.IPV4: "ip", Family.IPV6: "ip6", Family.INET: "inet"}.get(family, family.name.lower())
-
-
 def rule_text(family: Family, rule: Rule) -> str:
     """One rule on one line. Raises Unreadable."""
-    reader = _Reader(family_word(family))
+    reader = _Reader(family.word)
     for name, data in rule.expressions:
         reader.read(name, table(data))
     words = [*reader.words, *([f'comment "{rule.comment}"'] if rule.comment else [])]

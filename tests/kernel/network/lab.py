@@ -205,12 +205,14 @@ class Lab:
             route.request_all([rtnetlink.up_message(index)])
 
 
-def tcp_reaches(client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "") -> str | None:
+def tcp_reaches(
+    client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "", patience: float = 0.5
+) -> str | None:
     """Whether a connection from `client` arrives at the listening `server`: the address it seems to come from, or None."""
     sock = client.socket(socket.SOCK_STREAM, source or ("::" if ":" in target[0] else ""))
     server.settimeout(SECONDS)
     try:
-        sock.settimeout(0.5)
+        sock.settimeout(patience)
         sock.connect(target)
         accepted, peer = server.accept()
     except OSError:

@@ -88,7 +88,7 @@ def test_the_bridge_as_a_network_driver(lab: Lab) -> None:
 
         def daemon() -> NetworkDriver:
             settings = default_bridge(instance, NetworkId("f" * 64), NetworkOptions())
-            return BridgeDriver(settings, Ground(instance, True, route, netfilter))
+            return BridgeDriver(settings, Ground(instance, NetworkOptions(), route, netfilter))
 
         driver = daemon()
         driver.open()
