@@ -61,11 +61,8 @@ def test_a_secret_is_in_no_key_and_no_layer(engine: Sampan) -> None:
         ({"contexts": {"x": "input:../x"}, "layout": "named"}, {}, "invalid context x"),
         ({"contexts": {"context": "docker-image://busybox"}}, {}, "invalid context name"),
         ({"contexts": {"x": "oci-layout:///x"}}, {}, "not implemented by Sampan yet: the context x"),
-        (
-            {"entitlements": ["security.insecure"]},
-            {},
-            "not implemented by Sampan yet: the entitlement security.insecure",
-        ),
+        ({"entitlements": ["device"]}, {}, "not implemented by Sampan yet: the entitlement device"),
+        ({"entitlements": ["sound"]}, {}, "unknown entitlement sound"),
     ],
 )
 def test_refused(engine: Sampan, query: dict[str, Any], headers: dict[str, str], message: str) -> None:

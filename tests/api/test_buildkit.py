@@ -133,7 +133,7 @@ def test_a_build_its_status_and_its_image(engine: Sampan) -> None:
         ({"FrontendAttrs": {"wonder": "1"}}, Status.UNIMPLEMENTED, "the build attribute 'wonder'"),
         ({"FrontendAttrs": {"force-network-mode": "host"}}, Status.UNKNOWN, "network.host is not allowed"),
         ({"Entitlements": ["security.insecure"]}, Status.UNKNOWN, "security.insecure is not allowed"),
-        ({"Entitlements": ["device.all"]}, Status.UNKNOWN, "invalid entitlement: device.all"),
+        ({"Entitlements": ["device.all"]}, Status.UNKNOWN, "unknown entitlement device.all"),
         ({"Exporters": [control.Exporter(Type="wonder")]}, Status.UNKNOWN, "exporter 'wonder' could not be found"),
         ({"Ref": ""}, Status.ALREADY_EXISTS, "a build needs an id"),
     ],

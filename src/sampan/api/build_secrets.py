@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from sampan.api.form import Form
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter
 from sampan.spec.decoding import Reader
 
 T = TypeVar("T")
@@ -78,11 +78,9 @@ def stamp(form: Form) -> str:
     return text
 
 
-def refuse_entitlements(form: Form) -> None:
-    """Steps get none beyond what they have. Raises NotImplementedHere by name."""
-    for name in _read(form, "entitlements", _NAMES) or ():
-        if name != "network.host":
-            raise NotImplementedHere(f"not implemented by Sampan yet: the entitlement {name[:100]}")
+def entitlements(form: Form) -> tuple[str, ...]:
+    """What the client allows. Raises InvalidParameter."""
+    return _read(form, "entitlements", _NAMES) or ()
 
 
 def _read(form: Form, name: str, reader: Reader[T]) -> T | None:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from sampan.build.history import COMMENT
-from sampan.build.operations import Entry, Metadata
+from sampan.build.operations import Entry, Graph, Metadata, Place, Target
+from sampan.build.schedule import Schedule
+from sampan.images.catalog import LayerRecord
 from sampan.images.platforms import machine_architecture
 from sampan.spec.oci_image import History, Image, ImageConfig, Platform, RootFs
 
+_NANO = 1_000_000_000
 _DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -18,6 +21,37 @@ def moment(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+def image_of(
+    clock: int | None,
+    graph: Graph,
+    target: Target,
+    base: Image | None,
+    schedule: Schedule,
+    layers: Sequence[LayerRecord],
+) -> Image:
+    """The image of a target whose tree is there."""
+    metadata = graph.vertices[target.result].operation
+    assert isinstance(metadata, Metadata)
+    at = clock * _NANO if clock is not None else None
+    created = schedule.image_created(target.result, layers) if at is None else at
+    bottom = len((base.rootfs.diff_ids if base and base.rootfs else None) or ())
+    times = [_layer_time(graph, schedule, entry.tree, bottom) for entry in target.history]
+    if at is not None:
+        times = [time and at for time in times]
+    history = told(target.history, times, created)
+    diff_ids = [layer.diff_id for layer in layers]
+    return image_document(metadata, base, target.platform, diff_ids, history, moment(created))
+
+
+def _layer_time(graph: Graph, schedule: Schedule, place: Place | None, bottom: int) -> int | None:
+    """When the layer of an instruction was made; None for one that has none. `bottom`: how many layers the base has."""
+    if place is None:
+        return None
+    below = graph.vertices[place].inputs[0]
+    depth = schedule.depth(below) if graph.vertices[below].inputs else bottom
+    return schedule.created(place) if schedule.depth(place) > depth else None
 
 
 def told(entries: Sequence[Entry], layered: Sequence[int | None], created_ns: int) -> list[History]:

@@ -9,7 +9,7 @@ from typing import NewType
 import msgspec
 
 from sampan.dockerfile.faults import Range
-from sampan.spec.oci_image import ImageConfig
+from sampan.spec.oci_image import ImageConfig, Platform
 
 Place = NewType("Place", int)
 """Of a vertex in its graph."""
@@ -161,16 +161,37 @@ class Entry(msgspec.Struct, frozen=True):
     tree: Place | None = None
 
 
-class Graph(msgspec.Struct, frozen=True):
-    """What a target needs and no more. `result` is the place of the target's Metadata; `steps` by stage, in the file's order.
+class Target(msgspec.Struct, frozen=True):
+    """What is to become of a graph, for one platform. `result` is the place of its Metadata; `steps` by stage, in the file's order.
 
     `history`: what is added to that of the image at the bottom.
     """
 
-    vertices: tuple[Vertex, ...]
+    platform: Platform
     result: Place
     steps: Mapping[str, tuple[Step, ...]]
     history: tuple[Entry, ...] = ()
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """What its targets need and no more: one for each platform. What two of them have in common is there once."""
+
+    vertices: tuple[Vertex, ...]
+    targets: tuple[Target, ...]
+
+    def below(self, place: Place) -> list[Place]:
+        """A vertex and all that goes into it, in the graph's order."""
+        found = {place}
+        for number in range(place, -1, -1):
+            if number in found:
+                found.update(self.vertices[number].inputs)
+        return sorted(found)
+
+    def bottom(self, place: Place) -> Operation:
+        """The source that the tree of a vertex stands on."""
+        while self.vertices[place].inputs:
+            place = self.vertices[place].inputs[0]
+        return self.vertices[place].operation
 
     @property
     def sources(self) -> dict[Place, Vertex]:

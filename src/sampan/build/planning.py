@@ -1,6 +1,9 @@
 """A Dockerfile becomes a graph: variables put in, stages pruned to what the target needs, every operation once. Pure.
 
 missing_images ──> the caller looks them up ──> again, for their triggers may need more ──> plan
+
+For several platforms each is planned by itself, and what comes out the same is there once: a stage with
+`FROM --platform=$BUILDPLATFORM` that does not ask for the target's names is run once for all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +27,7 @@ from sampan.build.operations import (
     Place,
     Run,
     Step,
+    Target,
     Vertex,
 )
 from sampan.build.placing import plan_copy
@@ -34,7 +38,7 @@ from sampan.dockerfile.configuration import configure, inherited, joined_path
 from sampan.dockerfile.faults import DockerfileError, Range, quoted
 from sampan.dockerfile.instructions import Dockerfile, Instruction
 from sampan.dockerfile.mounts import Mount, parse_mount
-from sampan.dockerfile.stages import SCRATCH, Links, Origin, link, needed, target_stage
+from sampan.dockerfile.stages import SCRATCH, BaseImage, Links, Origin, link, needed, target_stage
 from sampan.dockerfile.variables import Expander
 from sampan.spec.oci_image import ImageConfig
 
@@ -60,12 +64,12 @@ class Wish(msgspec.Struct, frozen=True):
     """by name in lower case: what stands for a stage or an image that is called so"""
 
 
-def missing_images(dockerfile: Dockerfile, wish: Wish, images: Mapping[str, ImageConfig]) -> list[str]:
-    """The references that must be looked up before `plan`: none where `images` has all. Raises DockerfileError."""
+def missing_images(dockerfile: Dockerfile, wish: Wish, images: Mapping[BaseImage, ImageConfig]) -> list[BaseImage]:
+    """The images that must be looked up before `plan`: none where `images` has all. Raises DockerfileError."""
     links = _links(dockerfile, wish, images)
-    bases = [links[index].base for index in needed(links, target_stage(dockerfile, wish.target))]
-    references = [_meant(base.image, wish) for base in bases if base.stage is None]
-    return sorted({name for name in references if name and name not in images and name not in (SCRATCH, HOST)})
+    bases = [links[index] for index in needed(links, target_stage(dockerfile, wish.target))]
+    found = {BaseImage(_meant(one.base.image, wish), one.platform) for one in bases if one.base.stage is None}
+    return sorted(one for one in found if one.reference not in ("", SCRATCH, HOST) and one not in images)
 
 
 def _meant(reference: str, wish: Wish) -> str:
@@ -74,24 +78,34 @@ def _meant(reference: str, wish: Wish) -> str:
     return reference if named is None else named.image
 
 
-def plan(dockerfile: Dockerfile, wish: Wish, images: Mapping[str, ImageConfig]) -> Graph:
-    """The graph of the target. `images`: the configurations of all bases, by reference, as `missing_images` named them.
+def plan(dockerfile: Dockerfile, wish: Wish, images: Mapping[BaseImage, ImageConfig]) -> Graph:
+    """The graph of one target. `images`: the configurations of all bases, as `missing_images` named them.
 
     Raises DockerfileError.
     """
-    outer = global_scope(dockerfile, wish.given, wish.machines, wish.target)
-    links = _links(dockerfile, wish, images)
-    target = target_stage(dockerfile, wish.target)
-    planner = _Planner(dockerfile, wish, outer, images)
-    for index in needed(links, target):
-        planner.stage(links[index])
-    return planner.graph(target)
+    return plan_all(dockerfile, [(wish, images)])
 
 
-def _links(dockerfile: Dockerfile, wish: Wish, images: Mapping[str, ImageConfig]) -> list[Links]:
+def plan_all(dockerfile: Dockerfile, wishes: Sequence[tuple[Wish, Mapping[BaseImage, ImageConfig]]]) -> Graph:
+    """The graph of all of them, a target for each, in their order. Raises DockerfileError."""
+    vertices = Vertices()
+    targets = []
+    for wish, images in wishes:
+        links = _links(dockerfile, wish, images)
+        target = target_stage(dockerfile, wish.target)
+        outer = global_scope(dockerfile, wish.given, wish.machines, wish.target)
+        planner = _Planner(dockerfile, wish, outer, images, vertices)
+        for index in needed(links, target):
+            planner.stage(links[index])
+        targets.append(planner.target(target))
+    return Graph(tuple(vertices.all), tuple(targets))
+
+
+def _links(dockerfile: Dockerfile, wish: Wish, images: Mapping[BaseImage, ImageConfig]) -> list[Links]:
     outer = global_scope(dockerfile, wish.given, wish.machines, wish.target)
-    triggers = {name: config.on_build or () for name, config in images.items()}
-    triggers |= {name: triggers.get(one.image, ()) for name, one in wish.contexts.items()}
+    triggers = {base: config.on_build or () for base, config in images.items()}
+    for name, one in wish.contexts.items():
+        triggers |= {BaseImage(name, base.platform): triggers[base] for base in images if base.reference == one.image}
     return link(dockerfile, outer, triggers, wish.contexts.keys())
 
 
@@ -124,23 +138,29 @@ class _End(msgspec.Struct):
 
 class _Planner:
     def __init__(
-        self, dockerfile: Dockerfile, wish: Wish, outer: Mapping[str, str], images: Mapping[str, ImageConfig]
+        self,
+        dockerfile: Dockerfile,
+        wish: Wish,
+        outer: Mapping[str, str],
+        images: Mapping[BaseImage, ImageConfig],
+        vertices: Vertices,
     ) -> None:
         self._dockerfile = dockerfile
         self._wish = wish
         self._outer = outer
         self._images = images
-        self._vertices = Vertices()
+        self._vertices = vertices
         self._ends: dict[int, _End] = {}
 
-    def graph(self, target: tree.Stage) -> Graph:
+    def target(self, target: tree.Stage) -> Target:
+        """What its stage has come to."""
         end = self._ends[target.index]
         labels = {**(end.config.labels or {}), **self._wish.labels}
         config = msgspec.structs.replace(end.config, labels=labels or None)
         metadata = Metadata(config=config, author=end.author, history=tuple(one.text for one in end.history))
         result = self._vertices.add(metadata, (end.tree,), target.title, "image", target.start.at)
         steps = {self._dockerfile.stages[index].title: tuple(one.steps) for index, one in self._ends.items()}
-        return Graph(tuple(self._vertices.all), result, steps, tuple(end.history))
+        return Target(self._wish.machines.target, result, steps, tuple(end.history))
 
     def stage(self, links: Links) -> None:
         """Plan a stage; those it needs have been planned."""
@@ -163,7 +183,7 @@ class _Planner:
             return _End(below.tree, inherited(below.config), below.author, [*below.history], [], cmd_given=False)
         place = self._image(base.image, links.platform, links.stage.title, start)
         meant = _meant(base.image, self._wish)
-        config = ImageConfig() if meant in (SCRATCH, HOST, "") else self._images[meant]
+        config = ImageConfig() if meant in (SCRATCH, HOST, "") else self._images[BaseImage(meant, links.platform)]
         if not meant:
             place = self._as_root(place, links)
         return _End(place, inherited(config), "", [], [])

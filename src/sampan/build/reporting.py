@@ -6,6 +6,7 @@ FROM scratch              [stage-1 1/1] COPY …              take some
 COPY --from=tool /t /
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 from sampan.build.operations import (
@@ -17,10 +18,12 @@ from sampan.build.operations import (
     ImageSource,
     Metadata,
     Place,
+    Target,
     UrlSource,
     Vertex,
 )
 from sampan.build.progress import Number, Reporter
+from sampan.dockerfile.arguments import platform_text
 
 _NAME_LIMIT = 1000
 """Characters of an instruction in a name; the rest of a long script says nothing to a reader."""
@@ -33,16 +36,26 @@ def titles(graph: Graph) -> list[str]:
 
 
 def _numbers(graph: Graph) -> Mapping[Place, str]:
-    """`tool 2/3` for what makes or is the tree of an instruction. What two stages share is counted where it comes first."""
+    """`tool 2/3` for what makes or is the tree of an instruction. What two stages share is counted where it comes first.
+
+    `linux/arm64 tool 2/3` where another platform has its own.
+    """
     found: dict[Place, str] = {}
-    alone = len(graph.steps) == 1
-    for stage, steps in graph.steps.items():
-        name = f"stage-{stage} " if stage.isdigit() else f"{stage} "
-        places = list(dict.fromkeys(step.tree for step in steps))
-        own = [place for place in places if not isinstance(graph.vertices[place].operation, EmptySource)]
-        for count, place in enumerate(own, 1):
-            found.setdefault(place, f"{'' if alone else name}{count}/{len(own)}")
+    alone = len(graph.targets) == 1 and len(graph.targets[0].steps) == 1
+    shared = Counter(place for target in graph.targets for place in _places(target))
+    for target in graph.targets:
+        for stage, steps in target.steps.items():
+            name = f"stage-{stage} " if stage.isdigit() else f"{stage} "
+            places = list(dict.fromkeys(step.tree for step in steps))
+            own = [place for place in places if not isinstance(graph.vertices[place].operation, EmptySource)]
+            for count, place in enumerate(own, 1):
+                of = f"{platform_text(target.platform)} " if len(graph.targets) > shared[place] else ""
+                found.setdefault(place, f"{of}{'' if alone else name}{count}/{len(own)}")
     return found
+
+
+def _places(target: Target) -> set[Place]:
+    return {step.tree for steps in target.steps.values() for step in steps}
 
 
 def _title(vertex: Vertex, number: str) -> str:

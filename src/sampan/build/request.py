@@ -7,18 +7,23 @@ from collections.abc import Mapping
 
 import msgspec
 
+from sampan.build.entitlements import Entitlement
 from sampan.build.operations import Graph, Place
 from sampan.build.planning import Wish
 from sampan.build.tree.context import Context
+from sampan.dockerfile.arguments import Machines
 from sampan.errors import InvalidParameter
 from sampan.images.catalog import LayerRecord
 from sampan.registry.protocol import Credentials
 from sampan.spec.host_config import Resources, Ulimit
-from sampan.spec.ids import ImageId
+from sampan.spec.ids import Digest, ImageId
+from sampan.spec.oci_image import Platform
 
 SECRET_LIMIT = 500 * 1024
 """bytes of one secret, as BuildKit has it"""
 _LONGEST_CLOCK = 11
+_YES = ("1", "t", "T", "true", "TRUE", "True")
+_NO = ("", "0", "f", "F", "false", "FALSE", "False")
 
 
 def clock_of(text: str) -> int | None:
@@ -28,6 +33,14 @@ def clock_of(text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_CLOCK):
         raise InvalidParameter(f"invalid SOURCE_DATE_EPOCH: {text[:100]}")
     return int(text)
+
+
+def indexed_of(arguments: Mapping[str, str]) -> bool:
+    """What BUILDKIT_MULTI_PLATFORM says. Raises InvalidParameter."""
+    text = arguments.get("BUILDKIT_MULTI_PLATFORM", "")
+    if text not in (*_YES, *_NO):
+        raise InvalidParameter(f"invalid boolean value for BUILDKIT_MULTI_PLATFORM: {text[:100]}")
+    return text in _YES
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +80,10 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     dockerfile: str
     file: str = "Dockerfile"
     wish: Wish
+    platforms: tuple[Platform, ...] = ()
+    """what it is built for, each once; empty: the wish's target alone"""
+    indexed: bool = False
+    """the result is an index, also where it is for one platform alone (`multi-platform=true`)"""
     contexts: Mapping[str, Context] = {}
     names: tuple[str, ...] = ()
     """what the image is to be called"""
@@ -81,26 +98,57 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     attests: Mapping[str, str] = {}
     """sbom, provenance: with the words behind them"""
     annotations: Mapping[str, str] = {}
-    """OCI annotations, `manifest:KEY`, `index:KEY` …, for every output that has them"""
+    """OCI annotations, `manifest:KEY`, `index:KEY`, `manifest[linux/arm64]:KEY` …, for every output that has them"""
     run: RunSettings = RunSettings()
     secrets: Mapping[str, bytes] = {}
-    entitlements: tuple[str, ...] = ()
-    """what is allowed beyond the usual: `security.insecure` for `RUN --security=insecure`"""
+    allowed: frozenset[Entitlement] = frozenset()
     ssh: Mapping[str, str] = {}
     """an agent's socket, by the id that mounts name"""
     credentials: Mapping[str, Credentials] = {}
     clock: int | None = None
     """SOURCE_DATE_EPOCH: seconds; no file of a layer, and no image, is younger"""
 
+    @property
+    def wishes(self) -> tuple[Wish, ...]:
+        """What is wished for each platform."""
+        if not self.platforms:
+            return (self.wish,)
+        machines = [Machines(self.wish.machines.build, platform) for platform in self.platforms]
+        return tuple(msgspec.structs.replace(self.wish, machines=one) for one in machines)
 
-class Built(msgspec.Struct, frozen=True):
-    """What came of it. `names` are the tags that were given, in their familiar form; `layers` the lowest first."""
+    @property
+    def several(self) -> bool:
+        """Whether what comes of it is told by platform: an index, directories."""
+        return self.indexed or len(self.platforms) > 1
 
+
+class BuiltImage(msgspec.Struct, frozen=True):
+    """The image of one platform; `layers` the lowest first."""
+
+    platform: Platform
     image: ImageId
-    names: tuple[str, ...]
     layers: tuple[LayerRecord, ...]
     base: ImageId | None
     """the image that it stands on; None for scratch"""
+
+
+class Built(msgspec.Struct, frozen=True):
+    """What came of it: an image for each platform, in the order of the request.
+
+    `names` are the tags that were given, in their familiar form. They name `main`.
+    """
+
+    images: tuple[BuiltImage, ...]
+    main: BuiltImage
+    """this machine's, where it is among them, else the first"""
+    names: tuple[str, ...]
     graph: Graph
     contents: Mapping[Place, str]
     """what was found in the graph's sources"""
+    manifest: Digest | None = None
+    """the manifest or index of the images, where one was made: what a registry knows it by"""
+
+    @property
+    def digest(self) -> str:
+        """What the result is called by digest."""
+        return self.manifest or self.main.image

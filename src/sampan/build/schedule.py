@@ -47,8 +47,8 @@ class Schedule:
         self._told: set[Place] = set()
         self._room = asyncio.Semaphore(os.cpu_count() or 1)
 
-    async def run(self) -> Tree:
-        """The tree that the target's image is of. Raises SampanError, OSError: the first that went wrong."""
+    async def run(self) -> list[Tree]:
+        """The trees that the targets' images are of. Raises SampanError, OSError: the first that went wrong."""
         sources = list(self._graph.sources)
         found = await asyncio.gather(*map(self._sources.content, sources))
         self._contents = dict(zip(sources, found, strict=True))
@@ -56,9 +56,12 @@ class Schedule:
         self._vertices.know(self._keys)
         self._cache.planned(self._graph, self._keys, self._contents, self._sources.listing)
         self._find()
-        result = self._graph.result
+        return await asyncio.gather(*(self._result(target.result) for target in self._graph.targets))
+
+    async def _result(self, result: Place) -> Tree:
         (below,) = self._graph.vertices[result].inputs
-        tree = await self._need(below)
+        # The task may be another target's, too.
+        tree = await asyncio.shield(self._need(below))
         self._progress.completed(result, cached=result in self._kept, why="")
         return tree
 
@@ -169,9 +172,8 @@ class Schedule:
         kept = self._kept.get(place)
         return len(kept.layers if kept is not None else self._made[place].stack)
 
-    def image_created(self, layers: Sequence[LayerRecord]) -> int:
+    def image_created(self, result: Place, layers: Sequence[LayerRecord]) -> int:
         """When the image was first made just like this: now, unless the cache knows better."""
-        result = self._graph.result
         key = self._keys[result]
         if key is None:
             return time.time_ns()

@@ -14,18 +14,19 @@ draft on input 0 ── RUN: Programs   COPY, WORKDIR: build.tree ──▶ seal
 all of them named and placed, lowest first ──▶ kept in the cache ──▶ image: configuration, history, names
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from sampan.build.cache.mounts import CacheMounts
-from sampan.build.document import image_document, moment, told
+from sampan.build.document import image_of
+from sampan.build.entitlements import check
 from sampan.build.lookup import Lookup, Told
 from sampan.build.needs import Cache, Programs, Progress
-from sampan.build.operations import Graph, HostSource, ImageSource, Metadata, Operation, Place
-from sampan.build.planning import plan
-from sampan.build.request import BuildRequest, Built
+from sampan.build.operations import Graph, HostSource, ImageSource, Place, Target
+from sampan.build.planning import plan_all
+from sampan.build.request import BuildRequest, Built, BuiltImage
 from sampan.build.run_mounts import Mounts
 from sampan.build.schedule import Schedule
 from sampan.build.sources import Remote, Sources
@@ -34,13 +35,10 @@ from sampan.build.trees import Trees
 from sampan.build.vertices import Outlet, Vertices
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.errors import Forbidden
-from sampan.images.catalog import LayerRecord
 from sampan.images.images import Images
+from sampan.images.platforms import fits
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.ids import ImageId
-from sampan.spec.oci_image import Image
-
-_NANO = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +89,9 @@ async def build(
     names = means.images.checked_names(request.names)
     threads = Threads(means.workers)
     lookup = Lookup(means.images, request, hearing.pulled)
-    graph = plan(dockerfile, request.wish, await lookup.all(dockerfile))
-    base = await _base(graph, lookup)
+    graph = plan_all(dockerfile, [(wish, await lookup.all(dockerfile, wish)) for wish in request.wishes])
+    check(graph, request.allowed, request.run.network)
+    bases = [await _base(graph, target, lookup) for target in graph.targets]
     progress.planned(graph)
     with means.images.making() as making:
         trees = Trees(means.images, means.snapshots, making, threads, request.clock)
@@ -103,42 +102,42 @@ async def build(
         schedule = Schedule(graph, request, sources, vertices, trees, means.cache, progress)
         try:
             try:
-                tree = await schedule.run()
+                made = await schedule.run()
             finally:
                 await carried_through(schedule.end())
-            layers = await trees.name(tree)
-            image = _image(request, graph, base, schedule, layers)
-            inline = means.cache.inline([layer.diff_id for layer in layers])
-            image = msgspec.structs.replace(image, build_cache=inline)
-            identity = await threads.run(making.finish, image, layers, names)
+            main = _main(request, graph)
+            found: dict[int, BuiltImage] = {}
+            # The one with the names last: they are not to move before all is there.
+            for number in sorted(range(len(graph.targets)), key=lambda one: one == main):
+                target, base, layers = graph.targets[number], bases[number], await trees.name(made[number])
+                below = means.images.document(base) if base is not None else None
+                image = image_of(request.clock, graph, target, below, schedule, layers)
+                # Behind it, for the cache knows of the image by then.
+                inline = means.cache.inline([layer.diff_id for layer in layers])
+                image = msgspec.structs.replace(image, build_cache=inline)
+                identity = await threads.run(making.finish, image, layers, names if number == main else ())
+                found[number] = BuiltImage(target.platform, identity, layers, base)
         finally:
             await carried_through(trees.close())
             sources.close()
-    means.images.made(identity, names)
+    for number, one in found.items():
+        means.images.made(one.image, names if number == main else ())
     told = tuple(reference.familiar for reference in names)
-    return Built(identity, told, tuple(layers), _base_image(graph, lookup), graph, schedule.contents)
+    images = tuple(found[number] for number in range(len(graph.targets)))
+    return Built(images, found[main], told, graph, schedule.contents)
 
 
-def _bottom(graph: Graph) -> Operation:
-    """What the target stands on."""
-    place = graph.result
-    while graph.vertices[place].inputs:
-        place = graph.vertices[place].inputs[0]
-    return graph.vertices[place].operation
+def _main(request: BuildRequest, graph: Graph) -> int:
+    """Which target's image gets the names: the first that this machine runs, else the first."""
+    machine = request.wish.machines.build
+    return next((number for number, one in enumerate(graph.targets) if fits(one.platform, machine)), 0)
 
 
-def _base_image(graph: Graph, lookup: Lookup) -> ImageId | None:
-    """The image that the target stands on; None for scratch."""
-    bottom = _bottom(graph)
-    return lookup.found(bottom.reference, bottom.platform) if isinstance(bottom, ImageSource) else None
-
-
-async def _base(graph: Graph, lookup: Lookup) -> Image | None:
-    """The image at the bottom of the target; None for scratch. Raises Forbidden for the machine's own root."""
-    match _bottom(graph):
+async def _base(graph: Graph, target: Target, lookup: Lookup) -> ImageId | None:
+    """The image at the bottom of a target; None for scratch. Raises Forbidden for the machine's own root."""
+    match graph.bottom(target.result):
         case ImageSource() as source:
-            await lookup.find(source.reference, source.platform)
-            return lookup.document(source.reference, source.platform)
+            return await lookup.find(source.reference, source.platform)
         case HostSource():
             raise Forbidden(
                 "the target stands on the image host, which is this machine itself: no image can be made on top of it; "
@@ -146,28 +145,3 @@ async def _base(graph: Graph, lookup: Lookup) -> Image | None:
             )
         case _:
             return None
-
-
-def _image(
-    request: BuildRequest, graph: Graph, base: Image | None, schedule: Schedule, layers: Sequence[LayerRecord]
-) -> Image:
-    metadata = graph.vertices[graph.result].operation
-    assert isinstance(metadata, Metadata)
-    clock = request.clock * _NANO if request.clock is not None else None
-    created = schedule.image_created(layers) if clock is None else clock
-    bottom = len((base.rootfs.diff_ids if base and base.rootfs else None) or ())
-    times = [_layer_time(graph, schedule, entry.tree, bottom) for entry in graph.history]
-    if clock is not None:
-        times = [at and clock for at in times]
-    history = told(graph.history, times, created)
-    diff_ids = [layer.diff_id for layer in layers]
-    return image_document(metadata, base, request.wish.machines.target, diff_ids, history, moment(created))
-
-
-def _layer_time(graph: Graph, schedule: Schedule, place: Place | None, bottom: int) -> int | None:
-    """When the layer of an instruction was made; None for one that has none. `bottom`: how many layers the base has."""
-    if place is None:
-        return None
-    below = graph.vertices[place].inputs[0]
-    depth = schedule.depth(below) if graph.vertices[below].inputs else bottom
-    return schedule.created(place) if schedule.depth(place) > depth else None

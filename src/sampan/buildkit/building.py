@@ -15,6 +15,7 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
 from sampan.build.added import is_git
+from sampan.build.entitlements import entitlements
 from sampan.build.operations import Graph, Place, Run
 from sampan.build.planning import NamedContext, Wish
 from sampan.build.progress import Number, Reporter, WarningEvent
@@ -36,8 +37,8 @@ from sampan.dockerfile.arguments import Machines
 from sampan.dockerfile.faults import DockerfileError, Range
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.dockerfile.parse import parse
-from sampan.errors import Forbidden, InvalidParameter, NotImplementedHere, SampanError
-from sampan.images.platforms import machine_platform, parse_platform
+from sampan.errors import NotImplementedHere, SampanError
+from sampan.images.platforms import builders_platform, parse_platform
 
 _CODE = re.compile(r"returned a non-zero code: (\d+)\Z")
 _KINDS = {"moby": "image", "": "image"}
@@ -139,14 +140,17 @@ class Workshop:
                 cache_to=_exports(solve.request),
                 outputs=outputs,
                 attests=asked.attestations,
-                run=_settings(asked, solve, self.builder.manner.entitlements),
+                run=_settings(asked),
+                allowed=entitlements(solve.request.Entitlements, self.builder.manner.entitlements),
                 secrets=await client.secrets(ids_of(dockerfile, "secret")),
                 ssh=agents,
                 credentials=await client.credentials(dockerfile, _wish(asked)),
                 clock=clock_of(asked.arguments.get("SOURCE_DATE_EPOCH", "")),
             )
             built = await self.builder.build(request, dockerfile, report, report.remark, sending.pass_on)
-        told: dict[str, str] = {"containerimage.digest": built.image, "containerimage.config.digest": built.image}
+        told: dict[str, str] = {"containerimage.digest": built.digest}
+        if not request.several:
+            told["containerimage.config.digest"] = built.main.image
         if built.names:
             told["image.name"] = ",".join(built.names)
         return told
@@ -189,7 +193,7 @@ def _refuse(solve: Solve, asked: Asked) -> None:
 
 
 def _wish(asked: Asked) -> Wish:
-    here = machine_platform()
+    here = builders_platform()
     platform = attributes.first_platform(asked)
     machines = Machines(here, parse_platform(platform) if platform else here)
     named = {name.lower(): _meaning(name, text) for name, text in asked.named.items()}
@@ -208,15 +212,7 @@ def _meaning(name: str, text: str) -> NamedContext:
     raise NotImplementedHere(f"not implemented by Sampan yet: the context {name[:100]} from {kind[:100]}{colon}")
 
 
-def _settings(asked: Asked, solve: Solve, allowed: frozenset[str]) -> RunSettings:
-    entitlements = frozenset(solve.request.Entitlements)
-    for name in entitlements:
-        if name not in ("network.host", "security.insecure"):
-            raise InvalidParameter(f"invalid entitlement: {name[:100]}")
-        if name not in allowed:
-            raise Forbidden(f"{name} is not allowed")
-    if asked.network == "host" and "network.host" not in entitlements:
-        raise Forbidden("network.host is not allowed")
+def _settings(asked: Asked) -> RunSettings:
     return RunSettings(
         cgroup_parent=asked.cgroup_parent,
         shm_size=asked.shm_size,

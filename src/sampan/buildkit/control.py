@@ -23,7 +23,7 @@ from sampan.buildkit.statuses import moment
 from sampan.buildkit.tunnel import tunnelled
 from sampan.buildkit.usage_filters import filtered
 from sampan.errors import NotImplementedHere, SampanError
-from sampan.images.platforms import machine_platform
+from sampan.images.platforms import builders_platform
 from sampan.spec.disk import BuildCache
 
 M = TypeVar("M", bound=Message)
@@ -77,10 +77,8 @@ class Control:
 
     def record(self) -> worker.WorkerRecord:
         """The one worker there is. Its labels tell buildx that all exporters and caches in registries are there."""
-        here = machine_platform()
-        # Every amd64 is one; of the others the variant says what runs.
-        variant = "" if here.architecture == "amd64" else here.variant
-        platform = operations.Platform(OS=here.os, Architecture=here.architecture, Variant=variant)
+        here = builders_platform()
+        platform = operations.Platform(OS=here.os, Architecture=here.architecture, Variant=here.variant)
         labels = {
             "org.mobyproject.buildkit.worker.executor": "sampan",
             "org.mobyproject.buildkit.worker.snapshotter": "overlay",

@@ -245,9 +245,9 @@ def _patterns(ignore: bytes) -> tuple[str, ...]:
 
 def _domains(dockerfile: Dockerfile, wish: Wish) -> list[str]:
     found: dict[str, None] = {}
-    for name in missing_images(dockerfile, wish, {}):
+    for base in missing_images(dockerfile, wish, {}):
         try:
-            found[parse_reference(name).domain] = None
+            found[parse_reference(base.reference).domain] = None
         except SampanError:
             continue  # the build tells what is wrong with it
     return list(found)

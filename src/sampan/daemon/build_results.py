@@ -1,15 +1,15 @@
 """What a build takes from other machines' caches, and what it gives beside its image in the store.
 
-    read ─▶ Results ─ session: caches opened ─▶ build ─▶ squashed? ─▶ caches sent ─▶ names pushed ─▶ outputs streamed
+    read ─▶ Results ─ session: caches opened ─▶ build ─▶ squashed? ─▶ caches sent ─▶ attested, stored ─▶ pushed ─▶ streamed
 
 All that blocks is done in worker threads, and is called off with the build.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
-from functools import partial
+from functools import partial, reduce
 from typing import ParamSpec, TypeVar
 
 import msgspec
@@ -18,33 +18,34 @@ from sampan.build.cache import exports
 from sampan.build.cache.imports import Imports
 from sampan.build.cache.session import Import, Session
 from sampan.build.cache.store import BuildCache
-from sampan.build.outputs import attestations, provenance
+from sampan.build.outputs import attestations
+from sampan.build.outputs.annotations import Annotations
+from sampan.build.outputs.annotations import read as read_annotations
 from sampan.build.outputs.archives import docker_archive, oci_archive
-from sampan.build.outputs.attestations import Statement
-from sampan.build.outputs.spdx import bill
+from sampan.build.outputs.manifests import Portion, Wanted
 from sampan.build.outputs.squashing import squash
-from sampan.build.outputs.trees import tree_of
-from sampan.build.outputs.wishes import Annotations, OutputWish, parse
+from sampan.build.outputs.storing import store
+from sampan.build.outputs.trees import Whole, trees_of
+from sampan.build.outputs.wishes import OutputWish, parse
 from sampan.build.progress import OutputEvent, ResultEvent
 from sampan.build.request import BuildRequest, Built
 from sampan.build.threads import carried_through
+from sampan.daemon import build_statements
 from sampan.daemon.workers import Workers
-from sampan.dockerfile.arguments import platform_text
 from sampan.errors import InvalidParameter, NotImplementedHere, SampanError
 from sampan.images.catalog import NoSuchImage
 from sampan.images.images import Images
+from sampan.images.platforms import shown
 from sampan.images.references import Reference
 from sampan.images.steps import Cancellation, Cancelled, Step
+from sampan.registry.authconfig import credentials_for
 from sampan.registry.protocol import Credentials, Repositories
-from sampan.spec.ids import ImageId
-from sampan.version import VERSION
+from sampan.spec.ids import Digest, ImageId
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _STORED = ("image", "docker")
-_HUB = ("docker.io", "https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
-"""What clients' files call the registry of images that name none."""
 Told = Callable[[str], None]
 """Hears what a reader of the progress should know; from any thread."""
 PassOn = Callable[[OutputEvent | ResultEvent], Awaitable[None]]
@@ -77,26 +78,33 @@ class Results:
         self._end = Cancellation()
         self._began = time.time_ns()
         self._to = [exports.parse(option) for option in request.cache_to]
-        self.outputs = [_annotated(parse(one), request.annotations) for one in request.outputs]
-        self._sbom = "sbom" in request.attests and request.attests["sbom"] != "disabled=true"
-        self._provenance = provenance.parse(request.attests["provenance"]) if "provenance" in request.attests else None
+        common = read_annotations(request.annotations)
+        self.outputs = [_annotated(parse(one), common) for one in request.outputs]
+        self._attesting = build_statements.parse(request.attests)
+        stored = [one.annotations for one in self.outputs if one.kind in _STORED and not one.streamed]
+        self._annotations = reduce(Annotations.joined, stored, common if not self.outputs else Annotations())
+        """those of the image in the store"""
         self._check()
 
     def _check(self) -> None:
-        attests = self._sbom or self._provenance is not None
-        if unknown := self._request.attests.keys() - {"sbom", "provenance"}:
-            raise InvalidParameter(f"unsupported attestation type {min(unknown)!r}: sbom or provenance")
-        if attests and not any(one.streamed and one.kind != "docker" for one in self.outputs):
-            raise InvalidParameter(
-                "attestations need an output of type oci, tar or local: the image store keeps the image alone"
-            )
-        if self._request.annotations and not any(one.kind == "oci" for one in self.outputs):
-            raise InvalidParameter(
-                "annotations need an output of type oci: the image store keeps no manifest of a build"
-            )
+        kinds = {one.kind for one in self.outputs if one.kind != "docker" or not one.streamed} or {"none"}
+        if not self.outputs:
+            kinds = {"image"}
+        if self._attesting and kinds <= {"none", "cacheonly"}:
+            raise InvalidParameter("attestations need an output of type image, oci, tar or local")
+        if self._request.annotations and not kinds & {"image", "docker", "oci"}:
+            raise InvalidParameter("annotations need an output of type image or oci")
+        platforms = [wish.machines.target for wish in self._request.wishes]
+        indexed = self._request.several or bool(self._attesting)
         for one in self.outputs:
-            if one.kind == "image" and one.annotations != Annotations():
-                raise NotImplementedHere("output image: annotations are not implemented: use an output of type oci")
+            one.annotations.check(platforms, indexed=indexed)
+            if one.kind == "docker" and one.streamed and self._request.several:
+                raise InvalidParameter("docker exporter does not currently support exporting manifest lists")
+            if one.split is False and len(platforms) > 1:
+                raise NotImplementedHere(
+                    f"output {one.kind}: platform-split=false of several platforms is not implemented"
+                )
+        self._annotations.check(platforms, indexed=indexed)
 
     @property
     def stored(self) -> bool:
@@ -151,23 +159,46 @@ class Results:
         )
 
     def _credentials(self, domain: str) -> Credentials:
-        known = self._request.credentials
-        hosts = _HUB if domain == "docker.io" else (domain,)
-        return next((known[host] for host in hosts if host in known), Credentials())
+        return credentials_for(self._request.credentials, domain)
 
-    async def finish(self, session: Session, built: Built, told: Told) -> Built:
-        """Squash, send caches, push: all that is no stream. What the image is in the end. Raises SampanError, OSError."""
-        if self._request.squash:
-            built = await self._squashed(built)
-        for to in self._to:
-            if to.type != "inline":
-                await self._send(session, to, built, told)
+    async def deliver(self, session: Session, built: Built, told: Told, line: PassOn | None) -> Built:
+        """Squash, send caches, store, push, stream: what the result is in the end. What is not to stay goes.
+
+        Raises SampanError, OSError.
+        """
+        try:
+            if self._request.squash:
+                built = await self._squashed(built)
+            for to in self._to:
+                if to.type != "inline":
+                    await self._send(session, to, built, told)
+            request, attesting = self._request, self._attesting
+            portions = await self._blocking(
+                build_statements.portions, self._images, request, attesting, built, self._began
+            )
+            if self.stored and (request.several or attesting or self._annotations != Annotations()):
+                built = msgspec.structs.replace(built, manifest=await self._recorded(built, portions))
+            await self._pushed()
+            if line is not None:
+                await self._stream(built, portions, line)
+        finally:
+            for one in built.images:
+                if not self.stored or one.image != built.main.image:
+                    await carried_through(self._workers.run(self._forget, one.image))
+        return built
+
+    async def _recorded(self, built: Built, portions: Sequence[Portion]) -> Digest:
+        """Its manifest or index, in the store."""
+        names = self._images.checked_names(self._all_names)
+        wanted = Wanted(names, self._annotations, packed=True, indexed=self._request.several)
+        return await self._blocking(store, self._images.catalog, built.main.image, portions, wanted, self._end)
+
+    async def _pushed(self) -> None:
         for one in self.outputs:
             if one.push:
                 for name in self._pushed_names(one):
                     push = partial(self._images.push, name, self._credentials(name.domain))
                     await self._blocking(push, _unheard, self._end)
-        return built
 
     def _pushed_names(self, one: OutputWish) -> Sequence[Reference]:
         names = one.names or self._images.checked_names(self._request.names)
@@ -177,44 +208,62 @@ class Results:
 
     async def _squashed(self, built: Built) -> Built:
         names = self._images.checked_names(self._all_names if self.stored else ())
-        made = await self._blocking(partial(squash, self._images.catalog, built.image, built.base, names=names))
-        self._images.made(made, names)
-        if made != built.image:
-            await self._workers.run(self._forget, built.image)
-        return msgspec.structs.replace(built, image=made, names=tuple(name.familiar for name in names))
+        images = []
+        for one in sorted(built.images, key=lambda one: one is built.main):
+            own = names if one is built.main else ()
+            made = await self._blocking(partial(squash, self._images.catalog, one.image, one.base, names=own))
+            self._images.made(made, own)
+            if made != one.image:
+                await self._workers.run(self._forget, one.image)
+            images.append(msgspec.structs.replace(one, image=made))
+        in_order = sorted(images, key=lambda one: [each.platform for each in built.images].index(one.platform))
+        familiar = tuple(name.familiar for name in names)
+        return msgspec.structs.replace(built, images=tuple(in_order), main=images[-1], names=familiar)
 
     async def _send(self, session: Session, to: exports.Destination, built: Built, told: Told) -> None:
         sending = exports.Exports(self._images.catalog, self._repositories, self._credentials, _unheard, self._end)
-        diff_ids = [layer.diff_id for layer in built.layers]
+        results = [[layer.diff_id for layer in one.layers] for one in built.images]
         try:
-            await self._blocking(lambda: sending.send(to, session.records(), diff_ids, session.lease))
+            await self._blocking(lambda: sending.send(to, session.records(), results, session.lease))
         except (SampanError, OSError) as error:
             if not to.ignore_error:
                 raise
             told(f"exporting cache: {error}")
 
-    async def stream(self, built: Built, line: PassOn) -> None:
-        """Send the client what it keeps, and what was made in words; then what is not to stay goes. Raises SampanError."""
-        try:
-            statements = await self._statements(built)
-            for number, wish in enumerate(self.outputs):
-                if wish.streamed:
-                    await self._streamed(number, await self._opened(wish, built, statements), line)
-            await line(ResultEvent(metadata=_metadata(built)))
-        finally:
-            if not self.stored:
-                await carried_through(self._workers.run(self._forget, built.image))
+    async def _stream(self, built: Built, portions: Sequence[Portion], line: PassOn) -> None:
+        """Send the client what it keeps, and what was made in words."""
+        for number, wish in enumerate(self.outputs):
+            if wish.streamed:
+                await self._streamed(number, await self._opened(wish, built, portions), line)
+        await line(ResultEvent(metadata=self._metadata(built)))
 
-    async def _opened(self, wish: OutputWish, built: Built, statements: Sequence[Statement]) -> Iterator[bytes]:
-        catalog, image = self._images.catalog, built.image
+    async def _opened(self, wish: OutputWish, built: Built, portions: Sequence[Portion]) -> Iterator[bytes]:
+        catalog = self._images.catalog
         names = wish.names or self._images.checked_names(self._request.names)
         if wish.kind == "docker":
-            return await self._blocking(docker_archive, catalog, image, names)
+            return await self._blocking(docker_archive, catalog, built.main.image, names)
         if wish.kind == "oci":
-            opened = partial(oci_archive, packed=wish.packed, end=self._end)
-            return await self._blocking(opened, catalog, image, names, wish.annotations, statements)
-        files = attestations.beside(statements, image, wish.prefix)
-        return await self._blocking(tree_of, catalog, image, self._request.clock, files)
+            wanted = Wanted(names, wish.annotations, wish.packed, self._request.several)
+            return await self._blocking(oci_archive, catalog, portions, wanted, self._end)
+        split = self._request.several if wish.split is None else wish.split
+        whole = [
+            Whole(
+                one.image,
+                shown(one.platform).replace("/", "_") if split else "",
+                attestations.beside(one.statements, one.image, wish.prefix),
+            )
+            for one in portions
+        ]
+        return await self._blocking(trees_of, catalog, whole, self._request.clock)
+
+    def _metadata(self, built: Built) -> dict[str, msgspec.Raw]:
+        """BuildKit's names, as far as they mean something here."""
+        told: dict[str, object] = {"containerimage.digest": built.digest}
+        if not self._request.several:
+            told["containerimage.config.digest"] = built.main.image
+        if built.names:
+            told["image.name"] = ",".join(built.names)
+        return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in told.items()}
 
     async def _streamed(self, number: int, pieces: Iterator[bytes], line: PassOn) -> None:
         try:
@@ -225,47 +274,6 @@ class Results:
             if close is not None:
                 await carried_through(self._workers.run(close))
         await line(OutputEvent(output=number, last=True))
-
-    async def _statements(self, built: Built) -> list[Statement]:
-        found: list[Statement] = []
-        if self._sbom:
-            found.append(await self._blocking(self._bill, built))
-        if self._provenance is not None:
-            found.append(provenance.provenance(self._facts(built), self._provenance))
-        return found
-
-    def _bill(self, built: Built) -> Statement:
-        import os
-
-        from sampan.build.outputs.packages import Distribution, Inventory, inventory
-
-        chain = self._images.chain(built.image)
-        found = Inventory(Distribution(), ())
-        if chain is not None:
-            root = self._images.catalog.snapshots.view(chain)
-            try:
-                found = inventory(root)
-            finally:
-                os.close(root)
-        at = self._request.clock if self._request.clock is not None else time.time_ns() // 10**9
-        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-        return bill(found, built.image, next(iter(self._request.names), built.image), created, VERSION)
-
-    def _facts(self, built: Built) -> provenance.Facts:
-        wish, clock = self._request.wish, self._request.clock
-        arguments = {f"build-arg:{name}": value for name, value in wish.given.items()}
-        now = time.time_ns() if clock is None else clock * 10**9
-        return provenance.Facts(
-            identity=built.image.removeprefix("sha256:")[:25],
-            file=self._request.file,
-            arguments={**arguments, **({"target": wish.target} if wish.target else {})},
-            platform=platform_text(wish.machines.target),
-            machine=platform_text(wish.machines.build),
-            materials=provenance.materials(built.graph, built.contents),
-            steps=provenance.steps(built.graph),
-            started=min(self._began, now),
-            finished=now,
-        )
 
     def _forget(self, image: ImageId) -> None:
         """Take away an image that was made on the way, unless it was here before, or somebody has called it something."""
@@ -290,29 +298,11 @@ async def _outcome(task: "asyncio.Task[T]") -> T:
     return await task
 
 
-def _annotated(wish: OutputWish, annotations: Mapping[str, str]) -> OutputWish:
-    """With what was given for all outputs: `manifest:KEY`, `index:KEY` …; a key alone is the manifest's."""
-    if wish.kind != "oci" or not annotations:
+def _annotated(wish: OutputWish, common: Annotations) -> OutputWish:
+    """With what was given for all outputs; what the output itself says counts more."""
+    if wish.kind not in ("oci", *_STORED) or (wish.kind == "docker" and wish.streamed):
         return wish
-    places: dict[str, dict[str, str]] = {}
-    for name, value in annotations.items():
-        place, colon, key = name.partition(":")
-        if not colon or place.partition("[")[0] not in ("manifest", "index", "manifest-descriptor", "index-descriptor"):
-            place, key = "manifest", name
-        if "[" in place:
-            raise NotImplementedHere(f"annotation {name}: annotations of one platform are not implemented")
-        places.setdefault(place.replace("-", "_"), {})[key] = value
-    own = wish.annotations
-    merged = {name: {**getattr(own, name), **places.get(name, {})} for name in Annotations.__struct_fields__}
-    return msgspec.structs.replace(wish, annotations=Annotations(**merged))
-
-
-def _metadata(built: Built) -> dict[str, msgspec.Raw]:
-    """BuildKit's names, as far as they mean something here."""
-    told: dict[str, object] = {"containerimage.config.digest": built.image, "containerimage.digest": built.image}
-    if built.names:
-        told["image.name"] = ",".join(built.names)
-    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in told.items()}
+    return msgspec.structs.replace(wish, annotations=common.joined(wish.annotations))
 
 
 def _unheard(_: Step) -> None:

@@ -37,7 +37,8 @@ class DaemonBuilder:
     def manner(self) -> Manner:
         """What it is."""
         gateways = self._site.engine.config.host_gateway_ips
-        return Manner(version=VERSION, host_gateway=str(gateways[0]) if gateways else "")
+        gateway = str(gateways[0]) if gateways else ""
+        return Manner(version=VERSION, host_gateway=gateway, entitlements=self._site.granted)
 
     @contextmanager
     def directory(self) -> Iterator[int]:

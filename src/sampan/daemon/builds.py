@@ -16,12 +16,13 @@ import msgspec
 
 from sampan.build.cache.mounts import CacheMounts
 from sampan.build.cache.store import BuildCache
+from sampan.build.entitlements import Entitlement, entitlements
 from sampan.build.needs import Progress
 from sampan.build.outputs.wishes import parse as parse_output
 from sampan.build.planning import Wish
 from sampan.build.progress import OutputEvent, Reporter, ResultEvent, wire
 from sampan.build.reporting import GraphReport
-from sampan.build.request import BuildRequest, Built, CacheOption, Output, RunSettings, clock_of
+from sampan.build.request import BuildRequest, Built, CacheOption, Output, RunSettings, clock_of, indexed_of
 from sampan.build.solve import Hearing, Means, build
 from sampan.build.sources import Remote
 from sampan.build.threads import carried_through
@@ -34,6 +35,7 @@ from sampan.daemon.build_lines import Lines
 from sampan.daemon.build_programs import BuildPrograms
 from sampan.daemon.build_results import PassOn, Results, Told
 from sampan.daemon.classic_stream import ClassicStream
+from sampan.daemon.config_builder import granted
 from sampan.daemon.engine import Engine
 from sampan.daemon.kept_contexts import KeptContexts
 from sampan.daemon.travels import line_of
@@ -42,10 +44,10 @@ from sampan.daemon.workers import Pipe, Workers, as_file
 from sampan.dockerfile.arguments import Machines
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.dockerfile.parse import parse
-from sampan.errors import InvalidParameter, NotImplementedHere, SampanError, System
+from sampan.errors import InvalidParameter, SampanError, System
 from sampan.files.atomic import make_directory
 from sampan.images.images import Images
-from sampan.images.platforms import machine_platform, parse_platform
+from sampan.images.platforms import builders_platform, platforms_of
 from sampan.images.steps import Cancellation, Step
 from sampan.registry.authconfig import credentials_of
 from sampan.registry.protocol import Repositories
@@ -75,6 +77,11 @@ class Site:
     def results(self, request: BuildRequest, *, classic: bool = False) -> Results:
         """What the build takes from elsewhere, and gives beside its image. Raises InvalidParameter, NotImplementedHere."""
         return Results(request, self.images, self.repositories, self.cache, self.workers, classic=classic)
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """The entitlements that clients may ask for."""
+        return granted(self.engine.config.builder)
 
     @property
     def places(self) -> Path:
@@ -111,8 +118,8 @@ def _refuse(options: BuildOptions, site: Site) -> None:
         raise InvalidParameter("squash is only supported with experimental mode")
     if options.progress != "json" and any(parse_output(one).streamed for one in _outputs(options)):
         raise InvalidParameter("outputs that the client keeps travel in the progress: they need progress=json")
-    if "," in options.platform:
-        raise NotImplementedHere("not implemented by Sampan yet: building for more than one platform")
+    if "," in options.platform and options.progress != "json":
+        raise InvalidParameter(f'"{options.platform}": unknown operating system or architecture: invalid argument')
 
 
 class Place:
@@ -201,13 +208,16 @@ async def _sent(site: Site, body: AsyncIterator[bytes], into: int) -> Context:
 
 
 def _request(site: Site, options: BuildOptions, file: str, text: str, sent: Arrived) -> BuildRequest:
-    here = machine_platform()
-    machines = Machines(here, parse_platform(options.platform) if options.platform else here)
+    here = builders_platform()
+    platforms = platforms_of(options.platform)
+    machines = Machines(here, platforms[0] if platforms else here)
     given = {name: value for name, value in options.arguments.items() if value is not None}
     return BuildRequest(
         dockerfile=text,
         file=file,
         wish=Wish(machines, options.target, given, options.labels, sent.named),
+        platforms=platforms,
+        indexed=indexed_of(given),
         contexts=sent.contexts,
         names=options.names,
         pull=options.pull,
@@ -220,11 +230,17 @@ def _request(site: Site, options: BuildOptions, file: str, text: str, sent: Arri
         attests=options.attests,
         annotations=options.annotations,
         run=_settings(site, options),
+        allowed=entitlements((*options.entitlements, *_host_network(options)), site.granted),
         secrets=sent.secrets,
         ssh=options.ssh,
         credentials={host: credentials_of(config) for host, config in options.credentials.items()},
         clock=clock_of(given.get("SOURCE_DATE_EPOCH", "")),
     )
+
+
+def _host_network(options: BuildOptions) -> tuple[str, ...]:
+    """Who wants all steps in the host's network allows it."""
+    return (Entitlement.NETWORK_HOST,) if options.network == "host" else ()
 
 
 def _outputs(options: BuildOptions) -> tuple[Output, ...]:
@@ -291,8 +307,8 @@ async def _classic(site: Site, request: BuildRequest, dockerfile: Dockerfile, sc
     except (SampanError, OSError) as error:
         lines.add(_failure(error))
         return
-    stream.finish(built.image, built.names)
-    lines.last(f"{built.image}\n")
+    stream.finish(built.main.image, built.names)
+    lines.last(f"{built.main.image}\n")
 
 
 async def _events(site: Site, request: BuildRequest, dockerfile: Dockerfile, scratch: int, lines: Lines) -> None:
@@ -313,7 +329,7 @@ async def _events(site: Site, request: BuildRequest, dockerfile: Dockerfile, scr
     except (SampanError, OSError) as error:
         lines.add(_failure(error))
         return
-    lines.add(encode(BuildInfo(aux=BuildResult(id=built.image))) + b"\r\n")
+    lines.add(encode(BuildInfo(aux=BuildResult(id=built.main.image))) + b"\r\n")
 
 
 async def perform(
@@ -333,10 +349,7 @@ async def perform(
             site.images, site.snapshots, site.programs, session, site.mounts, site.remote, site.workers, scratch
         )
         named = msgspec.structs.replace(request, names=results.names)
-        built = await results.finish(session, await build(means, named, dockerfile, progress, hearing), told)
-        if line is not None:
-            await results.stream(built, line)
-        return built
+        return await results.deliver(session, await build(means, named, dockerfile, progress, hearing), told, line)
 
 
 def _failure(error: SampanError | OSError) -> bytes:

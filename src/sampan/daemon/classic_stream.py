@@ -105,11 +105,12 @@ class ClassicStream:
     def planned(self, graph: Graph) -> None:
         """See the Protocol."""
         self._graph = graph
+        (target,) = graph.targets  # this protocol has no words for more
         number = len(self._dockerfile.arguments)
         for stage in self._stages:
-            steps = graph.steps[stage.title]
+            steps = target.steps[stage.title]
             triggers = len(steps) - 1 - len(stage.instructions)
-            last = graph.result if stage is self._stages[-1] else None
+            last = target.result if stage is self._stages[-1] else None
             before: Place | None = None
             for index, step in enumerate(steps):
                 counts = not 0 < index <= triggers

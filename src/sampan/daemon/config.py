@@ -249,6 +249,7 @@ def _builder(values: dict[str, object]) -> dict[str, object]:
     if not isinstance(value, dict) or not value:
         return {}
     config_builder.budget(value)
+    config_builder.granted(value)
     return value
 
 

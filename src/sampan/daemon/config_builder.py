@@ -1,4 +1,4 @@
-"""`builder` of daemon.json: how much room the build cache may take."""
+"""`builder` of daemon.json: how much room the build cache may take, and what builds may be allowed beyond the usual."""
 
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,24 @@ class _Gc(msgspec.Struct, frozen=True, rename="camel"):
     policy: list[_Rule] = []
 
 
+class _Entitlements(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+    network_host: bool = True
+    security_insecure: bool = False
+
+
 class _Builder(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     gc: _Gc = _Gc()
+    entitlements: _Entitlements = _Entitlements()
+
+
+def granted(value: object) -> frozenset[str]:
+    """The entitlements that a client may ask for, by BuildKit's names; Docker's where the key says nothing.
+
+    Raises InvalidParameter.
+    """
+    found = _read(value).entitlements
+    names = {"network.host": found.network_host, "security.insecure": found.security_insecure}
+    return frozenset(name for name, given in names.items() if given)
 
 
 def budget(value: object) -> "Budget":
@@ -41,12 +57,7 @@ def budget(value: object) -> "Budget":
     """
     from sampan.build.cache.pruning import Budget
 
-    if isinstance(value, dict):
-        value = {str(key).lower(): member for key, member in value.items()}  # Docker's own name is GC
-    try:
-        gc = msgspec.convert(value or {}, _Builder).gc
-    except msgspec.ValidationError as error:
-        raise InvalidParameter(f"invalid builder: {error}") from error
+    gc = _read(value).gc
     return Budget(
         enabled=gc.enabled,
         reserved=_size("defaultReservedSpace", gc.default_reserved_space or gc.default_keep_storage),
@@ -54,6 +65,15 @@ def budget(value: object) -> "Budget":
         free=_size("defaultMinFreeSpace", gc.default_min_free_space),
         rules=tuple(_rule(rule) for rule in gc.policy),
     )
+
+
+def _read(value: object) -> _Builder:
+    if isinstance(value, dict):
+        value = {str(key).lower(): member for key, member in value.items()}  # Docker's own name is GC
+    try:
+        return msgspec.convert(value or {}, _Builder)
+    except msgspec.ValidationError as error:
+        raise InvalidParameter(f"invalid builder: {error}") from error
 
 
 def _rule(rule: _Rule) -> "Rule":

@@ -139,7 +139,10 @@ class ImagesApi:
         """Bring an image from a registry."""
         reference = parse_named(options.name.removesuffix(":"), options.tag)
         wish = PullWish(reference, options.platform, lenient_auth(options.credentials))
-        return follow("pull", partial(self._images.pull, wish))
+        return follow("pull", partial(self._pull, wish))
+
+    def _pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
+        self._images.pull(wish, report, end)
 
     async def push(self, options: r.PushOptions) -> AsyncIterator[i.Progress]:
         """Send an image to a registry."""

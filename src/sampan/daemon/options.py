@@ -163,7 +163,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("http-proxy", T, YES, "to reach registries; default: the environment's HTTP_PROXY"),
     Option("https-proxy", T, YES, "default: the environment's HTTPS_PROXY"),
     Option("no-proxy", T, YES, "default: the environment's NO_PROXY"),
-    Option("builder", M, YES, "gc: how much room the build cache may take (docs/build-cache.md)", flag="-"),
+    Option(
+        "builder",
+        M,
+        YES,
+        "gc (docs/build-cache.md), entitlements (docs/build.md)",
+        flag="-",
+    ),
     Option("features", M, VOID, "switches of Docker's own parts (buildkit, containerd-snapshotter)", flag="feature"),
     Option("experimental", B, YES, "checkpoints: docs/checkpoints.md"),
     # Docker's own parts

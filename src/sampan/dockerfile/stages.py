@@ -1,6 +1,7 @@
 """How stages hang together: what each stands on and takes from, and which a target needs. Circles are refused."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,13 @@ from sampan.dockerfile.script import Script
 from sampan.dockerfile.variables import Expander
 
 SCRATCH = "scratch"
+
+
+class BaseImage(NamedTuple):
+    """An image that a stage stands on. `platform` "" is the one that is built for."""
+
+    reference: str
+    platform: str = ""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -65,10 +73,10 @@ def target_stage(dockerfile: Dockerfile, target: str) -> Stage:
 def link(
     dockerfile: Dockerfile,
     scope: Mapping[str, str],
-    triggers: Mapping[str, Sequence[str]] | None = None,
+    triggers: Mapping[BaseImage, Sequence[str]] | None = None,
     named: Collection[str] = (),
 ) -> list[Links]:
-    """The links of every stage, in the file's order. `triggers` are the ONBUILD texts of images, by reference.
+    """The links of every stage, in the file's order. `triggers` are the ONBUILD texts of images.
 
     `named`: contexts of these names (in lower case) stand for stages and images that are called so.
 
@@ -109,7 +117,7 @@ def _links(
     dockerfile: Dockerfile,
     stage: Stage,
     scope: Mapping[str, str],
-    image_triggers: Mapping[str, Sequence[str]],
+    image_triggers: Mapping[BaseImage, Sequence[str]],
     named: Collection[str],
 ) -> Links:
     start = stage.start
@@ -126,7 +134,7 @@ def _links(
     if earlier:
         texts = [one.trigger for one in earlier.instructions if isinstance(one, OnBuild)]
     else:
-        texts = list(image_triggers.get(name, ()))
+        texts = list(image_triggers.get(BaseImage(name, platform), ()))
     triggers = tuple(parse_trigger(text, start.at) for text in texts)
     uses = tuple(
         Use(_origin(dockerfile, text, instruction.at, named), instruction)

@@ -40,17 +40,19 @@ class ManifestRecord(msgspec.Struct, frozen=True):
     """A manifest or index through which the image came or went. Its bytes are in the content store as long as the image is.
 
     `layers`: the blobs by which it names the image's layers, the lowest first, kept like itself; empty for an index.
-    `repositories`: where it is known to lie (`docker.io/library/busybox`), and its blobs with it.
+    `repositories`: where it is known to lie (`docker.io/library/busybox`), and its blobs with it. `holds`: all that an index
+    that was made here leads to, of every platform; empty where only this image of it is here.
     """
 
     digest: str
     media_type: str
     layers: list[str] = []
     repositories: list[str] = []
+    holds: list[str] = []
 
     def blobs(self) -> list[str]:
         """Its own, and those that it names."""
-        return [self.digest, *self.layers]
+        return [self.digest, *self.layers, *self.holds]
 
 
 class ImageRecord(msgspec.Struct, frozen=True):
@@ -347,5 +349,6 @@ def _merged(known: list[ManifestRecord], fresh: Iterable[ManifestRecord]) -> lis
     for manifest in fresh:
         before = result.pop(manifest.digest, manifest)
         repositories = list(dict.fromkeys([*before.repositories, *manifest.repositories]))
-        result[manifest.digest] = msgspec.structs.replace(manifest, repositories=repositories)
+        holds = manifest.holds or before.holds
+        result[manifest.digest] = msgspec.structs.replace(manifest, repositories=repositories, holds=holds)
     return list(result.values())

@@ -335,12 +335,12 @@ class Images:
         for reference in names:
             self._tell(ImageAction.TAG, image, reference.familiar)
 
-    def pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
+    def pull(self, wish: PullWish, report: Report, end: Cancellation) -> ImageId | None:
         """Bring images from a registry; see `pulling.Puller.pull`."""
         if self._travel is None:
             raise NotImplementedHere("there is no registry to pull from")
         with _host_trouble("pull"):
-            self._puller.pull(wish, report, end)
+            return self._puller.pull(wish, report, end)
 
     def push(self, reference: Reference, credentials: Credentials, report: Report, end: Cancellation) -> None:
         """Send images to a registry; see `pushing.Pusher.push`."""

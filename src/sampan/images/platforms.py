@@ -47,6 +47,20 @@ def machine_platform() -> Platform:
     return Platform(architecture, "linux", variant=variant)
 
 
+def builders_platform() -> Platform:
+    """What this machine builds for when nobody says: BUILDPLATFORM.
+
+    Without a variant of amd64: that is what the processor can do, not what the files need.
+    """
+    here = machine_platform()
+    return Platform(here.architecture, here.os) if here.architecture == "amd64" else here
+
+
+def platforms_of(text: str) -> tuple[Platform, ...]:
+    """`linux/amd64,linux/arm64`, each once, in their order; nothing for ""."""
+    return tuple(dict.fromkeys(parse_platform(one) for one in text.split(",") if one))
+
+
 def _processor_flags() -> set[str]:
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:

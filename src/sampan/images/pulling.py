@@ -36,6 +36,8 @@ class PullWish:
     reference: Reference
     platform: str = ""
     credentials: Credentials = field(default_factory=Credentials)
+    beside: bool = False
+    """an image that has the name already keeps it; this one is found as its `sibling`"""
 
 
 Pulled = Callable[[ImageId, Reference], None]
@@ -59,8 +61,10 @@ class Puller:
         self._pulled = pulled
         self._policy = policy
 
-    def pull(self, wish: PullWish, report: Report, end: Cancellation) -> None:
-        """Carry the wish out. What was there before stays as it is until the new image is whole.
+    def pull(self, wish: PullWish, report: Report, end: Cancellation) -> ImageId | None:
+        """Carry the wish out; the last image that was brought, None for a repository without tags.
+
+        What was there before stays as it is until the new one is whole.
 
         Raises NotFound, Unauthorized, Forbidden, InvalidParameter, Unavailable, System in Docker's words; Cancelled.
         """
@@ -75,7 +79,7 @@ class Puller:
         for one in _each(repository, reference):
             end.check()
             image, new = _Pull(self._catalog, self._bringing, self._policy, repository, report, end).run(
-                one, wish.platform
+                one, wish.platform, beside=wish.beside
             )
             news = news or new
             self._pulled(image, one)
@@ -85,6 +89,7 @@ class Puller:
             report(Step(f"WARNING: {reference.domain}: {repository.rate_limit}", plain=True))
         if wish.platform and image is not None:
             self._warn(reference, image, wish.platform, report)
+        return image
 
     def _warn(self, reference: Reference, image: ImageId, asked: str, report: Report) -> None:
         """One image alone in its repository is taken whatever it is for, as in Docker; whoever asked for another hears it."""
@@ -130,7 +135,7 @@ class _Pull:
         self._report = report
         self._end = end
 
-    def run(self, reference: Reference, platform: str) -> tuple[ImageId, bool]:
+    def run(self, reference: Reference, platform: str, *, beside: bool) -> tuple[ImageId, bool]:
         """The image that the reference stands for now, and whether it stood for another one, or none, before."""
         first = self._repository.resolve(reference.digest or reference.tag or "")
         if reference.digest is not None and first.digest != reference.digest:
@@ -154,7 +159,7 @@ class _Pull:
                 layers = self._bringing.bring(
                     self._repository, followed.layers, diff_ids, lease, self._report, self._end
                 )
-            new = self._record(reference, first, image, followed, layers)
+            new = self._record(reference, first, image, followed, layers, beside=beside)
         return image, new
 
     def _take(self, lease: Lease, followed: Followed) -> None:
@@ -182,7 +187,14 @@ class _Pull:
     # ---- the end
 
     def _record(
-        self, reference: Reference, first: Descriptor, image: ImageId, followed: Followed, layers: list[LayerRecord]
+        self,
+        reference: Reference,
+        first: Descriptor,
+        image: ImageId,
+        followed: Followed,
+        layers: list[LayerRecord],
+        *,
+        beside: bool,
     ) -> bool:
         content, catalog = self._content, self._catalog
         for passed in followed.way:
@@ -198,6 +210,8 @@ class _Pull:
         self._report(Step(f"Digest: {digest}", plain=True))
         with catalog.lock:
             new = catalog.by_reference(reference) != image
+            if beside:
+                names = [name for name in names if catalog.by_reference(name) is None]
             catalog.add(image, layers, names, manifests=self._manifests(followed))
         crash_point("image-after-commit")
         return new

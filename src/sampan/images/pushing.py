@@ -7,7 +7,6 @@ tag ─▶ manifest as it came, where all of it is here ─┐
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import BinaryIO, Self, cast
@@ -20,25 +19,22 @@ from sampan.images import host
 from sampan.images.catalog import Catalog, ImageRecord, LayerRecord, ManifestRecord
 from sampan.images.lanes import Lanes
 from sampan.images.leases import Lease
+from sampan.images.outgoing import Outgoing, OutgoingIndex, outgoing, outgoing_index
 from sampan.images.packing import is_gzip, is_zstd, pack, packed_before
 from sampan.images.references import Reference, short_id
 from sampan.images.steps import Cancellation, Meter, PushResult, Report, Step, count_down
 from sampan.registry.faults import Refused, Unreachable
 from sampan.registry.protocol import Credentials, Repositories, Repository
-from sampan.spec.ids import Digest, ImageId, digest_of
+from sampan.spec.ids import Digest, ImageId
 from sampan.spec.oci_image import (
     CONFIG_LIMIT,
     DOCKER_CONFIG,
-    DOCKER_INDEX,
     DOCKER_LAYER,
     DOCKER_MANIFEST,
-    MANIFEST_LIMIT,
     OCI_CONFIG,
-    OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
     Descriptor,
-    decode_manifest,
 )
 
 _MOUNTS = 4
@@ -60,20 +56,6 @@ class _ManifestDocument(msgspec.Struct, frozen=True, rename="camel"):
     media_type: str
     config: _Described | Descriptor
     layers: list[_Described | Descriptor]
-
-
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
-    """What is sent: the manifest's bytes, and the blobs in its order."""
-
-    media_type: str
-    data: bytes
-    config: Descriptor
-    layers: tuple[Descriptor, ...]
-
-    @property
-    def digest(self) -> Digest:
-        return digest_of(self.data)
 
 
 class Pusher:
@@ -149,39 +131,40 @@ class _Push:
         """Send what the tag stands for."""
         with self._catalog.lease() as lease:
             record = self._catalog.hold_image(lease, image)
-            diff_ids = [layer.diff_id for layer in record.layers]
-            for diff_id in reversed(diff_ids):
-                self._report(Step("Preparing", short_id(diff_id)))
-            outgoing = self._as_it_came(record.manifests, len(diff_ids)) or self._made(lease, image, record)
-            self._send_layers(outgoing.layers, diff_ids)
-            self._send_config(outgoing.config)
+            index = outgoing_index(self._content, record.manifests)
+            sent = self._send_index(index) if index is not None else self._send_image(lease, image, record)
             tag = reference.tag or ""
-            self._repository.put_manifest(tag, outgoing.media_type, outgoing.data)
-            self._record(lease, reference, image, outgoing)
-        size = len(outgoing.data)
-        self._report(Step(f"{tag}: digest: {outgoing.digest} size: {size}", plain=True))
-        self._report(Step("", result=PushResult(tag, outgoing.digest, size)))
+            self._repository.put_manifest(tag, sent.media_type, sent.data)
+            self._record(lease, reference, image, sent)
+        size = len(sent.data)
+        self._report(Step(f"{tag}: digest: {sent.digest} size: {size}", plain=True))
+        self._report(Step("", result=PushResult(tag, sent.digest, size)))
+
+    def _send_image(self, lease: Lease, image: ImageId, record: ImageRecord) -> Outgoing:
+        """All but the manifest, which is the result."""
+        diff_ids = [layer.diff_id for layer in record.layers]
+        for diff_id in reversed(diff_ids):
+            self._report(Step("Preparing", short_id(diff_id)))
+        known = outgoing(self._content, record.manifests, len(diff_ids), self._name)
+        sent = known or self._made(lease, image, record)
+        self._send_layers(sent.layers, diff_ids)
+        self._send_config(sent.config)
+        return sent
+
+    def _send_index(self, index: OutgoingIndex) -> OutgoingIndex:
+        """Everything that the index leads to; its layers are told by their blobs, for nothing more is known of some."""
+        for each in index.manifests:
+            for layer in each.layers:
+                self._report(Step("Preparing", short_id(layer.digest)))
+        for each in index.manifests:
+            self._send_layers(each.layers, [layer.digest for layer in each.layers])
+            self._send_config(each.config)
+            self._repository.put_manifest(each.digest, each.media_type, each.data)
+        return index
 
     # ---- what is sent
 
-    def _as_it_came(self, known: Sequence[ManifestRecord], layers: int) -> _Outgoing | None:
-        """The manifest that this repository knows, else the latest, of those whose blobs are all here."""
-        whole = [manifest for manifest in known if self._is_whole(manifest, layers)]
-        if not whole:
-            return None
-        here = [manifest for manifest in whole if self._name in manifest.repositories]
-        chosen = (here or whole)[-1]
-        data = self._content.read(Digest(chosen.digest), MANIFEST_LIMIT)
-        manifest = decode_manifest(data, chosen.media_type)
-        assert manifest.config is not None
-        return _Outgoing(chosen.media_type, data, manifest.config, tuple(manifest.layers or ()))
-
-    def _is_whole(self, manifest: ManifestRecord, layers: int) -> bool:
-        if manifest.media_type in (OCI_INDEX, DOCKER_INDEX) or len(manifest.layers) != layers:
-            return False
-        return all(self._content.has(Digest(blob)) for blob in (manifest.digest, *manifest.layers))
-
-    def _made(self, lease: Lease, image: ImageId, record: ImageRecord) -> _Outgoing:
+    def _made(self, lease: Lease, image: ImageId, record: ImageRecord) -> Outgoing:
         """A manifest of the layers as they lie here; OCI's where one of them is packed in a way that Docker's has no name for."""
         blobs = self._packed(lease, record)
         oci = any(is_zstd(self._content, blob) for blob in blobs)
@@ -193,7 +176,7 @@ class _Push:
         config = Descriptor(OCI_CONFIG if oci else DOCKER_CONFIG, image, size)
         media_type = OCI_MANIFEST if oci else DOCKER_MANIFEST
         data = _written(media_type, config, layers)
-        return _Outgoing(media_type, data, config, tuple(layers))
+        return Outgoing(media_type, data, config, tuple(layers))
 
     def _packed(self, lease: Lease, record: ImageRecord) -> list[Digest]:
         found: list[Digest] = []
@@ -301,13 +284,15 @@ class _Push:
                 digest, config.size, partial(opened, self._content, digest, self._end), lambda _: None
             )
 
-    def _record(self, lease: Lease, reference: Reference, image: ImageId, outgoing: _Outgoing) -> None:
-        self._content.put(outgoing.data, lease.take)
+    def _record(self, lease: Lease, reference: Reference, image: ImageId, sent: Outgoing | OutgoingIndex) -> None:
+        self._content.put(sent.data, lease.take)
         self._content.sync()
-        named = Reference(reference.domain, reference.path, None, outgoing.digest)
-        manifest = ManifestRecord(
-            outgoing.digest, outgoing.media_type, [layer.digest for layer in outgoing.layers], [self._name]
-        )
+        named = Reference(reference.domain, reference.path, None, sent.digest)
+        if isinstance(sent, OutgoingIndex):
+            manifest = msgspec.structs.replace(sent.record, repositories=[self._name])
+        else:
+            layers = [layer.digest for layer in sent.layers]
+            manifest = ManifestRecord(sent.digest, sent.media_type, layers, [self._name])
         with self._catalog.lock:
             if self._catalog.has(image):
                 self._catalog.add(image, [], [named], manifests=[manifest])

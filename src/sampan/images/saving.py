@@ -161,7 +161,7 @@ def _describe(catalog: Catalog, lease: Lease, chosen: Chosen, parts: Parts) -> N
     parts.small[chosen.image] = config
     kept = _kept(catalog, record)
     if kept is None:
-        layers = plain_layers(catalog, chosen.image, record, parts)
+        layers = plain_layers(catalog, chosen.image, record, parts.layers)
         data = msgspec.json.encode(ManifestDocument(Descriptor(OCI_CONFIG, chosen.image, len(config)), layers))
         media_type = OCI_MANIFEST
     else:
@@ -169,7 +169,7 @@ def _describe(catalog: Catalog, lease: Lease, chosen: Chosen, parts: Parts) -> N
         media_type = kept.media_type
         layers = [_as_it_is(catalog, Digest(blob), parts) for blob in kept.layers]
         if any(_is_zstd(catalog, Digest(blob)) for blob in kept.layers):
-            layers = plain_layers(catalog, chosen.image, record, parts)
+            layers = plain_layers(catalog, chosen.image, record, parts.layers)
     digest = digest_of(data)
     parts.small[digest] = data
     platform = _platform(catalog.config(chosen.image))
@@ -206,12 +206,14 @@ def _kept(catalog: Catalog, record: ImageRecord) -> ManifestRecord | None:
     return None
 
 
-def plain_layers(catalog: Catalog, image: ImageId, record: ImageRecord, parts: Parts) -> list[Descriptor]:
-    """The image's layers as plain tars, put in `parts`. The caller holds the image."""
+def plain_layers(
+    catalog: Catalog, image: ImageId, record: ImageRecord, sources: dict[str, LayerSource]
+) -> list[Descriptor]:
+    """The image's layers as plain tars, put in `sources`. The caller holds the image."""
     layers = []
     for layer, chain in zip(record.layers, catalog.chains(image), strict=True):
         size = catalog.snapshots.layer(chain).tar_size
-        parts.layers[layer.diff_id] = LayerSource(Digest(layer.blob), size, layer.blob != layer.diff_id)
+        sources[layer.diff_id] = LayerSource(Digest(layer.blob), size, layer.blob != layer.diff_id)
         layers.append(Descriptor(OCI_LAYER, layer.diff_id, size))
     return layers
 

@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 
 from sampan.errors import InvalidParameter
+from sampan.registry.names import HUB, HUB_HOST, HUB_INDEX, HUB_INDEX_NAME
 from sampan.registry.protocol import Credentials
 from sampan.spec.decoding import Reader
 from sampan.spec.registries import AuthConfig
@@ -39,6 +41,12 @@ def credentials_of(given: AuthConfig) -> Credentials:
     if given.auth and not username:
         username, _, password = _decoded(given.auth, None).decode().partition(":")
     return Credentials(username, password, given.identitytoken, given.registrytoken)
+
+
+def credentials_for(known: Mapping[str, Credentials], domain: str) -> Credentials:
+    """Those of a registry among logins by name, as clients' files call it; nobody's where there are none."""
+    names = (HUB, HUB_INDEX, HUB_INDEX_NAME, HUB_HOST) if domain == HUB else (domain,)
+    return next((known[name] for name in names if name in known), Credentials())
 
 
 def _decoded(text: str, altchars: bytes | None) -> bytes:

@@ -47,6 +47,8 @@ class BuildOptions(Document, frozen=True, kw_only=True):
     outputs: tuple[BuildPart, ...] = ()
     attests: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
+    entitlements: tuple[str, ...] = ()
+    """`network.host`, `security.insecure`: what the client allows"""
     no_cache_filter: tuple[str, ...] = ()
     secrets: Mapping[str, bytes] = {}
     secret_names: tuple[str, ...] = ()

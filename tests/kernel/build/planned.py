@@ -70,7 +70,7 @@ class _Building:
                     case _:
                         raise NotImplementedError(type(operation).__name__)
             self._trees.append(path)
-        return self._trees[self._graph.result]
+        return self._trees[self._graph.targets[0].result]
 
     def _copy(self, operation: Copy, root: int, places: Sequence[Place]) -> None:
         with ExitStack() as stack:

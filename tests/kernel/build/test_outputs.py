@@ -9,17 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from sampan.build.outputs.annotations import Annotations
 from sampan.build.outputs.archives import docker_archive, oci_archive
 from sampan.build.outputs.attestations import PROVENANCE_02, SPDX, Statement, beside
+from sampan.build.outputs.manifests import Portion, Wanted
 from sampan.build.outputs.squashing import squash
-from sampan.build.outputs.trees import cut_times, tree_of
-from sampan.build.outputs.wishes import Annotations
-from sampan.errors import Forbidden
+from sampan.build.outputs.storing import store
+from sampan.build.outputs.trees import Whole, cut_times, trees_of
+from sampan.errors import Forbidden, InvalidParameter
 from sampan.images import host
 from sampan.images.loading import Loaded
+from sampan.images.outgoing import Outgoing, outgoing_index
 from sampan.images.references import parse_reference
+from sampan.images.steps import Cancellation
 from sampan.snapshots.overlay import OverlaySnapshotter
-from sampan.spec.ids import ImageId
+from sampan.spec.ids import Digest, ImageId
+from sampan.spec.oci_image import Platform
 from tests.archives import Layer
 from tests.archives import docker_archive as archived
 from tests.requires import requires
@@ -27,6 +32,7 @@ from tests.unit.build.cache.cached import CacheWorld
 
 pytestmark = requires("root", "overlay")
 
+AMD64, ARM64 = Platform("amd64", "linux"), Platform("arm64", "linux")
 NAME = parse_reference("docker.io/team/app:1")
 STATEMENTS = [Statement(SPDX, {"spdxVersion": "SPDX-2.3"}), Statement(PROVENANCE_02, {"buildType": "x"})]
 
@@ -81,7 +87,7 @@ def blobs(archive: bytes) -> dict[str, bytes]:
 def test_a_tree_is_what_a_container_would_see(real: CacheWorld) -> None:
     image = load(real, "app:1", base(), *above())
     catalog = real.images.catalog
-    found = tree(tree_of(catalog, image, beside={"sbom.spdx.json": b"{}"}))
+    found = tree(trees_of(catalog, [Whole(image, beside={"sbom.spdx.json": b"{}"})]))
     assert found == {
         "sbom.spdx.json": b"{}",
         "etc": b"",
@@ -90,12 +96,12 @@ def test_a_tree_is_what_a_container_would_see(real: CacheWorld) -> None:
         "hard": b"etc/kept",
         "link": b"hard",
     }
-    assert b"".join(tree_of(catalog, image)) == b"".join(tree_of(catalog, image))
+    assert b"".join(trees_of(catalog, [Whole(image)])) == b"".join(trees_of(catalog, [Whole(image)]))
 
 
 def test_a_tree_stays_while_it_is_read(real: CacheWorld) -> None:
     image = load(real, "app:1", base())
-    pieces = tree_of(real.images.catalog, image)
+    pieces = trees_of(real.images.catalog, [Whole(image)])
     real.images.remove(image, lambda _: (), force=True)
     assert "etc/kept" in tree(pieces)
     assert real.snapshots.layers() == ()
@@ -103,7 +109,7 @@ def test_a_tree_stays_while_it_is_read(real: CacheWorld) -> None:
 
 def test_nothing_is_made_of_this_machine(real: CacheWorld) -> None:
     with pytest.raises(Forbidden, match="this machine itself"):
-        tree_of(real.images.catalog, host.ID)
+        trees_of(real.images.catalog, [Whole(host.ID)])
     with pytest.raises(Forbidden, match="this machine itself"):
         docker_archive(real.images.catalog, host.ID, [])
 
@@ -112,7 +118,7 @@ def test_times_are_cut_off(real: CacheWorld, tmp_path: Path) -> None:
     late = Layer()
     late.file("late", b"")
     image = load(real, "app:1", late)
-    with tarfile.open(fileobj=io.BytesIO(b"".join(tree_of(real.images.catalog, image, clock=0)))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(trees_of(real.images.catalog, [Whole(image)], clock=0)))) as tar:
         (info,) = tar.getmembers()
     assert info.mtime == 0
     place = tmp_path / "place"
@@ -140,8 +146,11 @@ def test_docker_takes_its_archive_back(real: CacheWorld) -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_oci_layout_and_what_is_attested(real: CacheWorld, packed: bool) -> None:
     image = load(real, "app:1", base(), *above())
-    told = Annotations({"a": "manifest"}, {"b": "index"}, {"c": "manifest descriptor"}, {"d": "index descriptor"})
-    made = b"".join(oci_archive(real.images.catalog, image, [NAME], told, STATEMENTS, packed=packed))
+    told = Annotations(
+        {"": {"a": "manifest"}}, {"b": "index"}, {"": {"c": "manifest descriptor"}}, {"d": "index descriptor"}
+    )
+    portions, wanted = [Portion(AMD64, image, STATEMENTS)], Wanted([NAME], told, packed=packed)
+    made = b"".join(oci_archive(real.images.catalog, portions, wanted))
     found = blobs(made)
     assert "manifest.json" not in found
     (top,) = json.loads(found["index.json"])["manifests"]
@@ -172,11 +181,58 @@ def test_an_oci_layout_and_what_is_attested(real: CacheWorld, packed: bool) -> N
             "digest": {"sha256": ours["digest"].removeprefix("sha256:")},
         }
     ]
-    again = b"".join(oci_archive(real.images.catalog, image, [NAME], told, STATEMENTS, packed=packed))
-    assert again == made
+    assert b"".join(oci_archive(real.images.catalog, portions, wanted)) == made
     real.images.remove(image, lambda _: (), force=True)
     (loaded,) = [event for event in real.images.load(io.BytesIO(made)) if isinstance(event, Loaded)]
     assert loaded.image == image, "what is attested stands in nobody's way"
+
+
+def test_an_index_of_two_platforms_with_annotations_of_one(real: CacheWorld) -> None:
+    one, other = load(real, "one:1", base()), load(real, "other:1", base(), *above())
+    annotations = Annotations({"": {"a": "both"}, "linux/arm64": {"a": "arm", "x": "y"}})
+    wanted = Wanted([NAME], annotations, packed=True, indexed=True)
+    portions = [Portion(AMD64, one), Portion(ARM64, other, STATEMENTS)]
+    found = blobs(b"".join(oci_archive(real.images.catalog, portions, wanted)))
+    (top,) = json.loads(found["index.json"])["manifests"]
+    entries = json.loads(found[top["digest"][7:]])["manifests"]
+    assert [entry["platform"]["architecture"] for entry in entries] == ["amd64", "arm64", "unknown"]
+    manifests = [json.loads(found[entry["digest"][7:]]) for entry in entries[:2]]
+    assert [each["annotations"] for each in manifests] == [{"a": "both"}, {"a": "arm", "x": "y"}]
+    assert entries[2]["annotations"]["vnd.docker.reference.digest"] == entries[1]["digest"]
+    with pytest.raises(InvalidParameter, match="no platform linux/s390x found in source"):
+        oci_archive(real.images.catalog, portions, Wanted(annotations=Annotations({"linux/s390x": {"a": "b"}})))
+    with pytest.raises(InvalidParameter, match="index annotations not supported for single platform export"):
+        oci_archive(real.images.catalog, portions[:1], Wanted(annotations=Annotations(index={"a": "b"})))
+
+
+def test_an_index_in_the_store_keeps_what_it_leads_to(real: CacheWorld) -> None:
+    one, other = load(real, "one:1", base()), load(real, "other:1", base(), *above())
+    catalog = real.images.catalog
+    portions = [Portion(AMD64, one, STATEMENTS), Portion(ARM64, other)]
+    digest = store(catalog, one, portions, Wanted([NAME], packed=True, indexed=True), Cancellation())
+    real.images.remove(other, lambda _: (), force=True)
+    sent = outgoing_index(catalog.content, catalog.record(one).manifests)
+    assert sent is not None
+    assert sent.digest == digest
+    assert [each.config.digest for each in sent.manifests[:2]] == [one, other]
+    assert all(catalog.content.has(Digest(blob)) for each in sent.manifests for blob in _names(each))
+    assert store(catalog, one, portions[:1], Wanted([NAME], packed=True, indexed=True), Cancellation()) != digest
+    real.images.remove(one, lambda _: (), force=True)
+    assert catalog.orphans() == []
+    assert not catalog.content.has(digest)
+
+
+def _names(sent: Outgoing) -> list[str]:
+    return [sent.config.digest, *(layer.digest for layer in sent.layers)]
+
+
+def test_trees_of_two_platforms_lie_beside_each_other(real: CacheWorld) -> None:
+    one, other = load(real, "one:1", base()), load(real, "other:1", base(), *above())
+    wanted = [Whole(one, "linux_amd64", {"sbom.spdx.json": b"{}"}), Whole(other, "linux_arm64")]
+    found = tree(trees_of(real.images.catalog, wanted))
+    assert found["linux_amd64/etc/changed"] == b"before"
+    assert found["linux_amd64/sbom.spdx.json"] == b"{}"
+    assert (found["linux_arm64/etc/changed"], found["linux_arm64/link"]) == (b"after", b"linux_arm64/hard")
 
 
 def test_statements_beside_a_tree(real: CacheWorld) -> None:
@@ -194,7 +250,7 @@ def test_squashed(real: CacheWorld) -> None:
     record = catalog.record(made)
     assert len(record.layers) == 2
     assert record.layers[0] == catalog.record(lower).layers[0]
-    assert tree(tree_of(catalog, made)) == tree(tree_of(catalog, image))
+    assert tree(trees_of(catalog, [Whole(made)])) == tree(trees_of(catalog, [Whole(image)]))
     with real.content.open(record.layers[1].blob) as blob, tarfile.open(fileobj=blob) as tar:  # type: ignore[arg-type]
         assert sorted(tar.getnames()) == ["etc/.wh.gone", "etc/changed", "hard", "link"]
     config = catalog.config(made)
@@ -210,7 +266,7 @@ def test_squashed_onto_nothing(real: CacheWorld) -> None:
     catalog = real.images.catalog
     made = squash(catalog, image, None)
     assert len(catalog.record(made).layers) == 1
-    assert tree(tree_of(catalog, made)) == tree(tree_of(catalog, image))
+    assert tree(trees_of(catalog, [Whole(made)])) == tree(trees_of(catalog, [Whole(image)]))
     assert (catalog.config(made).history or [])[-1].comment == f"create new from {image}"
 
 

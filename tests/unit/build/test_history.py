@@ -2,6 +2,7 @@ import pytest
 
 from sampan.build.planning import Wish, plan
 from sampan.dockerfile.parse import parse
+from sampan.dockerfile.stages import BaseImage
 from sampan.spec.oci_image import ImageConfig
 from tests.golden.rendering import MACHINES
 
@@ -35,23 +36,26 @@ from tests.golden.rendering import MACHINES
     ],
 )
 def test_wording(line: str, told: str) -> None:
-    graph = plan(parse(f"FROM a\n{line}\n"), Wish(MACHINES), {"a": ImageConfig(working_dir="/base")})
-    assert [entry.text for entry in graph.history] == [told]
+    graph = plan(parse(f"FROM a\n{line}\n"), Wish(MACHINES), {BaseImage("a"): ImageConfig(working_dir="/base")})
+    assert [entry.text for entry in graph.targets[0].history] == [told]
 
 
 def test_triggers_leave_no_entry() -> None:
-    graph = plan(parse("FROM a\nONBUILD RUN x\n"), Wish(MACHINES), {"a": ImageConfig()})
-    assert graph.history == ()
+    graph = plan(parse("FROM a\nONBUILD RUN x\n"), Wish(MACHINES), {BaseImage("a"): ImageConfig()})
+    assert graph.targets[0].history == ()
 
 
 def test_arguments_are_counted() -> None:
     text = "FROM a\nARG ONE=1\nARG TWO\nARG THREE\nRUN x\n"
-    graph = plan(parse(text), Wish(MACHINES, given={"TWO": "2"}), {"a": ImageConfig()})
-    assert graph.history[-1].text == "RUN |2 ONE=1 TWO=2 /bin/sh -c x # buildkit"
+    graph = plan(parse(text), Wish(MACHINES, given={"TWO": "2"}), {BaseImage("a"): ImageConfig()})
+    assert graph.targets[0].history[-1].text == "RUN |2 ONE=1 TWO=2 /bin/sh -c x # buildkit"
 
 
 def test_what_changes_files_names_its_vertex() -> None:
     text = "FROM a AS one\nRUN x\nENV A=1\nFROM one\nCOPY f /\nWORKDIR /d\n"
-    graph = plan(parse(text), Wish(MACHINES), {"a": ImageConfig()})
-    kinds = [type(graph.vertices[one.tree].operation).__name__ if one.tree is not None else "" for one in graph.history]
+    graph = plan(parse(text), Wish(MACHINES), {BaseImage("a"): ImageConfig()})
+    kinds = [
+        type(graph.vertices[one.tree].operation).__name__ if one.tree is not None else ""
+        for one in graph.targets[0].history
+    ]
     assert kinds == ["Run", "", "Copy", "MakeDirectory"]

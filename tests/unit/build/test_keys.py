@@ -4,6 +4,7 @@ from sampan.build.keys import Key, changed, key_of, keys, parts
 from sampan.build.operations import Copy, Graph, Metadata, Place, Run
 from sampan.build.planning import Wish, plan
 from sampan.dockerfile.parse import parse
+from sampan.dockerfile.stages import BaseImage
 from sampan.spec.oci_image import ImageConfig
 from tests.golden.rendering import MACHINES
 
@@ -12,7 +13,7 @@ TEXT = 'FROM a\nRUN one\nCOPY f /\nCMD ["c"]\nHEALTHCHECK CMD h\nONBUILD RUN o'
 
 
 def graph_of(text: str = TEXT, **given: str) -> Graph:
-    return plan(parse(text), Wish(MACHINES, given=given), {"a": BASE})
+    return plan(parse(text), Wish(MACHINES, given=given), {BaseImage("a"): BASE, BaseImage("a", "linux/386"): BASE})
 
 
 def keys_of(graph: Graph, content: str = "1") -> list[Key | None]:

@@ -6,17 +6,20 @@ import pytest
 
 from sampan.build import operations as does
 from sampan.build.operations import Graph, Operation
-from sampan.build.planning import NamedContext, Wish, missing_images, plan
+from sampan.build.planning import NamedContext, Wish, missing_images, plan, plan_all
+from sampan.build.reporting import titles
+from sampan.dockerfile.arguments import Machines
 from sampan.dockerfile.faults import DockerfileError
 from sampan.dockerfile.parse import parse
+from sampan.dockerfile.stages import BaseImage
 from sampan.spec.oci_image import ImageConfig
 from tests.golden.rendering import MACHINES
 
-IMAGES = {"a": ImageConfig(env=["PATH=/bin"]), "b": ImageConfig(working_dir="/w", user="u")}
+IMAGES = {BaseImage("a"): ImageConfig(env=["PATH=/bin"]), BaseImage("b"): ImageConfig(working_dir="/w", user="u")}
 GOOD = sorted((Path(__file__).parents[2] / "golden" / "good").glob("*.dockerfile"))
 
 
-def planned(text: str, target: str = "", images: Mapping[str, ImageConfig] = IMAGES, **given: str) -> Graph:
+def planned(text: str, target: str = "", images: Mapping[BaseImage, ImageConfig] = IMAGES, **given: str) -> Graph:
     return plan(parse(text), Wish(MACHINES, target, given), images)
 
 
@@ -48,8 +51,8 @@ def test_a_small_file() -> None:
         ),
     ]  # fmt: skip
     assert [vertex.inputs for vertex in graph.vertices] == [(), (0,), (), (1, 2), (3,)]
-    assert graph.result == 4
-    assert [(step.text, step.tree) for step in graph.steps["0"]] == [
+    assert graph.targets[0].result == 4
+    assert [(step.text, step.tree) for step in graph.targets[0].steps["0"]] == [
         ("FROM a", 0), ("ENV X=1", 0), ("RUN echo", 1), ("COPY f /d/", 3), ('CMD ["c"]', 3),
     ]  # fmt: skip
     assert set(graph.sources) == {0, 2}
@@ -59,9 +62,9 @@ def test_stages_that_are_not_needed_are_not_there() -> None:
     text = "FROM a AS one\nRUN 1\nFROM missing AS two\nRUN 2\nFROM b AS three\nCOPY --from=one /x /y\n"
     graph = planned(text)
     assert [vertex.stage for vertex in graph.vertices] == ["one", "one", "three", "three", "three"]
-    assert set(graph.steps) == {"one", "three"}
-    assert missing_images(parse(text), Wish(MACHINES), {}) == ["a", "b"]
-    assert missing_images(parse(text), Wish(MACHINES, "two"), IMAGES) == ["missing"]
+    assert set(graph.targets[0].steps) == {"one", "three"}
+    assert missing_images(parse(text), Wish(MACHINES), {}) == [BaseImage("a"), BaseImage("b")]
+    assert missing_images(parse(text), Wish(MACHINES, "two"), IMAGES) == [BaseImage("missing")]
 
 
 def test_what_two_stages_share_is_there_once() -> None:
@@ -81,7 +84,8 @@ def test_labels_change_no_tree() -> None:
 def test_bases() -> None:
     assert isinstance(operations(planned("FROM scratch"))[0], does.EmptySource)
     assert isinstance(operations(planned("FROM host"))[0], does.HostSource)
-    assert operations(planned("FROM --platform=$BUILDPLATFORM a"))[0] == does.ImageSource(
+    images = {BaseImage("a", "linux/amd64"): ImageConfig()}
+    assert operations(planned("FROM --platform=$BUILDPLATFORM a", images=images))[0] == does.ImageSource(
         reference="a", platform="linux/amd64"
     )
     assert missing_images(parse("FROM scratch\nFROM host"), Wish(MACHINES), {}) == []
@@ -89,11 +93,16 @@ def test_bases() -> None:
 
 def test_the_triggers_of_an_image_come_first_and_may_need_more() -> None:
     text = "FROM missing AS extra\nFROM t\nRUN mine"
-    images = {"t": ImageConfig(on_build=["RUN its", "COPY --from=extra / /"])}
-    assert missing_images(parse(text), Wish(MACHINES), {}) == ["t"]
-    assert missing_images(parse(text), Wish(MACHINES), images) == ["missing"]
-    graph = planned(text, images={**images, "missing": ImageConfig()})
-    assert [step.text for step in graph.steps["1"]] == ["FROM t", "RUN its", "COPY --from=extra / /", "RUN mine"]
+    images = {BaseImage("t"): ImageConfig(on_build=["RUN its", "COPY --from=extra / /"])}
+    assert missing_images(parse(text), Wish(MACHINES), {}) == [BaseImage("t")]
+    assert missing_images(parse(text), Wish(MACHINES), images) == [BaseImage("missing")]
+    graph = planned(text, images={**images, BaseImage("missing"): ImageConfig()})
+    assert [step.text for step in graph.targets[0].steps["1"]] == [
+        "FROM t",
+        "RUN its",
+        "COPY --from=extra / /",
+        "RUN mine",
+    ]
     assert one(graph, does.Metadata).config.on_build is None
 
 
@@ -180,12 +189,12 @@ def test_refused(line: str, message: str) -> None:
 @pytest.mark.parametrize("file", GOOD, ids=lambda file: file.stem)
 def test_the_corpus_can_be_planned(file: Path) -> None:
     dockerfile = parse(file.read_bytes().decode())
-    images: dict[str, ImageConfig] = {}
+    images: dict[BaseImage, ImageConfig] = {}
     while missing := missing_images(dockerfile, Wish(MACHINES), images):
         images |= dict.fromkeys(missing, ImageConfig())
     graph = plan(dockerfile, Wish(MACHINES), images)
     assert all(place < number for number, vertex in enumerate(graph.vertices) for place in vertex.inputs)
-    assert isinstance(graph.vertices[graph.result].operation, does.Metadata)
+    assert isinstance(graph.vertices[graph.targets[0].result].operation, does.Metadata)
 
 
 def test_a_secret_does_not_come_from_the_plan() -> None:
@@ -201,7 +210,7 @@ def with_contexts(text: str, **contexts: NamedContext) -> Graph:
 def test_a_named_context_stands_for_an_image() -> None:
     wish = Wish(MACHINES, contexts={"other": NamedContext(image="b"), "files": NamedContext()})
     text = "FROM Other\nCOPY --from=files x /\nCOPY --from=files x /"
-    assert missing_images(parse(text), wish, {}) == ["b"]
+    assert missing_images(parse(text), wish, {}) == [BaseImage("b")]
     graph = plan(parse(text), wish, IMAGES)
     assert one(graph, does.ImageSource).reference == "b"
     assert one(graph, does.Metadata).config.user == "u"
@@ -227,3 +236,40 @@ def test_files_that_came_along_are_a_base() -> None:
 def test_a_repository_is_a_context() -> None:
     graph = with_contexts("FROM a\nCOPY --from=src x /", src=NamedContext(repository="https://x/y.git#main:sub"))
     assert one(graph, does.GitSource).directory == "sub"
+
+
+HOME = Machines(MACHINES.build, MACHINES.build)
+
+
+def both(text: str, images: Mapping[BaseImage, ImageConfig] = IMAGES) -> Graph:
+    return plan_all(parse(text), [(Wish(HOME), images), (Wish(MACHINES), images)])
+
+
+def test_what_two_platforms_have_in_common_is_there_once() -> None:
+    text = (
+        "FROM --platform=$BUILDPLATFORM a AS tool\nRUN tool\n"
+        "FROM --platform=$BUILDPLATFORM a AS cross\nARG TARGETARCH\nRUN cross\n"
+        "FROM scratch\nCOPY --from=tool /t /\nCOPY --from=cross /c /\n"
+    )
+    graph = both(text, {**IMAGES, BaseImage("a", "linux/amd64"): ImageConfig()})
+    runs = [vertex.operation for vertex in graph.vertices if isinstance(vertex.operation, does.Run)]
+    assert [run.arguments[-1] for run in runs] == ["tool", "cross", "cross"]
+    assert [run.environment[-1] for run in runs[1:]] == ["TARGETARCH=amd64", "TARGETARCH=arm64"]
+    first, second = graph.targets
+    assert (first.platform, second.platform) == (HOME.target, MACHINES.target)
+    shared = set(graph.below(first.result)) & set(graph.below(second.result))
+    assert runs[0] in [graph.vertices[place].operation for place in shared]
+    assert titles(graph)[1:3] == ["[tool 2/2] RUN tool", "[linux/amd64 cross 2/2] RUN cross"]
+
+
+def test_a_base_is_that_of_its_platform() -> None:
+    graph = both("FROM a\nFROM --platform=linux/386 b", {**IMAGES, BaseImage("b", "linux/386"): ImageConfig()})
+    found = {v.operation.platform for v in graph.vertices if isinstance(v.operation, does.ImageSource)}
+    assert found == {"linux/386"}
+    (place,) = {target.result for target in graph.targets}
+    assert isinstance(graph.bottom(place), does.ImageSource)
+    text = "FROM --platform=$BUILDPLATFORM x\nFROM --platform=$TARGETPLATFORM x\nCOPY --from=0 / /"
+    assert missing_images(parse(text), Wish(MACHINES), {}) == [
+        BaseImage("x", "linux/amd64"),
+        BaseImage("x", "linux/arm64"),
+    ]

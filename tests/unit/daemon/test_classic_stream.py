@@ -2,6 +2,7 @@ from sampan.build.operations import Graph, Place, Run
 from sampan.build.planning import Wish, plan
 from sampan.daemon.classic_stream import ClassicStream
 from sampan.dockerfile.parse import parse
+from sampan.dockerfile.stages import BaseImage
 from sampan.spec.builds import BuildInfo
 from sampan.spec.ids import ImageId
 from sampan.spec.images import Progress
@@ -19,7 +20,7 @@ class Told:
         dockerfile, wish = parse(text), Wish(MACHINES, given=given)
         self.stream = ClassicStream(dockerfile, wish, self.lines.append)
         self.stream.begin()
-        self.graph: Graph = plan(dockerfile, wish, {"a": ImageConfig()})
+        self.graph: Graph = plan(dockerfile, wish, {BaseImage("a"): ImageConfig()})
         self.stream.planned(self.graph)
 
     def place(self, name: str) -> Place:
@@ -76,7 +77,7 @@ def test_a_configuration_is_as_kept_as_what_comes_after() -> None:
     told.done(Place(0))
     assert told.text.endswith("ENV A=1\n")
     told.done(told.place("one"), cached=True)
-    told.done(told.graph.result, cached=False)
+    told.done(told.graph.targets[0].result, cached=False)
     assert told.text.count(" ---> Using cache\n") == 2
     assert told.text.endswith("LABEL a=b\n")
 

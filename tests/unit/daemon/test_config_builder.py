@@ -2,7 +2,7 @@ import pytest
 
 from sampan.build.cache.pruning import DAY, Budget, Rule
 from sampan.build.cache.records import Kind
-from sampan.daemon.config_builder import budget
+from sampan.daemon.config_builder import budget, granted
 from sampan.errors import InvalidParameter
 
 GIB = 1 << 30
@@ -46,7 +46,8 @@ def test_what_docker_takes(value: object, expected: Budget) -> None:
     [
         ({"gc": {"defaultKeepStorage": "much"}}, "defaultReservedSpace: invalid size: 'much'"),
         ({"gc": {"enabled": "perhaps"}}, "invalid builder: Expected `bool`"),
-        ({"entitlements": {}}, "invalid builder: Object contains unknown field `entitlements`"),
+        ({"history": {}}, "invalid builder: Object contains unknown field `history`"),
+        ({"entitlements": {"device": True}}, "invalid builder: Object contains unknown field `device`"),
         ({"gc": {"policy": [{"filter": ["colour=red"]}]}}, "invalid filter 'colour'"),
         ({"gc": {"policy": [{"filter": ["until=soon"]}]}}, "soon"),
     ],
@@ -54,3 +55,15 @@ def test_what_docker_takes(value: object, expected: Budget) -> None:
 def test_what_it_does_not(value: object, told: str) -> None:
     with pytest.raises(InvalidParameter, match=told):
         budget(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ({}, {"network.host"}),
+        ({"Entitlements": {"security-insecure": True}}, {"network.host", "security.insecure"}),
+        ({"entitlements": {"network-host": False}}, set()),
+    ],
+)
+def test_what_builds_may_be_allowed(value: object, names: set[str]) -> None:
+    assert granted(value) == names

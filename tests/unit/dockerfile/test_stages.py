@@ -5,7 +5,7 @@ from sampan.dockerfile.faults import DockerfileError
 from sampan.dockerfile.instructions import Arg
 from sampan.dockerfile.mounts import parse_mount
 from sampan.dockerfile.parse import parse
-from sampan.dockerfile.stages import link, needed, parse_trigger, target_stage
+from sampan.dockerfile.stages import BaseImage, link, needed, parse_trigger, target_stage
 from sampan.spec.oci_image import ImageConfig, Platform
 from tests.golden.rendering import MACHINES
 
@@ -25,7 +25,7 @@ def test_only_what_a_target_needs() -> None:
 
 def test_an_image_brings_its_triggers() -> None:
     dockerfile = parse("FROM x AS a\nFROM trigger")
-    links = link(dockerfile, {}, {"trigger": ["COPY --from=a / /", "RUN true"]})
+    links = link(dockerfile, {}, {BaseImage("trigger"): ["COPY --from=a / /", "RUN true"]})
     assert [instruction.name for instruction in links[1].instructions] == ["COPY", "RUN"]
     assert needed(links, dockerfile.stages[1]) == [0, 1]
 

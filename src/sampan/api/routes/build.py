@@ -70,6 +70,7 @@ def _options(request: Request) -> BuildOptions:
         outputs=ends.outputs,
         attests=ends.attests,
         annotations=ends.annotations,
+        entitlements=build_secrets.entitlements(form),
         no_cache_filter=_json(form, "nocachefilter", _NAMES, "error reading nocachefilter") or (),
         credentials=registry_config(request.headers.get(b"x-registry-config", b"").decode("latin-1")),
         progress=form.text("progress"),
@@ -97,7 +98,6 @@ def _refuse(form: Form, request: Request) -> None:
         raise InvalidParameter(f'invalid isolation "{isolation}" on linux')
     if form.all("securityopt"):
         raise InvalidParameter("The daemon on this platform does not support setting security options on build")
-    build_secrets.refuse_entitlements(form)
     given = request.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip()
     if given not in ("", "application/tar", "application/x-tar", "application/octet-stream"):
         raise InvalidParameter(f"Content-Type {given} is not supported: must be application/x-tar")

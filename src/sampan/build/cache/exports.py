@@ -99,12 +99,12 @@ def _switch(attributes: dict[str, str], name: str, *, default: bool) -> bool:
     return text in _YES if text else default
 
 
-def selected(records: Mapping[Key, Record], diff_ids: Sequence[str], *, every: bool) -> dict[Key, Record]:
-    """Those of a build's records that travel: all, or those whose layers are a beginning of the result's."""
+def selected(records: Mapping[Key, Record], results: Sequence[Sequence[str]], *, every: bool) -> dict[Key, Record]:
+    """Those of a build's records that travel: all, or those whose layers (diff ids) are a beginning of a result's."""
     found: dict[Key, Record] = {}
     for key, record in records.items():
         stack = [layer.diff_id for layer in record.layers]
-        if stack and (every or stack == list(diff_ids[: len(stack)])):
+        if stack and (every or any(stack == list(one[: len(stack)]) for one in results)):
             found[key] = record
     return found
 
@@ -127,12 +127,14 @@ class Exports:
         self._report = report
         self._end = end
 
-    def send(self, to: Destination, records: Mapping[Key, Record], diff_ids: Sequence[str], lease: Lease) -> Descriptor:
+    def send(
+        self, to: Destination, records: Mapping[Key, Record], results: Sequence[Sequence[str]], lease: Lease
+    ) -> Descriptor:
         """Send what `selected` chooses; its manifest. `lease` holds the records' layers and all that is packed of them.
 
         Raises what the registry says, OSError, Cancelled.
         """
-        chosen = selected(records, diff_ids, every=to.every)
+        chosen = selected(records, results, every=to.every)
         distinct = {layer.diff_id: layer for record in chosen.values() for layer in record.layers}
         packed = {diff_id: self._packed(layer, lease) for diff_id, layer in distinct.items()}
         data, layers = write(chosen, packed)

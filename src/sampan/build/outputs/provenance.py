@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sampan.build.operations import GitSource, Graph, ImageSource, Place, UrlSource
+from sampan.build.operations import GitSource, Graph, ImageSource, Place, Target, UrlSource
 from sampan.build.outputs.attestations import PROVENANCE_02, PROVENANCE_1, Statement
 from sampan.errors import InvalidParameter
 from sampan.images.references import parse_reference
@@ -145,11 +145,14 @@ def _moment(nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
 
 
-def materials(graph: Graph, contents: Mapping[Place, str]) -> list[Material]:
-    """What came from outside, each once. An image's digest is that of its configuration: by it the image is known here."""
+def materials(graph: Graph, target: Target, contents: Mapping[Place, str]) -> list[Material]:
+    """What came from outside into one target, each once.
+
+    An image's digest is that of its configuration: by it the image is known here.
+    """
     found: dict[str, Material] = {}
-    for place, vertex in graph.sources.items():
-        made = _material(vertex.operation, contents.get(place, ""))
+    for place in graph.below(target.result):
+        made = _material(graph.vertices[place].operation, contents.get(place, ""))
         if made is not None:
             found.setdefault(made.uri, made)
     return [found[uri] for uri in sorted(found)]
@@ -172,13 +175,13 @@ def _material(operation: object, content: str) -> Material | None:
             return None
 
 
-def steps(graph: Graph) -> list[dict[str, Any]]:
-    """What was done, as a list of operations with their inputs; no secret is in it, build arguments are."""
+def steps(graph: Graph, target: Target) -> list[dict[str, Any]]:
+    """What was done for one target, as a list of operations with their inputs; no secret is in it, build arguments are."""
     return [
         {
-            "id": f"step{number}",
-            "op": msgspec.to_builtins(vertex.operation),
-            "inputs": [f"step{place}:0" for place in vertex.inputs],
+            "id": f"step{place}",
+            "op": msgspec.to_builtins(graph.vertices[place].operation),
+            "inputs": [f"step{below}:0" for below in graph.vertices[place].inputs],
         }
-        for number, vertex in enumerate(graph.vertices)
+        for place in graph.below(target.result)
     ]

@@ -5,11 +5,11 @@ from typing import Protocol
 
 import msgspec
 
+from sampan.build.outputs.annotations import Annotations, taken
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.images.references import Reference, parse_named
 
 KINDS = ("image", "docker", "oci", "tar", "local", "cacheonly")
-_ANNOTATIONS = ("manifest", "index", "manifest-descriptor", "index-descriptor")
 _YES, _NO = ("true", "1", "t"), ("false", "0", "f")
 _CLIENTS = ("dest",)
 """What the client does with the bytes it gets."""
@@ -29,15 +29,6 @@ class Option(Protocol):
         ...
 
 
-class Annotations(msgspec.Struct, frozen=True):
-    """OCI annotations by where they go."""
-
-    manifest: dict[str, str] = {}
-    index: dict[str, str] = {}
-    manifest_descriptor: dict[str, str] = {}
-    index_descriptor: dict[str, str] = {}
-
-
 class OutputWish(msgspec.Struct, frozen=True, kw_only=True):
     """One output. `names` beside those of the build; `packed`: layers as gzip; `rewritten`: no time later than the build's clock.
 
@@ -51,6 +42,8 @@ class OutputWish(msgspec.Struct, frozen=True, kw_only=True):
     rewritten: bool = False
     prefix: str = ""
     """of the names of attestations that lie beside a tree"""
+    split: bool | None = None
+    """a directory for each platform; None: where there are several"""
     annotations: Annotations = Annotations()
     streamed: bool = False
 
@@ -71,7 +64,8 @@ def parse(option: Option) -> OutputWish:
         push=_switch(left, "push", default=False) if option.type == "image" else False,
         rewritten=_switch(left, "rewrite-timestamp", default=False),
         prefix=left.pop("attestation-prefix", "") if option.type in ("tar", "local") else "",
-        annotations=_annotations(left) if option.type in ("image", "oci") else Annotations(),
+        split=_switch(left, "platform-split", default=True) if "platform-split" in left and not archive else None,
+        annotations=taken(left) if option.type in ("image", "oci") else Annotations(),
         streamed=streamed,
     )
     if archive and not _switch(left, "tar", default=True):
@@ -108,15 +102,3 @@ def _switch(attributes: dict[str, str], name: str, *, default: bool) -> bool:
     if text not in (*_YES, *_NO):
         raise InvalidParameter(f"non-bool value {text!r} specified for {name}")
     return text in _YES
-
-
-def _annotations(attributes: dict[str, str]) -> Annotations:
-    """`annotation.KEY`, `annotation-index.KEY`, … A platform in brackets would be another image's."""
-    found: dict[str, dict[str, str]] = {name: {} for name in _ANNOTATIONS}
-    for name in [name for name in attributes if name.startswith("annotation")]:
-        where, dot, key = name.removeprefix("annotation").partition(".")
-        place = where.removeprefix("-") or "manifest"
-        if not dot or place not in found or not key:
-            raise InvalidParameter(f"invalid annotation {name}: annotation[-TYPE].KEY is expected")
-        found[place][key] = attributes.pop(name)
-    return Annotations(*(found[name] for name in _ANNOTATIONS))

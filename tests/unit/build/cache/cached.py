@@ -14,6 +14,7 @@ from sampan.build.operations import Copy, Graph, Place, Run
 from sampan.build.planning import Wish, plan
 from sampan.content.store import Content
 from sampan.dockerfile.parse import parse
+from sampan.dockerfile.stages import BaseImage
 from sampan.images.catalog import LayerRecord
 from sampan.images.images import Images, Travel
 from sampan.images.leases import Lease
@@ -79,7 +80,7 @@ def layer_of(name: str, size: int) -> bytes:
 
 
 def graph_of(text: str = DOCKERFILE, env: str = "PATH=/bin") -> Graph:
-    return plan(parse(text), Wish(MACHINES), {"a": ImageConfig(env=[env])})
+    return plan(parse(text), Wish(MACHINES), {BaseImage("a"): ImageConfig(env=[env])})
 
 
 def known(graph: Graph, content: Mapping[str, str] | None = None) -> Known:

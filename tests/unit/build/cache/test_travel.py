@@ -46,7 +46,7 @@ def sends(world: CacheWorld, option: Option, end: Cancellation | None = None) ->
     def send(session: Session, stack: tuple[LayerRecord, ...]) -> None:
         exports = Exports(world.images.catalog, world.registry, nobody, lambda _: None, end or Cancellation())
         diff_ids = [layer.diff_id for layer in stack]
-        exports.send(parse(option), session.records(), diff_ids, session.lease)
+        exports.send(parse(option), session.records(), [diff_ids], session.lease)
 
     return send
 

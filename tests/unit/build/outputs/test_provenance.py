@@ -5,12 +5,13 @@ from sampan.build.outputs.provenance import Facts, Material, Wish, materials, pa
 from sampan.build.planning import Wish as PlanWish
 from sampan.build.planning import plan
 from sampan.dockerfile.parse import parse as parse_dockerfile
+from sampan.dockerfile.stages import BaseImage
 from sampan.errors import InvalidParameter
 from sampan.spec.oci_image import ImageConfig
 from tests.golden.rendering import MACHINES
 
 TEXT = "FROM debian:12\nADD https://example.org/f /f\nADD https://example.org/r.git#v1 /r\nCOPY a /a\nRUN make"
-GRAPH = plan(parse_dockerfile(TEXT), PlanWish(MACHINES), {"debian:12": ImageConfig()})
+GRAPH = plan(parse_dockerfile(TEXT), PlanWish(MACHINES), {BaseImage("debian:12"): ImageConfig()})
 CONTENTS = dict.fromkeys(GRAPH.sources, f"sha256:{'d' * 64}")
 FACTS = Facts(
     identity="abc",
@@ -18,15 +19,15 @@ FACTS = Facts(
     arguments={"build-arg:SECRET": "x", "target": "final"},
     platform="linux/amd64",
     machine="linux/amd64",
-    materials=materials(GRAPH, CONTENTS),
-    steps=steps(GRAPH),
+    materials=materials(GRAPH, GRAPH.targets[0], CONTENTS),
+    steps=steps(GRAPH, GRAPH.targets[0]),
     started=1_700_000_000 * 10**9,
     finished=1_700_000_001 * 10**9 + 5,
 )
 
 
 def test_what_came_from_outside() -> None:
-    uris = {one.uri: one.digest for one in materials(GRAPH, CONTENTS)}
+    uris = {one.uri: one.digest for one in materials(GRAPH, GRAPH.targets[0], CONTENTS)}
     assert uris["https://example.org/f"] == {"sha256": "d" * 64}
     assert uris["https://example.org/r.git#v1"] == {"sha1": "d" * 64}
     (image,) = [uri for uri in uris if uri.startswith("pkg:docker/debian@12?platform=linux%2F")]
@@ -62,7 +63,7 @@ def test_version_1() -> None:
 
 
 def test_steps_name_their_inputs() -> None:
-    last = steps(GRAPH)[-1]
+    last = steps(GRAPH, GRAPH.targets[0])[-1]
     assert last["inputs"] == [f"step{len(GRAPH.vertices) - 2}:0"]
     assert Material("u", {}).uri == "u"
 

@@ -3,7 +3,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sampan.build.outputs.wishes import Annotations, OutputWish, parse
+from sampan.build.outputs.annotations import Annotations
+from sampan.build.outputs.wishes import OutputWish, parse
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.images.references import parse_reference
 
@@ -21,6 +22,7 @@ NAME = parse_reference("docker.io/team/app:1")
     ("option", "wish"),
     [
         (Option("tar", {"dest": "x.tar"}), OutputWish(kind="tar", streamed=True)),
+        (Option("local", {"platform-split": "false"}), OutputWish(kind="local", split=False, streamed=True)),
         (Option("local", {"attestation-prefix": "a-"}), OutputWish(kind="local", prefix="a-", streamed=True)),
         (Option("image", {"name": "team/app:1", "push": "true"}), OutputWish(kind="image", names=(NAME,), push=True)),
         (Option("docker"), OutputWish(kind="docker")),
@@ -31,7 +33,9 @@ NAME = parse_reference("docker.io/team/app:1")
         ),
         (
             Option("oci", {"annotation.a": "1", "annotation-index.b": "2", "annotation-manifest-descriptor.c": "3"}),
-            OutputWish(kind="oci", annotations=Annotations({"a": "1"}, {"b": "2"}, {"c": "3"}), streamed=True),
+            OutputWish(
+                kind="oci", annotations=Annotations({"": {"a": "1"}}, {"b": "2"}, {"": {"c": "3"}}), streamed=True
+            ),
         ),
         (Option("cacheonly"), OutputWish(kind="cacheonly")),
     ],
