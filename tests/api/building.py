@@ -1,5 +1,6 @@
 """Builds against a daemon under test: a context from a mapping, the answer's lines read."""
 
+import base64
 import io
 import json
 import os
@@ -66,6 +67,28 @@ def build(
     body = context({"Dockerfile": dockerfile, **(files or {})})
     answer = engine.api("POST", f"/build?{urlencode(fields)}", body, timeout=120, headers=headers)
     return Built(answer.status, [json.loads(line) for line in answer.body.splitlines() if line.strip()])
+
+
+def told(built: Built) -> list[dict[str, object]]:
+    """The events of `progress=json`."""
+    found = [aux for line in built.lines if line.get("id") == "sampan.build" and isinstance(aux := line["aux"], dict)]
+    assert not built.error, built.lines[-1]
+    return found
+
+
+def output(built: Built, number: int = 0) -> bytes:
+    pieces = [event for event in told(built) if event.get("type") == "output" and event["output"] == number]
+    assert pieces[-1].get("last") is True
+    return b"".join(base64.b64decode(str(piece.get("data", ""))) for piece in pieces)
+
+
+def members(archive: bytes) -> dict[str, bytes]:
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            data = tar.extractfile(member) if member.isfile() else None
+            found[member.name] = data.read() if data is not None else b""
+    return found
 
 
 def half_made(engine: Sampan) -> list[str]:

@@ -1,16 +1,13 @@
 """Builds end to end: what is taken from the cache, here and from elsewhere; what a miss is told to be; every kind of output."""
 
-import base64
-import io
 import json
-import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.building import Built, build
+from tests.api.building import Built, build, members, output, told
 from tests.daemons import Sampan, running_sampan
 from tests.registries import Registry, running_registry
 from tests.requires import requires
@@ -47,13 +44,6 @@ def images(engine: Sampan) -> list[str]:
     return [image["Id"] for image in listed if not {"busybox:latest", "host:latest"} & set(image["RepoTags"])]
 
 
-def told(built: Built) -> list[dict[str, object]]:
-    """The events of `progress=json`."""
-    found = [aux for line in built.lines if line.get("id") == "sampan.build" and isinstance(aux := line["aux"], dict)]
-    assert not built.error, built.lines[-1]
-    return found
-
-
 def steps(built: Built) -> dict[str, object]:
     """For each step: True where it was taken from a cache, else why it was not."""
     ends = {event["name"]: event for event in told(built) if event.get("type") == "vertex" and event.get("completed")}
@@ -62,21 +52,6 @@ def steps(built: Built) -> dict[str, object]:
         for name, event in ends.items()
         if "internal" not in str(name) and "FROM" not in str(name)
     }
-
-
-def output(built: Built, number: int = 0) -> bytes:
-    pieces = [event for event in told(built) if event.get("type") == "output" and event["output"] == number]
-    assert pieces[-1].get("last") is True
-    return b"".join(base64.b64decode(str(piece.get("data", ""))) for piece in pieces)
-
-
-def members(archive: bytes) -> dict[str, bytes]:
-    found = {}
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        for member in tar:
-            data = tar.extractfile(member) if member.isfile() else None
-            found[member.name] = data.read() if data is not None else b""
-    return found
 
 
 def as_json(engine: Sampan, files: Mapping[str, str] = FILES, text: str = DOCKERFILE, **query: Any) -> Built:

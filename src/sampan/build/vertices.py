@@ -16,10 +16,14 @@ from sampan.build.tree.copying import apply_copy
 from sampan.build.tree.directory import make_directory
 from sampan.build.tree.source import SourceMissing
 from sampan.build.trees import Tree, Trees
-from sampan.dockerfile.arguments import PROXIES
+from sampan.dockerfile.arguments import PROXIES, platform_text
 from sampan.errors import NotFound, SampanError
 
 _NANO = 1_000_000_000
+_NOT_RUN = 255
+"""The exit code of a container whose program the kernel does not know how to run."""
+_LAST = 200
+"""Bytes of what a program said last that are looked at."""
 
 
 class CommandFailed(SampanError):
@@ -130,7 +134,10 @@ class Vertices:
                 once=not inputs[0].on_host,
                 settings=self._request.run,
             )
-            code = await self._programs.run(order, _Listener(self._outlet, place))
+            listener = _Listener(self._outlet, place)
+            code = await self._programs.run(order, listener)
+            if code == _NOT_RUN and listener.is_foreign:
+                await listener.said(2, _foreign(platform_text(self._request.wish.machines.build)))
         if code:
             raise CommandFailed(" ".join(run.arguments), code)
         return await self._trees.seal(draft, inputs[0], [mount.target for mount in mounted])
@@ -142,16 +149,30 @@ class Vertices:
         return tuple(f"{name}={given[name]}" for name in PROXIES if name in given and name not in found)
 
 
+def _foreign(machine: str) -> bytes:
+    return (
+        f"this machine is {machine}, and no emulator is registered for the program: run the step on this machine's platform "
+        "(FROM --platform=$BUILDPLATFORM), or register one with binfmt_misc (apt-get install qemu-user-static)\n"
+    ).encode()
+
+
 class _Listener:
     """Implements `needs.Listener` for the program of one vertex."""
 
     def __init__(self, outlet: Outlet, place: Place) -> None:
         self._outlet = outlet
         self._place = place
+        self._last = b""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the last that was heard is that this machine cannot run the program."""
+        return b"exec format error" in self._last
 
     def running(self, container: str) -> None:
         self._outlet.running(self._place, container)
 
     async def said(self, stream: int, data: bytes) -> None:
+        self._last = (self._last + data)[-_LAST:]
         self._outlet.progress.log(self._place, stream, data)
         await self._outlet.room()
