@@ -3,38 +3,27 @@
 import re
 from collections.abc import Sequence
 
+import msgspec
+
+from sampan.build.git_address import BadAddress, git_address
 from sampan.build.operations import GitSource, UrlSource
 from sampan.dockerfile.faults import DockerfileError, Range, quoted
-
-_GIT = re.compile(
-    r"(?:(?:git|ssh)://[^#]+|https?://[^#?]+\.git/?|[\w.\-]+@[\w.\-]+:[^#]+)(?:#(?P<fragment>.*))?", re.ASCII
-)
 
 
 def remote_source(path: str, checksum: str, keep_git_dir: bool, at: Range) -> UrlSource | GitSource | None:
     """The remote that a source of ADD is; None for a path in the context. Raises DockerfileError."""
-    match = _GIT.fullmatch(path)
-    if match is not None:
-        repository = path.partition("#")[0]
-        reference, _, directory = (match["fragment"] or "").partition(":")
-        # git would read it as an option (CVE-2019-13139), or leave the checkout (CVE-2026-33748).
-        if reference.startswith("-") or ".." in directory.split("/"):
-            raise DockerfileError(f"invalid git reference {quoted(match['fragment'] or '')}", at)
-        return GitSource(
-            repository=repository,
-            reference=reference,
-            directory=directory,
-            checksum=checksum,
-            keep_git_dir=keep_git_dir,
+    try:
+        git = git_address(path)
+    except BadAddress as error:
+        raise DockerfileError(str(error), at) from error
+    if git is not None:
+        # What the instruction says itself goes before the address.
+        return msgspec.structs.replace(
+            git, checksum=checksum or git.checksum, keep_git_dir=keep_git_dir or git.keep_git_dir
         )
     if path.startswith(("http://", "https://")):
         return UrlSource(url=path, checksum=checksum)
     return None
-
-
-def is_git(text: str) -> bool:
-    """Whether a text is the address of a git repository."""
-    return _GIT.fullmatch(text) is not None
 
 
 def check_checksum(checksum: str, sources: int, remotes: Sequence[UrlSource | GitSource], at: Range) -> None:

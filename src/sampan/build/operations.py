@@ -67,6 +67,7 @@ class GitSource(Operation, frozen=True, kw_only=True, tag="git"):
     directory: str = ""
     checksum: str = ""
     keep_git_dir: bool = False
+    submodules: bool = True
 
 
 class RunMount(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,10 +14,10 @@ from sampan.build.tree.context import Context
 from sampan.dockerfile.arguments import Machines
 from sampan.errors import InvalidParameter
 from sampan.images.catalog import LayerRecord
-from sampan.registry.protocol import Credentials
+from sampan.registry.protocol import Credentials, Repository
 from sampan.spec.host_config import Resources, Ulimit
 from sampan.spec.ids import Digest, ImageId
-from sampan.spec.oci_image import Platform
+from sampan.spec.oci_image import Descriptor, Platform
 
 SECRET_LIMIT = 500 * 1024
 """bytes of one secret, as BuildKit has it"""
@@ -58,7 +58,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CacheOption(msgspec.Struct, frozen=True):
-    """One `--cache-from` or `--cache-to`: `type` inline, registry, local or image (what the classic call means by a name)."""
+    """One `--cache-from` or `--cache-to`: `type` inline, registry, local, client or image (what the classic call means by a name).
+
+    `client`: in one of the request's `stores`.
+    """
 
     type: str
     attributes: Mapping[str, str] = {}
@@ -105,6 +108,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     ssh: Mapping[str, str] = {}
     """an agent's socket, by the id that mounts name"""
     credentials: Mapping[str, Credentials] = {}
+    stores: Mapping[str, Repository] = {}
+    """of the client, for caches that lie there"""
     clock: int | None = None
     """SOURCE_DATE_EPOCH: seconds; no file of a layer, and no image, is younger"""
 
@@ -147,6 +152,8 @@ class Built(msgspec.Struct, frozen=True):
     """what was found in the graph's sources"""
     manifest: Digest | None = None
     """the manifest or index of the images, where one was made: what a registry knows it by"""
+    cache: Descriptor | None = None
+    """the manifest of the cache that was sent to the client"""
 
     @property
     def digest(self) -> str:

@@ -10,12 +10,14 @@ import msgspec
 
 from sampan.build.request import CacheOption
 from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.images.platforms import platforms_of
 from sampan.spec.host_config import Ulimit
+from sampan.spec.oci_image import Platform
 
-FRONTEND = "dockerfile.v0"
-_SILENT = ("vcs:", "sharedkey:", "local-sessionid:", "input-metadata:")
+_SILENT = ("vcs:", "sharedkey:", "local-sessionid:", "input-metadata:", "input:")
 """Told for provenance and for finding files again; nothing of the image hangs on them."""
-_KNOWN_SILENT = frozenset(("frontend.caps",))
+_KNOWN_SILENT = frozenset(("frontend.caps", "source", "cmdline"))
+"""The front end is chosen before (`frontends`)."""
 _SHOWN = 200
 _NETWORKS = {"": "default", "default": "default", "none": "none", "host": "host"}
 
@@ -32,6 +34,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
     platforms: tuple[str, ...] = ()
+    """as they were asked for; `targets` are what they mean"""
     no_cache: bool = False
     no_cache_filter: tuple[str, ...] = ()
     pull: bool = False
@@ -42,12 +45,19 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     cgroup_parent: str = ""
     context_name: str = "context"
     dockerfile_name: str = "dockerfile"
+    dockerfile_apart: bool = False
+    """it comes from the client, wherever the context comes from"""
     remote: str = ""
     named: Mapping[str, str] = {}
     attestations: Mapping[str, str] = {}
     subrequest: str = ""
     multi_platform: bool = False
     cache_from: tuple[CacheOption, ...] = ()
+
+    @property
+    def targets(self) -> tuple[Platform, ...]:
+        """What it is built for, each once; none for this machine's. Raises InvalidParameter."""
+        return platforms_of(",".join(self.platforms))
 
 
 def read(attributes: Mapping[str, str]) -> Asked:
@@ -104,7 +114,7 @@ def _one(key: str, value: str) -> dict[str, object]:
         case "contextkey":
             return {"context_name": value or "context"}
         case "dockerfilekey":
-            return {"dockerfile_name": value or "dockerfile"}
+            return {"dockerfile_name": value or "dockerfile", "dockerfile_apart": True}
         case "context":
             return {"remote": value}
         case "cache-imports":
@@ -164,10 +174,3 @@ def _ulimit(entry: str) -> Ulimit:
         return Ulimit(name=name, soft=int(soft), hard=int(hard or soft))
     except ValueError:
         raise InvalidParameter(f"invalid ulimit argument: {entry[:_SHOWN]}") from None
-
-
-def first_platform(asked: Asked) -> str:
-    """The one platform, "" for this machine's. Raises NotImplementedHere for more."""
-    if len(asked.platforms) > 1:
-        raise NotImplementedHere("not implemented by Sampan yet: building for more than one platform at once")
-    return asked.platforms[0] if asked.platforms else ""

@@ -1,6 +1,6 @@
 """One build, from its attributes to its image: what the client has is fetched, the solver builds, the outputs are named.
 
-attributes ─▶ Asked ─▶ files of the session ─▶ BuildRequest ─▶ Builder.build ─▶ ExporterResponse
+attributes ─▶ Asked ─▶ Files (contexts) ─▶ BuildRequest (wishes) ─▶ Builder.build ─▶ ExporterResponse
                          any fault ─▶ GRPCError, with the place in the Dockerfile
 """
 
@@ -9,42 +9,43 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import msgspec
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from sampan.build.added import is_git
 from sampan.build.entitlements import entitlements
 from sampan.build.operations import Graph, Place, Run
-from sampan.build.planning import NamedContext, Wish
+from sampan.build.planning import Wish
 from sampan.build.progress import Number, Reporter, WarningEvent
 from sampan.build.reporting import GraphReport
-from sampan.build.request import BuildRequest, CacheOption, Output, RunSettings, clock_of
+from sampan.build.request import BuildRequest, Built, CacheOption, Output, clock_of, indexed_of
 from sampan.buildkit import attributes, faults
 from sampan.buildkit.attributes import Asked
 from sampan.buildkit.connections import Detail
+from sampan.buildkit.contexts import Files, Gathering
+from sampan.buildkit.definitions import origins_of
+from sampan.buildkit.frontends import check_syntax
 from sampan.buildkit.needs import Builder
+from sampan.buildkit.origins import Made, Origin
 from sampan.buildkit.pools import Pools
-from sampan.buildkit.protocol import control_pb2 as control
-from sampan.buildkit.sending import METHOD, Sending
-from sampan.buildkit.sessions import Session, Sessions
-from sampan.buildkit.solves import Solve
-from sampan.buildkit.sources import Client, Files, ids_of
+from sampan.buildkit.protocol.operations_pb2 import Definition
+from sampan.buildkit.sending import Sending
+from sampan.buildkit.sessions import Sessions
+from sampan.buildkit.solves import Solve, Solves
+from sampan.buildkit.sources import Client, ids_of
 from sampan.buildkit.statuses import Statuses
 from sampan.buildkit.subrequests import answer, findings, url_of
-from sampan.dockerfile.arguments import Machines
+from sampan.buildkit.wishes import Caches, outputs_of, refuse, settings_of, wish_of
 from sampan.dockerfile.faults import DockerfileError, Range
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.dockerfile.parse import parse
 from sampan.errors import NotImplementedHere, SampanError
-from sampan.images.platforms import builders_platform, parse_platform
 
 _CODE = re.compile(r"returned a non-zero code: (\d+)\Z")
-_KINDS = {"moby": "image", "": "image"}
-"""What Docker's own builder calls the exporter into its store."""
-_NO_MATTER = frozenset(("unpack", "store", "load", "dangling-name-prefix", "name-canonical"))
-"""How and where containerd keeps an image."""
+_HELD = (Output("image"),)
+"""What a leading client's build is given beside its outputs: the image stays until the client is done, for other builds of it."""
 
 
 class _Report(GraphReport):
@@ -88,72 +89,119 @@ class _Report(GraphReport):
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """One call that asks for a build: the front end's attributes, and what comes beside them."""
+
+    attributes: Mapping[str, str]
+    inputs: Mapping[str, Definition] = field(default_factory=dict)
+    imports: Sequence[CacheOption] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it: an image, or for what builds nothing an answer."""
+
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Workshop:
     """What builds of this front end are made with."""
 
     builder: Builder
     sessions: Sessions
     pools: Pools
+    solves: Solves
 
-    async def build(self, solve: Solve, given: Mapping[str, str]) -> dict[str, bytes]:
-        """Build what these front-end attributes ask for, with the outputs of the solve.
-
-        Gives what a sub-request found, nothing for a build. Raises GRPCError.
-        """
+    async def build(self, solve: Solve, asking: Asking) -> Outcome:
+        """Build what is asked for, with the outputs of the solve. Raises GRPCError."""
         report = _Report(solve.statuses)
         files: Files | None = None
         try:
-            asked = attributes.read(given)
-            client = Client(self.builder, self.sessions, self.pools, solve.request.Session, given)
+            asked = attributes.read(asking.attributes)
+            client = Client(self.builder, self.sessions, self.pools, solve.request.Session, asking.attributes)
+            inputs = origins_of(asking.inputs)
+            gathering = Gathering(client, self.builder, self.solves.made, inputs, asked.platforms)
             if asked.subrequest:
-                files = await client.dockerfile(asked)
-                return answer(asked.subrequest, files.file, files.text, parse(files.text), _wish(asked))
-            loading = report.reporter.announce(f"[internal] load build definition from {asked.file}")
+                files = await gathering.dockerfile(asked)
+                wish = wish_of(asked, files.named)
+                return Outcome(answer(asked.subrequest, files.file, files.text, parse(files.text), wish))
+            refuse(solve.request)
+            loading = report.reporter.announce(f"[internal] load build definition from {asked.remote or asked.file}")
             report.reporter.start(loading)
-            async with client.files(asked) as files:
+            async with gathering.files(asked) as files:
                 report.reporter.end(loading)
-                solve.response = await self._build(solve, asked, client, files, report)
-                return {}
+                built = await self._build(solve, asking, asked, client, files, report)
+            return Outcome(image=built.main.image)
         except (SampanError, OSError) as error:
             raise _told(error, report, files) from error
 
-    async def _build(self, solve: Solve, asked: Asked, client: Client, files: Files, report: _Report) -> dict[str, str]:
+    async def look(self, solve: Solve, origin: Origin) -> str:
+        """A source by itself, for the client to read in until the solve ends: the reference that it has. Raises GRPCError."""
+        report = _Report(solve.statuses)
+        try:
+            if isinstance(origin, Made):
+                return solve.keep_image(self.solves.made(origin.reference))
+            client = Client(self.builder, self.sessions, self.pools, solve.request.Session, {})
+            gathering = Gathering(client, self.builder, self.solves.made, {}, ())
+            return await solve.look(gathering.source(origin))
+        except (SampanError, OSError) as error:
+            raise _told(error, report, None) from error
+
+    async def _build(
+        self, solve: Solve, asking: Asking, asked: Asked, client: Client, files: Files, report: _Report
+    ) -> Built:
         dockerfile = parse(files.text)
-        _refuse(solve, asked)
-        _warn(report.reporter, files, dockerfile, _wish(asked))
+        check_syntax(dockerfile)
+        wish = wish_of(asked, files.named)
+        _warn(report.reporter, files, dockerfile, wish)
         session = await client.session()
-        outputs = _outputs(solve.request, session)
-        kinds = [one.type for one in outputs]
+        outputs = outputs_of(solve.request, session)
+        caches = Caches(client.store)
         async with AsyncExitStack() as stack:
             agents = await stack.enter_async_context(client.agents(ids_of(dockerfile, "ssh")))
             into = stack.enter_context(self.builder.directory())
-            sending = await stack.enter_async_context(Sending(session, kinds, into))
+            sending = await stack.enter_async_context(Sending(session, [one.type for one in outputs], into))
             request = BuildRequest(
                 dockerfile=files.text,
                 file=files.file,
-                wish=_wish(asked),
+                wish=wish,
+                platforms=asked.targets,
+                indexed=asked.multi_platform or indexed_of(asked.arguments),
                 contexts=files.contexts,
                 pull=asked.pull,
                 no_cache=asked.no_cache,
                 no_cache_filter=asked.no_cache_filter,
-                cache_from=_imports(asked, solve.request),
-                cache_to=_exports(solve.request),
-                outputs=outputs,
+                cache_from=await caches.imports(asked, solve.request, asking.imports),
+                cache_to=await caches.exports(solve.request),
+                stores=caches.stores,
+                outputs=(*outputs, *_HELD) if solve.is_led else outputs,
                 attests=asked.attestations,
-                run=_settings(asked),
+                run=settings_of(asked),
                 allowed=entitlements(solve.request.Entitlements, self.builder.manner.entitlements),
                 secrets=await client.secrets(ids_of(dockerfile, "secret")),
                 ssh=agents,
-                credentials=await client.credentials(dockerfile, _wish(asked)),
+                credentials=await client.credentials(dockerfile, wish),
                 clock=clock_of(asked.arguments.get("SOURCE_DATE_EPOCH", "")),
             )
+            since = time.time_ns()
             built = await self.builder.build(request, dockerfile, report, report.remark, sending.pass_on)
-        told: dict[str, str] = {"containerimage.digest": built.digest}
-        if not request.several:
-            told["containerimage.config.digest"] = built.main.image
-        if built.names:
-            told["image.name"] = ",".join(built.names)
-        return told
+        if solve.is_led and not any(one.type == "image" for one in outputs):
+            solve.at_end(lambda: self.builder.forget(built.main.image, since))
+        solve.response = _response(built, several=request.several)
+        return built
+
+
+def _response(built: Built, *, several: bool) -> dict[str, str]:
+    told: dict[str, str] = {"containerimage.digest": built.digest}
+    if not several:
+        told["containerimage.config.digest"] = built.main.image
+    if built.names:
+        told["image.name"] = ",".join(built.names)
+    if built.cache is not None:
+        told["cache.manifest"] = msgspec.json.encode(built.cache).decode()
+    return told
 
 
 def _warn(reporter: Reporter, files: Files, dockerfile: Dockerfile, wish: Wish) -> None:
@@ -175,89 +223,6 @@ def _warn(reporter: Reporter, files: Files, dockerfile: Dockerfile, wish: Wish) 
     if found.refuses:
         rules = ", ".join(sorted({finding.rule for finding in found.findings}))
         raise DockerfileError(f"lint violation found for rules: {rules}", found.findings[0].at)
-
-
-def _refuse(solve: Solve, asked: Asked) -> None:
-    """What is not there yet, by name."""
-    request = solve.request
-    missing: Sequence[tuple[bool, str]] = (
-        (bool(asked.remote), "building from a remote context over BuildKit's protocol"),
-        (bool(request.SourcePolicy) or bool(request.SourcePolicySession), "source policies"),
-        (asked.multi_platform, "an index for one platform (multi-platform=true)"),
-        (request.EnableSessionExporter, "exporters of a session"),
-    )
-    for is_asked, what in missing:
-        if is_asked:
-            raise NotImplementedHere(f"not implemented by Sampan yet: {what}")
-    attributes.first_platform(asked)
-
-
-def _wish(asked: Asked) -> Wish:
-    here = builders_platform()
-    platform = attributes.first_platform(asked)
-    machines = Machines(here, parse_platform(platform) if platform else here)
-    named = {name.lower(): _meaning(name, text) for name, text in asked.named.items()}
-    return Wish(machines, asked.target, asked.arguments, asked.labels, named)
-
-
-def _meaning(name: str, text: str) -> NamedContext:
-    """What a named context is. Raises NotImplementedHere for one that is neither of the client, nor an image, nor a repository."""
-    kind, colon, rest = text.partition(":")
-    if kind == "local":
-        return NamedContext()
-    if kind == "docker-image":
-        return NamedContext(image=rest.removeprefix("//"))
-    if is_git(text):
-        return NamedContext(repository=text)
-    raise NotImplementedHere(f"not implemented by Sampan yet: the context {name[:100]} from {kind[:100]}{colon}")
-
-
-def _settings(asked: Asked) -> RunSettings:
-    return RunSettings(
-        cgroup_parent=asked.cgroup_parent,
-        shm_size=asked.shm_size,
-        ulimits=asked.ulimits,
-        extra_hosts=asked.extra_hosts,
-        network=asked.network,
-    )
-
-
-def _exporters(request: control.SolveRequest) -> list[tuple[str, Mapping[str, str]]]:
-    if request.Exporters:
-        return [(one.Type, one.Attrs) for one in request.Exporters]
-    return [(request.ExporterDeprecated, request.ExporterAttrsDeprecated)] if request.ExporterDeprecated else []
-
-
-def _outputs(request: control.SolveRequest, session: Session) -> tuple[Output, ...]:
-    """What is to become of the image, in the words of `--output`; a client that says nothing wants it in the cache alone."""
-    found = []
-    for kind, given in _exporters(request):
-        attributes = {key: value for key, value in given.items() if key not in _NO_MATTER}
-        if kind == "docker" and session.offers(METHOD):
-            # The client keeps to itself where the archive goes; that it takes one says that it wants one.
-            attributes["dest"] = "-"
-        found.append(Output(_KINDS.get(kind, kind), attributes))
-    return tuple(found) or (Output("cacheonly"),)
-
-
-def _imports(asked: Asked, request: control.SolveRequest) -> tuple[CacheOption, ...]:
-    entries = [CacheOption(one.Type, dict(one.Attrs)) for one in request.Cache.Imports]
-    entries += [CacheOption("registry", {"ref": ref}) for ref in request.Cache.ImportRefsDeprecated]
-    return _reachable("from", [*entries, *asked.cache_from])
-
-
-def _exports(request: control.SolveRequest) -> tuple[CacheOption, ...]:
-    return _reachable("to", [CacheOption(one.Type, dict(one.Attrs)) for one in request.Cache.Exports])
-
-
-def _reachable(way: str, options: Sequence[CacheOption]) -> tuple[CacheOption, ...]:
-    """Raises NotImplementedHere for a cache in a directory of the client: it is reached by another service."""
-    if any(option.type == "local" for option in options):
-        raise NotImplementedHere(
-            f"not implemented by Sampan yet: --cache-{way} type=local over BuildKit's protocol; use type=registry, "
-            f"or sampan build --cache-{way}"
-        )
-    return tuple(options)
 
 
 def _told(error: SampanError | OSError, report: _Report, files: Files | None) -> GRPCError:

@@ -13,7 +13,8 @@ from grpclib.server import Stream
 
 from sampan.build.progress import Number, VertexEvent
 from sampan.buildkit import faults
-from sampan.buildkit.building import Workshop
+from sampan.buildkit.building import Asking, Workshop
+from sampan.buildkit.frontends import BUILT_IN, NEWEST, check_frontend
 from sampan.buildkit.needs import PruneWish
 from sampan.buildkit.protocol import control_pb2 as control
 from sampan.buildkit.protocol import operations_pb2 as operations
@@ -30,8 +31,7 @@ M = TypeVar("M", bound=Message)
 N = TypeVar("N", bound=Message)
 
 SERVICE = "/moby.buildkit.v1.Control/"
-FRONTEND = "dockerfile.v0"
-_DOCKERFILE_VERSION = "1.20.0"
+_DOCKERFILE_VERSION = ".".join(map(str, (*NEWEST, 0)))
 
 
 class Control:
@@ -95,15 +95,15 @@ class Control:
         """One build, to its end. When the call ends before it, so does the build."""
         request = await received(stream)
         with answering():
-            if request.Definition.ByteSize() or request.FrontendInputs:
+            if request.Definition.ByteSize():
                 raise NotImplementedHere("not implemented by Sampan yet: builds of a client's own graph (LLB)")
-            if request.Frontend not in ("", FRONTEND):
-                raise NotImplementedHere(f"not implemented by Sampan yet: the front end {request.Frontend[:100]!r}")
+            if request.Frontend:
+                check_frontend(request.Frontend, request.FrontendAttrs)
             solve = await self._solves.begin(request)
         failed: GRPCError | None = GRPCError(Status.CANCELLED, "context canceled")
         try:
             if request.Frontend:
-                await self._workshop.build(solve, request.FrontendAttrs)
+                await self._workshop.build(solve, Asking(request.FrontendAttrs, request.FrontendInputs))
             else:
                 await solve.returned
             failed = None
@@ -250,7 +250,7 @@ def _event(solve: Solve) -> control.BuildHistoryEvent:
     steps = solve.statuses.steps
     record = control.BuildHistoryRecord(
         Ref=solve.ref,
-        Frontend=solve.request.Frontend or FRONTEND,
+        Frontend=solve.request.Frontend or BUILT_IN,
         FrontendAttrs=dict(solve.attributes),
         Exporters=list(solve.request.Exporters),
         CreatedAt=moment(solve.began),

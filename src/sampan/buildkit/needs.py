@@ -1,16 +1,20 @@
 """What this front end needs of the daemon. Implemented in daemon.buildkit_api."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import BinaryIO, Protocol
 
 import msgspec
 
+from sampan.build.operations import GitSource
 from sampan.build.progress import OutputEvent, ResultEvent
 from sampan.build.reporting import GraphReport
 from sampan.build.request import BuildRequest, Built
+from sampan.build.tree.remote_context import RemoteContext
 from sampan.dockerfile.instructions import Dockerfile
+from sampan.registry.protocol import Source
 from sampan.spec.disk import BuildCache
+from sampan.spec.ids import Digest, ImageId
 
 PassOn = Callable[[OutputEvent | ResultEvent], Awaitable[None]]
 """Passes a piece of an output on."""
@@ -24,9 +28,27 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     """What the daemon says of itself to builders' clients."""
 
     version: str
+    platform: str
+    """of this machine, as a build's attributes name it"""
     host_gateway: str = ""
     entitlements: frozenset[str] = frozenset({"network.host"})
     """what builds may ask for, beside what their clients allow"""
+
+
+class Fetch(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be had from elsewhere: a commit of a repository, or what is behind a URL.
+
+    `file`: that is wanted as one file of this name; else an archive is unpacked, and what is none is a Dockerfile.
+    """
+
+    git: GitSource | None = None
+    agent: str = ""
+    """the socket of an ssh agent for git"""
+    authorization: str = ""
+    """what git is to send as HTTP's header of this name"""
+    url: str = ""
+    file: str = ""
+    checksum: str = ""
 
 
 class PruneWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +85,25 @@ class Builder(Protocol):
 
         `told` hears of outputs and caches, from any thread; `line` takes what the client keeps.
         """
+        ...
+
+    async def fetch(self, wish: Fetch, into: int) -> RemoteContext:
+        """Have a context from elsewhere, kept below the empty directory `into`. The caller closes it.
+
+        Raises SampanError, OSError. Cancelled: it is called off before this returns.
+        """
+        ...
+
+    async def unpack(self, content: BinaryIO, into: int) -> RemoteContext:
+        """The same of what the client sent: an archive, or a Dockerfile alone. `content` is closed."""
+        ...
+
+    def brought(self, source: Source, digest: Digest, platform: str) -> AbstractAsyncContextManager[ImageId]:
+        """An image out of the client's store, in this machine's for the block. Raises SampanError, OSError."""
+        ...
+
+    async def forget(self, image: ImageId, since: int) -> None:
+        """Take away an image that was made after `since` (nanoseconds), unless somebody has called it something."""
         ...
 
     async def records(self) -> Sequence[BuildCache]:

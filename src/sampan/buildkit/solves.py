@@ -5,12 +5,15 @@ frontend=""                  the client leads: `LLBBridge.Solve` builds, `LLBBri
 """
 
 import asyncio
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 
 from grpclib.exceptions import GRPCError
 
+from sampan.build.tree.context import Context
 from sampan.buildkit.protocol import control_pb2 as control
 from sampan.buildkit.statuses import Statuses
 from sampan.errors import Conflict, NotFound
@@ -22,6 +25,8 @@ _WITH_LOGS = 10
 """Of these, how many with what they said."""
 _MOST = 256
 _ID_LIMIT = 128
+_REFERENCES = 64
+"""Results of one build that a client may hold."""
 
 
 @dataclass(slots=True)
@@ -38,11 +43,49 @@ class Solve:
     response: Mapping[str, str] = field(default_factory=dict)
     pinned: bool = False
     generation: int = 1
+    images: dict[str, str] = field(default_factory=dict)
+    """what was made, by the references that the leading client has for it"""
+    looked: dict[str, Context] = field(default_factory=dict)
+    """sources that it reads in"""
+    _kept: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
     def ref(self) -> str:
         """Its id."""
         return self.request.Ref
+
+    @property
+    def is_led(self) -> bool:
+        """Whether the client leads it itself."""
+        return not self.request.Frontend
+
+    def keep_image(self, image: str) -> str:
+        """A reference for the image, of use until the solve ends."""
+        self._check_room()
+        reference = os.urandom(12).hex()
+        self.images[reference] = image
+        return reference
+
+    async def look(self, source: AbstractAsyncContextManager[Context]) -> str:
+        """A reference for a source, which is kept until the solve ends. Raises as the source does, Conflict for one too many."""
+        self._check_room()
+        reference = os.urandom(12).hex()
+        self.looked[reference] = await self._kept.enter_async_context(source)
+        return reference
+
+    def _check_room(self) -> None:
+        if len(self.images) + len(self.looked) >= _REFERENCES:
+            raise Conflict(f"build {self.ref} has {_REFERENCES} results already")
+
+    def at_end(self, work: Callable[[], Awaitable[None]]) -> None:
+        """To be done when the solve ends."""
+        self._kept.push_async_callback(work)
+
+    async def let_go(self) -> None:
+        """Nobody reads in its results any more."""
+        self.images.clear()
+        self.looked.clear()
+        await self._kept.aclose()
 
     @property
     def attributes(self) -> Mapping[str, str]:
@@ -76,6 +119,12 @@ class Solves:
 
     async def end(self, solve: Solve, error: GRPCError | None) -> None:
         """It has ended. What is older than the history goes."""
+        try:
+            await solve.let_go()
+        finally:
+            await self._end(solve, error)
+
+    async def _end(self, solve: Solve, error: GRPCError | None) -> None:
         solve.ended = time.time_ns()
         solve.error = error
         solve.generation += 1
@@ -106,6 +155,13 @@ class Solves:
         if ref not in self._all:
             raise NotFound(f"build {ref[:_ID_LIMIT]} not found")
         return self._all[ref]
+
+    def made(self, reference: str) -> str:
+        """The image that a build which has not ended made, by its reference. Raises NotFound."""
+        for solve in self._all.values():
+            if reference in solve.images:
+                return solve.images[reference]
+        raise NotFound(f"no such result {reference[:_ID_LIMIT]}: its build has ended")
 
     def forget(self, solve: Solve) -> None:
         """Take one that has ended out of the history."""

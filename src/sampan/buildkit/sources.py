@@ -1,10 +1,9 @@
-"""What a build needs of its client, fetched ahead: the Dockerfile, the context, secrets, agents, credentials."""
+"""What a build needs of its client, fetched ahead: directories, stores, secrets, agents, credentials."""
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
@@ -13,16 +12,16 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from sampan.build.planning import Wish, missing_images
 from sampan.build.request import SECRET_LIMIT
 from sampan.build.tree.context import Context
-from sampan.buildkit.attributes import Asked
 from sampan.buildkit.needs import Builder
 from sampan.buildkit.pools import Pools
 from sampan.buildkit.protocol import session_pb2 as messages
 from sampan.buildkit.sessions import Session, Sessions
+from sampan.buildkit.stores import ClientStore
 from sampan.buildkit.subrequests import mount_ids
 from sampan.buildkit.synced import synced
-from sampan.dockerfile.ignore import BadIgnore, read_patterns
+from sampan.buildkit.uploads import uploaded
 from sampan.dockerfile.instructions import Dockerfile
-from sampan.errors import InvalidParameter, NotFound, SampanError, System
+from sampan.errors import InvalidParameter, SampanError, System
 from sampan.images.references import parse_reference
 from sampan.registry.names import HUB_INDEX
 from sampan.registry.protocol import Credentials
@@ -33,15 +32,6 @@ _AGENT = "/moby.sshforward.v1.SSH/ForwardAgent"
 _CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
 _SECONDS = 30.0
 _PIECE = 32 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The Dockerfile's text, the path that it was found at, and the context."""
-
-    file: str
-    text: str
-    contexts: Mapping[str, Context]
 
 
 class Client:
@@ -79,42 +69,18 @@ class Client:
                 context.close()
 
     @asynccontextmanager
-    async def files(self, asked: Asked) -> AsyncIterator[Files]:
-        """What is built from. Raises SampanError."""
-        async with AsyncExitStack() as stack:
-            file, text, ignore = await self._dockerfile(asked)
-            if ignore is None:
-                ignore = await self._read(asked.context_name, ".dockerignore") or b""
-            exclude = _patterns(ignore)
-            contexts = {"context": await stack.enter_async_context(self.directory(asked.context_name, exclude=exclude))}
-            for name, source in asked.named.items():
-                if source.startswith("local:"):
-                    directory = source.removeprefix("local:")
-                    own = _patterns(await self._read(directory, ".dockerignore") or b"")
-                    contexts[name.lower()] = await stack.enter_async_context(self.directory(directory, exclude=own))
-            yield Files(file, text, contexts)
+    async def upload(self, path: str) -> AsyncIterator[int]:
+        """What the client uploads under that name: a descriptor of a file. Raises as `uploaded` does."""
+        with self._builder.directory() as into:
+            spool = await uploaded(await self.session(), path, into)
+            try:
+                yield spool
+            finally:
+                os.close(spool)
 
-    async def dockerfile(self, asked: Asked) -> Files:
-        """The Dockerfile alone, for what builds nothing. Raises SampanError."""
-        file, text, _ = await self._dockerfile(asked)
-        return Files(file, text, {})
-
-    async def _dockerfile(self, asked: Asked) -> tuple[str, str, bytes | None]:
-        own = f"{asked.file}.dockerignore"
-        wanted = [asked.file, own]
-        if asked.file == "Dockerfile":
-            wanted.append("dockerfile")
-        async with self.directory(asked.dockerfile_name, follow=wanted) as found:
-            ignore = _content(found, own)
-            for name in wanted:
-                content = None if name == own else _content(found, name)
-                if content is not None:
-                    return name, content.decode("utf-8", "replace"), ignore
-        raise NotFound(f"failed to read dockerfile: open {asked.file}: no such file or directory")
-
-    async def _read(self, directory: str, name: str) -> bytes | None:
-        async with self.directory(directory, follow=[name]) as found:
-            return _content(found, name)
+    async def store(self, name: str, shown: str) -> ClientStore:
+        """One of the client's stores of blobs; see `ClientStore`."""
+        return ClientStore(await self.session(), name, shown)
 
     async def secrets(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Those that the client has."""
@@ -225,22 +191,6 @@ class _Agent:
             pass  # the agent's user finds the connection closed
         finally:
             writer.close()
-
-
-def _content(found: Context, name: str) -> bytes | None:
-    try:
-        return found.read(name)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise InvalidParameter(f"failed to read {name}: {error.strerror}") from error
-
-
-def _patterns(ignore: bytes) -> tuple[str, ...]:
-    try:
-        return tuple(read_patterns(ignore.decode("utf-8", "surrogateescape")))
-    except BadIgnore as error:
-        raise InvalidParameter(f"failed to parse dockerignore: {error}") from error
 
 
 def _domains(dockerfile: Dockerfile, wish: Wish) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from sampan.build.added import is_git
+from sampan.build.git_address import git_address
 from sampan.build.planning import NamedContext
 from sampan.build.request import SECRET_LIMIT
 from sampan.build.tree.context import Context
@@ -72,7 +72,7 @@ def _meaning(name: str, text: str) -> NamedContext:
         if not place or "/" in place or place in (".", ".."):
             raise InvalidParameter(f"invalid context {name}: {text}")
         return NamedContext()
-    if is_git(text):
+    if git_address(text) is not None:
         return NamedContext(repository=text)
     raise NotImplementedHere(f"not implemented by Sampan yet: the context {name} from {text[:200]}")
 

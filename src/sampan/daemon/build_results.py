@@ -87,6 +87,8 @@ class Results:
         self._check()
 
     def _check(self) -> None:
+        if unknown := {to.store for to in self._to if to.type == "client"} - self._request.stores.keys():
+            raise InvalidParameter(f"unknown cache exporter: 'client': the request has no store {min(unknown)!r}")
         kinds = {one.kind for one in self.outputs if one.kind != "docker" or not one.streamed} or {"none"}
         if not self.outputs:
             kinds = {"image"}
@@ -155,7 +157,14 @@ class Results:
     def _imports(self) -> Imports:
         catalog, bringing = self._images.catalog, self._images.bringing
         return Imports(
-            catalog, bringing, self._repositories, self._credentials, _unheard, self._end, here_only=self._classic
+            catalog,
+            bringing,
+            self._repositories,
+            self._credentials,
+            _unheard,
+            self._end,
+            here_only=self._classic,
+            stores=self._request.stores,
         )
 
     def _credentials(self, domain: str) -> Credentials:
@@ -171,7 +180,7 @@ class Results:
                 built = await self._squashed(built)
             for to in self._to:
                 if to.type != "inline":
-                    await self._send(session, to, built, told)
+                    built = await self._send(session, to, built, told)
             request, attesting = self._request, self._attesting
             portions = await self._blocking(
                 build_statements.portions, self._images, request, attesting, built, self._began
@@ -184,7 +193,7 @@ class Results:
         finally:
             for one in built.images:
                 if not self.stored or one.image != built.main.image:
-                    await carried_through(self._workers.run(self._forget, one.image))
+                    await carried_through(self._workers.run(forget, self._images, one.image, self._began))
         return built
 
     async def _recorded(self, built: Built, portions: Sequence[Portion]) -> Digest:
@@ -214,21 +223,25 @@ class Results:
             made = await self._blocking(partial(squash, self._images.catalog, one.image, one.base, names=own))
             self._images.made(made, own)
             if made != one.image:
-                await self._workers.run(self._forget, one.image)
+                await self._workers.run(forget, self._images, one.image, self._began)
             images.append(msgspec.structs.replace(one, image=made))
         in_order = sorted(images, key=lambda one: [each.platform for each in built.images].index(one.platform))
         familiar = tuple(name.familiar for name in names)
         return msgspec.structs.replace(built, images=tuple(in_order), main=images[-1], names=familiar)
 
-    async def _send(self, session: Session, to: exports.Destination, built: Built, told: Told) -> None:
-        sending = exports.Exports(self._images.catalog, self._repositories, self._credentials, _unheard, self._end)
+    async def _send(self, session: Session, to: exports.Destination, built: Built, told: Told) -> Built:
+        sending = exports.Exports(
+            self._images.catalog, self._repositories, self._credentials, _unheard, self._end, self._request.stores
+        )
         results = [[layer.diff_id for layer in one.layers] for one in built.images]
         try:
-            await self._blocking(lambda: sending.send(to, session.records(), results, session.lease))
+            manifest = await self._blocking(lambda: sending.send(to, session.records(), results, session.lease))
         except (SampanError, OSError) as error:
             if not to.ignore_error:
                 raise
             told(f"exporting cache: {error}")
+            return built
+        return msgspec.structs.replace(built, cache=manifest) if to.type == "client" else built
 
     async def _stream(self, built: Built, portions: Sequence[Portion], line: PassOn) -> None:
         """Send the client what it keeps, and what was made in words."""
@@ -275,13 +288,6 @@ class Results:
                 await carried_through(self._workers.run(close))
         await line(OutputEvent(output=number, last=True))
 
-    def _forget(self, image: ImageId) -> None:
-        """Take away an image that was made on the way, unless it was here before, or somebody has called it something."""
-        catalog = self._images.catalog
-        with catalog.lock, suppress(NoSuchImage, SampanError):
-            if catalog.record(image).added >= self._began and not catalog.references_of(image):
-                self._images.remove(image, lambda _: ())
-
     async def _blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The call's result, from another thread; called off, it is told so and waited for."""
         task = asyncio.get_running_loop().create_task(self._workers.run(call, *args, **kwargs))
@@ -292,6 +298,14 @@ class Results:
             with suppress(Cancelled, SampanError, OSError):
                 await carried_through(_outcome(task))
             raise
+
+
+def forget(images: Images, image: ImageId, since: int) -> None:
+    """Take away an image that was made on the way, unless it was here before `since`, or somebody has called it something."""
+    catalog = images.catalog
+    with catalog.lock, suppress(NoSuchImage, SampanError):
+        if catalog.record(image).added >= since and not catalog.references_of(image):
+            images.remove(image, lambda _: ())
 
 
 async def _outcome(task: "asyncio.Task[T]") -> T:

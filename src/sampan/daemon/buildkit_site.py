@@ -2,26 +2,34 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sampan.build.reporting import GraphReport
 from sampan.build.request import BuildRequest, Built
 from sampan.build.solve import Hearing
+from sampan.build.tree.remote_context import RemoteContext
 from sampan.buildkit.building import Workshop
 from sampan.buildkit.connections import serve
 from sampan.buildkit.control import Control
 from sampan.buildkit.gateway import Gateway
-from sampan.buildkit.needs import Manner, PassOn, PruneWish, Told
+from sampan.buildkit.needs import Fetch, Manner, PassOn, PruneWish, Told
 from sampan.buildkit.pools import Pools
 from sampan.buildkit.sessions import Offer, Sessions, offer_of
 from sampan.buildkit.solves import Solves
 from sampan.daemon.build_cache import BuildCacheApi
+from sampan.daemon.build_fetching import brought, fetch, unpacked
+from sampan.daemon.build_results import forget
 from sampan.daemon.builds import Place, Site, perform
 from sampan.daemon.builds_api import BuildsApi
+from sampan.dockerfile.arguments import platform_text
 from sampan.dockerfile.instructions import Dockerfile
+from sampan.images.platforms import builders_platform
+from sampan.registry.protocol import Source
 from sampan.spec.disk import BuildCache
+from sampan.spec.ids import Digest, ImageId
 from sampan.spec.requests import BuildPruneOptions, Hijacked, Taker
 from sampan.version import VERSION
 
@@ -37,8 +45,12 @@ class DaemonBuilder:
     def manner(self) -> Manner:
         """What it is."""
         gateways = self._site.engine.config.host_gateway_ips
-        gateway = str(gateways[0]) if gateways else ""
-        return Manner(version=VERSION, host_gateway=gateway, entitlements=self._site.granted)
+        return Manner(
+            version=VERSION,
+            platform=platform_text(builders_platform()),
+            host_gateway=str(gateways[0]) if gateways else "",
+            entitlements=self._site.granted,
+        )
 
     @contextmanager
     def directory(self) -> Iterator[int]:
@@ -66,6 +78,22 @@ class DaemonBuilder:
         with Place(self._site) as place:
             scratch = place.directory("scratch")
             return await perform(self._site, request, dockerfile, scratch, progress, Hearing(), told, line)
+
+    async def fetch(self, wish: Fetch, into: int) -> RemoteContext:
+        """Have a context from elsewhere."""
+        return await fetch(self._site.remote, self._site.workers, wish, into)
+
+    async def unpack(self, content: BinaryIO, into: int) -> RemoteContext:
+        """Unpack what the client sent."""
+        return await unpacked(self._site.workers, content, into)
+
+    def brought(self, source: Source, digest: Digest, platform: str) -> AbstractAsyncContextManager[ImageId]:
+        """An image out of the client's store."""
+        return brought(self._site.images, self._site.workers, source, digest, platform)
+
+    async def forget(self, image: ImageId, since: int) -> None:
+        """Take away an image that was made on the way."""
+        await self._site.workers.run(forget, self._site.images, image, since)
 
     async def records(self) -> Sequence[BuildCache]:
         """The build cache."""
@@ -103,8 +131,8 @@ class Frontend:
     def __init__(self, builds: BuildsApi) -> None:
         site = builds.opened()
         self._sessions = Sessions()
-        workshop = Workshop(DaemonBuilder(site, builds.cache), self._sessions, Pools(site.places))
         solves = Solves()
+        workshop = Workshop(DaemonBuilder(site, builds.cache), self._sessions, Pools(site.places), solves)
         control = Control(workshop, solves)
         self._handlers = {**control.handlers(), **Gateway(workshop, solves, control).handlers()}
 

@@ -25,12 +25,12 @@ from sampan.build.reporting import GraphReport
 from sampan.build.request import BuildRequest, Built, CacheOption, Output, RunSettings, clock_of, indexed_of
 from sampan.build.solve import Hearing, Means, build
 from sampan.build.sources import Remote
-from sampan.build.threads import carried_through
 from sampan.build.tree.context import Context, unpack_context
 from sampan.build.tree.git import Access
 from sampan.build.tree.remote_context import fetch_context
 from sampan.build.vertices import CommandFailed
 from sampan.daemon.build_contexts import Arrived, arrived
+from sampan.daemon.build_fetching import fetched, watching
 from sampan.daemon.build_lines import Lines
 from sampan.daemon.build_programs import BuildPrograms
 from sampan.daemon.build_results import PassOn, Results, Told
@@ -166,22 +166,8 @@ async def _received(site: Site, options: BuildOptions, body: AsyncIterator[bytes
 async def _fetched(site: Site, url: str, into: int) -> tuple[Context, str]:
     end = Cancellation()
     access = Access(site.remote.git, "", end)
-
-    def watch(done: int, whole: int) -> None:
-        del done, whole
-        end.check()
-
-    fetching = asyncio.get_running_loop().create_task(
-        carried_through(site.workers.run(fetch_context, url, into, site.remote.fetcher, access, watch))
-    )
-    try:
-        found = await asyncio.shield(fetching)
-    except asyncio.CancelledError:
-        end.cancel()
-        await asyncio.wait([fetching])
-        if not fetching.cancelled() and fetching.exception() is None:
-            fetching.result().context.close()
-        raise
+    watch = watching(end)
+    found = await fetched(site.workers, end, lambda: fetch_context(url, into, site.remote.fetcher, access, watch))
     return found.context, found.dockerfile or ""
 
 

@@ -45,9 +45,9 @@ from sampan.images.references import Reference, check_new, parse_reference, pars
 from sampan.images.removal import ImageConflict, Removed, Remover, Users
 from sampan.images.saving import choose_images, save
 from sampan.images.steps import Cancellation, Report
-from sampan.registry.protocol import Credentials, Repositories
+from sampan.registry.protocol import Credentials, Repositories, Source
 from sampan.snapshots.protocol import Snapshotter
-from sampan.spec.ids import ChainId, ImageId
+from sampan.spec.ids import ChainId, Digest, ImageId
 from sampan.spec.oci_image import Image, ImageConfig, Platform
 from sampan.state.store import Store
 
@@ -341,6 +341,13 @@ class Images:
             raise NotImplementedHere("there is no registry to pull from")
         with _host_trouble("pull"):
             return self._puller.pull(wish, report, end)
+
+    def bring(self, source: Source, digest: Digest, platform: str, report: Report, end: Cancellation) -> ImageId:
+        """Have an image from wherever it lies, without a name; see `pulling.Puller.bring`."""
+        if self._travel is None:
+            raise NotImplementedHere("there is nothing to bring images with")
+        with _host_trouble("pull"):
+            return self._puller.bring(source, digest, platform, report, end)
 
     def push(self, reference: Reference, credentials: Credentials, report: Report, end: Cancellation) -> None:
         """Send images to a registry; see `pushing.Pusher.push`."""

@@ -91,6 +91,14 @@ class Puller:
             self._warn(reference, image, wish.platform, report)
         return image
 
+    def bring(self, source: Source, digest: Digest, platform: str, report: Report, end: Cancellation) -> ImageId:
+        """An image from wherever it lies, without a name: whoever wants it holds it, and takes it away.
+
+        Raises as `pull` does. No policy is asked: what a client hands over itself is not signed for it.
+        """
+        reference = Reference(source.domain, source.path, None, digest)
+        return _Pull(self._catalog, self._bringing, None, source, report, end).run(reference, platform, named=False)[0]
+
     def _warn(self, reference: Reference, image: ImageId, asked: str, report: Report) -> None:
         """One image alone in its repository is taken whatever it is for, as in Docker; whoever asked for another hears it."""
         config = self._catalog.config(image)
@@ -135,8 +143,13 @@ class _Pull:
         self._report = report
         self._end = end
 
-    def run(self, reference: Reference, platform: str, *, beside: bool) -> tuple[ImageId, bool]:
-        """The image that the reference stands for now, and whether it stood for another one, or none, before."""
+    def run(
+        self, reference: Reference, platform: str, *, named: bool = True, beside: bool = False
+    ) -> tuple[ImageId, bool]:
+        """The image that the reference stands for now, and whether it stood for another one, or none, before.
+
+        Without `named` it is there, and the reference stands for nothing.
+        """
         first = self._repository.resolve(reference.digest or reference.tag or "")
         if reference.digest is not None and first.digest != reference.digest:
             raise InvalidParameter(f"manifest verification failed for digest {reference.digest}")
@@ -159,7 +172,7 @@ class _Pull:
                 layers = self._bringing.bring(
                     self._repository, followed.layers, diff_ids, lease, self._report, self._end
                 )
-            new = self._record(reference, first, image, followed, layers, beside=beside)
+            new = self._record(reference, first, image, followed, layers, named=named, beside=beside)
         return image, new
 
     def _take(self, lease: Lease, followed: Followed) -> None:
@@ -194,6 +207,7 @@ class _Pull:
         followed: Followed,
         layers: list[LayerRecord],
         *,
+        named: bool,
         beside: bool,
     ) -> bool:
         content, catalog = self._content, self._catalog
@@ -205,14 +219,17 @@ class _Pull:
         catalog.snapshots.sync()
         crash_point("image-before-commit")
         digest = Digest(first.digest)
-        named = Reference(reference.domain, reference.path, None, digest)
-        names = [named] if reference.digest is not None else [named, reference]
+        exact = Reference(reference.domain, reference.path, None, digest)
+        names = [exact] if reference.digest is not None else [exact, reference]
         self._report(Step(f"Digest: {digest}", plain=True))
         with catalog.lock:
             new = catalog.by_reference(reference) != image
             if beside:
                 names = [name for name in names if catalog.by_reference(name) is None]
-            catalog.add(image, layers, names, manifests=self._manifests(followed))
+            if named:
+                catalog.add(image, layers, names, manifests=self._manifests(followed))
+            else:
+                catalog.add(image, layers, [])
         crash_point("image-after-commit")
         return new
 

@@ -45,6 +45,7 @@ def test_each_has_its_meaning() -> None:
         named={"tools": "local:tools"},
         context_name="ctx",
         dockerfile_name="df",
+        dockerfile_apart=True,
         attestations={"provenance": "mode=min"},
     )
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from sampan.build.cache.configs import CONFIG, write
-from sampan.build.cache.imports import CredentialsOf, Option
+from sampan.build.cache.imports import ELSEWHERE, CredentialsOf, Option
 from sampan.build.cache.records import Record
 from sampan.build.keys import Key
 from sampan.content.store import Content
@@ -55,6 +55,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     ref: str = ""
     dest: str = ""
     tag: str = "latest"
+    store: str = ""
     every: bool = False
     manifest: bool = True
     oci: bool = True
@@ -64,7 +65,11 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 def parse(option: Option) -> Destination:
     """What an option says. Raises InvalidParameter, NotImplementedHere for what BuildKit knows and we do not."""
     left = dict(option.attributes)
-    if option.type not in ("inline", "registry", "local"):
+    if option.type in ELSEWHERE:
+        raise NotImplementedHere(
+            f"not implemented by Sampan yet: --cache-to type={option.type}; use type=registry or type=local"
+        )
+    if option.type not in ("inline", "registry", "local", "client"):
         raise InvalidParameter(f"unknown cache exporter: {option.type!r}: it is one of inline, registry, local")
     mode = left.pop("mode", "min")
     if mode not in ("min", "max"):
@@ -76,6 +81,7 @@ def parse(option: Option) -> Destination:
         ref=left.pop("ref", "") if option.type == "registry" else "",
         dest=left.pop("dest", "") if option.type == "local" else "",
         tag=left.pop("tag", "latest") if option.type == "local" else "latest",
+        store=left.pop("store", "") if option.type == "client" else "",
         every=mode == "max",
         manifest=_switch(left, "image-manifest", default=True),
         oci=_switch(left, "oci-mediatypes", default=True),
@@ -119,7 +125,10 @@ class Exports:
         credentials: CredentialsOf,
         report: Report,
         end: Cancellation,
+        stores: Mapping[str, Repository] = {},
     ) -> None:
+        """`stores` of the client, by name."""
+        self._stores = stores
         self._catalog = catalog
         self._content = catalog.content
         self._repositories = repositories
@@ -145,6 +154,8 @@ class Exports:
             _Directory(Path(to.dest), self._content, self._end).write(
                 layers, {config.digest: data, described.digest: manifest}, to.tag, described
             )
+        elif to.type == "client":
+            self._fill(self._stores[to.store], "", layers, config, data, media_type, manifest)
         else:
             self._push(to, layers, config, data, media_type, manifest)
         return described
@@ -177,12 +188,24 @@ class Exports:
             raise InvalidParameter("a cache cannot be sent to a digest")
         credentials = self._credentials(reference.domain)
         repository = self._repositories.pushing(reference.domain, reference.path, credentials)
+        self._fill(repository, reference.tag or "latest", layers, config, data, media_type, manifest)
+
+    def _fill(
+        self,
+        repository: Repository,
+        tag: str,
+        layers: Iterable[Descriptor],
+        config: Descriptor,
+        data: bytes,
+        media_type: str,
+        manifest: bytes,
+    ) -> None:
         with ThreadPoolExecutor(_AT_ONCE, "cache-upload") as pool:
             for sent in [pool.submit(self._upload, repository, layer) for layer in layers]:
                 sent.result()
         if not repository.has_blob(parse_digest(config.digest)):
             repository.upload(parse_digest(config.digest), len(data), partial(_at, data), _unheard)
-        repository.put_manifest(reference.tag or "latest", media_type, manifest)
+        repository.put_manifest(tag, media_type, manifest)
 
     def _upload(self, repository: Repository, layer: Descriptor) -> None:
         self._end.check()

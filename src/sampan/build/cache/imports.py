@@ -10,7 +10,7 @@ from sampan.build.cache.configs import Found, read_inline
 from sampan.build.cache.places import Layout, find
 from sampan.build.cache.records import Entry, Record
 from sampan.build.keys import Key
-from sampan.errors import InvalidParameter, NotFound, SampanError
+from sampan.errors import InvalidParameter, NotFound, NotImplementedHere, SampanError
 from sampan.images.bringing import Bringing
 from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.leases import Lease
@@ -22,6 +22,8 @@ from sampan.spec.oci_image import Descriptor
 
 _log = logging.getLogger(__name__)
 
+ELSEWHERE = ("gha", "s3", "azblob")
+"""Where BuildKit keeps caches, and Sampan none."""
 CredentialsOf = Callable[[str], Credentials]
 """What a client gave for a registry's domain."""
 
@@ -117,9 +119,11 @@ class Imports:
         end: Cancellation,
         *,
         here_only: bool = False,
+        stores: Mapping[str, Source] = {},
     ) -> None:
-        """`here_only`: an image is not asked for in its registry."""
+        """`here_only`: an image is not asked for in its registry. `stores` of the client, by name."""
         self._here_only = here_only
+        self._stores = stores
         self._catalog = catalog
         self._bringing = bringing
         self._repositories = repositories
@@ -146,8 +150,14 @@ class Imports:
         match option.type:
             case "local":
                 found = self._local(attributes)
+            case "client":
+                found = self._kept(self._store(attributes.pop("store", "")), attributes.pop("digest", ""))
             case "registry" | "image":
                 found = self._named(attributes, here_first=option.type == "image")
+            case _ if option.type in ELSEWHERE:
+                raise NotImplementedHere(
+                    f"not implemented by Sampan yet: --cache-from type={option.type}; use type=registry or type=local"
+                )
             case _:
                 raise InvalidParameter(f"unknown cache importer: {option.type!r}: it is one of registry, local")
         if attributes:
@@ -161,7 +171,16 @@ class Imports:
         tag = attributes.pop("digest", "") or attributes.pop("tag", "latest")
         layout = Layout(path)
         self._layouts.callback(layout.close)
-        return RemoteCache(layout, find(layout, layout.resolve(tag)), self._bringing, self._report, self._end)
+        return self._kept(layout, tag)
+
+    def _store(self, name: str) -> Source:
+        if name not in self._stores:
+            raise InvalidParameter(f"unknown cache importer: 'client': the request has no store {name!r}")
+        return self._stores[name]
+
+    def _kept(self, source: Source, reference: str) -> RemoteCache:
+        found = find(source, source.resolve(reference))
+        return RemoteCache(source, found, self._bringing, self._report, self._end)
 
     def _named(self, attributes: dict[str, str], *, here_first: bool) -> RemoteCache | ImageCache:
         text = attributes.pop("ref", "")
@@ -175,8 +194,7 @@ class Imports:
         if here_first and self._here_only:
             raise NotFound(f"no image {reference.familiar} is here")
         source = self._source(reference)
-        found = find(source, source.resolve(reference.digest or reference.tag or ""))
-        return RemoteCache(source, found, self._bringing, self._report, self._end)
+        return self._kept(source, reference.digest or reference.tag or "")
 
     def _source(self, reference: Reference) -> Source:
         return self._repositories.pulling(reference.domain, reference.path, self._credentials(reference.domain))

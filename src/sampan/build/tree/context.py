@@ -8,7 +8,7 @@ from typing import BinaryIO, Self
 
 from sampan.build.tree import arrival, digest
 from sampan.build.tree.from_archive import archive_tops
-from sampan.build.tree.index import Index
+from sampan.build.tree.index import Index, Node
 from sampan.build.tree.selection import Wanted
 from sampan.build.tree.source import Origin, SourceTree, Top
 from sampan.build.tree.unpacking import Unpacking
@@ -92,6 +92,10 @@ class Context:
         if node.size > limit:
             raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)
         return os.pread(self._spool, node.size, node.offset)
+
+    def node(self, path: str) -> Node:
+        """What lies at `path`, links followed inside the context. Raises OSError."""
+        return self._index.find(os.fsencode(path))
 
     def dockerfile(self, name: str = DOCKERFILE) -> tuple[str, str]:
         """The Dockerfile's path as it was found, and its text; as Docker's daemon finds it. Raises BadContext.
@@ -220,7 +224,12 @@ def unpack_context(stream: BinaryIO, into: int) -> Context:
 def empty_context(into: int) -> Context:
     """A context with nothing in it: of a build whose Dockerfile came alone."""
     spool = os.open(b"archive", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=into)
-    return Context(Index(), spool, _new_directory(into))
+    return indexed_context(Index(), spool, into)
+
+
+def indexed_context(index: Index, spool: int, into: int) -> Context:
+    """A context of what the index says lies in the file `spool` (taken over), kept below `into`, which is empty."""
+    return Context(index, spool, _new_directory(into))
 
 
 def _new_directory(into: int) -> int:

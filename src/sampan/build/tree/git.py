@@ -9,7 +9,9 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from sampan.build.operations import GitSource
 from sampan.build.tree.git_program import GitFailed, GitProgram, redacted
@@ -34,11 +36,26 @@ class BadGit(InvalidParameter):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How git is run for a build. `agent`: the socket of an ssh agent, "" for none."""
+    """How git is run for a build. `agent`: the socket of an ssh agent; `authorization`: HTTP's header, for the repository's server.
+
+    Both are "" for none.
+    """
 
     program: GitProgram
     agent: str = ""
     end: Cancellation | None = None
+    authorization: str = ""
+
+    def run(self, source: GitSource, arguments: Sequence[str], directory: int, what: str) -> bytes:
+        """Run git; see `GitProgram.run`."""
+        return self.program.run(arguments, directory, what, self.agent, self.end, self._header(source))
+
+    def _header(self, source: GitSource) -> tuple[str, str] | None:
+        """The server that gets the header, and the header: no other server does, wherever git is sent."""
+        parts = urlsplit(source.repository)
+        if not self.authorization or parts.scheme not in ("http", "https"):
+            return None
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/", f"Authorization: {self.authorization}"
 
 
 def git_commit(source: GitSource, access: Access, directory: int) -> str:
@@ -51,13 +68,7 @@ def git_commit(source: GitSource, access: Access, directory: int) -> str:
         return _checked(source, source.reference)
     reference = source.reference or "HEAD"
     what = f"failed to load cache key: repository {redacted(source.repository)}"
-    told = access.program.run(
-        ["ls-remote", "--", source.repository, reference, f"{reference}^{{}}"],
-        directory,
-        what,
-        access.agent,
-        access.end,
-    )
+    told = access.run(source, ["ls-remote", "--", source.repository, reference, f"{reference}^{{}}"], directory, what)
     found = {}
     for line in told.decode("utf-8", "surrogateescape").splitlines():
         commit, _, name = line.partition("\t")
@@ -123,12 +134,11 @@ class _Checkout:
         directory = self._into if not below else _directory(self._into, below)
         up = "../" if below else ""
         try:
-            return self._access.program.run(
+            return self._access.run(
+                self._source,
                 [f"--git-dir={up}{self._place}", f"--work-tree={up}tree", *arguments],
                 directory,
                 what or f"failed to fetch remote {redacted(self._source.repository)}",
-                self._access.agent,
-                self._access.end,
             )
         finally:
             if below:
@@ -167,11 +177,13 @@ class _Checkout:
         return True
 
     def check_out(self) -> None:
-        """The commit's files, and those of its submodules."""
+        """The commit's files, and those of its submodules where they are wanted."""
         name = redacted(self._source.repository)
         self._git(
             "checkout", "--quiet", "--force", "--detach", self._commit, "--", what=f"failed to checkout remote {name}"
         )
+        if not self._source.submodules:
+            return
         try:
             modules = os.stat(b"tree/.gitmodules", dir_fd=self._into, follow_symlinks=False)
         except FileNotFoundError:

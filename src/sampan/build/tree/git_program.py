@@ -74,13 +74,16 @@ class GitProgram:
         what: str,
         agent: str = "",
         end: Cancellation | None = None,
+        header: tuple[str, str] | None = None,
     ) -> bytes:
         """Run git in the directory (a descriptor); its output. `agent`: the socket of an ssh agent. `what` begins an error's text.
+
+        `header`: a server's address, and a header of HTTP that it alone gets.
 
         Raises GitFailed, System where there is no git, OSError (ENOSPC), Cancelled.
         """
         program = self._find()
-        environment = {**self._environment, **({"SSH_AUTH_SOCK": agent} if agent else {})}
+        environment = {**self._environment, **({"SSH_AUTH_SOCK": agent} if agent else {}), **_extra(header)}
         command = [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, _PACKAGES, str(os.getpid()), program, *arguments]
         with subprocess.Popen(
             command,
@@ -133,6 +136,18 @@ def _listen(process: "subprocess.Popen[bytes]", directory: int, end: Cancellatio
                 raise System(f"git wrote more than {OUTPUT_LIMIT} bytes")
             del said[:-_TOLD]
     return bytes(output), bytes(said)
+
+
+def _extra(header: tuple[str, str] | None) -> dict[str, str]:
+    """One setting more. In the environment, where no other user of the machine sees it."""
+    if header is None:
+        return {}
+    number = len(_SETTINGS)
+    return {
+        "GIT_CONFIG_COUNT": str(number + 1),
+        f"GIT_CONFIG_KEY_{number}": f"http.{header[0]}.extraHeader",
+        f"GIT_CONFIG_VALUE_{number}": header[1],
+    }
 
 
 def _environment(path: str, proxies: Proxies) -> dict[str, str]:

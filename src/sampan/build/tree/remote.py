@@ -99,7 +99,7 @@ def fetch_url(
         descriptor = os.open(os.fsencode(name), _NEW, _MODE, dir_fd=into)
         try:
             digest = _received(source, answer, descriptor, watch)
-            moment = _modified(answer.headers)
+            moment = modified(answer.headers)
             os.fchmod(descriptor, _MODE)
             os.utime(descriptor, ns=(moment, moment))
         finally:
@@ -154,7 +154,7 @@ def _disposition(header: str) -> str:
     return message.get_filename("") or ""
 
 
-def _modified(headers: Mapping[str, str]) -> int:
+def modified(headers: Mapping[str, str]) -> int:
     """Nanoseconds of `Last-Modified`; 0 where it is missing or none."""
     try:
         seconds = int(parsedate_to_datetime(headers.get("Last-Modified", "")).timestamp())

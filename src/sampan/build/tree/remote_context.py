@@ -14,9 +14,11 @@ from typing import BinaryIO, cast
 from sampan.build.operations import GitSource
 from sampan.build.tree.context import DOCKERFILE, TEXT_LIMIT, BadContext, Context, empty_context, unpack_context
 from sampan.build.tree.git import Access, fetch_git, git_commit
-from sampan.build.tree.remote import Watch
+from sampan.build.tree.remote import Watch, modified
+from sampan.build.tree.single import single_file
 from sampan.files.compression import is_compressed
 from sampan.files.remove import remove_tree
+from sampan.files.tar_reader import BLOCK, BadArchive, TarReader, Truncated
 from sampan.files.tar_writer import END
 from sampan.files.walk import walk
 from sampan.registry.fetching import Fetched, Fetcher
@@ -24,7 +26,7 @@ from sampan.snapshots.difference import tar_entry
 
 _ARCHIVE = re.compile(r"application/(?:(?:x-)?tar|octet-stream|(?:x-)?(?:gzip|bzip2?|xz|zstd))")
 _TEXT = "text/plain"
-_LOOKED_AT = 512
+_LOOKED_AT = BLOCK
 _PIECE = 1 << 16
 _GIT = re.compile(r"(?:(?:git|ssh)://|[\w.]+@[\w.-]+:|github\.com/|https?://[^#]+\.git(?:#|$))", re.ASCII)
 
@@ -43,20 +45,61 @@ def fetch_context(url: str, into: int, fetcher: Fetcher, access: Access, watch: 
     Raises BadContext, BadArchive, BadGit, GitFailed, what `Fetcher.open` and `watch` raise, OSError, Cancelled.
     """
     if _GIT.match(url):
-        return RemoteContext(_from_git(url, into, access))
+        return RemoteContext(checked_out(git_source(url), into, access))
     if not url.startswith(("http://", "https://")):
         raise BadContext(f"remoteURL ({url}) could not be recognized as URL")
     with fetcher.open(url) as answer:
         body = io.BufferedReader(_Body(answer, watch), _PIECE)
-        kind = _kind_of(url, answer, body.peek(_LOOKED_AT)[:_LOOKED_AT])
-        if kind != _TEXT:
-            return RemoteContext(unpack_context(body, into))
-        text = body.read(TEXT_LIMIT + 1)
-        if len(text) > TEXT_LIMIT:
-            raise BadContext(f"the Dockerfile at {url} is larger than {TEXT_LIMIT} bytes")
-        if not text:
-            raise BadContext(f"the Dockerfile ({DOCKERFILE}) cannot be empty")
-    return RemoteContext(empty_context(into), text.decode("utf-8", "surrogateescape"))
+        text = _kind_of(url, answer, body.peek(_LOOKED_AT)[:_LOOKED_AT]) == _TEXT
+        return _received(cast(BinaryIO, body), into, text, url)
+
+
+def fetch_told_by_content(url: str, into: int, fetcher: Fetcher, watch: Watch | None = None) -> RemoteContext:
+    """The same of a web address, as BuildKit has it: whatever begins like an archive is one, whatever the server calls it.
+
+    Raises as `fetch_context` does.
+    """
+    with fetcher.open(url) as answer:
+        return told_by_content(cast(BinaryIO, _Body(answer, watch)), into, url)
+
+
+def told_by_content(body: BinaryIO, into: int, what: str) -> RemoteContext:
+    """What comes in is an archive, or a Dockerfile alone. Raises BadContext, BadArchive, OSError."""
+    buffered = io.BufferedReader(cast(io.RawIOBase, body), _PIECE)
+    first = buffered.peek(_LOOKED_AT)[:_LOOKED_AT]
+    return _received(cast(BinaryIO, buffered), into, not (is_compressed(first) or _is_tar(first)), what)
+
+
+def _is_tar(first: bytes) -> bool:
+    try:
+        return len(first) == BLOCK and TarReader(io.BytesIO(first).read).next() is not None
+    except Truncated:
+        return True  # a good header, with more behind it
+    except BadArchive:
+        return False
+
+
+def fetch_file(
+    url: str, name: str, into: int, fetcher: Fetcher, watch: Watch | None = None, checksum: str = ""
+) -> Context:
+    """What is behind a web address as the one file `name` of a context.
+
+    Raises what `Fetcher.open` and `single_file` raise.
+    """
+    with fetcher.open(url) as answer:
+        body = cast(BinaryIO, io.BufferedReader(_Body(answer, watch), _PIECE))
+        return single_file(body, name, into, modified(answer.headers), checksum)
+
+
+def _received(body: BinaryIO, into: int, text: bool, what: str) -> RemoteContext:
+    if not text:
+        return RemoteContext(unpack_context(body, into))
+    content = body.read(TEXT_LIMIT + 1)
+    if len(content) > TEXT_LIMIT:
+        raise BadContext(f"the Dockerfile at {what} is larger than {TEXT_LIMIT} bytes")
+    if not content:
+        raise BadContext(f"the Dockerfile ({DOCKERFILE}) cannot be empty")
+    return RemoteContext(empty_context(into), content.decode("utf-8", "surrogateescape"))
 
 
 def git_source(url: str) -> GitSource:
@@ -70,8 +113,8 @@ def git_source(url: str) -> GitSource:
     return GitSource(repository=repository, reference=reference, directory=directory)
 
 
-def _from_git(url: str, into: int, access: Access) -> Context:
-    source = git_source(url)
+def checked_out(source: GitSource, into: int, access: Access) -> Context:
+    """A commit's files as a context, kept below `into`, an empty directory. Raises as `git_commit` and `fetch_git` do."""
     os.mkdir(b"checkout", 0o700, dir_fd=into)
     place = os.open(b"checkout", os.O_RDONLY | os.O_DIRECTORY, dir_fd=into)
     try:
@@ -116,6 +159,12 @@ class _Body(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # Buffer is Python 3.12's
         piece = self._answer.read(len(buffer))
+        while self._done == 0 and 0 < len(piece) < min(_LOOKED_AT, len(buffer)):
+            # What is looked at comes at once, however small the server's pieces are.
+            more = self._answer.read(len(buffer) - len(piece))
+            if not more:
+                break
+            piece += more
         buffer[: len(piece)] = piece
         self._done += len(piece)
         if self._watch is not None:

@@ -29,7 +29,7 @@ from sampan.buildkit.protocol import status_pb2 as sampan_dot_buildkit_dot_proto
 from sampan.buildkit.protocol import worker_pb2 as sampan_dot_buildkit_dot_protocol_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&sampan/buildkit/protocol/gateway.proto\x12\x19moby.buildkit.v1.frontend\x1a#sampan/buildkit/protocol/caps.proto\x1a$sampan/buildkit/protocol/files.proto\x1a)sampan/buildkit/protocol/operations.proto\x1a%sampan/buildkit/protocol/status.proto\x1a%sampan/buildkit/protocol/worker.proto\"\xc8\x02\n\x06Result\x12\x17\n\rrefDeprecated\x18\x01 \x01(\tH\x00\x12\x45\n\x0erefsDeprecated\x18\x02 \x01(\x0b\x32+.moby.buildkit.v1.frontend.RefMapDeprecatedH\x00\x12-\n\x03ref\x18\x03 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.RefH\x00\x12\x31\n\x04refs\x18\x04 \x01(\x0b\x32!.moby.buildkit.v1.frontend.RefMapH\x00\x12\x41\n\x08metadata\x18\n \x03(\x0b\x32/.moby.buildkit.v1.frontend.Result.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x42\x08\n\x06result\"\x84\x01\n\x10RefMapDeprecated\x12\x43\n\x04refs\x18\x01 \x03(\x0b\x32\x35.moby.buildkit.v1.frontend.RefMapDeprecated.RefsEntry\x1a+\n\tRefsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\".\n\x03Ref\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1b\n\x03\x64\x65\x66\x18\x02 \x01(\x0b\x32\x0e.pb.Definition\"\x90\x01\n\x06RefMap\x12\x39\n\x04refs\x18\x01 \x03(\x0b\x32+.moby.buildkit.v1.frontend.RefMap.RefsEntry\x1aK\n\tRefsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.Ref:\x02\x38\x01\"e\n\rReturnRequest\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32!.moby.buildkit.v1.frontend.Result\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"\x10\n\x0eReturnResponse\"\x0f\n\rInputsRequest\"\xa5\x01\n\x0eInputsResponse\x12O\n\x0b\x44\x65\x66initions\x18\x01 \x03(\x0b\x32:.moby.buildkit.v1.frontend.InputsResponse.DefinitionsEntry\x1a\x42\n\x10\x44\x65\x66initionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.pb.Definition:\x02\x38\x01\"\xa8\x01\n\x19ResolveImageConfigRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\x12\x1e\n\x08Platform\x18\x02 \x01(\x0b\x32\x0c.pb.Platform\x12\x13\n\x0bResolveMode\x18\x03 \x01(\t\x12\x0f\n\x07LogName\x18\x04 \x01(\t\x12\x14\n\x0cResolverType\x18\x05 \x01(\x05\x12\x11\n\tSessionID\x18\x06 \x01(\t\x12\x0f\n\x07StoreID\x18\x07 \x01(\t\"I\n\x1aResolveImageConfigResponse\x12\x0e\n\x06\x44igest\x18\x01 \x01(\t\x12\x0e\n\x06\x43onfig\x18\x02 \x01(\x0c\x12\x0b\n\x03Ref\x18\x03 \x01(\t\"\x96\x04\n\x0cSolveRequest\x12\"\n\nDefinition\x18\x01 \x01(\x0b\x32\x0e.pb.Definition\x12\x10\n\x08\x46rontend\x18\x02 \x01(\t\x12M\n\x0b\x46rontendOpt\x18\x03 \x03(\x0b\x32\x38.moby.buildkit.v1.frontend.SolveRequest.FrontendOptEntry\x12\x19\n\x11\x61llowResultReturn\x18\x05 \x01(\x08\x12\x1b\n\x13\x61llowResultArrayRef\x18\x06 \x01(\x08\x12\r\n\x05\x46inal\x18\n \x01(\x08\x12\x14\n\x0c\x45xporterAttr\x18\x0b \x01(\x0c\x12\x42\n\x0c\x43\x61\x63heImports\x18\x0c \x03(\x0b\x32,.moby.buildkit.v1.frontend.CacheOptionsEntry\x12S\n\x0e\x46rontendInputs\x18\r \x03(\x0b\x32;.moby.buildkit.v1.frontend.SolveRequest.FrontendInputsEntry\x12\x10\n\x08\x45valuate\x18\x0e \x01(\x08\x1a\x32\n\x10\x46rontendOptEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x45\n\x13\x46rontendInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.pb.Definition:\x02\x38\x01\"\x97\x01\n\x11\x43\x61\x63heOptionsEntry\x12\x0c\n\x04Type\x18\x01 \x01(\t\x12\x46\n\x05\x41ttrs\x18\x02 \x03(\x0b\x32\x37.moby.buildkit.v1.frontend.CacheOptionsEntry.AttrsEntry\x1a,\n\nAttrsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"O\n\rSolveResponse\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x31\n\x06result\x18\x03 \x01(\x0b\x32!.moby.buildkit.v1.frontend.Result\"y\n\x0fReadFileRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\x12\x10\n\x08\x46ilePath\x18\x02 \x01(\t\x12\x33\n\x05Range\x18\x03 \x01(\x0b\x32$.moby.buildkit.v1.frontend.FileRange\x12\x12\n\nMountIndex\x18\x04 \x01(\x05\"+\n\tFileRange\x12\x0e\n\x06Offset\x18\x01 \x01(\x03\x12\x0e\n\x06Length\x18\x02 \x01(\x03\" \n\x10ReadFileResponse\x12\x0c\n\x04\x44\x61ta\x18\x01 \x01(\x0c\"Z\n\x0eReadDirRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\x12\x0f\n\x07\x44irPath\x18\x02 \x01(\t\x12\x16\n\x0eIncludePattern\x18\x03 \x01(\t\x12\x12\n\nMountIndex\x18\x04 \x01(\x05\"6\n\x0fReadDirResponse\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.fsutil.types.Stat\"@\n\x0fStatFileRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\x12\x0c\n\x04Path\x18\x02 \x01(\t\x12\x12\n\nMountIndex\x18\x03 \x01(\x05\"4\n\x10StatFileResponse\x12 \n\x04stat\x18\x01 \x01(\x0b\x32\x12.fsutil.types.Stat\"\x1e\n\x0f\x45valuateRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\"\x12\n\x10\x45valuateResponse\"\r\n\x0bPingRequest\"\xb3\x01\n\x0cPongResponse\x12\x39\n\x0f\x46rontendAPICaps\x18\x01 \x03(\x0b\x32 .moby.buildkit.v1.apicaps.APICap\x12\x31\n\x07LLBCaps\x18\x02 \x03(\x0b\x32 .moby.buildkit.v1.apicaps.APICap\x12\x35\n\x07Workers\x18\x03 \x03(\x0b\x32$.moby.buildkit.v1.types.WorkerRecord\"\x91\x01\n\x0bWarnRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\x03\x12\r\n\x05short\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64\x65tail\x18\x04 \x03(\x0c\x12\x0b\n\x03url\x18\x05 \x01(\t\x12\x1c\n\x04info\x18\x06 \x01(\x0b\x32\x0e.pb.SourceInfo\x12\x19\n\x06ranges\x18\x07 \x03(\x0b\x32\t.pb.Range\"\x0e\n\x0cWarnResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&sampan/buildkit/protocol/gateway.proto\x12\x19moby.buildkit.v1.frontend\x1a#sampan/buildkit/protocol/caps.proto\x1a$sampan/buildkit/protocol/files.proto\x1a)sampan/buildkit/protocol/operations.proto\x1a%sampan/buildkit/protocol/status.proto\x1a%sampan/buildkit/protocol/worker.proto\"\xc8\x02\n\x06Result\x12\x17\n\rrefDeprecated\x18\x01 \x01(\tH\x00\x12\x45\n\x0erefsDeprecated\x18\x02 \x01(\x0b\x32+.moby.buildkit.v1.frontend.RefMapDeprecatedH\x00\x12-\n\x03ref\x18\x03 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.RefH\x00\x12\x31\n\x04refs\x18\x04 \x01(\x0b\x32!.moby.buildkit.v1.frontend.RefMapH\x00\x12\x41\n\x08metadata\x18\n \x03(\x0b\x32/.moby.buildkit.v1.frontend.Result.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x42\x08\n\x06result\"\x84\x01\n\x10RefMapDeprecated\x12\x43\n\x04refs\x18\x01 \x03(\x0b\x32\x35.moby.buildkit.v1.frontend.RefMapDeprecated.RefsEntry\x1a+\n\tRefsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\".\n\x03Ref\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1b\n\x03\x64\x65\x66\x18\x02 \x01(\x0b\x32\x0e.pb.Definition\"\x90\x01\n\x06RefMap\x12\x39\n\x04refs\x18\x01 \x03(\x0b\x32+.moby.buildkit.v1.frontend.RefMap.RefsEntry\x1aK\n\tRefsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.Ref:\x02\x38\x01\"e\n\rReturnRequest\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32!.moby.buildkit.v1.frontend.Result\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"\x10\n\x0eReturnResponse\"\x0f\n\rInputsRequest\"\xa5\x01\n\x0eInputsResponse\x12O\n\x0b\x44\x65\x66initions\x18\x01 \x03(\x0b\x32:.moby.buildkit.v1.frontend.InputsResponse.DefinitionsEntry\x1a\x42\n\x10\x44\x65\x66initionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.pb.Definition:\x02\x38\x01\"\xa8\x01\n\x19ResolveImageConfigRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\x12\x1e\n\x08Platform\x18\x02 \x01(\x0b\x32\x0c.pb.Platform\x12\x13\n\x0bResolveMode\x18\x03 \x01(\t\x12\x0f\n\x07LogName\x18\x04 \x01(\t\x12\x14\n\x0cResolverType\x18\x05 \x01(\x05\x12\x11\n\tSessionID\x18\x06 \x01(\t\x12\x0f\n\x07StoreID\x18\x07 \x01(\t\"I\n\x1aResolveImageConfigResponse\x12\x0e\n\x06\x44igest\x18\x01 \x01(\t\x12\x0e\n\x06\x43onfig\x18\x02 \x01(\x0c\x12\x0b\n\x03Ref\x18\x03 \x01(\t\"\xae\x04\n\x0cSolveRequest\x12\"\n\nDefinition\x18\x01 \x01(\x0b\x32\x0e.pb.Definition\x12\x10\n\x08\x46rontend\x18\x02 \x01(\t\x12M\n\x0b\x46rontendOpt\x18\x03 \x03(\x0b\x32\x38.moby.buildkit.v1.frontend.SolveRequest.FrontendOptEntry\x12\x19\n\x11\x61llowResultReturn\x18\x05 \x01(\x08\x12\x1b\n\x13\x61llowResultArrayRef\x18\x06 \x01(\x08\x12\r\n\x05\x46inal\x18\n \x01(\x08\x12\x14\n\x0c\x45xporterAttr\x18\x0b \x01(\x0c\x12\x42\n\x0c\x43\x61\x63heImports\x18\x0c \x03(\x0b\x32,.moby.buildkit.v1.frontend.CacheOptionsEntry\x12S\n\x0e\x46rontendInputs\x18\r \x03(\x0b\x32;.moby.buildkit.v1.frontend.SolveRequest.FrontendInputsEntry\x12\x10\n\x08\x45valuate\x18\x0e \x01(\x08\x12\x16\n\x0eSourcePolicies\x18\x0f \x03(\x0c\x1a\x32\n\x10\x46rontendOptEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x45\n\x13\x46rontendInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.pb.Definition:\x02\x38\x01\"\x97\x01\n\x11\x43\x61\x63heOptionsEntry\x12\x0c\n\x04Type\x18\x01 \x01(\t\x12\x46\n\x05\x41ttrs\x18\x02 \x03(\x0b\x32\x37.moby.buildkit.v1.frontend.CacheOptionsEntry.AttrsEntry\x1a,\n\nAttrsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"O\n\rSolveResponse\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x31\n\x06result\x18\x03 \x01(\x0b\x32!.moby.buildkit.v1.frontend.Result\"y\n\x0fReadFileRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\x12\x10\n\x08\x46ilePath\x18\x02 \x01(\t\x12\x33\n\x05Range\x18\x03 \x01(\x0b\x32$.moby.buildkit.v1.frontend.FileRange\x12\x12\n\nMountIndex\x18\x04 \x01(\x05\"+\n\tFileRange\x12\x0e\n\x06Offset\x18\x01 \x01(\x03\x12\x0e\n\x06Length\x18\x02 \x01(\x03\" \n\x10ReadFileResponse\x12\x0c\n\x04\x44\x61ta\x18\x01 \x01(\x0c\"Z\n\x0eReadDirRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\x12\x0f\n\x07\x44irPath\x18\x02 \x01(\t\x12\x16\n\x0eIncludePattern\x18\x03 \x01(\t\x12\x12\n\nMountIndex\x18\x04 \x01(\x05\"6\n\x0fReadDirResponse\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.fsutil.types.Stat\"@\n\x0fStatFileRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\x12\x0c\n\x04Path\x18\x02 \x01(\t\x12\x12\n\nMountIndex\x18\x03 \x01(\x05\"4\n\x10StatFileResponse\x12 \n\x04stat\x18\x01 \x01(\x0b\x32\x12.fsutil.types.Stat\"\x1e\n\x0f\x45valuateRequest\x12\x0b\n\x03Ref\x18\x01 \x01(\t\"\x12\n\x10\x45valuateResponse\"\r\n\x0bPingRequest\"\xb3\x01\n\x0cPongResponse\x12\x39\n\x0f\x46rontendAPICaps\x18\x01 \x03(\x0b\x32 .moby.buildkit.v1.apicaps.APICap\x12\x31\n\x07LLBCaps\x18\x02 \x03(\x0b\x32 .moby.buildkit.v1.apicaps.APICap\x12\x35\n\x07Workers\x18\x03 \x03(\x0b\x32$.moby.buildkit.v1.types.WorkerRecord\"\x91\x01\n\x0bWarnRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\x03\x12\r\n\x05short\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64\x65tail\x18\x04 \x03(\x0c\x12\x0b\n\x03url\x18\x05 \x01(\t\x12\x1c\n\x04info\x18\x06 \x01(\x0b\x32\x0e.pb.SourceInfo\x12\x19\n\x06ranges\x18\x07 \x03(\x0b\x32\t.pb.Range\"\x0e\n\x0cWarnResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -79,41 +79,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVEIMAGECONFIGRESPONSE']._serialized_start=1403
   _globals['_RESOLVEIMAGECONFIGRESPONSE']._serialized_end=1476
   _globals['_SOLVEREQUEST']._serialized_start=1479
-  _globals['_SOLVEREQUEST']._serialized_end=2013
-  _globals['_SOLVEREQUEST_FRONTENDOPTENTRY']._serialized_start=1892
-  _globals['_SOLVEREQUEST_FRONTENDOPTENTRY']._serialized_end=1942
-  _globals['_SOLVEREQUEST_FRONTENDINPUTSENTRY']._serialized_start=1944
-  _globals['_SOLVEREQUEST_FRONTENDINPUTSENTRY']._serialized_end=2013
-  _globals['_CACHEOPTIONSENTRY']._serialized_start=2016
-  _globals['_CACHEOPTIONSENTRY']._serialized_end=2167
-  _globals['_CACHEOPTIONSENTRY_ATTRSENTRY']._serialized_start=2123
-  _globals['_CACHEOPTIONSENTRY_ATTRSENTRY']._serialized_end=2167
-  _globals['_SOLVERESPONSE']._serialized_start=2169
-  _globals['_SOLVERESPONSE']._serialized_end=2248
-  _globals['_READFILEREQUEST']._serialized_start=2250
-  _globals['_READFILEREQUEST']._serialized_end=2371
-  _globals['_FILERANGE']._serialized_start=2373
-  _globals['_FILERANGE']._serialized_end=2416
-  _globals['_READFILERESPONSE']._serialized_start=2418
-  _globals['_READFILERESPONSE']._serialized_end=2450
-  _globals['_READDIRREQUEST']._serialized_start=2452
-  _globals['_READDIRREQUEST']._serialized_end=2542
-  _globals['_READDIRRESPONSE']._serialized_start=2544
-  _globals['_READDIRRESPONSE']._serialized_end=2598
-  _globals['_STATFILEREQUEST']._serialized_start=2600
-  _globals['_STATFILEREQUEST']._serialized_end=2664
-  _globals['_STATFILERESPONSE']._serialized_start=2666
-  _globals['_STATFILERESPONSE']._serialized_end=2718
-  _globals['_EVALUATEREQUEST']._serialized_start=2720
-  _globals['_EVALUATEREQUEST']._serialized_end=2750
-  _globals['_EVALUATERESPONSE']._serialized_start=2752
-  _globals['_EVALUATERESPONSE']._serialized_end=2770
-  _globals['_PINGREQUEST']._serialized_start=2772
-  _globals['_PINGREQUEST']._serialized_end=2785
-  _globals['_PONGRESPONSE']._serialized_start=2788
-  _globals['_PONGRESPONSE']._serialized_end=2967
-  _globals['_WARNREQUEST']._serialized_start=2970
-  _globals['_WARNREQUEST']._serialized_end=3115
-  _globals['_WARNRESPONSE']._serialized_start=3117
-  _globals['_WARNRESPONSE']._serialized_end=3131
+  _globals['_SOLVEREQUEST']._serialized_end=2037
+  _globals['_SOLVEREQUEST_FRONTENDOPTENTRY']._serialized_start=1916
+  _globals['_SOLVEREQUEST_FRONTENDOPTENTRY']._serialized_end=1966
+  _globals['_SOLVEREQUEST_FRONTENDINPUTSENTRY']._serialized_start=1968
+  _globals['_SOLVEREQUEST_FRONTENDINPUTSENTRY']._serialized_end=2037
+  _globals['_CACHEOPTIONSENTRY']._serialized_start=2040
+  _globals['_CACHEOPTIONSENTRY']._serialized_end=2191
+  _globals['_CACHEOPTIONSENTRY_ATTRSENTRY']._serialized_start=2147
+  _globals['_CACHEOPTIONSENTRY_ATTRSENTRY']._serialized_end=2191
+  _globals['_SOLVERESPONSE']._serialized_start=2193
+  _globals['_SOLVERESPONSE']._serialized_end=2272
+  _globals['_READFILEREQUEST']._serialized_start=2274
+  _globals['_READFILEREQUEST']._serialized_end=2395
+  _globals['_FILERANGE']._serialized_start=2397
+  _globals['_FILERANGE']._serialized_end=2440
+  _globals['_READFILERESPONSE']._serialized_start=2442
+  _globals['_READFILERESPONSE']._serialized_end=2474
+  _globals['_READDIRREQUEST']._serialized_start=2476
+  _globals['_READDIRREQUEST']._serialized_end=2566
+  _globals['_READDIRRESPONSE']._serialized_start=2568
+  _globals['_READDIRRESPONSE']._serialized_end=2622
+  _globals['_STATFILEREQUEST']._serialized_start=2624
+  _globals['_STATFILEREQUEST']._serialized_end=2688
+  _globals['_STATFILERESPONSE']._serialized_start=2690
+  _globals['_STATFILERESPONSE']._serialized_end=2742
+  _globals['_EVALUATEREQUEST']._serialized_start=2744
+  _globals['_EVALUATEREQUEST']._serialized_end=2774
+  _globals['_EVALUATERESPONSE']._serialized_start=2776
+  _globals['_EVALUATERESPONSE']._serialized_end=2794
+  _globals['_PINGREQUEST']._serialized_start=2796
+  _globals['_PINGREQUEST']._serialized_end=2809
+  _globals['_PONGRESPONSE']._serialized_start=2812
+  _globals['_PONGRESPONSE']._serialized_end=2991
+  _globals['_WARNREQUEST']._serialized_start=2994
+  _globals['_WARNREQUEST']._serialized_end=3139
+  _globals['_WARNRESPONSE']._serialized_start=3141
+  _globals['_WARNRESPONSE']._serialized_end=3155
 # @@protoc_insertion_point(module_scope)

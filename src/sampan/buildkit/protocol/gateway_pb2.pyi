@@ -123,7 +123,7 @@ class ResolveImageConfigResponse(_message.Message):
     def __init__(self, Digest: _Optional[str] = ..., Config: _Optional[bytes] = ..., Ref: _Optional[str] = ...) -> None: ...
 
 class SolveRequest(_message.Message):
-    __slots__ = ("Definition", "Frontend", "FrontendOpt", "allowResultReturn", "allowResultArrayRef", "Final", "ExporterAttr", "CacheImports", "FrontendInputs", "Evaluate")
+    __slots__ = ("Definition", "Frontend", "FrontendOpt", "allowResultReturn", "allowResultArrayRef", "Final", "ExporterAttr", "CacheImports", "FrontendInputs", "Evaluate", "SourcePolicies")
     class FrontendOptEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +148,7 @@ class SolveRequest(_message.Message):
     CACHEIMPORTS_FIELD_NUMBER: _ClassVar[int]
     FRONTENDINPUTS_FIELD_NUMBER: _ClassVar[int]
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
+    SOURCEPOLICIES_FIELD_NUMBER: _ClassVar[int]
     Definition: _operations_pb2.Definition
     Frontend: str
     FrontendOpt: _containers.ScalarMap[str, str]
@@ -158,7 +159,8 @@ class SolveRequest(_message.Message):
     CacheImports: _containers.RepeatedCompositeFieldContainer[CacheOptionsEntry]
     FrontendInputs: _containers.MessageMap[str, _operations_pb2.Definition]
     Evaluate: bool
-    def __init__(self, Definition: _Optional[_Union[_operations_pb2.Definition, _Mapping]] = ..., Frontend: _Optional[str] = ..., FrontendOpt: _Optional[_Mapping[str, str]] = ..., allowResultReturn: _Optional[bool] = ..., allowResultArrayRef: _Optional[bool] = ..., Final: _Optional[bool] = ..., ExporterAttr: _Optional[bytes] = ..., CacheImports: _Optional[_Iterable[_Union[CacheOptionsEntry, _Mapping]]] = ..., FrontendInputs: _Optional[_Mapping[str, _operations_pb2.Definition]] = ..., Evaluate: _Optional[bool] = ...) -> None: ...
+    SourcePolicies: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, Definition: _Optional[_Union[_operations_pb2.Definition, _Mapping]] = ..., Frontend: _Optional[str] = ..., FrontendOpt: _Optional[_Mapping[str, str]] = ..., allowResultReturn: _Optional[bool] = ..., allowResultArrayRef: _Optional[bool] = ..., Final: _Optional[bool] = ..., ExporterAttr: _Optional[bytes] = ..., CacheImports: _Optional[_Iterable[_Union[CacheOptionsEntry, _Mapping]]] = ..., FrontendInputs: _Optional[_Mapping[str, _operations_pb2.Definition]] = ..., Evaluate: _Optional[bool] = ..., SourcePolicies: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class CacheOptionsEntry(_message.Message):
     __slots__ = ("Type", "Attrs")

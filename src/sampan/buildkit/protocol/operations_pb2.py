@@ -24,29 +24,47 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sampan/buildkit/protocol/operations.proto\x12\x02pb\"d\n\x08Platform\x12\x14\n\x0c\x41rchitecture\x18\x01 \x01(\t\x12\n\n\x02OS\x18\x02 \x01(\t\x12\x0f\n\x07Variant\x18\x03 \x01(\t\x12\x11\n\tOSVersion\x18\x04 \x01(\t\x12\x12\n\nOSFeatures\x18\x05 \x03(\t\"\x19\n\nDefinition\x12\x0b\n\x03\x64\x65\x66\x18\x01 \x03(\x0c\"b\n\nSourceInfo\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\"\n\ndefinition\x18\x03 \x01(\x0b\x32\x0e.pb.Definition\x12\x10\n\x08language\x18\x04 \x01(\t\"?\n\x05Range\x12\x1b\n\x05start\x18\x01 \x01(\x0b\x32\x0c.pb.Position\x12\x19\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x0c.pb.Position\"+\n\x08Position\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x11\n\tcharacter\x18\x02 \x01(\x05\"7\n\rProgressGroup\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04weak\x18\x03 \x01(\x08\"t\n\x08SourceOp\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12&\n\x05\x61ttrs\x18\x02 \x03(\x0b\x32\x17.pb.SourceOp.AttrsEntry\x1a,\n\nAttrsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sampan/buildkit/protocol/operations.proto\x12\x02pb\"d\n\x08Platform\x12\x14\n\x0c\x41rchitecture\x18\x01 \x01(\t\x12\n\n\x02OS\x18\x02 \x01(\t\x12\x0f\n\x07Variant\x18\x03 \x01(\t\x12\x11\n\tOSVersion\x18\x04 \x01(\t\x12\x12\n\nOSFeatures\x18\x05 \x03(\t\"\x8a\x01\n\nDefinition\x12\x0b\n\x03\x64\x65\x66\x18\x01 \x03(\x0c\x12.\n\x08metadata\x18\x02 \x03(\x0b\x32\x1c.pb.Definition.MetadataEntry\x1a?\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.pb.OpMetadata:\x02\x38\x01\"\xcb\x01\n\nOpMetadata\x12\x34\n\x0b\x64\x65scription\x18\x02 \x03(\x0b\x32\x1f.pb.OpMetadata.DescriptionEntry\x12&\n\x04\x63\x61ps\x18\x05 \x03(\x0b\x32\x18.pb.OpMetadata.CapsEntry\x1a\x32\n\x10\x44\x65scriptionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tCapsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x08:\x02\x38\x01\"\xce\x01\n\x02Op\x12\x19\n\x06inputs\x18\x01 \x03(\x0b\x32\t.pb.Input\x12\x0e\n\x04\x65xec\x18\x02 \x01(\x0cH\x00\x12\x1e\n\x06source\x18\x03 \x01(\x0b\x32\x0c.pb.SourceOpH\x00\x12\x0e\n\x04\x66ile\x18\x04 \x01(\x0cH\x00\x12\x0f\n\x05\x62uild\x18\x05 \x01(\x0cH\x00\x12\x0f\n\x05merge\x18\x06 \x01(\x0cH\x00\x12\x0e\n\x04\x64iff\x18\x07 \x01(\x0cH\x00\x12\x15\n\x0bpassthrough\x18\x08 \x01(\x0cH\x00\x12\x1e\n\x08platform\x18\n \x01(\x0b\x32\x0c.pb.PlatformB\x04\n\x02op\"&\n\x05Input\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\"b\n\nSourceInfo\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\"\n\ndefinition\x18\x03 \x01(\x0b\x32\x0e.pb.Definition\x12\x10\n\x08language\x18\x04 \x01(\t\"?\n\x05Range\x12\x1b\n\x05start\x18\x01 \x01(\x0b\x32\x0c.pb.Position\x12\x19\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x0c.pb.Position\"+\n\x08Position\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x11\n\tcharacter\x18\x02 \x01(\x05\"7\n\rProgressGroup\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04weak\x18\x03 \x01(\x08\"t\n\x08SourceOp\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12&\n\x05\x61ttrs\x18\x02 \x03(\x0b\x32\x17.pb.SourceOp.AttrsEntry\x1a,\n\nAttrsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sampan.buildkit.protocol.operations_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DEFINITION_METADATAENTRY']._loaded_options = None
+  _globals['_DEFINITION_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_OPMETADATA_DESCRIPTIONENTRY']._loaded_options = None
+  _globals['_OPMETADATA_DESCRIPTIONENTRY']._serialized_options = b'8\001'
+  _globals['_OPMETADATA_CAPSENTRY']._loaded_options = None
+  _globals['_OPMETADATA_CAPSENTRY']._serialized_options = b'8\001'
   _globals['_SOURCEOP_ATTRSENTRY']._loaded_options = None
   _globals['_SOURCEOP_ATTRSENTRY']._serialized_options = b'8\001'
   _globals['_PLATFORM']._serialized_start=49
   _globals['_PLATFORM']._serialized_end=149
-  _globals['_DEFINITION']._serialized_start=151
-  _globals['_DEFINITION']._serialized_end=176
-  _globals['_SOURCEINFO']._serialized_start=178
-  _globals['_SOURCEINFO']._serialized_end=276
-  _globals['_RANGE']._serialized_start=278
-  _globals['_RANGE']._serialized_end=341
-  _globals['_POSITION']._serialized_start=343
-  _globals['_POSITION']._serialized_end=386
-  _globals['_PROGRESSGROUP']._serialized_start=388
-  _globals['_PROGRESSGROUP']._serialized_end=443
-  _globals['_SOURCEOP']._serialized_start=445
-  _globals['_SOURCEOP']._serialized_end=561
-  _globals['_SOURCEOP_ATTRSENTRY']._serialized_start=517
-  _globals['_SOURCEOP_ATTRSENTRY']._serialized_end=561
+  _globals['_DEFINITION']._serialized_start=152
+  _globals['_DEFINITION']._serialized_end=290
+  _globals['_DEFINITION_METADATAENTRY']._serialized_start=227
+  _globals['_DEFINITION_METADATAENTRY']._serialized_end=290
+  _globals['_OPMETADATA']._serialized_start=293
+  _globals['_OPMETADATA']._serialized_end=496
+  _globals['_OPMETADATA_DESCRIPTIONENTRY']._serialized_start=401
+  _globals['_OPMETADATA_DESCRIPTIONENTRY']._serialized_end=451
+  _globals['_OPMETADATA_CAPSENTRY']._serialized_start=453
+  _globals['_OPMETADATA_CAPSENTRY']._serialized_end=496
+  _globals['_OP']._serialized_start=499
+  _globals['_OP']._serialized_end=705
+  _globals['_INPUT']._serialized_start=707
+  _globals['_INPUT']._serialized_end=745
+  _globals['_SOURCEINFO']._serialized_start=747
+  _globals['_SOURCEINFO']._serialized_end=845
+  _globals['_RANGE']._serialized_start=847
+  _globals['_RANGE']._serialized_end=910
+  _globals['_POSITION']._serialized_start=912
+  _globals['_POSITION']._serialized_end=955
+  _globals['_PROGRESSGROUP']._serialized_start=957
+  _globals['_PROGRESSGROUP']._serialized_end=1012
+  _globals['_SOURCEOP']._serialized_start=1014
+  _globals['_SOURCEOP']._serialized_end=1130
+  _globals['_SOURCEOP_ATTRSENTRY']._serialized_start=1086
+  _globals['_SOURCEOP_ATTRSENTRY']._serialized_end=1130
 # @@protoc_insertion_point(module_scope)

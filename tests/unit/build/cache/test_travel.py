@@ -143,7 +143,7 @@ def test_called_off(world: CacheWorld) -> None:
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        (Option("gha"), "unknown cache exporter: 'gha'"),
+        (Option("wonder"), "unknown cache exporter: 'wonder'"),
         (Option("registry"), "requires ref"),
         (Option("local"), "requires dest"),
         (Option("local", {"dest": "here"}), "an absolute path"),
@@ -166,7 +166,8 @@ def test_other_compressions_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("option", "error", "told"),
     [
-        (Option("gha"), InvalidParameter, "unknown cache importer: 'gha'"),
+        (Option("wonder"), InvalidParameter, "unknown cache importer: 'wonder'"),
+        (Option("gha"), NotImplementedHere, "type=gha"),
         (Option("registry"), InvalidParameter, "requires ref"),
         (Option("registry", {"ref": "registry.test/none"}), NotFound, "not found"),
         (Option("local", {"src": "x"}), InvalidParameter, "not absolute"),
