@@ -29,3 +29,9 @@ class Buildx:
             "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
         }
         return self._engine.docker(*words, stdin=stdin, timeout=timeout, env=environment)
+
+
+def ok(done: Outcome) -> str:
+    """What a command that went well said."""
+    assert done.code == 0, done
+    return (done.out + done.err).decode()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.building import build as classic
 from tests.daemons import Outcome, Sampan, running_sampan
-from tests.long.buildx import Buildx
+from tests.long.buildx import Buildx, ok
 from tests.long.compose import Project
 from tests.registries import running_registry
 from tests.requires import requires
@@ -60,11 +60,6 @@ def context(tmp_path: Path) -> Callable[..., str]:
         return str(place)
 
     return make
-
-
-def ok(done: Outcome) -> str:
-    assert done.code == 0, done
-    return (done.out + done.err).decode()
 
 
 def steps(done: Outcome, word: str) -> int:
