@@ -1,5 +1,6 @@
 """The real `docker-buildx`: Debian sid's package, unpacked below `.build`, as a plugin of this machine's `docker`."""
 
+import re
 from pathlib import Path
 
 from tests.daemons import Daemon, Outcome
@@ -35,3 +36,8 @@ def ok(done: Outcome) -> str:
     """What a command that went well said."""
     assert done.code == 0, done
     return (done.out + done.err).decode()
+
+
+def steps(done: Outcome, word: str) -> int:
+    """How many steps of a build ended with that word."""
+    return len(re.findall(rf"^#\d+ {word}", ok(done), re.MULTILINE))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.api.building import build as classic
-from tests.daemons import Outcome, Sampan, running_sampan
-from tests.long.buildx import Buildx, ok
+from tests.daemons import Sampan, running_sampan
+from tests.long.buildx import Buildx, ok, steps
 from tests.long.compose import Project
 from tests.registries import running_registry
 from tests.requires import requires
@@ -60,11 +60,6 @@ def context(tmp_path: Path) -> Callable[..., str]:
         return str(place)
 
     return make
-
-
-def steps(done: Outcome, word: str) -> int:
-    """How many steps ended with that word."""
-    return len(re.findall(rf"^#\d+ {word}", ok(done), re.MULTILINE))
 
 
 def test_stages_arguments_and_the_cache(engine: Sampan, buildx: Buildx, context: Callable[..., str]) -> None:

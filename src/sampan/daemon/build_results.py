@@ -132,7 +132,7 @@ class Results:
             for option in self._request.cache_from:
                 try:
                     found.append(await self._blocking(imports.open, option))
-                except InvalidParameter:
+                except (InvalidParameter, NotImplementedHere):
                     raise
                 except (SampanError, OSError) as error:
                     told(f"importing cache manifest from {option.attributes.get('ref') or option.attributes}: {error}")

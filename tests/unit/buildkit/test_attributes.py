@@ -2,7 +2,7 @@
 
 import pytest
 
-from sampan.buildkit.attributes import Asked, first_platform, read
+from sampan.buildkit.attributes import Asked, read
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.spec.host_config import Ulimit
 
@@ -79,8 +79,7 @@ def test_wrong_values(given: dict[str, str]) -> None:
         read(given)
 
 
-def test_one_platform() -> None:
-    assert first_platform(read({})) == ""
-    assert first_platform(read({"platform": "linux/arm64"})) == "linux/arm64"
-    with pytest.raises(NotImplementedHere, match="more than one platform"):
-        first_platform(read({"platform": "linux/arm64,linux/amd64"}))
+def test_platforms_are_read_once_each() -> None:
+    asked = read({"platform": "linux/amd64, linux/arm64,linux/amd64"})
+    assert [(one.os, one.architecture) for one in asked.targets] == [("linux", "amd64"), ("linux", "arm64")]
+    assert read({}).targets == ()

@@ -10,7 +10,7 @@ from sampan.build.cache.configs import Found, read_inline
 from sampan.build.cache.places import Layout, find
 from sampan.build.cache.records import Entry, Record
 from sampan.build.keys import Key
-from sampan.errors import InvalidParameter, NotFound, NotImplementedHere, SampanError
+from sampan.errors import InvalidParameter, NotFound, NotImplementedHere, SampanError, System
 from sampan.images.bringing import Bringing
 from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.leases import Lease
@@ -179,7 +179,11 @@ class Imports:
         return self._stores[name]
 
     def _kept(self, source: Source, reference: str) -> RemoteCache:
-        found = find(source, source.resolve(reference))
+        try:
+            found = find(source, source.resolve(reference))
+        except InvalidParameter as error:
+            # It is not the request that is wrong.
+            raise System(str(error)) from error
         return RemoteCache(source, found, self._bringing, self._report, self._end)
 
     def _named(self, attributes: dict[str, str], *, here_first: bool) -> RemoteCache | ImageCache:
