@@ -1,6 +1,7 @@
 """The real `docker-buildx`: Debian sid's package, unpacked below `.build`, as a plugin of this machine's `docker`."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.daemons import Daemon, Outcome
@@ -22,12 +23,15 @@ class Buildx:
         plugins.mkdir(parents=True)
         (plugins / "docker-buildx").symlink_to(program())
 
-    def __call__(self, *words: str, stdin: bytes = b"", timeout: float = 120) -> Outcome:
+    def __call__(
+        self, *words: str, stdin: bytes = b"", timeout: float = 120, more: Mapping[str, str] | None = None
+    ) -> Outcome:
         # bake asks before it reads files outside of the working directory.
         environment = {
             "DOCKER_CONFIG": str(self._home),
             "BUILDX_CONFIG": str(self._home / "buildx"),
             "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
+            **(more or {}),
         }
         return self._engine.docker(*words, stdin=stdin, timeout=timeout, env=environment)
 

@@ -37,7 +37,7 @@ from sampan.buildkit.solves import Solve, Solves
 from sampan.buildkit.sources import Client, ids_of
 from sampan.buildkit.statuses import Statuses
 from sampan.buildkit.subrequests import answer, findings, url_of
-from sampan.buildkit.wishes import Caches, outputs_of, refuse, settings_of, wish_of
+from sampan.buildkit.wishes import Caches, attests_of, outputs_of, refuse, settings_of, wish_of
 from sampan.dockerfile.faults import DockerfileError, Range
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.dockerfile.parse import parse
@@ -177,7 +177,7 @@ class Workshop:
                 cache_to=await caches.exports(solve.request),
                 stores=caches.stores,
                 outputs=(*outputs, *_HELD) if solve.is_led else outputs,
-                attests=asked.attestations,
+                attests=attests_of(asked),
                 run=settings_of(asked),
                 allowed=entitlements(solve.request.Entitlements, self.builder.manner.entitlements),
                 secrets=await client.secrets(ids_of(dockerfile, "secret")),

@@ -61,6 +61,7 @@ _BUILD_CAPS = (
     "exec.meta.base",
     "exec.meta.network",
     "exec.meta.proxyenv",
+    "exec.meta.security",
     "exec.meta.ulimit",
     "exec.meta.cgroup.parent",
     "exec.mount.bind",
@@ -76,12 +77,15 @@ _BUILD_CAPS = (
     "platform",
     "meta.description",
     "exporter.sourcedateepoch",
+    "exporter.image.annotations",
+    "exporter.image.attestations",
+    "exporter.multiple",
     "cache.gha",
     "cache.s3",
     "cache.azblob",
     "gc.freespacefilter",
 )
-"""What the clients probe, as far as it is there: an attestation or a second exporter is refused by them, not half done here.
+"""What the clients probe, as far as it is there.
 
 The caches in clouds are not there: a client that is told so leaves them out and says nothing, so they are refused here, by name.
 """

@@ -53,6 +53,27 @@ def settings_of(asked: Asked) -> RunSettings:
     )
 
 
+def attests_of(asked: Asked) -> Mapping[str, str]:
+    """What is to be attested. Raises NotImplementedHere for a scanner of the client's choice.
+
+    buildx wants provenance (`inline-only=true`) of each build that names none: as with Docker's own store, it is left out, for
+    an image with a statement is an index, and layers would have to be packed for each build.
+    """
+    # Clients repeat the kind among the words.
+    found = {
+        kind: ",".join(word for word in words.split(",") if word and word != f"type={kind}")
+        for kind, words in asked.attestations.items()
+    }
+    if "inline-only=true" in found.get("provenance", "").split(","):
+        del found["provenance"]
+    for word in found.get("sbom", "").split(","):
+        if word.startswith("generator="):
+            raise NotImplementedHere(
+                f"not implemented by Sampan yet: --sbom {word[:200]}: packages are listed by the built-in scanner; use --sbom=true"
+            )
+    return found
+
+
 def outputs_of(request: control.SolveRequest, session: Session) -> tuple[Output, ...]:
     """What is to become of the image, in the words of `--output`; a client that says nothing wants it in the cache alone."""
     found = []
