@@ -14,7 +14,7 @@ from sampan.build.tree.copying import CopyFailed, apply_copy
 from sampan.build.tree.git import Access, BadGit, git_commit
 from sampan.build.tree.git_program import GitProgram
 from sampan.build.tree.remote import file_name
-from sampan.build.tree.source import SourceTree
+from sampan.build.tree.source import DirectoryTree
 from sampan.errors import SampanError
 from sampan.registry.settings import Proxies
 from tests.kernel.build.trees import copy, grow, opened, shown
@@ -68,7 +68,7 @@ def test_a_context(case: Case, outside: Path, tmp_path: Path) -> None:
             except CopyFailed:
                 assert case.stored is None  # what only the kernel can tell: a capability that is none
                 return
-            apply_copy(everything, [SourceTree(context.tree().directory(), "test")], other)
+            apply_copy(everything, [DirectoryTree(context.tree().directory(), "test")], other)
     copied, unpacked = shown(tmp_path / "copied"), shown(tmp_path / "unpacked")
     assert copied == unpacked
     assert b"canary" not in copied.values()

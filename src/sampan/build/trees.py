@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 
 from sampan.build.threads import Threads
-from sampan.build.tree.source import Origin, SourceTree
+from sampan.build.tree.source import DirectoryTree, Origin, SourceTree
 from sampan.errors import NotImplementedHere, System
 from sampan.images import host
 from sampan.images.catalog import LayerRecord
@@ -112,7 +112,7 @@ class Trees:
         """The tree as COPY takes files from it."""
         if tree.source is not None:
             return tree.source
-        return SourceTree(await self.view(tree), label, Origin.STAGE)
+        return DirectoryTree(await self.view(tree), label, Origin.STAGE)
 
     async def seal(self, draft: Draft, below: Tree, mounted: Sequence[str] | None = None) -> Tree:
         """Nothing more is written by this step; the tar is made from here on. `mounted` as in `Drafts.seal`. Raises OSError."""

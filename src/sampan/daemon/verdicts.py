@@ -211,7 +211,7 @@ MOUNT: dict[str, Verdict] = {
     "BindOptions.ReadOnlyForceRecursive": _full(),
     "BindOptions.ReadOnlyNonRecursive": _full(),
     "Consistency": _full("kept; nothing on Linux reads it, as in Docker"),
-    "ImageOptions.Subpath": _full("from Linux 6.15 on; links in the image lead nowhere outside it"),
+    "ImageOptions.Subpath": _full("links in the image lead nowhere outside it"),
     "ReadOnly": _full(),
     "Source": _full(),
     "Target": _full(),

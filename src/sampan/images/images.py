@@ -37,7 +37,7 @@ from sampan.images.importing import import_image
 from sampan.images.lanes import Lanes
 from sampan.images.loading import Loaded, LoadEvent, load
 from sampan.images.making import Making, check_names, making
-from sampan.images.platforms import fits, machine_architecture, parse_platform, shown
+from sampan.images.platforms import fits, parse_platform, platform_of, shown
 from sampan.images.policy import Policy
 from sampan.images.pulling import Puller, PullWish
 from sampan.images.pushing import Pusher
@@ -48,7 +48,7 @@ from sampan.images.steps import Cancellation, Report
 from sampan.registry.protocol import Credentials, Repositories, Source
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.ids import ChainId, Digest, ImageId
-from sampan.spec.oci_image import Image, ImageConfig, Platform
+from sampan.spec.oci_image import Image, ImageConfig
 from sampan.state.store import Store
 
 
@@ -223,8 +223,7 @@ class Images:
 
     def check_platform(self, text: str, wanted: str) -> None:
         """Raises NotFound in Docker's words where the image is for another platform than `wanted` (os/architecture/variant)."""
-        config = self.document(self._catalog.find(text))
-        found = Platform(config.architecture or machine_architecture(), config.os or "linux", variant=config.variant)
+        found = platform_of(self.document(self._catalog.find(text)))
         if not fits(found, parse_platform(wanted)):
             raise NotFound(
                 f"image with reference {text} was found but its platform ({shown(found)}) "

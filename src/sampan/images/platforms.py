@@ -4,7 +4,7 @@ import functools
 import os
 from collections.abc import Sequence
 
-from sampan.spec.oci_image import Descriptor, Platform
+from sampan.spec.oci_image import Descriptor, Image, Platform
 
 _MACHINES = {
     "x86_64": ("amd64", ""),
@@ -106,6 +106,11 @@ def normalised(platform: Platform) -> Platform:
     elif architecture == "arm":
         variant = f"v{variant}" if variant in ("5", "6", "7", "8") else variant or "v7"
     return Platform(architecture, platform.os.lower(), platform.os_version, platform.os_features, variant)
+
+
+def platform_of(config: Image) -> Platform:
+    """What an image's configuration says that it is for; this machine's kind where it says nothing."""
+    return Platform(config.architecture or machine_architecture(), config.os or "linux", variant=config.variant)
 
 
 def shown(platform: Platform) -> str:

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass, replace
 
 from sampan.errors import InvalidParameter
+from sampan.registry.names import HUB, HUB_INDEX_NAME, familiar
 from sampan.spec.ids import Digest, ImageId
 
-DEFAULT_DOMAIN = "docker.io"
-_LEGACY_DOMAIN = "index.docker.io"
+DEFAULT_DOMAIN = HUB
 _OFFICIAL = "library/"
 DEFAULT_TAG = "latest"
 _NAME_LIMIT = 255
@@ -49,9 +49,7 @@ class Reference:
     @property
     def familiar_name(self) -> str:
         """`busybox`: the name as a user writes it."""
-        if self.domain != DEFAULT_DOMAIN:
-            return self.name
-        return self.path.removeprefix(_OFFICIAL) if self.path.count("/") == 1 else self.path
+        return familiar(self.domain, self.path)
 
     @property
     def familiar(self) -> str:
@@ -151,7 +149,7 @@ def _split_domain(text: str) -> tuple[str, str]:
     first, slash, rest = text.partition("/")
     if not slash:
         return DEFAULT_DOMAIN, _OFFICIAL + text
-    if first == _LEGACY_DOMAIN:
+    if first == HUB_INDEX_NAME:
         domain, remainder = DEFAULT_DOMAIN, rest
     elif first == "localhost" or "." in first or ":" in first or first.lower() != first:
         domain, remainder = first, rest

@@ -2,14 +2,9 @@
 
 from sampan.errors import SampanError
 from sampan.images.catalog import Catalog
-from sampan.images.platforms import fits, machine_architecture
+from sampan.images.platforms import fits, platform_of
 from sampan.spec.ids import ImageId
-from sampan.spec.oci_image import DOCKER_INDEX, OCI_INDEX, Image, Platform
-
-
-def platform_of(config: Image) -> Platform:
-    """What a configuration says that it is for; this machine's where it says nothing."""
-    return Platform(config.architecture or machine_architecture(), config.os or "linux", variant=config.variant)
+from sampan.spec.oci_image import DOCKER_INDEX, OCI_INDEX, Platform
 
 
 def sibling(catalog: Catalog, image: ImageId, wanted: Platform) -> ImageId | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, MountAttr, OpenTree, mount_setattr, open_tree
+from sampan.runtime.detached import part_of_detached
 from sampan.runtime.request import AttachSpec, StartFailed, StartFault
 from sampan.spec import oci_runtime as oci
 
@@ -76,23 +77,31 @@ def _part(source: str | int, below: str, flags: OpenTree) -> int:
         descriptor = root.open(below)
     try:
         return open_tree(descriptor, b"", flags | OpenTree.EMPTY_PATH)
+    except OSError as error:
+        whole = _descriptor(source)
+        # Before Linux 6.15 nothing is cloned from a mount that no namespace shows.
+        if error.errno != errno.EINVAL or whole < 0:
+            raise
     finally:
         os.close(descriptor)
+    return part_of_detached(whole, below, flags)
+
+
+def _descriptor(source: str | int) -> int:
+    """The descriptor of this process that a source names; -1 for a path."""
+    if isinstance(source, int):
+        return source
+    number = source.removeprefix("/proc/self/fd/")
+    return int(number) if number != source and number.isdecimal() else -1
 
 
 def _image_tree(root: int, below: str) -> int:
     """The image's root, or a part of it, for one container. Takes over `root`."""
-    tree = root
     try:
         # The view of an image is for the engine to look into; programs may be executed from what a container gets.
         tree = _part(root, below or ".", OpenTree.CLONE)
-    except OSError as error:
-        # Before Linux 6.15 nothing is cloned from a mount that no namespace shows. The whole of it needs no clone.
-        if error.errno != errno.EINVAL or below:
-            raise
     finally:
-        if tree != root or below:
-            os.close(root)
+        os.close(root)
     mount_setattr(tree, clear=MountAttr.NOEXEC)
     return tree
 

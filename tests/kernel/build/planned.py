@@ -21,7 +21,7 @@ from sampan.build.tree.context import Context, unpack_context
 from sampan.build.tree.copying import apply_copy
 from sampan.build.tree.directory import make_directory
 from sampan.build.tree.documents import write_documents
-from sampan.build.tree.source import Origin, SourceTree
+from sampan.build.tree.source import DirectoryTree, Origin, SourceTree
 from sampan.dockerfile.arguments import Machines
 from sampan.dockerfile.parse import parse
 from sampan.spec.oci_image import Platform
@@ -81,4 +81,4 @@ class _Building:
         if isinstance(operation, ContextSource):
             return self._context.tree(operation.paths, operation.excludes, operation.parents)
         origin = Origin.DOCUMENTS if isinstance(operation, DocumentSource) else Origin.STAGE
-        return SourceTree(stack.enter_context(opened(self._trees[place])), "test", origin)
+        return DirectoryTree(stack.enter_context(opened(self._trees[place])), "test", origin)

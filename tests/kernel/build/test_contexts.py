@@ -11,7 +11,7 @@ import pytest
 from sampan.build.operations import Copy
 from sampan.build.tree.context import unpack_context
 from sampan.build.tree.copying import apply_copy
-from sampan.build.tree.source import Origin, SourceTree
+from sampan.build.tree.source import DirectoryTree, Origin
 from sampan.errors import SampanError
 from tests.kernel.build.trees import opened
 from tests.unit.build.tree.archives import packed
@@ -95,7 +95,7 @@ def test_the_same_copies(tmp_path: Path, members: dict[str, object], destination
     with opened(tmp_path / "into") as into, unpack_context(archive(), into) as context:
         tree = context.tree(operation.paths[0], operation.excludes, operation.parents)
         for name in ("archive", "directory"):
-            source = tree if name == "archive" else SourceTree(tree.directory(), "context", Origin.CONTEXT)
+            source = tree if name == "archive" else DirectoryTree(tree.directory(), "context", Origin.CONTEXT)
             with opened(tmp_path / name) as target:
                 try:
                     apply_copy(operation, [source], target, epoch=10**17)

@@ -12,7 +12,7 @@ from sampan.build.operations import GitSource
 from sampan.build.tree.git import Access, BadGit, fetch_git, git_commit
 from sampan.build.tree.git_program import GitFailed, GitProgram
 from sampan.build.tree.remote_context import fetch_context
-from sampan.build.tree.source import SourceTree
+from sampan.build.tree.source import DirectoryTree
 from sampan.errors import System
 from sampan.images.steps import Cancellation, Cancelled
 from sampan.registry.fetching import Fetcher
@@ -239,6 +239,6 @@ def test_a_context_from_git(server: str, one: dict[str, str], tmp_path: Path) ->
 def test_source_trees_say_where_they_are_from(only: str, one: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "into").mkdir()
     with opened(tmp_path / "into") as place:
-        tree: SourceTree = fetch_git(GitSource(repository=f"{only}/one/.git"), one["second"], ACCESS, place)
+        tree: DirectoryTree = fetch_git(GitSource(repository=f"{only}/one/.git"), one["second"], ACCESS, place)
         assert tree.label == f"{only}/one/.git"
         os.close(tree.root)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sampan.build.operations import Copy
 from sampan.build.tree.copying import apply_copy
-from sampan.build.tree.source import Origin, SourceTree
+from sampan.build.tree.source import DirectoryTree, Origin
 
 Content = bytes | str | None
 """bytes: a file; text: a symbolic link to it; None: a directory."""
@@ -70,4 +70,4 @@ def copy(
     target.mkdir(exist_ok=True)
     operation = Copy(paths=(paths,), destination=to, **members)  # type: ignore[arg-type]
     with opened(source) as tree, opened(target) as root:
-        apply_copy(operation, [SourceTree(tree, "test", origin, file)], root, epoch=epoch)
+        apply_copy(operation, [DirectoryTree(tree, "test", origin, file)], root, epoch=epoch)

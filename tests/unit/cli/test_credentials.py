@@ -11,9 +11,10 @@ import pytest
 
 from sampan.cli.credentials import config_file, keychain, saved
 from sampan.cli.credentials.header import encoded, headers_for
-from sampan.cli.credentials.saved import HUB_INDEX, Login
+from sampan.cli.credentials.saved import Login
 from sampan.cli.failures import Exit
 from sampan.client.documents import object_of
+from sampan.registry.names import HUB_INDEX
 
 if TYPE_CHECKING:
     from sampan.client.documents import Document

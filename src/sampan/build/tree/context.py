@@ -32,11 +32,10 @@ class BadContext(InvalidParameter):
     """The context is no archive, or lacks its Dockerfile."""
 
 
-class ContextTree(SourceTree):
+class ContextTree:
     """What a step takes of a context. COPY takes it out of the archive; it becomes a directory only where one is asked for."""
 
     def __init__(self, index: Index, spool: int, unpacking: Unpacking, members: Members) -> None:
-        # It has no `root`: whoever wants one asks for the directory.
         self.label = "context"
         self.origin = Origin.CONTEXT
         self.file = ""

@@ -3,7 +3,7 @@
 import os
 
 from sampan.build.operations import DocumentSource
-from sampan.build.tree.source import Origin, SourceTree
+from sampan.build.tree.source import DirectoryTree, Origin, SourceTree
 from sampan.files.paths import check_component
 from sampan.files.writing import write_all
 
@@ -26,4 +26,4 @@ def write_documents(source: DocumentSource, into: int, *, epoch: int | None = No
                 os.utime(descriptor, ns=(epoch, epoch))
         finally:
             os.close(descriptor)
-    return SourceTree(into, "inline document", Origin.DOCUMENTS)
+    return DirectoryTree(into, "inline document", Origin.DOCUMENTS)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from sampan.build.operations import GitSource
 from sampan.build.tree.git_program import GitFailed, GitProgram, redacted
-from sampan.build.tree.source import Origin, SourceTree
+from sampan.build.tree.source import DirectoryTree, Origin
 from sampan.errors import InvalidParameter
 from sampan.files.remove import remove_tree
 from sampan.files.walk import walk
@@ -95,7 +95,7 @@ def _checked(source: GitSource, commit: str) -> str:
     return commit
 
 
-def fetch_git(source: GitSource, commit: str, access: Access, into: int) -> SourceTree:
+def fetch_git(source: GitSource, commit: str, access: Access, into: int) -> DirectoryTree:
     """The files of the commit (see `git_commit`), submodules among them, below the empty directory `into` (a descriptor).
 
     The tree's root is a descriptor of its own, to be closed by the caller. Raises BadGit, GitFailed, System, OSError, Cancelled.
@@ -113,13 +113,13 @@ def fetch_git(source: GitSource, commit: str, access: Access, into: int) -> Sour
     try:
         _clean(root, moment, source.keep_git_dir)
         if not source.directory.strip("/."):
-            return SourceTree(root, redacted(source.repository), Origin.GIT)
+            return DirectoryTree(root, redacted(source.repository), Origin.GIT)
         below = _subdirectory(root, source.directory)
     except BaseException:
         os.close(root)
         raise
     os.close(root)
-    return SourceTree(below, redacted(source.repository), Origin.GIT)
+    return DirectoryTree(below, redacted(source.repository), Origin.GIT)
 
 
 class _Checkout:

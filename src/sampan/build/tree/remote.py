@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from sampan.build.operations import UrlSource
 from sampan.build.tree.room import Room
-from sampan.build.tree.source import Origin, SourceTree
+from sampan.build.tree.source import DirectoryTree, Origin
 from sampan.errors import InvalidParameter, SampanError
 from sampan.files.paths import BadPath, check_component
 from sampan.files.writing import write_all
@@ -44,7 +44,7 @@ class Mismatch(InvalidParameter):
 class FetchedUrl:
     """A tree of one file. `content`: what its key stands on."""
 
-    tree: SourceTree
+    tree: DirectoryTree
     content: str
 
 
@@ -110,7 +110,7 @@ def fetch_url(
     content = source.checksum or _content(digest, name, moment)
     if remembered is not None and not source.checksum:
         remembered.keep(source.url, tag, content)
-    return FetchedUrl(SourceTree(into, source.url, Origin.URL, name), content)
+    return FetchedUrl(DirectoryTree(into, source.url, Origin.URL, name), content)
 
 
 def _received(source: UrlSource, answer: Fetched, descriptor: int, watch: Watch | None) -> str:

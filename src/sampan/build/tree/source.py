@@ -44,25 +44,41 @@ class Top(writing.Top, Protocol):
         ...
 
 
-class SourceTree:
-    """A directory as the root of what a source holds. Whoever made it closes `root`, after the last use.
+class SourceTree(Protocol):
+    """What a source holds. `label` for messages: a stage's name, a URL.
 
-    `file`: the tree is this one file in the root, and "." means it; "" for a tree that is a directory.
+    `file`: the tree is this one file in its root, and "." means it; "" for a tree that is a directory.
     """
 
+    label: str
+    origin: Origin
+    file: str
+
+    def tops(self, wanted: Wanted) -> Iterator[Top]:
+        """What a path means here. Raises FileNotFoundError, NotADirectoryError, OSError (ELOOP)."""
+        ...
+
+    def directory(self) -> int:
+        """A descriptor of the tree as a directory, good as long as the tree. Raises OSError."""
+        ...
+
+
+class DirectoryTree:
+    """A directory as the root of what a source holds. Whoever made it closes `root`, after the last use."""
+
     def __init__(self, root: int, label: str, origin: Origin = Origin.CONTEXT, file: str = "") -> None:
-        """`root`: a descriptor of the directory, readable or O_PATH. `label` for messages: a stage's name, a URL."""
+        """`root`: a descriptor of the directory, readable or O_PATH."""
         self.root = root
         self.label = label
         self.origin = origin
         self.file = file
 
     def tops(self, wanted: Wanted) -> Iterator[Top]:
-        """What a path means here. Raises FileNotFoundError, NotADirectoryError, OSError (ELOOP)."""
+        """See `SourceTree`."""
         return directory_tops(self.root, wanted)
 
     def directory(self) -> int:
-        """A descriptor of the tree as a directory, good as long as the tree. Raises OSError."""
+        """See `SourceTree`."""
         return self.root
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from sampan.cli.credentials import keychain
 from sampan.client.documents import object_of, text_of
+from sampan.registry.names import HUB, HUB_INDEX, HUB_INDEX_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.client.documents import Document
 
-HUB_INDEX = "https://index.docker.io/v1/"
 _TOKEN_USER = "<token>"  # noqa: S105 - the name under which helpers keep an identity token
 
 
@@ -38,7 +38,7 @@ class Login:
 
 def key_of(server: str) -> str:
     """The key for a server as a user writes it: Docker Hub by its old index, every other registry by host and port."""
-    if server in ("", "docker.io", "index.docker.io", HUB_INDEX):
+    if server in ("", HUB, HUB_INDEX_NAME, HUB_INDEX):
         return HUB_INDEX
     return hostname(server)
 

@@ -6,11 +6,12 @@ import sys
 
 from sampan.cli.credentials import config_file, saved
 from sampan.cli.credentials.keychain import KeychainFailed
-from sampan.cli.credentials.saved import HUB_INDEX, Login
+from sampan.cli.credentials.saved import Login
 from sampan.cli.failures import PROGRAM, Exit
 from sampan.cli.options import Command, Option
 from sampan.client.documents import text_of
 from sampan.client.failures import RefusedByDaemon
+from sampan.registry.names import HUB_INDEX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
