@@ -54,3 +54,19 @@ def test_a_program_for_another_machine_is_run_by_its_emulator(engine: Sampan, em
     assert members(output(built))["program"] == PROGRAM
     both = build(engine, text.replace('RUN ["/program"]', ""), files, platform="linux/arm64,linux/amd64", **query)
     assert members(output(both))["linux_arm64/program"] == PROGRAM
+
+
+def test_a_part_of_a_stage_is_bound_before_linux_6_15(engine: Sampan) -> None:
+    text = (
+        "FROM busybox AS other\nRUN mkdir -p /a/b && echo below > /a/b/file && ln -s /a/b/file /a/link\nRUN echo top > /top\n"
+        "FROM busybox\n"
+        "RUN --mount=type=bind,from=other,source=/a/b,target=/part --mount=type=bind,from=other,target=/whole"
+        " --mount=type=bind,from=other,source=/a/link,target=/link cat /part/file /whole/top /link; ! touch /part/new\n"
+        "RUN --mount=type=bind,from=other,source=/a,target=/own,rw echo new > /own/b/new && cat /own/b/file /own/b/new\n"
+        "RUN --mount=type=bind,from=other,source=/a/b,target=/part ls /part\n"
+    )
+    built = build(engine, text, nocache="1")
+    assert not built.error, built.lines[-3:]
+    assert "below\ntop\nbelow\n" in built.text.replace("\r", "")
+    assert "below\nnew\n" in built.text
+    assert built.text.count("file\n") == 1, "what one step wrote is not there for another"
