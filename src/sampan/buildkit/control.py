@@ -1,34 +1,26 @@
-"""The control service: builds begun and told, what the builder is, its cache and its history."""
+"""The control service: builds begun and told, what the builder is, and its cache. Their history: `history`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import TypeVar
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
-from sampan.build.progress import Number, VertexEvent
-from sampan.buildkit import faults
 from sampan.buildkit.building import Asking, Workshop
-from sampan.buildkit.frontends import BUILT_IN, NEWEST, check_frontend
+from sampan.buildkit.calls import answering, received
+from sampan.buildkit.frontends import NEWEST, check_frontend
 from sampan.buildkit.needs import PruneWish
 from sampan.buildkit.protocol import control_pb2 as control
 from sampan.buildkit.protocol import operations_pb2 as operations
 from sampan.buildkit.protocol import worker_pb2 as worker
-from sampan.buildkit.solves import Solve, Solves
-from sampan.buildkit.statuses import moment
+from sampan.buildkit.solves import Solves
 from sampan.buildkit.tunnel import tunnelled
 from sampan.buildkit.usage_filters import filtered
-from sampan.errors import NotImplementedHere, SampanError
+from sampan.errors import NotImplementedHere
 from sampan.images.platforms import builders_platform
 from sampan.spec.disk import BuildCache
-
-M = TypeVar("M", bound=Message)
-N = TypeVar("N", bound=Message)
 
 SERVICE = "/moby.buildkit.v1.Control/"
 _DOCKERFILE_VERSION = ".".join(map(str, (*NEWEST, 0)))
@@ -56,12 +48,6 @@ class Control:
             ),
             f"{SERVICE}DiskUsage": Handler(self.usage, one, control.DiskUsageRequest, control.DiskUsageResponse),
             f"{SERVICE}Prune": Handler(self.prune, many, control.PruneRequest, control.UsageRecord),
-            f"{SERVICE}ListenBuildHistory": Handler(
-                self.history, many, control.BuildHistoryRequest, control.BuildHistoryEvent
-            ),
-            f"{SERVICE}UpdateBuildHistory": Handler(
-                self.update_history, one, control.UpdateBuildHistoryRequest, control.UpdateBuildHistoryResponse
-            ),
         }
 
     async def info(self, stream: Stream[control.InfoRequest, control.InfoResponse]) -> None:
@@ -156,70 +142,6 @@ class Control:
         for record in gone:
             await stream.send_message(usage_record(record))
 
-    async def history(self, stream: Stream[control.BuildHistoryRequest, control.BuildHistoryEvent]) -> None:
-        """Builds, and with no `EarlyExit` what becomes of them."""
-        request = await received(stream)
-        with answering():
-            if request.Filter:
-                raise NotImplementedHere("not implemented by Sampan yet: filters of the build history")
-        await stream.send_initial_metadata()
-        async for event in self._events(request):
-            await stream.send_message(event)
-
-    async def _events(self, request: control.BuildHistoryRequest) -> AsyncIterator[control.BuildHistoryEvent]:
-        told: dict[str, int] = {}
-        while True:
-            version = self._solves.version
-            known = [one for one in self._solves.listed() if request.Ref in ("", one.ref)]
-            if request.ActiveOnly:
-                known = [one for one in known if not one.ended or one.ref in told]
-            if request.Limit > 0 and not told:
-                known = known[-request.Limit :]
-            for solve in known:
-                if told.get(solve.ref) != solve.generation:
-                    told[solve.ref] = solve.generation
-                    yield _event(solve)
-            for ref in told.keys() - {one.ref for one in self._solves.listed()}:
-                del told[ref]
-                yield control.BuildHistoryEvent(type=control.DELETED, record=control.BuildHistoryRecord(Ref=ref))
-            if request.EarlyExit:
-                return
-            await self._solves.changed(version)
-
-    async def update_history(
-        self, stream: Stream[control.UpdateBuildHistoryRequest, control.UpdateBuildHistoryResponse]
-    ) -> None:
-        """Pin a build in the history, or take it out."""
-        request = await received(stream)
-        with answering():
-            solve = self._solves.get(request.Ref)
-            if request.Delete:
-                self._solves.forget(solve)
-            elif not request.Finalize:
-                solve.pinned = request.Pinned
-                solve.generation += 1
-            await self._solves.change()
-        await stream.send_message(control.UpdateBuildHistoryResponse())
-
-
-class answering:  # noqa: N801 - a with statement reads as one
-    """What goes wrong inside is the call's answer."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, SampanError | OSError):
-            raise GRPCError(faults.status_of(error), str(error)) from error
-
-
-async def received(stream: "Stream[M, N]") -> M:
-    """The one message of a call. Raises GRPCError where the client sent none."""
-    message = await stream.recv_message()
-    if message is None:
-        raise GRPCError(Status.INVALID_ARGUMENT, "the call has no message")
-    return message
-
 
 def usage_record(record: BuildCache) -> control.UsageRecord:
     """A record of the cache as the control service tells it."""
@@ -244,32 +166,3 @@ def _time(text: str | None) -> Timestamp | None:
     made = Timestamp()
     made.FromDatetime(datetime.fromisoformat(text))
     return made
-
-
-def _event(solve: Solve) -> control.BuildHistoryEvent:
-    steps = solve.statuses.steps
-    record = control.BuildHistoryRecord(
-        Ref=solve.ref,
-        Frontend=solve.request.Frontend or BUILT_IN,
-        FrontendAttrs=dict(solve.attributes),
-        Exporters=list(solve.request.Exporters),
-        CreatedAt=moment(solve.began),
-        CompletedAt=moment(solve.ended),
-        ExporterResponse=dict(solve.response),
-        Generation=solve.generation,
-        pinned=solve.pinned,
-        numTotalSteps=len(steps),
-        numCachedSteps=_count(steps, cached=True),
-        numCompletedSteps=_count(steps, cached=False),
-        numWarnings=solve.statuses.warnings,
-    )
-    if solve.error is not None:
-        record.error.code = solve.error.status.value
-        record.error.message = solve.error.message or ""
-    kind = control.COMPLETE if solve.ended else control.STARTED
-    return control.BuildHistoryEvent(type=kind, record=record)
-
-
-def _count(steps: Mapping[Number, VertexEvent], *, cached: bool) -> int:
-    """How many steps are done; of these only those from the cache, where that is asked."""
-    return sum(bool(step.completed) and not step.error and (step.cached or not cached) for step in steps.values())

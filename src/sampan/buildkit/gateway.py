@@ -9,8 +9,9 @@ from grpclib.server import Stream
 from sampan.build.request import CacheOption
 from sampan.build.tree.context import Context
 from sampan.buildkit.building import Asking, Workshop
+from sampan.buildkit.calls import M, N, answering, received
 from sampan.buildkit.connections import Detail
-from sampan.buildkit.control import Control, M, N, answering, received
+from sampan.buildkit.control import Control
 from sampan.buildkit.definitions import origin_of, result_definition
 from sampan.buildkit.frontends import check_frontend
 from sampan.buildkit.protocol import caps_pb2 as caps
@@ -84,6 +85,7 @@ _BUILD_CAPS = (
     "cache.s3",
     "cache.azblob",
     "gc.freespacefilter",
+    "history.filter",
 )
 """What the clients probe, as far as it is there.
 

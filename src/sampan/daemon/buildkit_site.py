@@ -15,6 +15,7 @@ from sampan.buildkit.building import Workshop
 from sampan.buildkit.connections import serve
 from sampan.buildkit.control import Control
 from sampan.buildkit.gateway import Gateway
+from sampan.buildkit.history import History
 from sampan.buildkit.needs import Fetch, Manner, PassOn, PruneWish, Told
 from sampan.buildkit.pools import Pools
 from sampan.buildkit.sessions import Offer, Sessions, offer_of
@@ -134,7 +135,8 @@ class Frontend:
         solves = Solves()
         workshop = Workshop(DaemonBuilder(site, builds.cache), self._sessions, Pools(site.places), solves)
         control = Control(workshop, solves)
-        self._handlers = {**control.handlers(), **Gateway(workshop, solves, control).handlers()}
+        gateway = Gateway(workshop, solves, control)
+        self._handlers = {**control.handlers(), **gateway.handlers(), **History(solves).handlers()}
 
     async def serve(self, connection: Hijacked) -> None:
         """Answer a client's calls until it closes the connection."""
