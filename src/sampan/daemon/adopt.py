@@ -104,6 +104,7 @@ async def _take_over(engine: Engine, container: Container, adopted: Adopted) -> 
     elif container.state.status is Status.RUNNING:
         health.go_on(engine, container)
     oom.adopted(engine, container)
+    engine.volumes.adopt(container.id, adopted.running.monitor_pid)
     _log.info("container %s: adopted, pid %d", container.id[:12], adopted.running.pid)
 
 

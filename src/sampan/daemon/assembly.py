@@ -45,10 +45,11 @@ from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
 from sampan.daemon.storage import open_layers
 from sampan.daemon.transfers import Transfers
-from sampan.daemon.volumes_api import LocalVolumes
+from sampan.daemon.volume_store import LocalVolumes
 from sampan.daemon.wiring import NetworkWiring
 from sampan.daemon.workers import Workers
 from sampan.errors import InvalidParameter
+from sampan.files.quotas import open_quotas
 from sampan.files.trash import Trash
 from sampan.host.facts import Facts, read
 from sampan.images.host_layer import HostLayer
@@ -63,10 +64,12 @@ from sampan.runtime.client import RuntimeClient
 from sampan.runtime.profile_capabilities import from_mask
 from sampan.runtime.profile_files import thermal_throttle_paths
 from sampan.runtime.seccomp_policy import kernel_version
+from sampan.runtime.sources import Roots
 from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.ids import ContainerId, ImageId, InstanceId
 from sampan.state.store import Store
 from sampan.volumes.local import Volumes
+from sampan.volumes.mounted import MountedVolumes
 
 _log = logging.getLogger("sampan.daemon")
 _PROFILE_LIMIT = 1 << 20
@@ -144,17 +147,18 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     notify = partial(_image_event, loop, events)
     images = Images(store, content, snapshots, notify, host_layer, travel, keepers=[built])
     layers = ImageLayers(images, snapshots, workers)
+    containers: Registry[Container] = Registry()
+    kept_volumes = Volumes(store, config.data_root / "volumes", open_quotas(config.data_root))
+    mounted = MountedVolumes(kept_volumes)
+    volumes = LocalVolumes(kept_volumes, mounted, partial(volume_users, containers), workers, events)
     runtime = RuntimeClient(
         str(config.exec_root),
         str(config.data_root),
         _ENVIRONMENT,
         host_layer=host_layer.mount,
-        image_root=lambda image: layers.view(ImageId(image)),
+        roots=Roots(lambda image: layers.view(ImageId(image)), mounted.tree),
     )
     networks = Networks(instance, _network_options(config))
-    containers: Registry[Container] = Registry()
-    kept_volumes = Volumes(store, config.data_root / "volumes")
-    volumes = LocalVolumes(kept_volumes, partial(volume_users, containers), workers, events)
     found = means.probe(hierarchy, instance)
     hierarchy = replace(hierarchy, v2_weight=found.v2_weight)
     systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)

@@ -60,6 +60,7 @@ def why(container: Container, ended: Exit, *, delay: float | None, found: bool =
 
 def _settle(engine: Engine, container: Container, ended: Exit, *, found: bool = False) -> None:
     engine.shm.release(container.id)
+    engine.volumes.let_go(container.id)
     engine.sampler.ended(container.id)
     engine.execs.container_ended(container.id)
     health.halt(engine, container)

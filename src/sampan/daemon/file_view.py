@@ -11,7 +11,7 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
 from sampan.errors import Conflict, SampanError, System
 from sampan.runtime.request import StartFailed
-from sampan.runtime.sources import open_binds
+from sampan.runtime.sources import Roots, open_binds
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ImageId
 from sampan.spec.requests import WaitCondition
@@ -76,16 +76,22 @@ async def _at_rest(engine: Engine, container: Container) -> View:
     definition = container.definition
     binds = [mount for mount in _mounts(engine, container) if mount.type == "bind"]
     opened: list[int] = []
+    user = f"view of {container.id}"
     try:
         await engine.runtime.let_go(container.id)
         opened.append(await engine.layers.mounted(container.id))
-        opened += open_binds(binds, lambda image: engine.layers.view(ImageId(image)))
+        # What is held only until it is opened: a descriptor keeps the mount that it was copied from.
+        for letter in await engine.volumes.hold(user, mounts.volume_names(definition.mounts)):
+            letter.close()
+        opened += open_binds(binds, Roots(lambda image: engine.layers.view(ImageId(image)), engine.volumes.tree))
     except (OSError, StartFailed, SampanError) as error:
         for descriptor in opened:
             os.close(descriptor)
         if isinstance(error, SampanError):  # an image that is mounted and was removed
             raise
         raise System(f"cannot look into container {container.id[:12]}: {error}") from error
+    finally:
+        engine.volumes.let_go(user)
     places = tuple(mount.destination for mount in binds)
     return View(False, tuple(opened), places, readonly=definition.host.readonly_rootfs)
 

@@ -16,7 +16,7 @@ from sampan.daemon.mount_words import (
     parse_volumes_from,
     tmpfs_words,
 )
-from sampan.daemon.needs import VolumeStore
+from sampan.daemon.needs import VolumesByName
 from sampan.errors import InvalidParameter, NotFound
 from sampan.spec import oci_runtime as oci
 from sampan.spec.containers import ContainerConfig
@@ -39,7 +39,7 @@ class MountPlanner:
     """
 
     def __init__(
-        self, volumes: VolumeStore, find: Callable[[str], Container], image: Callable[[str], ImageId], socket: str
+        self, volumes: VolumesByName, find: Callable[[str], Container], image: Callable[[str], ImageId], socket: str
     ) -> None:
         self._image = image
         self._volumes = volumes
@@ -258,7 +258,7 @@ def _tmpfs_mount(mount: Mount) -> MountPoint:
 
 
 def at_start(
-    points: tuple[MountPoint, ...], volumes: VolumeStore, files: Mapping[str, str], *, readonly: bool
+    points: tuple[MountPoint, ...], volumes: VolumesByName, files: Mapping[str, str], *, readonly: bool
 ) -> tuple[oci.Mount, ...]:
     """The mounts of one start, parents before what lies in them. `files` are the container's own under /etc.
 
@@ -278,20 +278,28 @@ def at_start(
     return tuple(sorted(mounts, key=lambda mount: mount.destination.count("/")))
 
 
-def _at_start(point: MountPoint, volumes: VolumeStore) -> oci.Mount:
+def _at_start(point: MountPoint, volumes: VolumesByName) -> oci.Mount:
     if point.type == "tmpfs":
         return oci.Mount(destination=point.destination, type="tmpfs", source="tmpfs", options=point.words)
     if point.type == "image":
         words = ("bind", "ro", "nosuid", "nodev", DEFAULT_PROPAGATION)
         return oci.Mount(point.destination, "bind", options=words, image=point.image, below=point.subpath)
-    source = volumes.get(point.name).mountpoint if point.type == "volume" else point.source
+    volume = volumes.get(point.name) if point.type == "volume" else None
+    source = volume.mountpoint if volume is not None else point.source
     if point.make_source:
         _make_source(source)
     options = ["bind" if point.nonrecursive else "rbind"]
     if not point.rw:
         options += ["ro"] if point.readonly_nonrecursive else ["ro", "rro"]
     options.append(point.propagation or DEFAULT_PROPAGATION)
+    if volume is not None and volume.mounted:
+        return oci.Mount(point.destination, "bind", "", tuple(options), volume=volume.name, below=point.subpath)
     return oci.Mount(point.destination, "bind", source, tuple(options), below=point.subpath)
+
+
+def volume_names(points: tuple[MountPoint, ...]) -> list[str]:
+    """The volumes among the mount points."""
+    return [point.name for point in points if point.type == "volume"]
 
 
 def _make_source(source: str) -> None:

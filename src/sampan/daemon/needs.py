@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sampan.daemon.definition import Definition
+from sampan.kernel.mount import OpenTree
 from sampan.network.plan import LinkPlan
 from sampan.runtime.request import LinkChange, Named, ProxiedPort
 from sampan.snapshots.protocol import Change
@@ -103,10 +104,12 @@ class FoundVolume:
     name: str
     driver: str
     mountpoint: str
+    mounted: bool = False
+    """what is in it is mounted when it is used, and never seen at `mountpoint`"""
 
 
-class VolumeStore(Protocol):
-    """Named volumes. A volume that a container refers to cannot be removed."""
+class VolumesByName(Protocol):
+    """Named volumes, as requests mean them."""
 
     async def create(
         self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
@@ -118,8 +121,31 @@ class VolumeStore(Protocol):
         """The volume. Raises NotFound."""
         ...
 
+
+class VolumeStore(VolumesByName, Protocol):
+    """Named volumes. A volume that a container refers to cannot be removed."""
+
     async def populate(self, name: str, image_root: int, path: str) -> None:
         """Copy what the image has at `path` into the volume, if it is empty. `image_root` is from `Layers.view`."""
+        ...
+
+    async def hold(self, user: str, names: Iterable[str]) -> tuple[socket.socket, ...]:
+        """Mount those of the volumes that are mounts, until `let_go`; for each of them what the user's monitor is to hold.
+
+        The caller closes the sockets. Raises NotFound, System; then nothing is held.
+        """
+        ...
+
+    def let_go(self, user: str) -> None:
+        """The user, a container's id mostly, has ended. Nothing happens where it held nothing."""
+        ...
+
+    def adopt(self, user: ContainerId, monitor: int) -> None:
+        """Take over what the process `monitor` of a running container holds."""
+        ...
+
+    def tree(self, name: str, below: str, flags: OpenTree) -> int:
+        """A copy of the mount that a held volume is (`runtime.sources.VolumeTree`)."""
         ...
 
     async def remove_anonymous(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import time
 from concurrent.futures import Future
 
@@ -52,6 +53,7 @@ async def start_locked(
 ) -> None:
     """`start` for a caller that holds the container's lock and has judged its state."""
     ends: Connected | None = None
+    letters: tuple[socket.socket, ...] = ()
     if engine.transfers.busy(container.id):
         await engine.transfers.settle(container.id)
     if container.attaching:
@@ -60,8 +62,9 @@ async def start_locked(
     try:
         ends = await _connect(engine, container)
         engine.linked.join(container, engine.wiring)
+        letters = await engine.volumes.hold(container.id, mounts.volume_names(container.definition.mounts))
         try:
-            request = _request(engine, container, ends, explain=explain, restore=restore)
+            request = _request(engine, container, ends, letters, explain=explain, restore=restore)
         except InvalidParameter as error:
             raise specification_failure(error) from error
         started = _running(container.state, restarts)
@@ -77,11 +80,15 @@ async def start_locked(
         if ends is not None:
             engine.wiring.release(container.id)
         engine.shm.release(container.id)
+        engine.volumes.let_go(container.id)
         engine.shipping.ended(container.id)
         container.drop_clients()
         if isinstance(error, Exception):
             raise await _failed(engine, container, error) from error
         raise
+    finally:
+        for letter in letters:
+            letter.close()
     engine.wiring.started(container.id)
     container.steps = running.steps
     container.stop_requested = False
@@ -144,7 +151,13 @@ async def _connect(engine: Engine, container: Container) -> Connected:
 
 
 def _request(
-    engine: Engine, container: Container, ends: Connected, *, explain: bool, restore: Restore | None
+    engine: Engine,
+    container: Container,
+    ends: Connected,
+    letters: tuple[socket.socket, ...],
+    *,
+    explain: bool,
+    restore: Restore | None,
 ) -> StartRequest:
     definition = container.definition
     host, config = definition.host, definition.config
@@ -161,7 +174,7 @@ def _request(
         link=ends.link,
         more_links=ends.more_links,
         resolver=ends.resolver,
-        held=ends.held,
+        held=(*ends.held, *letters),
         attach=attach,
         explain=explain,
         volatile=host.auto_remove,

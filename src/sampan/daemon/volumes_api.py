@@ -1,75 +1,19 @@
-"""Volumes as create and start need them, and as the API calls them: `volumes.local` in worker threads."""
+"""Volumes as the API calls them: `volumes` in worker threads."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from sampan.daemon.events import Events
-from sampan.daemon.needs import FoundVolume
 from sampan.daemon.times import rfc3339
+from sampan.daemon.volume_store import Users, make
 from sampan.daemon.workers import Workers
-from sampan.errors import SampanError, System
+from sampan.errors import System
 from sampan.spec import requests as r
 from sampan.spec import volumes as v
-from sampan.spec.ids import ContainerId
 from sampan.volumes.local import NoSuchVolume, Volume, Volumes
 from sampan.volumes.selection import prune, select
-
-Users = Callable[[str], Sequence[ContainerId]]
-
-
-class LocalVolumes:
-    """Implements `needs.VolumeStore`."""
-
-    def __init__(self, volumes: Volumes, users: Users, workers: Workers, events: Events) -> None:
-        self._volumes = volumes
-        self._users = users
-        self._workers = workers
-        self._events = events
-
-    async def create(
-        self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
-    ) -> FoundVolume:
-        """See `needs.VolumeStore`."""
-        there = name and name in {volume.name for volume in self._volumes.list()}
-        made = await self._workers.run(self.make, name, driver, options, labels)
-        if not there:
-            self._events.publish("volume", "create", made.name, {"driver": made.driver})
-        return _found(made)
-
-    def make(self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]) -> Volume:
-        """The volume of that name, made where it is missing. Called in a worker thread."""
-        try:
-            return self._volumes.create(name, labels, driver, options)
-        except OSError as error:
-            raise System(f"create {name}: {error.strerror}: {error.filename}") from error
-
-    def get(self, name: str) -> FoundVolume:
-        """See `needs.VolumeStore`."""
-        return _found(self._volumes.get(name))
-
-    async def populate(self, name: str, image_root: int, path: str) -> None:
-        """See `needs.VolumeStore`."""
-        in_use = bool(self._users(name))
-        try:
-            await self._workers.run(self._volumes.populate, name, image_root, path, in_use)
-        except OSError as error:
-            raise System(f"populating volume {name} from {path}: {error.strerror}") from error
-
-    async def remove_anonymous(self, name: str) -> None:
-        """See `needs.VolumeStore`."""
-        try:
-            await self._workers.run(self._volumes.remove, name, self._users)
-        except (SampanError, OSError):
-            # In use by another container, or gone already: either way it is not ours to remove.
-            return
-        self._events.publish("volume", "destroy", name, {"driver": "local"})
-
-
-def _found(volume: Volume) -> FoundVolume:
-    return FoundVolume(volume.name, volume.driver, volume.mountpoint)
 
 
 class VolumesApi:
@@ -87,8 +31,12 @@ class VolumesApi:
         return v.VolumeList(volumes=tuple(_shown(one) for one in select(self._volumes.list(), plain, self._users)))
 
     async def measured(self) -> tuple[v.Volume, ...]:
-        """All volumes with their sizes, found by walking them, and how many containers refer to each."""
-        found = await asyncio.gather(*(self._measured(volume) for volume in self._volumes.list()))
+        """All volumes with their sizes, found by walking them, and how many containers refer to each.
+
+        As in Docker not those with options: what is in them may be far away.
+        """
+        local = [volume for volume in self._volumes.list() if not volume.options]
+        found = await asyncio.gather(*(self._measured(volume) for volume in local))
         return tuple(one for one in found if one is not None)
 
     async def _measured(self, volume: Volume) -> v.Volume | None:
@@ -104,10 +52,9 @@ class VolumesApi:
         return await asyncio.shield(asyncio.get_running_loop().create_task(self._create(request)))
 
     async def _create(self, request: v.VolumeCreateRequest) -> v.Volume:
-        local = LocalVolumes(self._volumes, self._users, self._workers, self._events)
         there = request.name in {volume.name for volume in self._volumes.list()}
         made = await self._workers.run(
-            local.make, request.name, request.driver, request.driver_opts or {}, request.labels or {}
+            make, self._volumes, request.name, request.driver, request.driver_opts or {}, request.labels or {}
         )
         if not there:
             self._events.publish("volume", "create", made.name, {"driver": made.driver})
@@ -145,5 +92,6 @@ def _shown(volume: Volume) -> v.Volume:
         labels=dict(volume.labels) or None,
         mountpoint=volume.mountpoint,
         name=volume.name,
+        options=dict(volume.options) or None,
         scope=volume.scope,
     )

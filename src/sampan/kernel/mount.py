@@ -57,7 +57,12 @@ class MS(enum.IntFlag):
     NOSUID = 2
     NODEV = 4
     NOEXEC = 8
+    SYNCHRONOUS = 16
     REMOUNT = 32
+    MANDLOCK = 64
+    DIRSYNC = 128
+    NOATIME = 1024
+    NODIRATIME = 2048
     BIND = 4096
     MOVE = 8192
     REC = 16384

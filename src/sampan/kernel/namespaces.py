@@ -1,7 +1,8 @@
 """Namespaces: unshare(2), setns(2), clone(2), clone3(2).
 
 In a process with a second thread `unshare(NEWUSER)` and `setns` to a mount namespace fail with EINVAL: callers are the
-runtime's single-threaded processes. Joining a network namespace is allowed to one thread of many.
+runtime's single-threaded processes. Joining a network namespace is allowed to one thread of many, and a mount namespace to one
+that has root and working directory to itself (`unshare(FS)`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ class Clone(enum.IntFlag):
     """CLONE_* (clone(2), namespaces(7))."""
 
     NEWTIME = 0x00000080
+    FS = 0x00000200
     PIDFD = 0x00001000
     PARENT = 0x00008000
     NEWNS = 0x00020000

@@ -1,7 +1,6 @@
 """The daemon's side of the runtime: one launcher, one channel to each monitor, all on the daemon's event loop."""
 
 import asyncio
-import errno
 import logging
 import os
 import signal
@@ -40,7 +39,7 @@ from sampan.runtime.request import (
     StartRequest,
 )
 from sampan.runtime.resolver_port import ResolverPort
-from sampan.runtime.sources import ImageRoot, clients, close_all, close_clients, open_binds, open_namespaces
+from sampan.runtime.sources import Roots, clients, close_all, close_clients, open_binds, open_namespaces
 from sampan.spec.ids import ContainerId, ExecId, new_id
 
 _log = logging.getLogger("sampan.runtime")
@@ -48,10 +47,6 @@ _OLD_MONITOR_SECONDS = 10.0
 _MOST_DESCRIPTORS = DESCRIPTOR_LIMIT - 8
 """Some of a packet's are the engine's own."""
 _JOINED_BY_EXEC = Clone.NEWPID | Clone.NEWNS | Clone.NEWUTS | Clone.NEWIPC | Clone.NEWNET | Clone.NEWCGROUP
-
-
-def _no_image(image: str) -> int:
-    raise OSError(errno.ENOENT, "no images here", image)
 
 
 class RuntimeClient:
@@ -68,10 +63,10 @@ class RuntimeClient:
         environment: dict[str, str],
         slots: int = 2,
         host_layer: Callable[[], int] | None = None,
-        image_root: ImageRoot = _no_image,
+        roots: Roots = Roots(),  # noqa: B008 - immutable
     ) -> None:
         self._exec_root = exec_root
-        self._image_root = image_root
+        self._roots = roots
         self._launcher = LauncherPort(exec_root, data_root, environment, host_layer)
         self._followers = Followers(self._launcher)
         self._trash = Trash(Path(exec_root) / "trash")
@@ -168,7 +163,7 @@ class RuntimeClient:
         opened: list[int] = []
         self._pool.start_begins()
         try:
-            opened += open_binds(request.config.mounts, self._image_root)
+            opened += open_binds(request.config.mounts, self._roots)
             opened += open_namespaces([path for path, _ in plan.joined(request.config)])
             descriptors = [*opened, *(held.fileno() for held in request.held), *clients(request.attach)]
             if len(descriptors) > _MOST_DESCRIPTORS:

@@ -7,6 +7,7 @@ the path again.
 import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, MountAttr, OpenTree, mount_setattr, open_tree
@@ -28,9 +29,23 @@ _WHOLE_TREE = OpenTree.CLONE | OpenTree.RECURSIVE
 
 ImageRoot = Callable[[str], int]
 """A descriptor of an image's root: of a mount that no namespace shows, or of a directory. Raises SampanError, OSError."""
+VolumeTree = Callable[[str, str, OpenTree], int]
+"""A detached copy of the mount that a volume is, or of what lies below it at a path. Raises SampanError, OSError."""
 
 
-def open_binds(mounts: Iterable[oci.Mount], image_root: ImageRoot) -> list[int]:
+def _nothing(name: str, *_: object) -> int:
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Where mounts come from that lie at no path of the host."""
+
+    image: ImageRoot = _nothing
+    volume: VolumeTree = _nothing
+
+
+def open_binds(mounts: Iterable[oci.Mount], roots: Roots) -> list[int]:
     """One detached mount for each bind among `mounts`, in order, attributes and propagation set. The caller closes them.
 
     Raises StartFailed where a source does not exist.
@@ -39,26 +54,28 @@ def open_binds(mounts: Iterable[oci.Mount], image_root: ImageRoot) -> list[int]:
     try:
         # One at a time: what is open when one fails must be closed again.
         for mount in (mount for mount in mounts if mount.type == "bind"):
-            opened.append(_open_bind(mount, image_root))  # noqa: PERF401
+            opened.append(_open_bind(mount, roots))  # noqa: PERF401
     except BaseException:
         close_all(opened)
         raise
     return opened
 
 
-def _open_bind(mount: oci.Mount, image_root: ImageRoot) -> int:
+def _open_bind(mount: oci.Mount, roots: Roots) -> int:
     recursive = "rbind" in mount.options
     flags = _WHOLE_TREE if recursive else OpenTree.CLONE
     try:
         if mount.image:
-            tree = _image_tree(image_root(mount.image), mount.below)
+            tree = _image_tree(roots.image(mount.image), mount.below)
+        elif mount.volume:
+            tree = roots.volume(mount.volume, mount.below, flags)
         elif mount.below:
             tree = _part(mount.source, mount.below, flags)
         else:
             tree = open_tree(AT_FDCWD, os.fsencode(mount.source), flags)
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
-        source = "/".join(part for part in (mount.source or mount.image, mount.below) if part)
+        source = "/".join(part for part in (mount.source or mount.image or mount.volume, mount.below) if part)
         message = f'error mounting "{source}" to rootfs at "{mount.destination}": {reason}'
         raise StartFailed(StartFault.BAD_MOUNT, message, error.errno or 0) from error
     try:

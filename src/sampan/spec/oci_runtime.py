@@ -76,6 +76,8 @@ class Mount(Struct, frozen=True):
     options: tuple[str, ...] = ()
     image: str = ""
     """an image id: its root is bound instead of a path on the host, read-only"""
+    volume: str = ""
+    """a volume that is a mount itself: a copy of that is bound, not what lies at a path on the host"""
     below: str = ""
     """what of the source is bound; links in it lead nowhere outside the source"""
 

@@ -11,18 +11,20 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere
+from sampan.errors import Conflict, InvalidParameter, NotFound
 from sampan.files.atomic import make_directory, sync_directory
 from sampan.files.measure import measure
+from sampan.files.quotas import Quotas
 from sampan.files.remove import remove_tree
 from sampan.files.root import SafeRoot
 from sampan.spec.ids import ContainerId
 from sampan.state.store import Delete, Put, Store
+from sampan.volumes import options as words
 from sampan.volumes.population import discard_copies, populate
 
 TABLE = "volumes"
@@ -31,7 +33,6 @@ ANONYMOUS = "com.docker.volume.anonymous"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", re.ASCII)
 _NAME_LIMIT = 255
 _ALLOWED = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
-_MOUNT_OPTIONS = ("type", "device", "o", "size")
 
 Users = Callable[[str], Sequence[ContainerId]]
 """Tells which containers refer to the volume of that name; supplied by whoever knows containers."""
@@ -42,19 +43,29 @@ class VolumeRecord(msgspec.Struct, frozen=True):
 
     created: int
     labels: dict[str, str]
+    options: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume. `mountpoint` is its directory on the host; `anonymous` where it was made without a name."""
+    """A volume. `mountpoint` is its directory on the host; `anonymous` where it was made without a name.
+
+    `options` are the driver's. With a type and a device the directory is only the place of a mount (`mounted`).
+    """
 
     name: str
     mountpoint: str
     created_ns: int
     labels: Mapping[str, str]
     anonymous: bool
+    options: Mapping[str, str] = field(default_factory=dict)
     driver: str = DRIVER
     scope: str = "local"
+
+    @property
+    def mounted(self) -> bool:
+        """What is in it lies elsewhere, and is mounted when a container uses it."""
+        return words.is_mounted(self.options)
 
 
 class NoSuchVolume(NotFound):
@@ -74,8 +85,9 @@ class VolumeInUse(Conflict):
 class Volumes:
     """The volumes of one data root. Any thread may call; changes are durable when a method returns."""
 
-    def __init__(self, store: Store, directory: Path) -> None:
-        """Open or make `directory` (its parent exists). Directories without a record are removed."""
+    def __init__(self, store: Store, directory: Path, quotas: Quotas | None = None) -> None:
+        """Open or make `directory` (its parent exists), on a file system with `quotas`. Directories without a record go."""
+        self._quotas = quotas
         self._store = store
         self._directory = make_directory(directory, 0o701)
         self._table = store.table(TABLE)
@@ -88,7 +100,7 @@ class Volumes:
         finally:
             os.close(handle)
         for name in self._table:
-            self._make_directory(name)
+            self._make_directory(name, words.size_of(self.get(name).options))
             with SafeRoot(str(self._directory / name)) as volume:
                 discard_copies(volume.fd)
 
@@ -101,21 +113,20 @@ class Volumes:
     ) -> Volume:
         """The volume of that name, made where it is missing; "" makes an anonymous one.
 
-        Raises InvalidParameter for the name or an unknown option, NotFound for another driver, NotImplementedHere for mount
-        options.
+        Raises InvalidParameter for the name or the options, NotFound for another driver.
         """
         anonymous = not name
         name = name or os.urandom(32).hex()
         if driver not in ("", DRIVER):
             raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
         _check_name(name)
-        _check_options(name, options or {})
+        _check_options(name, options or {}, quotas=self._quotas is not None)
         with self._lock:
             if name not in self._table:
-                self._make_directory(name)
+                self._make_directory(name, words.size_of(options or {}))
                 sync_directory(self._directory)
                 kept = {**(labels or {}), **({ANONYMOUS: ""} if anonymous else {})}
-                record = VolumeRecord(time.time_ns(), kept)
+                record = VolumeRecord(time.time_ns(), kept, dict(options or {}))
                 self._store.commit([Put(TABLE, name, msgspec.json.encode(record))]).result()
         return self.get(name)
 
@@ -126,7 +137,7 @@ class Volumes:
             raise NoSuchVolume(name)
         record = msgspec.json.decode(data, type=VolumeRecord)
         mountpoint = str(self._directory / name / "_data")
-        return Volume(name, mountpoint, record.created, record.labels, ANONYMOUS in record.labels)
+        return Volume(name, mountpoint, record.created, record.labels, ANONYMOUS in record.labels, record.options)
 
     def list(self) -> tuple[Volume, ...]:
         """All volumes, by name."""
@@ -140,6 +151,8 @@ class Volumes:
                 raise VolumeInUse(name, using)
             # The record first: a crash after it leaves a directory that the next start removes.
             self._store.commit([Delete(TABLE, name)]).result()
+            if self._quotas is not None:
+                self._quotas.free(self._directory / name)
             handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 remove_tree(handle, os.fsencode(name))
@@ -167,10 +180,13 @@ class Volumes:
             finally:
                 os.close(data)
 
-    def _make_directory(self, name: str) -> None:
-        make_directory(self._directory / name, 0o701)
-        data = self._directory / name / "_data"
+    def _make_directory(self, name: str, size: int = 0) -> None:
+        place = make_directory(self._directory / name, 0o701)
+        data = place / "_data"
         if not data.exists():
+            if size and self._quotas is not None:
+                # Before anything is made in it: what is copied in first counts, too.
+                self._quotas.bound((place,), size)
             make_directory(data, 0o755)
 
 
@@ -186,9 +202,8 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_options(name: str, options: Mapping[str, str]) -> None:
-    for option in options:
-        if option not in _MOUNT_OPTIONS:
-            raise InvalidParameter(f'create {name}: invalid option: "{option}"')
-    if options:
-        raise NotImplementedHere(f"create {name}: the options of local volumes ({', '.join(_MOUNT_OPTIONS)})")
+def _check_options(name: str, options: Mapping[str, str], *, quotas: bool) -> None:
+    try:
+        words.check(options, quotas)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"create {name}: {error}") from error

@@ -45,6 +45,22 @@ def populate(volume: int, image_root: int, path: str, in_use: bool) -> bool:
     return True
 
 
+def populate_mounted(target: int, image_root: int, path: str) -> bool:
+    """`populate` for a volume that is a mount, whose root directory is `target`. A crash may leave part of it, as in Docker."""
+    if not _is_empty(target, b"."):
+        return False
+    with SafeRoot(image_root) as image:
+        try:
+            source = image.open(path, _DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    try:
+        copy_tree(source, target)
+    finally:
+        os.close(source)
+    return True
+
+
 def discard_copies(volume: int) -> None:
     """Remove what an interrupted copy left beside `_data`."""
     listed = os.open(b".", _DIRECTORY, dir_fd=volume)

@@ -43,7 +43,8 @@ def prune(volumes: Volumes, filters: Mapping[str, Sequence[str]], users: Users) 
     removed = []
     freed = 0
     for volume in volumes.list():
-        if not (volume.anonymous or every):
+        # As in Docker nothing with options goes: what is in it may lie elsewhere.
+        if not (volume.anonymous or every) or volume.options:
             continue
         if not all(has_label(volume.labels, label) for label in filters.get("label", ())):
             continue

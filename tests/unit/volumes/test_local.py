@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere
+from sampan.errors import Conflict, InvalidParameter, NotFound
 from sampan.spec.ids import ContainerId
 from sampan.state.store import Store
 from sampan.volumes.local import ANONYMOUS, Volumes
@@ -66,10 +66,19 @@ def test_what_is_not_here(volumes: Volumes) -> None:
         volumes.create("data", driver="other")
     with pytest.raises(InvalidParameter, match='invalid option: "colour"'):
         volumes.create("data", options={"colour": "red"})
-    with pytest.raises(NotImplementedHere):
-        volumes.create("data", options={"type": "tmpfs"})
+    with pytest.raises(InvalidParameter, match="quota size requested but no quota support"):
+        volumes.create("data", options={"size": "1g"})
     with pytest.raises(NotFound, match="get nothing: no such volume"):
         volumes.get("nothing")
+
+
+def test_options_are_kept(volumes: Volumes, store: Store, tmp_path: Path) -> None:
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
+    made = volumes.create("data", options=options)
+    assert (made.options, made.mounted) == (options, True)
+    assert not volumes.create("plain").mounted
+    assert Volumes(store, tmp_path / "volumes").get("data") == made
+    assert prune(volumes, {"all": ["1"]}, nobody) == (["plain"], 0)
 
 
 def test_removal(volumes: Volumes, tmp_path: Path) -> None:

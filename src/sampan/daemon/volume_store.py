@@ -1,0 +1,117 @@
+"""Volumes as create and start need them: `needs.VolumeStore` over `volumes`, in worker threads."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from sampan.daemon.events import Events
+from sampan.daemon.needs import FoundVolume
+from sampan.daemon.workers import Workers
+from sampan.errors import SampanError, System
+from sampan.kernel.mount import OpenTree
+from sampan.spec.ids import ContainerId
+from sampan.volumes import letters
+from sampan.volumes.local import Volume, Volumes
+from sampan.volumes.mounted import MountedVolumes, MountFailed
+from sampan.volumes.population import populate_mounted
+
+_log = logging.getLogger("sampan.daemon")
+Users = Callable[[str], Sequence[ContainerId]]
+
+
+class LocalVolumes:
+    """Implements `needs.VolumeStore`."""
+
+    def __init__(
+        self, volumes: Volumes, mounted: MountedVolumes, users: Users, workers: Workers, events: Events
+    ) -> None:
+        self._volumes = volumes
+        self._mounted = mounted
+        self._users = users
+        self._workers = workers
+        self._events = events
+
+    async def create(
+        self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
+    ) -> FoundVolume:
+        """See `needs.VolumeStore`."""
+        there = name and name in {volume.name for volume in self._volumes.list()}
+        made = await self._workers.run(make, self._volumes, name, driver, options, labels)
+        if not there:
+            self._events.publish("volume", "create", made.name, {"driver": made.driver})
+        return _found(made)
+
+    def get(self, name: str) -> FoundVolume:
+        """See `needs.VolumeStore`."""
+        return _found(self._volumes.get(name))
+
+    async def populate(self, name: str, image_root: int, path: str) -> None:
+        """See `needs.VolumeStore`."""
+        in_use = bool(self._users(name))
+        try:
+            if self._volumes.get(name).mounted:
+                await self._workers.run(self._populate_mounted, name, image_root, path)
+            else:
+                await self._workers.run(self._volumes.populate, name, image_root, path, in_use)
+        except OSError as error:
+            raise System(f"populating volume {name} from {path}: {error.strerror}") from error
+
+    def _populate_mounted(self, name: str, image_root: int, path: str) -> None:
+        with self._mounted.root(name) as directory:
+            populate_mounted(directory, image_root, path)
+
+    async def hold(self, user: str, names: Iterable[str]) -> tuple[socket.socket, ...]:
+        """See `needs.VolumeStore`."""
+        written: list[socket.socket] = []
+        try:
+            for name in dict.fromkeys(name for name in names if self._volumes.get(name).mounted):
+                written.append(await self._workers.run(self._hold, user, name))  # noqa: PERF401 - what is written gets closed
+        except BaseException:
+            for letter in written:
+                letter.close()
+            self._mounted.let_go(user)
+            raise
+        return tuple(written)
+
+    def _hold(self, user: str, name: str) -> socket.socket:
+        try:
+            return self._mounted.hold(user, name)
+        except MountFailed as error:
+            mountpoint = self._volumes.get(name).mountpoint
+            raise System(f"error while mounting volume '{mountpoint}': {error}") from error
+
+    def let_go(self, user: str) -> None:
+        """See `needs.VolumeStore`."""
+        self._mounted.let_go(user)
+
+    def adopt(self, user: ContainerId, monitor: int) -> None:
+        """See `needs.VolumeStore`."""
+        try:
+            self._mounted.adopt(user, letters.held_by(monitor))
+        except OSError as error:
+            _log.warning("container %s: its volumes' mounts are not found again: %s", user[:12], error)
+
+    def tree(self, name: str, below: str, flags: OpenTree) -> int:
+        """See `needs.VolumeStore`."""
+        return self._mounted.tree(name, below, flags)
+
+    async def remove_anonymous(self, name: str) -> None:
+        """See `needs.VolumeStore`."""
+        try:
+            await self._workers.run(self._volumes.remove, name, self._users)
+        except (SampanError, OSError):
+            # In use by another container, or gone already: either way it is not ours to remove.
+            return
+        self._events.publish("volume", "destroy", name, {"driver": "local"})
+
+
+def _found(volume: Volume) -> FoundVolume:
+    return FoundVolume(volume.name, volume.driver, volume.mountpoint, volume.mounted)
+
+
+def make(volumes: Volumes, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]) -> Volume:
+    """The volume of that name, made where it is missing. Called in a worker thread."""
+    try:
+        return volumes.create(name, labels, driver, options)
+    except OSError as error:
+        raise System(f"create {name}: {error.strerror}: {error.filename}") from error
