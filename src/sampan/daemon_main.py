@@ -153,7 +153,7 @@ def _backend(parts: Assembly) -> Backend:
         parts.fetcher,
     )
     volumes = VolumesApi(
-        parts.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
+        parts.volumes, engine.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
     )
     builds = BuildsApi(
         engine,

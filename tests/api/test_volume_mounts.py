@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -197,3 +198,43 @@ def test_what_cannot_be_mounted_is_told_at_the_start(engine: Sampan) -> None:
     done = engine.docker("run", "--rm", "-v", "secret:/b", "busybox", "true")
     assert "password=********,username=me: no such device" in done.err.decode()
     assert "tell" not in engine.log.read_text()
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+def test_export_and_import(engine: Sampan, tmp_path: Path, mounted: bool) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    for name in ("from", "to"):
+        options = {"type": "none", "device": str(tmp_path / name), "o": "bind"} if mounted else {}
+        make(engine, f"vol-{name}", **options)
+    program = (
+        "mkdir -m 750 /v/d; echo text > /v/d/f; ln /v/d/f /v/hard; ln -s d/f /v/soft; chown 5:6 /v/d/f; mknod /v/pipe p"
+    )
+    run(engine, "-v", "vol-from:/v", "busybox", "sh", "-c", program)
+    archive = tmp_path / "archive.tar"
+    assert engine.sampan("volume", "export", "vol-from", "-o", str(archive)).code == 0
+    subprocess.run(["gzip", archive], check=True)
+    done = engine.sampan("volume", "import", "vol-to", f"{archive}.gz")
+    assert done.code == 0, done.err
+    look = "cd /v; find . | sort; stat -c '%a %u:%g %h %F' d d/f pipe; readlink soft; cat hard"
+    assert run(engine, "-v", "vol-to:/v", "busybox", "sh", "-c", look) == run(
+        engine, "-v", "vol-from:/v", "busybox", "sh", "-c", look
+    )
+    assert b"no such volume" in engine.sampan("volume", "export", "nosuch", "-o", str(archive)).err
+    (tmp_path / "bad.tar").write_bytes(b"x" * 1024)
+    assert engine.sampan("volume", "import", "vol-to", str(tmp_path / "bad.tar")).code == 1
+
+
+def test_an_archive_does_not_lead_out_of_the_volume(engine: Sampan, tmp_path: Path) -> None:
+    make(engine, "kept")
+    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
+        link = tarfile.TarInfo("out")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        tar.addfile(link)
+        entry = tarfile.TarInfo("out/written")
+        tar.addfile(entry)
+        entry = tarfile.TarInfo("../../../../written")
+        tar.addfile(entry)
+    engine.sampan("volume", "import", "kept", str(tmp_path / "evil.tar"))
+    assert not (tmp_path / "written").exists()
+    assert not any(path.name == "written" for path in engine.data_root.glob("volumes/*"))

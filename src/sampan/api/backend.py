@@ -250,6 +250,14 @@ class Volumes(Protocol):
         """Remove volumes that nothing uses (anonymous ones, unless `all=true` is among the filters)."""
         ...
 
+    async def archive(self, name: str) -> AsyncIterator[bytes]:
+        """A volume's files as a tar. Raises NotFound, System before the first piece."""
+        ...
+
+    async def unpack(self, name: str, archive: AsyncIterator[bytes]) -> None:
+        """A tar, compressed or not, over what a volume holds. Raises NotFound, InvalidParameter, System."""
+        ...
+
 
 class Networks(Protocol):
     """Networks, and which containers stand in them."""

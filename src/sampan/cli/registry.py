@@ -64,6 +64,8 @@ COMMANDS: tuple[Row, ...] = (
     ("builder mount-import", "cache_mounts", "IMPORT", "Let a cache mount be what a tar archive holds"),
     ("builder prune", "builder", "PRUNE", "Remove build cache"),
     ("volume create", "volumes", "CREATE", "Create a volume"),
+    ("volume export", "volume_archives", "EXPORT", "Write the files of a volume to a tar archive"),
+    ("volume import", "volume_archives", "IMPORT", "Unpack a tar archive into a volume"),
     ("volume inspect", "inspect", "INSPECT_VOLUME", "Show everything about volumes"),
     ("volume ls|volume list", "volumes", "LIST", "List volumes"),
     ("volume prune", "prune", "PRUNE_VOLUMES", "Remove volumes that no container uses"),

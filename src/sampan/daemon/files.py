@@ -78,14 +78,14 @@ async def extract(
         async with porter_in(
             engine, container, orders.WRITE, options.path, keep_kinds=options.keep_kinds, user=user
         ) as porter:
-            await _feed(porter, _uncompressed(workers, content))
+            await feed(porter, uncompressed(workers, content))
             await porter.outcome()
     except PathMissing as error:
         raise _missing(reference, options.path) from error
     engine.event(container, "extract-to-dir")
 
 
-async def _feed(porter: Porter, content: AsyncIterator[bytes]) -> None:
+async def feed(porter: Porter, content: AsyncIterator[bytes]) -> None:
     """Pass the archive on; what the porter does not want to read any more, it says why of."""
     async with aclosing(content):  # type: ignore[type-var]  # an async generator, seen as what it yields
         async for piece in content:
@@ -94,7 +94,7 @@ async def _feed(porter: Porter, content: AsyncIterator[bytes]) -> None:
     porter.close_pipe()
 
 
-async def _uncompressed(workers: Workers, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def uncompressed(workers: Workers, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The archive's own bytes. Decompression is done here, by libraries that are loaded: never by a program found inside."""
     first = b""
     async for piece in content:

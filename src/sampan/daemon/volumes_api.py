@@ -1,11 +1,14 @@
 """Volumes as the API calls them: `volumes` in worker threads."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 
 import msgspec
 
+from sampan.daemon import volume_archives
 from sampan.daemon.events import Events
+from sampan.daemon.needs import VolumeStore
 from sampan.daemon.times import rfc3339
 from sampan.daemon.volume_store import Users, make
 from sampan.daemon.workers import Workers
@@ -19,8 +22,9 @@ from sampan.volumes.selection import prune, select
 class VolumesApi:
     """Implements `api.backend.Volumes`."""
 
-    def __init__(self, volumes: Volumes, users: Users, workers: Workers, events: Events) -> None:
+    def __init__(self, volumes: Volumes, store: VolumeStore, users: Users, workers: Workers, events: Events) -> None:
         self._volumes = volumes
+        self._store = store
         self._users = users
         self._workers = workers
         self._events = events
@@ -83,6 +87,14 @@ class VolumesApi:
         # As in Docker nothing is told of each.
         self._events.publish("volume", "prune", "", {"reclaimed": str(freed)})
         return v.VolumesPruneReport(volumes_deleted=tuple(removed) or None, space_reclaimed=freed)
+
+    async def archive(self, name: str) -> AsyncIterator[bytes]:
+        """See the Protocol."""
+        return await volume_archives.export(self._store, name)
+
+    async def unpack(self, name: str, archive: AsyncIterator[bytes]) -> None:
+        """See the Protocol."""
+        await volume_archives.unpack(self._store, self._workers, name, archive)
 
 
 def _shown(volume: Volume) -> v.Volume:

@@ -4,7 +4,7 @@ import msgspec
 
 from sampan.api.backend import Backend
 from sampan.api.request import Request
-from sampan.api.responses import NO_CONTENT, Answer, json_response
+from sampan.api.responses import NO_CONTENT, Answer, Stream, json_response
 from sampan.api.routing import Route, Support
 from sampan.errors import NotFound, Unavailable
 from sampan.spec.decoding import Reader
@@ -50,6 +50,17 @@ async def prune(request: Request, backend: Backend) -> Answer:
     return json_response(msgspec.structs.replace(report, volumes_deleted=report.volumes_deleted or ()))
 
 
+async def archive(request: Request, backend: Backend) -> Answer:
+    """Its files as a tar."""
+    return Stream(await backend.volumes.archive(request.name), "application/x-tar")
+
+
+async def unpack(request: Request, backend: Backend) -> Answer:
+    """A tar over its files."""
+    await backend.volumes.unpack(request.name, request.stream())
+    return NO_CONTENT
+
+
 ROUTES = (
     Route("GET", "/volumes", list_all),
     Route("POST", "/volumes/create", create),
@@ -57,4 +68,6 @@ ROUTES = (
     Route("PUT", "/volumes/{name}", update, Support.SWARM),
     Route("DELETE", "/volumes/{name}", remove),
     Route("POST", "/volumes/prune", prune),
+    Route("GET", "/volumes/{name}/sampan/archive", archive, Support.OWN, "`sampan volume export`", follows=True),
+    Route("PUT", "/volumes/{name}/sampan/archive", unpack, Support.OWN, "`sampan volume import`"),
 )
