@@ -28,6 +28,7 @@ from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.log_packing import keep_packed
 from sampan.daemon.manual import usage
 from sampan.daemon.networks_api import NetworksApi
+from sampan.daemon.prune_plans import PrunePlans
 from sampan.daemon.registries_api import RegistriesApi
 from sampan.daemon.reload import keep_reloaded
 from sampan.daemon.shutdown import stop_all
@@ -155,6 +156,16 @@ def _backend(parts: Assembly) -> Backend:
     volumes = VolumesApi(
         parts.volumes, engine.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
     )
+    plans = PrunePlans(
+        engine,
+        parts.images,
+        lambda image: image_users(engine, image),
+        parts.networks,
+        parts.volumes,
+        lambda name: volume_users(engine.containers, name),
+        parts.build_cache,
+        parts.workers,
+    )
     builds = BuildsApi(
         engine,
         parts.images,
@@ -177,7 +188,7 @@ def _backend(parts: Assembly) -> Backend:
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
         system=SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings),
-        disk=DiskApi(engine, images, volumes, parts.build_cache),
+        disk=DiskApi(engine, images, volumes, parts.build_cache, plans),
         build_cache=parts.build_cache,
         events=EventsApi(engine),
     )

@@ -34,6 +34,7 @@ from sampan.spec.networks import (
     NetworkRules,
     NetworksPruneReport,
 )
+from sampan.spec.prune import PrunePlan, PrunePlanRequest, PruneReport
 from sampan.spec.registries import AuthConfig, AuthResponse, DistributionInspect, SearchResult
 from sampan.spec.stats import StatsResponse
 
@@ -565,6 +566,12 @@ class Disk:
 
     async def check(self, repair: bool) -> AsyncIterator[CheckStep]:
         yield CheckStep(verdict=CheckVerdict())
+
+    async def plan_prune(self, request: PrunePlanRequest) -> PrunePlan:
+        return PrunePlan(id="plan")
+
+    async def prune(self, plan: str) -> PruneReport:
+        raise NotFound(f"no such prune plan: {plan}")
 
     def freeing(self) -> Freed:
         return Freed()

@@ -25,6 +25,7 @@ from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect
 from sampan.spec.explain import ExplainedStep
 from sampan.spec.files import FilesystemChange, PathArchive
 from sampan.spec.host_config import UpdateRequest
+from sampan.spec.prune import PrunePlan, PrunePlanRequest, PruneReport
 
 LogRecord = tuple[int, bytes]
 """1 (standard output) or 2 (standard error), and the line as it is to be sent, timestamp and newline included."""
@@ -316,6 +317,14 @@ class Disk(Protocol):
 
     def freeing(self) -> Freed:
         """What of images and containers was removed and is still on the disk."""
+        ...
+
+    async def plan_prune(self, request: PrunePlanRequest) -> PrunePlan:
+        """What a prune would take now. Raises InvalidParameter for filters."""
+        ...
+
+    async def prune(self, plan: str) -> PruneReport:
+        """Exactly that, as far as it is as it was. Raises NotFound, Conflict."""
         ...
 
     def check(self, repair: bool) -> AsyncIterator[CheckStep]:

@@ -78,6 +78,7 @@ COMMANDS: tuple[Row, ...] = (
     ("system df", "disk", "DF", "Show what takes room on the disk"),
     ("network prune", "prune", "PRUNE_NETWORKS", "Remove networks in which no container stands"),
     ("network rm|network remove", "network_changes", "REMOVE", "Remove networks"),
+    ("system prune", "system_prune", "PRUNE", "Remove what nothing uses"),
     ("system check", "check", "CHECK", "Look whether all that images need is whole on the disk; --repair mends it"),
     ("system check-host", "check_host", "CHECK_HOST", "Say for each feature whether this host has it, and why not"),
     ("setup", "setup", "SETUP", "Let docker and other clients find Sampan; --undo takes it back"),
@@ -98,7 +99,7 @@ MISSING = frozenset(
     (  # noqa: SIM905
      "context,manifest,plugin,trust,config,node,secret,service,"
      "stack,swarm,compose,buildx,"
-     "system prune,volume update").split(",")
+     "volume update").split(",")
 )  # fmt: skip
 
 

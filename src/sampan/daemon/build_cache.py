@@ -6,7 +6,7 @@ Nothing of `build.cache` is loaded by a daemon whose state has no record of it u
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,21 +84,44 @@ class BuildCacheApi:
 
     async def prune(self, options: BuildPruneOptions) -> BuildPruneReport:
         """See the Protocol."""
-        from sampan.build.cache.pruning import Rule, parse_fields
+        rule = rule_of(options)
+        return BuildPruneReport() if self._is_empty() else await self._apply([rule])
 
-        plain = {key: list(values) for key, values in options.filters.items()}
-        unused = _unused(plain, time.time_ns())
-        rule = Rule(
-            every=options.all,
-            unused=unused,
-            reserved=options.reserved_space,
-            most=options.max_used_space,
-            free=options.min_free_space,
-            fields=parse_fields(plain),
-        )
-        if self._is_empty():
+    async def would_go(self, options: BuildPruneOptions) -> "tuple[dict[Key, Item], dict[str, Item]]":
+        """The records and cache mounts that `prune` would remove now. Raises InvalidParameter."""
+        rule = rule_of(options)
+        return await self._going(rule) if not self._is_empty() else ({}, {})
+
+    async def drop(self, records: "Mapping[Key, Item]", mounts: "Mapping[str, Item]") -> BuildPruneReport:
+        """Remove these, but for what is in use, or was used since it was looked at."""
+        if not records and not mounts:
             return BuildPruneReport()
-        return await self._apply([rule])
+        now_records, now_mounts = await self._items()
+        keys = [key for key, item in records.items() if key in now_records and now_records[key].used == item.used]
+        names = [name for name, item in mounts.items() if name in now_mounts and now_mounts[name].used == item.used]
+        return await self._drop({key: now_records[key] for key in keys}, {name: now_mounts[name] for name in names})
+
+    async def _going(self, rule: "Rule") -> "tuple[dict[Key, Item], dict[str, Item]]":
+        from sampan.build.cache.pruning import chosen
+
+        records, mounts = await self._items()
+        listed = (*records.values(), *mounts.values())
+        going = {item.id for item in chosen(listed, rule, _disk(self._root.parent), time.time_ns())}
+        return (
+            {key: item for key, item in records.items() if item.id in going},
+            {name: item for name, item in mounts.items() if name in going},
+        )
+
+    async def _drop(self, records: "Mapping[Key, Item]", mounts: "Mapping[str, Item]") -> BuildPruneReport:
+        deleted: list[str] = []
+        freed = 0
+        for name, mount in mounts.items():
+            if await self.mounts.drop(name):
+                deleted.append(name)
+                freed += mount.size
+        dropped = await self._workers.run(self.cache.drop, list(records))
+        deleted += [records[key].id for key in dropped.keys]
+        return BuildPruneReport(caches_deleted=tuple(deleted) or None, space_reclaimed=freed + dropped.freed)
 
     async def mount_archive(self, identity: str) -> AsyncIterator[bytes]:
         """See the Protocol."""
@@ -140,23 +163,29 @@ class BuildCacheApi:
         await self._apply(budget.policy(_disk(self._root.parent)))
 
     async def _apply(self, rules: "Sequence[Rule]") -> BuildPruneReport:
-        from sampan.build.cache.pruning import chosen
-
         deleted: list[str] = []
         freed = 0
         for rule in rules:
-            records, mounts = await self._items()
-            listed = (*records.values(), *mounts.values())
-            going = {item.id for item in chosen(listed, rule, _disk(self._root.parent), time.time_ns())}
-            for name in mounts.keys() & going:
-                if await self.mounts.drop(name):
-                    deleted.append(name)
-                    freed += mounts[name].size
-            keys = [key for key, item in records.items() if item.id in going]
-            dropped = await self._workers.run(self.cache.drop, keys)
-            deleted += [records[key].id for key in dropped.keys]
-            freed += dropped.freed
+            report = await self._drop(*await self._going(rule))
+            deleted += report.caches_deleted or ()
+            freed += report.space_reclaimed
         return BuildPruneReport(caches_deleted=tuple(deleted) or None, space_reclaimed=freed)
+
+
+def rule_of(options: BuildPruneOptions) -> "Rule":
+    """What a prune asks for. Raises InvalidParameter."""
+    from sampan.build.cache.pruning import Rule, parse_fields
+
+    plain = {key: list(values) for key, values in options.filters.items()}
+    unused = _unused(plain, time.time_ns())
+    return Rule(
+        every=options.all,
+        unused=unused,
+        reserved=options.reserved_space,
+        most=options.max_used_space,
+        free=options.min_free_space,
+        fields=parse_fields(plain),
+    )
 
 
 def _records(cache: "Cache") -> "dict[Key, Item]":

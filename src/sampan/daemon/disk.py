@@ -7,6 +7,7 @@ from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.engine import Engine
 from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.list import list_containers
+from sampan.daemon.prune_plans import PrunePlans
 from sampan.daemon.volumes_api import VolumesApi
 from sampan.images.findings import Examined, Finding, Step, Verdict
 from sampan.spec.check import CheckFinding, CheckProgress, CheckStep, CheckVerdict
@@ -17,8 +18,12 @@ from sampan.spec.requests import ContainerListOptions, ImageListOptions
 class DiskApi:
     """Implements `api.backend.Disk`."""
 
-    def __init__(self, engine: Engine, images: ImagesApi, volumes: VolumesApi, build_cache: BuildCacheApi) -> None:
+    def __init__(
+        self, engine: Engine, images: ImagesApi, volumes: VolumesApi, build_cache: BuildCacheApi, plans: PrunePlans
+    ) -> None:
         self._engine = engine
+        self.plan_prune = plans.make
+        self.prune = plans.carry_out
         self._build_cache = build_cache
         self._images = images
         self._volumes = volumes

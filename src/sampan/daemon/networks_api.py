@@ -107,14 +107,8 @@ class NetworksApi:
 
     async def prune(self, filters: r.Filters) -> NetworksPruneReport:
         """Remove networks in which no container stands."""
-        matching.check_keys(filters, _PRUNE_KEYS)
-        until = _until(filters)
         removed = []
-        for facts in self._networks.facts():
-            if facts.definition is None or facts.name in PREDEFINED or not _is_pruned(facts.definition, filters, until):
-                continue
-            if network_changes.members(self._engine, facts.name):
-                continue
+        for facts in prunable(self._engine, self._networks, filters):
             try:
                 await network_changes.remove(self._engine, self._networks, facts)
             except SampanError:
@@ -203,6 +197,20 @@ def _dangling(filters: r.Filters) -> bool | None:
         raise InvalidParameter(
             """invalid value for filter 'dangling', must be "true" (or "1"), or "false" (or "0")"""
         ) from error
+
+
+def prunable(engine: Engine, networks: Networks, filters: r.Filters) -> list[NetworkFacts]:
+    """The networks of users in which no container stands, as far as they fit. Raises InvalidParameter for filters."""
+    matching.check_keys(filters, _PRUNE_KEYS)
+    until = _until(filters)
+    return [
+        facts
+        for facts in networks.facts()
+        if facts.definition is not None
+        and facts.name not in PREDEFINED
+        and _is_pruned(facts.definition, filters, until)
+        and not network_changes.members(engine, facts.name)
+    ]
 
 
 def _until(filters: r.Filters) -> int | None:

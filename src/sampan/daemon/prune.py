@@ -3,6 +3,7 @@
 import time
 
 from sampan.daemon import matching
+from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.matching import Filters
 from sampan.daemon.remove import remove
@@ -14,15 +15,14 @@ from sampan.spec.requests import RemoveOptions
 _KEYS = frozenset({"label", "label!", "until"})
 
 
-async def prune(engine: Engine, filters: Filters) -> ContainersPruneReport:
-    """Remove stopped containers. Raises InvalidParameter for filters."""
+def fitting(engine: Engine, filters: Filters) -> list[Container]:
+    """The stopped containers that fit. Raises InvalidParameter for filters."""
     matching.check_keys(filters, _KEYS)
     moments = [parse_time(text, time.time_ns()) for text in filters.get("until") or ()]
     if len(moments) > 1:
         raise InvalidParameter("more than one until filter specified")
     until = moments[0] if moments else None
-    removed: list[str] = []
-    freed = 0
+    found = []
     for container in engine.containers:
         definition = container.definition
         labels = definition.config.labels or {}
@@ -32,6 +32,15 @@ async def prune(engine: Engine, filters: Filters) -> ContainersPruneReport:
             continue
         if filters.get("label!") and matching.labels(filters, "label!", labels):
             continue
+        found.append(container)
+    return found
+
+
+async def prune(engine: Engine, filters: Filters) -> ContainersPruneReport:
+    """Remove stopped containers. Raises InvalidParameter for filters."""
+    removed: list[str] = []
+    freed = 0
+    for container in fitting(engine, filters):
         try:
             used = await engine.layers.usage(container.id)
             await remove(engine, container.id, RemoveOptions())

@@ -108,6 +108,8 @@ class Catalog:
         self.orphans = self._collection.orphans
         self.sweep = self._collection.sweep
         self.keepers = self._collection.keepers
+        self.is_leased = self._collection.is_leased
+        self.left = self._collection.left
         self._fixed: dict[ImageId, Image] = {}
         self._fixed_references: dict[Reference, ImageId] = {}
         self.config = functools.lru_cache(maxsize=256)(self._read_config)

@@ -27,6 +27,10 @@ class Keeper(Protocol):
         """Whether it needs the blob or layer."""
         ...
 
+    def count(self, name: str) -> int:
+        """How often it does."""
+        ...
+
     def stacks(self) -> "Iterable[Sequence[LayerRecord]]":
         """All that it needs: layers that lie on each other, the lowest first."""
         ...
@@ -96,6 +100,14 @@ class Collection:
             layers = self._remove_layers(spare)
             crash_point("image-after-layers")
             return Collected([layer.chain for layer in layers], freed + sum(layer.size for layer in layers))
+
+    def is_leased(self, name: str) -> bool:
+        """Whether an operation under way holds the blob or layer. Asked under the lock."""
+        return self._leases.holds(name)
+
+    def left(self) -> frozenset[ChainId]:
+        """Layers that only containers stand on: their images are gone. Asked under the lock."""
+        return frozenset(self._left)
 
     def container_gone(self) -> None:
         """A writable layer was removed: what only it stood on goes, too. Costs nothing where there is no such layer."""

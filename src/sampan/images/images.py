@@ -39,10 +39,11 @@ from sampan.images.loading import Loaded, LoadEvent, load
 from sampan.images.making import Making, check_names, making
 from sampan.images.platforms import fits, parse_platform, platform_of, shown
 from sampan.images.policy import Policy
+from sampan.images.pruning import Planned, carry_out, prune
 from sampan.images.pulling import Puller, PullWish
 from sampan.images.pushing import Pusher
 from sampan.images.references import Reference, check_new, parse_reference, parse_tag
-from sampan.images.removal import ImageConflict, Removed, Remover, Users
+from sampan.images.removal import Removed, Remover, Users
 from sampan.images.saving import choose_images, save
 from sampan.images.steps import Cancellation, Report
 from sampan.registry.protocol import Credentials, Repositories, Source
@@ -238,33 +239,23 @@ class Images:
         if not self._pruning.acquire(blocking=False):
             raise Conflict("a prune operation is already running")
         try:
-            return self._prune(parse_filters(filters, PRUNE_FILTERS), users)
+            removed, freed = prune(self._catalog, parse_filters(filters, PRUNE_FILTERS), users, self._notify)
+            self._tell(ImageAction.PRUNE, "", str(freed))
+            return removed, freed
         finally:
             self._pruning.release()
 
-    def _prune(self, wanted: ListFilter, users: Users) -> tuple[Sequence[Removed], int]:
-        only_dangling = wanted.dangling is not False
-        narrowed = ListFilter(
-            labels=wanted.labels,
-            not_labels=wanted.not_labels,
-            dangling=True if only_dangling else None,
-            until_ns=wanted.until_ns,
-        )
-        removed: list[Removed] = []
-        freed = 0
-        for summary in self.list(narrowed):
-            if self._catalog.is_fixed(summary.id) or users(summary.id):
-                continue
-            names = summary.repo_tags + summary.repo_digests
-            for text in names or (summary.id,):
-                remover = Remover(self._catalog, users, self._notify)
-                try:
-                    removed += remover.remove(text)
-                except (ImageConflict, NoSuchImage):
-                    continue  # came into use, or went, a moment ago
-                freed += remover.freed
-        self._tell(ImageAction.PRUNE, "", str(freed))
-        return removed, freed
+    def prune_planned(self, planned: Sequence[Planned], users: Users) -> tuple[Sequence[Planned], int]:
+        """Remove what `pruning.forecast` gave, as far as it is as it was: what stays, and the bytes freed.
+
+        Raises Conflict while a prune runs.
+        """
+        if not self._pruning.acquire(blocking=False):
+            raise Conflict("a prune operation is already running")
+        try:
+            return carry_out(self._catalog, planned, users, self._notify)
+        finally:
+            self._pruning.release()
 
     def freeing(self) -> Freeing:
         """What of images and writable layers was removed and is still on the disk."""

@@ -75,6 +75,13 @@ class Ledger:
         self._users: Counter[str] = Counter()
         self._children: dict[str, tuple[ImageId, ...]] = {}
 
+    def copy(self) -> "Ledger":
+        """The same counts, to try something on. Called under the catalog's lock."""
+        other = Ledger()
+        other._facts, other._names, other._named = dict(self._facts), dict(self._names), dict(self._named)
+        other._users, other._children = Counter(self._users), dict(self._children)
+        return other
+
     def facts(self, image: ImageId) -> Facts | None:
         """What is known of an image; None where there is no such image."""
         return self._facts.get(image)

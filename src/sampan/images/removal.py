@@ -11,6 +11,7 @@ from sampan.crashpoints import crash_point
 from sampan.errors import Conflict
 from sampan.images.catalog import IMAGES, Catalog
 from sampan.images.events import ImageAction, Notify
+from sampan.images.forecast import Forecast
 from sampan.images.references import Reference, is_id_prefix, parse_reference, short_id
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.state.store import Delete
@@ -49,7 +50,8 @@ class ImageConflict(Conflict):
 class Remover:
     """One removal, under the catalog's lock: decides, commits once, collects. Of use once."""
 
-    def __init__(self, catalog: Catalog, users: Users, notify: Notify) -> None:
+    def __init__(self, catalog: Catalog | Forecast, users: Users, notify: Notify) -> None:
+        """On a `Forecast` nothing is removed, and `removed` and `freed` tell what would be."""
         self._catalog = catalog
         self._users = users
         self._notify = notify

@@ -1,7 +1,7 @@
 """What every layer driver does: the Snapshotter protocol and the facts that it deals in."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -292,8 +292,8 @@ class Snapshotter(Protocol):
         """`apply`, in the place of what is there under that name. No running container may stand on it. Raises as `apply`."""
         ...
 
-    def standing(self) -> frozenset[ChainId]:
-        """The layers that a writable layer stands on, all the way down."""
+    def standing(self, without: Collection[str] = ()) -> frozenset[ChainId]:
+        """The layers that a writable layer stands on, all the way down; those called `without` are not asked."""
         ...
 
     def strays(self) -> tuple[Path, ...]:

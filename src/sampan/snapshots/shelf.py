@@ -10,7 +10,7 @@ import base64
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -229,11 +229,13 @@ class Shelf:
             (self._links_at / self._links[chain]).unlink(missing_ok=True)
             del self._layers[chain], self._links[chain]
 
-    def standing(self) -> frozenset[ChainId]:
-        """The layers that a writable layer stands on, all the way down."""
+    def standing(self, without: Collection[str] = ()) -> frozenset[ChainId]:
+        """The layers that a writable layer stands on, all the way down; those called `without` are not asked."""
         with self._lock:
             found: set[ChainId] = set()
-            for writable in self._writable.values():
+            for key, writable in self._writable.items():
+                if key in without:
+                    continue
                 chain = ChainId(writable.parent) if writable.parent else None
                 while chain is not None and chain not in found:
                     found.add(chain)

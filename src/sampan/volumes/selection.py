@@ -31,17 +31,13 @@ def select(volumes: Sequence[Volume], filters: Mapping[str, Sequence[str]], user
     return result
 
 
-def prune(volumes: Volumes, filters: Mapping[str, Sequence[str]], users: Users) -> tuple[list[str], int]:
-    """Remove volumes that no container refers to, anonymous ones unless `all`; their names and the bytes that were freed.
-
-    Raises InvalidParameter for filters.
-    """
+def prunable(volumes: Volumes, filters: Mapping[str, Sequence[str]], users: Users) -> list[Volume]:
+    """The volumes that no container refers to, anonymous ones unless `all`. Raises InvalidParameter for filters."""
     for name in filters:
         if name not in ("all", "label", "label!"):
             raise InvalidParameter(f"invalid filter '{name}'")
     every = _truth(filters, "all") or False
-    removed = []
-    freed = 0
+    found = []
     for volume in volumes.list():
         # As in Docker nothing with options goes: what is in it may lie elsewhere.
         if not (volume.anonymous or every) or volume.options:
@@ -50,6 +46,16 @@ def prune(volumes: Volumes, filters: Mapping[str, Sequence[str]], users: Users) 
             continue
         if any(has_label(volume.labels, label) for label in filters.get("label!", ())):
             continue
+        if not users(volume.name):
+            found.append(volume)
+    return found
+
+
+def prune(volumes: Volumes, filters: Mapping[str, Sequence[str]], users: Users) -> tuple[list[str], int]:
+    """Remove them; their names and the bytes that were freed. Raises InvalidParameter for filters."""
+    removed = []
+    freed = 0
+    for volume in prunable(volumes, filters, users):
         try:
             size = volumes.size(volume.name)
             volumes.remove(volume.name, users)

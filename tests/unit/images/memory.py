@@ -1,7 +1,7 @@
 """Layers in memory: a Snapshotter for tests of what stands above it."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -114,8 +114,8 @@ class MemorySnapshotter:
     def mend(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId) -> Layer:
         return self.apply(parent, stream, expected)
 
-    def standing(self) -> frozenset[ChainId]:
-        return frozenset(chain for chain in self._writable.values() if chain is not None)
+    def standing(self, without: Collection[str] = ()) -> frozenset[ChainId]:
+        return frozenset(chain for key, chain in self._writable.items() if chain is not None and key not in without)
 
     def strays(self) -> tuple[Path, ...]:
         return ()

@@ -11,8 +11,10 @@ from sampan.api.routing import Route, Support
 from sampan.api.versions import MAXIMUM, MINIMUM, text
 from sampan.errors import InvalidParameter
 from sampan.spec.check import CheckStep
+from sampan.spec.decoding import Reader
 from sampan.spec.document import encode
 from sampan.spec.events import Message
+from sampan.spec.prune import PrunePlanRequest
 from sampan.spec.requests import EventOptions
 from sampan.spec.system import Component, Info, Version
 
@@ -25,6 +27,7 @@ _PING_HEADERS = (
 _PONG = Response(200, b"OK", "text/plain; charset=utf-8", _PING_HEADERS)
 _SILENT_PONG = Response(200, b"", "text/plain; charset=utf-8", _PING_HEADERS)
 
+_PLAN = Reader(PrunePlanRequest)
 _DISK_TYPES = ("container", "image", "volume", "build-cache")
 
 
@@ -103,6 +106,16 @@ async def freeing(_: Request, backend: Backend) -> Answer:
     return json_response(backend.disk.freeing())
 
 
+async def plan_prune(request: Request, backend: Backend) -> Answer:
+    """What a prune would take."""
+    return json_response(await backend.disk.plan_prune(await request.json(_PLAN)))
+
+
+async def prune(request: Request, backend: Backend) -> Answer:
+    """A plan carried out."""
+    return json_response(await backend.disk.prune(request.form.text("plan")))
+
+
 async def check(request: Request, backend: Backend) -> Answer:
     """Whether all that images need is whole: a line of JSON for each step."""
     return Stream(_check_lines(backend.disk.check(request.form.flag("repair"))))
@@ -151,5 +164,7 @@ ROUTES = (
     Route(
         "GET", "/sampan/freeing", freeing, Support.OWN, "`sampan system df`: what was removed and is still on the disk"
     ),
+    Route("POST", "/sampan/prune-plan", plan_prune, Support.OWN, "`prune --plan`: what would go"),
+    Route("POST", "/sampan/prune", prune, Support.OWN, "`prune --carry-out`: exactly what was planned"),
     Route("POST", "/sampan/check", check, Support.OWN, "`sampan system check`", follows=True),
 )

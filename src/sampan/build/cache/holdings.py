@@ -41,6 +41,10 @@ class Holdings:
         """Whether a record needs it."""
         return name in self._held
 
+    def count(self, name: str) -> int:
+        """How many records need it."""
+        return self._held[name]
+
     def add(self, names: Iterable[str]) -> None:
         """One more record needs these."""
         self._held.update(names)

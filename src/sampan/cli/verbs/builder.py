@@ -6,6 +6,7 @@ from sampan.cli.options import Command, Option
 from sampan.cli.output.listing import HELP, Headings, print_rows, truncated
 from sampan.cli.output.units import ago, decimal_size, parse_time
 from sampan.cli.verbs.prune import confirmed, report
+from sampan.cli.verbs.prune_plan import OPTIONS, filters_of, planned
 from sampan.client.documents import number_of, objects_of, text_of, texts_of
 from sampan.templates.values import Row
 
@@ -78,6 +79,13 @@ def _prune(session: Session, parsed: Parsed) -> int:
     from sampan.cli.verbs.filters import encode_filters
 
     every = parsed.flag("all")
+    wanted: Document = {
+        "All": every,
+        "ReservedSpace": parsed.number("keep-storage") or 0,
+        "Filters": filters_of(parsed.many("filter")),
+    }
+    if planned(session, parsed, {"BuildCache": wanted}):
+        return 0
     if not confirmed(parsed, f"This will remove all {'' if every else 'dangling '}build cache."):
         return 0
     query = {
@@ -106,9 +114,11 @@ PRUNE = Command(
     _prune,
     (
         Option("all", "bool", "Everything that is not in use, not only what nothing can use any more", "a"),
+        OPTIONS[0],
         Option("filter", "filter", "Only what fits (until=24h, type=exec.cachemount, id=…)"),
         Option("force", "bool", "Do not ask", "f"),
         Option("keep-storage", "bytes", "Keep so much of it, what was used last"),
+        OPTIONS[1],
     ),
     examples=("builder prune -f", "builder prune -af --filter until=168h", "builder prune -a --keep-storage 5g"),
 )
