@@ -32,6 +32,7 @@ from sampan.daemon.prune_plans import PrunePlans
 from sampan.daemon.registries_api import RegistriesApi
 from sampan.daemon.reload import keep_reloaded
 from sampan.daemon.shutdown import stop_all
+from sampan.daemon.sizes import Sizes
 from sampan.daemon.system import SystemApi
 from sampan.daemon.volumes_api import VolumesApi
 from sampan.errors import SampanError
@@ -188,7 +189,7 @@ def _backend(parts: Assembly) -> Backend:
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
         system=SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings),
-        disk=DiskApi(engine, images, volumes, parts.build_cache, plans),
+        disk=DiskApi(engine, images, volumes, parts.build_cache, plans, Sizes(engine, parts.volumes, parts.workers)),
         build_cache=parts.build_cache,
         events=EventsApi(engine),
     )

@@ -1,13 +1,15 @@
-"""How much room everything takes. Images and what builds made by their records; what is written to has to be walked."""
+"""How much room everything takes: images and what builds made by their records, what is written to as `sizes` tells it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from functools import partial
 
 from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.engine import Engine
 from sampan.daemon.images_api import ImagesApi
 from sampan.daemon.list import list_containers
 from sampan.daemon.prune_plans import PrunePlans
+from sampan.daemon.sizes import Sizes
 from sampan.daemon.volumes_api import VolumesApi
 from sampan.images.findings import Examined, Finding, Step, Verdict
 from sampan.spec.check import CheckFinding, CheckProgress, CheckStep, CheckVerdict
@@ -19,9 +21,16 @@ class DiskApi:
     """Implements `api.backend.Disk`."""
 
     def __init__(
-        self, engine: Engine, images: ImagesApi, volumes: VolumesApi, build_cache: BuildCacheApi, plans: PrunePlans
+        self,
+        engine: Engine,
+        images: ImagesApi,
+        volumes: VolumesApi,
+        build_cache: BuildCacheApi,
+        plans: PrunePlans,
+        sizes: Sizes,
     ) -> None:
         self._engine = engine
+        self._sizes = sizes
         self.plan_prune = plans.make
         self.prune = plans.carry_out
         self._build_cache = build_cache
@@ -31,10 +40,15 @@ class DiskApi:
     async def usage(self, types: Collection[str]) -> DiskUsage:
         """See the Protocol."""
         engine = self._engine
+        until = self._sizes.deadline()
         images, containers, volumes, build_cache = await asyncio.gather(
             self._images.list(ImageListOptions(shared_size=True)) if "image" in types else _nothing(),
-            list_containers(engine, ContainerListOptions(all=True, size=True)) if "container" in types else _nothing(),
-            self._volumes.measured() if "volume" in types else _nothing(),
+            list_containers(
+                engine, ContainerListOptions(all=True, size=True), partial(self._sizes.container, until=until)
+            )
+            if "container" in types
+            else _nothing(),
+            self._volumes.measured(partial(self._sizes.volume, until=until)) if "volume" in types else _nothing(),
             self._build_cache.list() if "build-cache" in types else _nothing(),
         )
         return DiskUsage(

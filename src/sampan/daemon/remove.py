@@ -89,6 +89,7 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
     engine.linked.discard(container.definition)
     engine.runtime.forget(container.id)
     engine.execs.forget_container(container.id)
+    engine.transfers.forget(container.id)
     engine.layers.discard(container.id)
     if container.log_readers or engine.shipping.is_due(container.id):
         _ = engine.spawn(_remove_when_read(engine, container), f"removal of the log of {container.id[:12]}")

@@ -4,6 +4,7 @@ One owner for each upper directory: a porter keeps the container's overlay, so a
 """
 
 import asyncio
+from collections import Counter
 
 from sampan.spec.ids import ContainerId
 from sampan.transfer.porter import Porter
@@ -18,6 +19,15 @@ class Transfers:
     def __init__(self) -> None:
         self._open: dict[ContainerId, set[Porter]] = {}
         self._free: dict[ContainerId, asyncio.Event] = {}
+        self._counts: Counter[ContainerId] = Counter()
+
+    def count(self, container: ContainerId) -> int:
+        """How many porters have been at work in the container since this daemon began."""
+        return self._counts[container]
+
+    def forget(self, container: ContainerId) -> None:
+        """The container is removed."""
+        del self._counts[container]
 
     def busy(self, container: ContainerId) -> bool:
         """Whether a porter is at work in that container."""
@@ -25,6 +35,7 @@ class Transfers:
 
     def begin(self, container: ContainerId, porter: Porter) -> None:
         """Note a porter. The caller holds the container's lock, and calls `finish` in any case."""
+        self._counts[container] += 1
         self._open.setdefault(container, set()).add(porter)
         self._free.setdefault(container, asyncio.Event())
 

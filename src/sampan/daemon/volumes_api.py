@@ -1,8 +1,7 @@
 """Volumes as the API calls them: `volumes` in worker threads."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
@@ -34,18 +33,18 @@ class VolumesApi:
         plain = {key: list(values) for key, values in filters.items()}
         return v.VolumeList(volumes=tuple(_shown(one) for one in select(self._volumes.list(), plain, self._users)))
 
-    async def measured(self) -> tuple[v.Volume, ...]:
-        """All volumes with their sizes, found by walking them, and how many containers refer to each.
+    async def measured(self, measure: Callable[[str], Awaitable[int]]) -> tuple[v.Volume, ...]:
+        """All volumes with their sizes, as `measure` tells them, and how many containers refer to each.
 
         As in Docker not those with options: what is in them may be far away.
         """
         local = [volume for volume in self._volumes.list() if not volume.options]
-        found = await asyncio.gather(*(self._measured(volume) for volume in local))
+        found = await asyncio.gather(*(self._measured(volume, measure) for volume in local))
         return tuple(one for one in found if one is not None)
 
-    async def _measured(self, volume: Volume) -> v.Volume | None:
+    async def _measured(self, volume: Volume, measure: Callable[[str], Awaitable[int]]) -> v.Volume | None:
         try:
-            size = await self._workers.measure("volume", volume.name, partial(self._volumes.size, volume.name))
+            size = await measure(volume.name)
         except (NoSuchVolume, OSError):
             return None  # removed since it was listed
         usage = v.UsageData(size=size, ref_count=len(self._users(volume.name)))
