@@ -75,8 +75,13 @@ class LogStream(Protocol):
 class Containers(Protocol):
     """Life and death of containers."""
 
-    async def create(self, request: c.CreateRequest, name: str, platform: str) -> c.CreateResponse:
-        """Make a container, not started. `name` "" asks for a random one, `platform` "" for the host's."""
+    async def create(
+        self, request: c.CreateRequest, name: str, platform: str, caller: tuple[int, int] | None
+    ) -> c.CreateResponse:
+        """Make a container, not started. `name` "" asks for a random one, `platform` "" for the host's.
+
+        `caller` are user and group of the client's process, where the connection tells.
+        """
         ...
 
     async def inspect(self, name: str, size: bool) -> c.ContainerInspect:

@@ -5,6 +5,7 @@ import logging
 import socket
 
 from sampan.api.application import Application
+from sampan.api.caller import caller_of
 from sampan.api.origin import Origins
 from sampan.api.reader import Head, Malformed, RequestReader
 from sampan.api.request import Request
@@ -34,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._open = open_connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
+        self._caller: tuple[int, int] | None = None
         self._reader = RequestReader()
         self._request: Request | None = None
         self._task: asyncio.Task[None] | None = None
@@ -58,6 +60,7 @@ class Connection(asyncio.Protocol):
         """Called once, first."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._caller = caller_of(transport)
         transport.set_write_buffer_limits(high=_WRITE_AHEAD)
         self._open.add(self)
 
@@ -144,6 +147,7 @@ class Connection(asyncio.Protocol):
         target = head.target if head.target.startswith("/") else _origin_form(head.target)
         path, _, query = target.partition("?")
         request = self._request = Request(head.method, path, query, headers, self)
+        request.caller = self._caller
         self._task = self._loop.create_task(self._serve(request))
 
     @property

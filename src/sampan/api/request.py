@@ -31,7 +31,7 @@ class Body(Protocol):
 class Request:
     """Method, path and fields of one request; the body is read at most once, whole or as a stream."""
 
-    __slots__ = ("_body", "_form", "follows", "headers", "method", "name", "path", "query", "version")
+    __slots__ = ("_body", "_form", "caller", "follows", "headers", "method", "name", "path", "query", "version")
 
     def __init__(self, method: str, path: str, query: str, headers: dict[bytes, bytes], body: Body) -> None:
         self.method = method
@@ -45,6 +45,8 @@ class Request:
         """What stood in the place of the route's variable."""
         self.follows = False
         """Whether there is nothing left to do for it once its client has gone."""
+        self.caller: tuple[int, int] | None = None
+        """User and group of the client's process; None over TCP."""
         self._body = body
         self._form: Form | None = None
 

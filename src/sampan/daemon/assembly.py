@@ -27,6 +27,7 @@ from sampan.daemon import (
     oom,
     registry_settings,
     slots,
+    subordinate,
 )
 from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.config import DaemonConfig
@@ -45,6 +46,7 @@ from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
 from sampan.daemon.storage import open_layers
 from sampan.daemon.transfers import Transfers
+from sampan.daemon.users import Users
 from sampan.daemon.volume_store import LocalVolumes
 from sampan.daemon.wiring import NetworkWiring
 from sampan.daemon.workers import Workers
@@ -185,6 +187,11 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         sampler=Sampler(runtime, containers, wiring),
         oom=OomNotices(),
         shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),
+        users=Users(
+            subordinate.remapped(config.userns_remap),
+            partial(subordinate.pool, config.userns_pool),
+            lambda: [one.definition.users for one in containers if one.definition.users is not None],
+        ),
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )

@@ -7,7 +7,18 @@ import msgspec
 
 from sampan.daemon import config_builder, config_file, registry_settings
 from sampan.daemon.config_networks import check_networks, cidr, gateway, nested
-from sampan.daemon.config_values import Ulimit, address, decimal, listing, mapping, pools, size, switch, ulimits
+from sampan.daemon.config_values import (
+    Ulimit,
+    address,
+    decimal,
+    listing,
+    mapping,
+    pools,
+    size,
+    switch,
+    ulimits,
+    user_pool,
+)
 from sampan.daemon.flags import CommandLine
 from sampan.errors import InvalidParameter, SampanError
 from sampan.images.policy import Policy, read_policy
@@ -100,6 +111,9 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     """as daemon.json has it, found to be right: `config_builder.budget`"""
     experimental: bool = False
     metrics_addr: str = ""
+    userns_remap: str = ""
+    userns_pool: str = "containers"
+    """a user's name, or FIRST:COUNT"""
     warnings: tuple[str, ...] = ()
     file: dict[str, object] = {}
     """what daemon.json gives, by key: what a reload goes by"""
@@ -124,6 +138,8 @@ def load(line: CommandLine) -> DaemonConfig:
         builder=_builder(merged),
         cgroup_driver=_cgroup_driver(listing(merged, "exec-opts")),
         metrics_addr=_metrics_address(str(merged.get("metrics-addr", ""))),
+        userns_remap=str(merged.get("userns-remap", "")),
+        userns_pool=user_pool(str(merged.get("userns-pool") or "containers")),
     )
 
 

@@ -147,3 +147,15 @@ def address(text: str, key: str) -> str:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError as error:
         raise InvalidParameter(f"{text} is not an ip address ({key})") from error
+
+
+def user_pool(text: str) -> str:
+    """`userns-pool`, as it is kept: a user's name, or FIRST:COUNT with both in range. Raises InvalidParameter."""
+    first, colon, count = text.partition(":")
+    if colon and not (
+        first.isdecimal() and count.isdecimal() and int(first) > 0 and 0 < int(count) < 2**32 - int(first)
+    ):
+        raise InvalidParameter(
+            f'invalid userns-pool: "{text}": it is a user of /etc/subuid and /etc/subgid, or FIRST:COUNT'
+        )
+    return text

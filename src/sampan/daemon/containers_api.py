@@ -51,9 +51,11 @@ class ContainersApi:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def create(self, request: c.CreateRequest, name: str, platform: str) -> c.CreateResponse:
+    async def create(
+        self, request: c.CreateRequest, name: str, platform: str, caller: tuple[int, int] | None
+    ) -> c.CreateResponse:
         """See the Protocol, here and below."""
-        return await _through(create.create(self._engine, request, name, platform))
+        return await _through(create.create(self._engine, request, name, platform, caller))
 
     async def inspect(self, name: str, size: bool) -> c.ContainerInspect:
         """Everything about one container."""

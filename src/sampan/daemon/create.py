@@ -11,12 +11,14 @@ import msgspec
 
 from sampan.cgroups.scope_plan import slice_names
 from sampan.crashpoints import crash_point
-from sampan.daemon import merge, slots, verify
+from sampan.daemon import merge, slots, userns_mode, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
 from sampan.daemon.needs import FoundImage
 from sampan.daemon.states import State
+from sampan.daemon.users import Caller, check_mounts, kept_user
+from sampan.daemon.users import check as check_users
 from sampan.daemon.verify_resources import check_resources
 from sampan.errors import InvalidParameter, NotFound, SampanError, System
 from sampan.logs import options
@@ -24,6 +26,7 @@ from sampan.spec.containers import ContainerConfig, CreateRequest, CreateRespons
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId, new_id
 from sampan.spec.networks import EndpointSettings
+from sampan.spec.user_maps import UserMaps
 from sampan.state.store import Put
 
 _log = logging.getLogger("sampan.daemon")
@@ -31,19 +34,31 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _DEPTH = 0o710
 
 
-async def create(engine: Engine, request: CreateRequest, name: str, platform: str) -> CreateResponse:
-    """Make a container. Raises InvalidParameter, NotFound, Conflict, NotImplementedHere in Docker's wording."""
+async def create(
+    engine: Engine, request: CreateRequest, name: str, platform: str, caller: Caller | None = None
+) -> CreateResponse:
+    """Make a container. Raises InvalidParameter, NotFound, Conflict, NotImplementedHere in Docker's wording.
+
+    `caller` are the client's user and group, where they are known.
+    """
     config, host, image, endpoints, warnings = _judge(engine, request, platform)
+    asked = userns_mode.parse(host.userns_mode)
+    if not request.user and (kept := kept_user(asked, caller)):
+        config = msgspec.structs.replace(config, user=kept)
     plain = slots.looks_plain(host)
     container_id = engine.runtime.reserve(host.network_mode != "none") if plain else ContainerId(new_id())
     taken = engine.containers.take_name(name, container_id)
     try:
-        definition = await _make(engine, container_id, taken, config, host, image, endpoints)
+        users = engine.users.take(container_id, asked, caller)
+        check_users(host, users)
+        definition = await _make(engine, container_id, taken, config, host, image, endpoints, users)
     except BaseException:
+        engine.users.settled(container_id)
         engine.containers.free_name(taken, container_id)
         raise
     container = Container(definition, State())
     engine.containers.add(container)
+    engine.users.settled(container_id)
     engine.linked.add(definition)
     engine.event(container, "create")
     return CreateResponse(id=container_id, warnings=tuple(warnings))
@@ -123,6 +138,7 @@ async def _make(
     host: HostConfig,
     image: FoundImage | None,
     endpoints: dict[str, EndpointSettings],
+    users: UserMaps | None,
 ) -> Definition:
     """Volumes, writable layer, directory and records of a container; on a fault none of them is left."""
     path, arguments = merge.program(config)
@@ -132,6 +148,7 @@ async def _make(
     made: list[str] = []
     try:
         mounts = await engine.planner.plan(host, config, made)
+        check_mounts(mounts, users)
         definition = Definition(
             id=container_id,
             name=name,
@@ -146,6 +163,7 @@ async def _make(
             endpoints=endpoints,
             driver=engine.layers.driver,
             links=engine.linked.resolve(host),
+            users=users,
         )
         await engine.layers.prepare(container_id, definition.image_id)
         await _populate(engine, definition)

@@ -8,6 +8,7 @@ from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.spec.networks import EndpointSettings
+from sampan.spec.user_maps import UserMaps
 
 DEFINITIONS = "containers"
 """Table of definitions by id."""
@@ -51,6 +52,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     driver: str = ""
     platform: str = "linux"
     links: tuple[Link, ...] = ()
+    users: UserMaps | None = None
+    """the maps of its user namespace, the same at each start; None where its users are the host's"""
 
 
 _encoder = msgspec.json.Encoder()

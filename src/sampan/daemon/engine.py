@@ -24,6 +24,7 @@ from sampan.daemon.oci import Surroundings
 from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
 from sampan.daemon.transfers import Transfers
+from sampan.daemon.users import Users
 from sampan.errors import NotFound
 from sampan.files.trash import Trash
 from sampan.runtime.port import Runtime
@@ -67,6 +68,7 @@ class Engine:
     sampler: Sampler
     oom: OomNotices
     shipping: LogShipping
+    users: Users
     trash: Trash
     """where the directories of removed containers go"""
     ended: Callable[[ContainerId, Exit], None]

@@ -99,6 +99,7 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
                 seccomp=_seccomp(engine, container),
                 cgroup=CgroupPlan(dict(engine.runtime.groups(container.id))),
                 attach=attach,
+                users=container.definition.users,
             )
         )
     except KeyError as error:

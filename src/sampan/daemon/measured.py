@@ -20,10 +20,12 @@ class MeasuredContainers(ContainersApi):
         super().__init__(engine)
         self._metrics = metrics
 
-    async def create(self, request: c.CreateRequest, name: str, platform: str) -> c.CreateResponse:
+    async def create(
+        self, request: c.CreateRequest, name: str, platform: str, caller: tuple[int, int] | None
+    ) -> c.CreateResponse:
         """See the Protocol, here and below."""
         with self._metrics.timed("create"):
-            return await super().create(request, name, platform)
+            return await super().create(request, name, platform, caller)
 
     async def start(self, name: str, options: r.StartOptions) -> None:
         """Start it."""

@@ -12,6 +12,7 @@ _GROUPS: tuple[frozenset[str], ...] = (
     frozenset({"z", "Z"}),
     _PROPAGATION,
     frozenset({"nocopy"}),
+    frozenset({"idmap"}),
     frozenset({"consistent", "cached", "delegated"}),
 )
 DEFAULT_PROPAGATION = "rprivate"
@@ -36,6 +37,8 @@ class MountPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nonrecursive: bool = False
     readonly_nonrecursive: bool = False
     readonly_forced: bool = False
+    idmap: bool = False
+    """A bind whose files are seen with the maps of the container's user namespace, as those of volumes always are."""
     make_source: bool = False
     """A missing source directory is made, as `-v` does and `--mount` does not."""
     anonymous: bool = False
@@ -82,6 +85,7 @@ def parse_bind(text: str, volume_driver: str) -> MountPoint:
             mode=mode,
             rw=writable,
             propagation=next((word for word in words if word in _PROPAGATION), DEFAULT_PROPAGATION),
+            idmap="idmap" in words,
             make_source=True,
         )
     return MountPoint(

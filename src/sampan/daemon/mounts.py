@@ -23,6 +23,7 @@ from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ImageId
 from sampan.spec.mounts import Mount
+from sampan.spec.user_maps import UserMaps
 
 _MOST = 200
 """Each is a descriptor that travels with the start; the kernel passes at most 253 with one message."""
@@ -258,18 +259,27 @@ def _tmpfs_mount(mount: Mount) -> MountPoint:
 
 
 def at_start(
-    points: tuple[MountPoint, ...], volumes: VolumesByName, files: Mapping[str, str], *, readonly: bool
+    points: tuple[MountPoint, ...],
+    volumes: VolumesByName,
+    files: Mapping[str, str],
+    *,
+    readonly: bool,
+    users: UserMaps | None = None,
 ) -> tuple[oci.Mount, ...]:
     """The mounts of one start, parents before what lies in them. `files` are the container's own under /etc.
 
     These are read-only under a read-only root.
 
-    Makes source directories that `-v` asks for. Raises InvalidParameter where a source is missing now, NotFound for a
-    volume that is gone.
+    With `users`, what is the engine's (files, volumes, images) is seen with the container's maps; a bind only where it asks.
+
+    Makes source directories that `-v` asks for, for the container's root. Raises InvalidParameter where a source is missing
+    now, NotFound for a volume that is gone.
     """
-    mounts = [_at_start(point, volumes) for point in points]
+    mounts = [_at_start(point, volumes, users) for point in points]
     taken = {point.destination for point in points}
     words = ("rbind", "ro", "rro", DEFAULT_PROPAGATION) if readonly else ("rbind", DEFAULT_PROPAGATION)
+    if users is not None:
+        words = (*words, "ridmap")
     mounts += [
         oci.Mount(destination=place, type="bind", source=path, options=words)
         for place, path in files.items()
@@ -278,20 +288,22 @@ def at_start(
     return tuple(sorted(mounts, key=lambda mount: mount.destination.count("/")))
 
 
-def _at_start(point: MountPoint, volumes: VolumesByName) -> oci.Mount:
+def _at_start(point: MountPoint, volumes: VolumesByName, users: UserMaps | None) -> oci.Mount:
     if point.type == "tmpfs":
         return oci.Mount(destination=point.destination, type="tmpfs", source="tmpfs", options=point.words)
     if point.type == "image":
-        words = ("bind", "ro", "nosuid", "nodev", DEFAULT_PROPAGATION)
+        words = ("bind", "ro", "nosuid", "nodev", DEFAULT_PROPAGATION, *(("idmap",) if users is not None else ()))
         return oci.Mount(point.destination, "bind", options=words, image=point.image, below=point.subpath)
     volume = volumes.get(point.name) if point.type == "volume" else None
     source = volume.mountpoint if volume is not None else point.source
     if point.make_source:
-        _make_source(source)
+        _make_source(source, users)
     options = ["bind" if point.nonrecursive else "rbind"]
     if not point.rw:
         options += ["ro"] if point.readonly_nonrecursive else ["ro", "rro"]
     options.append(point.propagation or DEFAULT_PROPAGATION)
+    if users is not None and (point.idmap or point.type == "volume"):
+        options.append("idmap" if point.nonrecursive else "ridmap")
     if volume is not None and volume.mounted:
         return oci.Mount(point.destination, "bind", "", tuple(options), volume=volume.name, below=point.subpath)
     return oci.Mount(point.destination, "bind", source, tuple(options), below=point.subpath)
@@ -302,8 +314,13 @@ def volume_names(points: tuple[MountPoint, ...]) -> list[str]:
     return [point.name for point in points if point.type == "volume"]
 
 
-def _make_source(source: str) -> None:
+def _make_source(source: str, users: UserMaps | None) -> None:
     try:
+        if users is not None and not os.path.lexists(source):
+            os.makedirs(os.path.dirname(source), 0o755, exist_ok=True)
+            os.mkdir(source, 0o755)
+            os.chown(source, *users.root, follow_symlinks=False)
+            return
         os.makedirs(source, 0o755, exist_ok=True)
     except FileExistsError:
         # A file, a socket or a device may be bound too.

@@ -15,6 +15,7 @@ from sampan.runtime.seccomp_document import for_container
 from sampan.runtime.seccomp_policy import Kernel
 from sampan.spec import oci_runtime as oci
 from sampan.spec.host_config import HostConfig, Resources
+from sampan.spec.user_maps import UserMaps
 
 _CPU_PERIOD = 100_000
 _NANO = 1_000_000_000
@@ -67,7 +68,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
     host = definition.host
     options = profile_options.parse(host.security_opt or (), no_new_privileges=around.no_new_privileges)
     caps = profile_capabilities.granted(host.cap_add or (), host.cap_drop or (), host.privileged, around.capabilities)
-    namespaces = _namespaces(host, joined.pids)
+    namespaces = _namespaces(host, joined.pids, definition.users)
     own = {namespace.type for namespace in namespaces if not namespace.path}
     devices, rules = _devices(host)
     uts_of_host = host.uts_mode == "host"
@@ -77,7 +78,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
         hostname="" if uts_of_host else joined.hostname,
         domainname="" if uts_of_host else joined.domainname,
         root=oci.Root(readonly=host.readonly_rootfs),
-        mounts=_mounts(host, options, joined),
+        mounts=_mounts(host, options, joined, definition.users),
         linux=oci.Linux(
             namespaces=namespaces,
             devices=devices,
@@ -91,6 +92,7 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
             ),
             masked_paths=profile_files.masked_paths(_tuple(host.masked_paths), host.privileged, around.thermal),
             readonly_paths=profile_files.read_only_paths(_tuple(host.readonly_paths), host.privileged),
+            users=definition.users,
         ),
         init=wants_init(host, default=around.init),
     )
@@ -144,7 +146,7 @@ def rlimits(host: HostConfig, defaults: Sequence[Ulimit]) -> tuple[oci.Rlimit, .
     return tuple(profile_options.rlimit(name, soft, hard) for name, (soft, hard) in asked.items())
 
 
-def _namespaces(host: HostConfig, pids: Mapping[str, int]) -> tuple[oci.Namespace, ...]:
+def _namespaces(host: HostConfig, pids: Mapping[str, int], users: UserMaps | None) -> tuple[oci.Namespace, ...]:
     found = [oci.Namespace(type="mount")]
     modes = {"network": host.network_mode, "uts": host.uts_mode, "pid": host.pid_mode, "ipc": host.ipc_mode}
     for kind, mode in modes.items():
@@ -155,10 +157,14 @@ def _namespaces(host: HostConfig, pids: Mapping[str, int]) -> tuple[oci.Namespac
             found.append(oci.Namespace(type=kind))
     if host.cgroupns_mode == "private":
         found.append(oci.Namespace(type="cgroup"))
+    if users is not None:
+        found.append(oci.Namespace(type="user"))
     return tuple(found)
 
 
-def _mounts(host: HostConfig, options: profile_options.SecurityOptions, joined: Joined) -> tuple[oci.Mount, ...]:
+def _mounts(
+    host: HostConfig, options: profile_options.SecurityOptions, joined: Joined, users: UserMaps | None
+) -> tuple[oci.Mount, ...]:
     asked = {mount.destination for mount in joined.mounts}
     shm = 0 if joined.shm or host.ipc_mode == "none" else host.shm_size
     own = profile_files.mounts(shm_size=shm, privileged=host.privileged, writable_cgroups=options.writable_cgroups)
@@ -167,8 +173,13 @@ def _mounts(host: HostConfig, options: profile_options.SecurityOptions, joined: 
         for mount in own
         if mount.destination not in asked and not ("/dev" in asked and mount.destination.startswith("/dev/"))
     ]
+    if users is not None and host.ipc_mode == "host":
+        # Queues of the host's can be shown by the host's root only.
+        kept = [mount for mount in kept if mount.destination != "/dev/mqueue"]
+        kept.append(oci.Mount("/dev/mqueue", "bind", "/dev/mqueue", ("rbind", "rprivate")))
     if joined.shm and "/dev/shm" not in asked:
-        kept.append(oci.Mount(destination="/dev/shm", type="bind", source=joined.shm, options=("rbind", "rprivate")))
+        words = ("rbind", "rprivate", *(("ridmap",) if users is not None and host.ipc_mode != "host" else ()))
+        kept.append(oci.Mount(destination="/dev/shm", type="bind", source=joined.shm, options=words))
     return (*kept, *joined.mounts)
 
 

@@ -27,7 +27,15 @@ def planner(engine: Engine, networks: Networks) -> partial[SlotPlan]:
         HostConfig(), engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal
     )
     definition = Definition(
-        id=_MODEL, name="", created_ns=0, image="", image_id=None, config=ContainerConfig(), host=host, path="/"
+        id=_MODEL,
+        name="",
+        created_ns=0,
+        image="",
+        image_id=None,
+        config=ContainerConfig(),
+        host=host,
+        path="/",
+        users=engine.users.default,
     )
     configuration = oci.configuration(definition, engine.around, oci.Joined())
     parent = oci.cgroup_parent(host, engine.around)

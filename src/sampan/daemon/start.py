@@ -203,7 +203,9 @@ def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined
     return oci.Joined(
         hostname=hostname,
         domainname=domainname,
-        mounts=mounts.at_start(definition.mounts, engine.volumes, files, readonly=host.readonly_rootfs),
+        mounts=mounts.at_start(
+            definition.mounts, engine.volumes, files, readonly=host.readonly_rootfs, users=definition.users
+        ),
         pids=pids,
         linked=engine.linked.environment(container, engine.wiring),
         shm=engine.shm.source(container.id, host.ipc_mode, host.shm_size),

@@ -106,7 +106,13 @@ class SystemApi:
             live_restore_enabled=config.live_restore,
             init_binary="sampan",
             security_options=tuple(
-                security_options(facts, config.seccomp_profile, config.no_new_privileges, engine.around.cgroup_v2)
+                security_options(
+                    facts,
+                    config.seccomp_profile,
+                    config.no_new_privileges,
+                    engine.around.cgroup_v2,
+                    remapped=engine.users.default is not None,
+                )
             ),
             default_address_pools=tuple(s.AddressPool(base=p.base, size=p.size) for p in config.address_pools) or None,
             firewall_backend=s.FirewallInfo(driver="nftables"),

@@ -5,7 +5,7 @@ Pure. Limits are judged in `verify_resources`, mounts in `mounts`, log options i
 
 import ipaddress
 
-from sampan.daemon import cgroup_conf, environment
+from sampan.daemon import cgroup_conf, environment, userns_mode
 from sampan.daemon.config_values import parse_size
 from sampan.daemon.mount_words import clean, tmpfs_words
 from sampan.daemon.signals import parse_signal
@@ -87,8 +87,7 @@ def _refuse_missing(host: HostConfig) -> None:
         raise System("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     if host.runtime not in RUNTIMES:
         raise InvalidParameter(f"unknown or invalid runtime name: {host.runtime}")
-    if host.userns_mode not in ("", "host"):
-        raise InvalidParameter(f"invalid userns mode: {host.userns_mode}")
+    userns_mode.parse(host.userns_mode)
     parent = host.cgroup_parent
     if parent and (".." in parent.split("/") or "\0" in parent):
         raise InvalidParameter(f"invalid cgroup parent: {parent}")

@@ -78,11 +78,17 @@ def read() -> Facts:
     )
 
 
-def security_options(facts: Facts, seccomp_profile: str, no_new_privileges: bool, private_cgroups: bool) -> list[str]:
-    """`SecurityOptions` of `docker info`. `seccomp_profile` is builtin, unconfined or a path; the last two are defaults."""
+def security_options(
+    facts: Facts, seccomp_profile: str, no_new_privileges: bool, private_cgroups: bool, *, remapped: bool = False
+) -> list[str]:
+    """`SecurityOptions` of `docker info`. `seccomp_profile` is builtin, unconfined or a path; the next two are defaults.
+
+    `remapped`: containers have users of their own unless they say otherwise.
+    """
     found = [
         "name=apparmor" if facts.apparmor else "",
         f"name=seccomp,profile={seccomp_profile}" if facts.seccomp else "",
+        "name=userns" if remapped else "",
         "name=cgroupns" if facts.cgroup_namespaces and private_cgroups else "",
         "name=no-new-privileges" if no_new_privileges else "",
     ]

@@ -160,9 +160,14 @@ def mount_setattr(
     clear: MountAttr = MountAttr(0),  # noqa: B008
     propagation: MS = MS(0),  # noqa: B008
     recursive: bool = False,
+    users: int = 0,
 ) -> None:
-    """mount_setattr(2) on the mount that `mount` is the root of; `propagation` is one of MS.PRIVATE, SLAVE, SHARED, UNBINDABLE."""
-    attributes = _MountAttrs(add, clear, propagation, 0)
+    """mount_setattr(2) on the mount that `mount` is the root of; `propagation` is one of MS.PRIVATE, SLAVE, SHARED, UNBINDABLE.
+
+    With MountAttr.IDMAP, `users` is a descriptor of the user namespace whose maps the mount gets: EINVAL where its file system
+    does not take that, EPERM for a mount that has been attached or has a map already.
+    """
+    attributes = _MountAttrs(add, clear, propagation, users)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     check(
         _mount_setattr(mount, b"", flags, ctypes.byref(attributes), ctypes.sizeof(attributes)),

@@ -48,6 +48,7 @@ class _CloneArgs(ctypes.Structure):
 
 _unshare = libc_function("unshare", ctypes.c_int)
 _setns = libc_function("setns", ctypes.c_int, ctypes.c_int)
+_setdomainname = libc_function("setdomainname", ctypes.c_char_p, ctypes.c_size_t)
 _clone = system_call(
     "clone", ctypes.c_ulong, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, hold_gil=True
 )
@@ -70,6 +71,11 @@ def unshare(flags: Clone) -> None:
 def setns(descriptor: int, flags: Clone = Clone(0)) -> None:  # noqa: B008 - an immutable flag
     """setns(2): join the namespace of `descriptor`, or with a pidfd those of its process that `flags` name (Linux 5.8)."""
     check(_setns(descriptor, flags), "setns", descriptor, flags)
+
+
+def setdomainname(name: bytes) -> None:
+    """setdomainname(2): the NIS domain of the caller's uts namespace. The file in /proc asks for the host's root instead."""
+    check(_setdomainname(name, len(name)), "setdomainname", name)
 
 
 def clone3(flags: Clone, cgroup: int = -1) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
 import os
 
 from sampan.kernel.calls import check, libc_function, system_call
@@ -30,11 +31,14 @@ _close_range = system_call("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c
 _pidfd_getfd = system_call("pidfd_getfd", ctypes.c_int, ctypes.c_int, ctypes.c_uint)
 _keyctl = system_call("keyctl", ctypes.c_int, ctypes.c_char_p)
 
+_setfsuid = libc_function("setfsuid", ctypes.c_uint)
+_setfsgid = libc_function("setfsgid", ctypes.c_uint)
 _execve = libc_function("execve", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p)
 _prlimit = libc_function("prlimit", ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _LAST_DESCRIPTOR = 0xFFFFFFFF
+_NOBODY = 0xFFFFFFFF
 
 
 def prctl(option: Prctl, argument: int = 0, second: int = 0) -> int:
@@ -81,11 +85,22 @@ class _Rlimit(ctypes.Structure):
     _fields_ = (("soft", ctypes.c_uint64), ("hard", ctypes.c_uint64))
 
 
-def prlimit(resource: int, soft: int, hard: int) -> None:
-    """prlimit(2) on this process; -1 is RLIM_INFINITY. Raises PermissionError for a raise without CAP_SYS_RESOURCE."""
+def prlimit(resource: int, soft: int, hard: int, pid: int = 0) -> None:
+    """prlimit(2) on `pid` (0: this process); -1 is RLIM_INFINITY. Raises PermissionError for a raise without CAP_SYS_RESOURCE."""
     mask = 2**64 - 1
     limit = _Rlimit(soft & mask, hard & mask)
-    check(_prlimit(0, resource, ctypes.byref(limit), None), "prlimit", resource, soft, hard)
+    check(_prlimit(pid, resource, ctypes.byref(limit), None), "prlimit", pid, resource, soft, hard)
+
+
+def set_file_ids(uid: int, gid: int) -> None:
+    """setfsuid(2), setfsgid(2): who this thread is to file systems. Both tell no failure, so they are asked. Raises OSError.
+
+    A change from 0 takes the file capabilities out of the effective set; capset(2) can put them back. PDEATHSIG is forgotten.
+    """
+    for call, wanted in ((_setfsgid, gid), (_setfsuid, uid)):
+        call(wanted)
+        if call(_NOBODY) != wanted:
+            raise PermissionError(errno.EPERM, f"{call.__name__} {wanted}")
 
 
 def execve(program: bytes, arguments: list[bytes], environment: list[bytes]) -> None:

@@ -17,7 +17,7 @@ def features() -> dict[str, object]:
         "hooks": ["prestart", "createRuntime", "poststart", "poststop"],
         "mountOptions": sorted(OPTIONS),
         "linux": {
-            "namespaces": sorted(NAMESPACE_FLAGS),
+            "namespaces": sorted(set(NAMESPACE_FLAGS) - {"user"}),
             "capabilities": sorted(f"CAP_{cap.name}" for cap in Cap),
             "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
             "seccomp": {

@@ -39,6 +39,7 @@ from sampan.runtime.record import boot_id, start_time
 from sampan.runtime.request import StartFailed
 from sampan.runtime.steps import StepFailed
 from sampan.runtime.world import instance
+from sampan.runtime.world_plan import world
 
 _PROPAGATION = {"private": MS.PRIVATE, "slave": MS.SLAVE, "shared": MS.SHARED, "unbindable": MS.UNBINDABLE}
 
@@ -103,7 +104,7 @@ def _open(container: Container, wanted: Arrangement) -> Opened:
             if mount.destination in wanted.filled:
                 opened = [_filled(wanted.rootfs, mount.destination, wanted.filled[mount.destination])]
             else:
-                opened = sources.open_binds([mount], _no_image)
+                opened = sources.open_binds([mount], sources.Roots())
             binds += opened
             descriptors += opened
         joins = sources.open_namespaces([path for path, _ in plan.joined(config)])
@@ -144,10 +145,6 @@ def _filled(rootfs: str, destination: str, options: tuple[str, ...]) -> int:
         os.close(made)
         raise
     return made
-
-
-def _no_image(identifier: str) -> int:
-    raise System(f"a bundle has no images: {identifier}")
 
 
 def _accompany(
@@ -238,16 +235,16 @@ def _build(
 def _body(container: Container, wanted: Arrangement, cgroup: CgroupPlan, keyring: bool) -> dict[str, object]:
     """What of a START message the making of a container reads."""
     config, groups = wanted.config, cgroup.groups
-    world = plan.world(config, container.name, groups, linked=False, preset={})
+    steps = world(config, container.name, groups, linked=False, preset={})
     if not keyring:
-        world = [step for step in world if step[0] != "session_keyring"]
+        steps = [step for step in steps if step[0] != "session_keyring"]
     masked = [["umask", wanted.umask]] if wanted.umask is not None else []
     return {
         "id": container.name,
         "flags": int(plan.namespace_flags(config)),
         "joins": [int(flag) for _, flag in plan.joined(config)],
         "binds": len([mount for mount in config.mounts if mount.type == "bind"]),
-        "world": world,
+        "world": steps,
         "before": [],
         "root": plan.root(config, groups, marker="", preset={}),
         "enter": [*plan.enter(config, groups), *masked],

@@ -80,7 +80,7 @@ def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
     if pid == 0:
         ours.close()
         joins = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]
-        init.run(theirs, body["world"], joins, tasks, body.get("park"), title)
+        init.run(theirs, body, joins, tasks, title)
     theirs.close()
     if group >= 0:
         os.close(group)

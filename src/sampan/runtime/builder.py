@@ -20,7 +20,7 @@ from sampan.cgroups import apply as cgroups
 from sampan.cgroups import ending, scopes
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.runtime import holding, link, record, rehearsal, restoring
+from sampan.runtime import holding, link, record, rehearsal, restoring, users
 from sampan.runtime.birth import Birth, beget, failure
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.stdio import Streams, open_streams
@@ -45,6 +45,8 @@ class Build:
         self.holder = 0
         """the child that holds the container's scope until init stands in it"""
         self.mount = -1
+        self.users = -1
+        """the container's user namespace, where it has one of its own"""
         self.streams = Streams()
         self.identity: dict[str, Any] = {}
         self.listener: socket.socket | None = None
@@ -131,14 +133,24 @@ def _start(build: Build, parked: bool) -> None:
             if pair:
                 run("isolation", link.create, pair, build.birth.pid)
     birth = build.birth
-    birth.tell(Kind.SETUP, {name: body[name] for name in ("before", "root", "enter", "init", "explain")})
+    _set_up(build, birth)
     if parked:
         if scope := body["cgroup"]["scope"]:
             run("control groups", scopes.change, scope["unit"], scope["limits"])
         run("control groups", cgroups.write, groups, body["cgroup"]["writes"])
-    build.mount = run("union file system", overlay, body["root_mount"])
+    build.mount = run(
+        "union file system",
+        overlay,
+        body["root_mount"],
+        (build.users, body["users"]["root"]) if build.users >= 0 else None,
+    )
     crash_point("monitor-after-mount")
-    _hand_over_root(build, run("runtime environment", open_streams, build.streams, body["stdio"]))
+    stdio = run("runtime environment", open_streams, build.streams, body["stdio"])
+    if build.users >= 0:
+        run("union file system", users.map_binds, body["users"], build.users, build.descriptors)
+        users.give_streams(body["users"], stdio)
+        run("control groups", users.limit, body["users"], birth.pid)
+    _hand_over_root(build, stdio)
     run("runtime environment", write_record, build)
     crash_point("monitor-after-record")
     if body["oom_score_adj"] is not None:
@@ -150,6 +162,16 @@ def _start(build: Build, parked: bool) -> None:
         steps = build.journal.rows() + steps
     send(build.channel, Kind.STARTED, {**body["state"], "steps": steps}, [birth.pidfd])
     crash_point("monitor-after-started")
+
+
+def _set_up(build: Build, birth: Birth) -> None:
+    """Send init its plan. Root of a user namespace cannot reach sampan-net by its path: it is called here."""
+    body = build.body
+    names = link.call_names(body["names"]) if build.users >= 0 and body["names"] else None
+    plan = {name: body[name] for name in ("before", "root", "enter", "init", "explain")}
+    birth.tell(Kind.SETUP, plan, [names.fileno()] if names is not None else [])
+    if names is not None:
+        names.close()
 
 
 def state_of(identifier: str, birth: Birth, recorded: dict[str, Any]) -> dict[str, Any]:
@@ -206,8 +228,21 @@ def bear(build: Build) -> Birth:
     """The container's groups, and init in them."""
     hold_groups(build)
     birth: Birth = build.journal.run("isolation", beget, build.body, build.descriptors, build.title)
+    build.birth = birth
     let_go_of_groups(build)
+    if build.body.get("users"):
+        _give_users(build, birth)
     return birth
+
+
+def _give_users(build: Build, birth: Birth) -> None:
+    """Init's user namespace gets its maps, and init what cannot be made in there."""
+    asked = build.body["users"]
+    build.users = build.journal.run("isolation", users.establish, birth.pid, asked)
+    made = build.journal.run("isolation", users.devices, asked)
+    birth.tell(Kind.USERS, {}, made)
+    for descriptor in made:
+        os.close(descriptor)
 
 
 def hold_groups(build: Build) -> None:

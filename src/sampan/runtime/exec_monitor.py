@@ -23,7 +23,7 @@ from sampan.cgroups import apply as cgroups
 from sampan.crashpoints import crash_point
 from sampan.kernel.namespaces import Clone, clone3
 from sampan.kernel.process import Title
-from sampan.runtime import init, record, rehearsal
+from sampan.runtime import init, record, rehearsal, users
 from sampan.runtime.birth import Birth, failure
 from sampan.runtime.builder import oom_score, state_of, tell_failure, unforeseen
 from sampan.runtime.messages import Kind, Message, pair, receive, send
@@ -78,6 +78,9 @@ def _make(making: _Exec) -> Life:
     run, body = making.journal.run, making.body
     life = Life(body, making.channel, making.channel, -1)
     stdio = run("runtime environment", open_streams, life.streams, body["stdio"])
+    asked = body.get("users")
+    if asked:
+        users.give_streams(asked, stdio)
     outsider = run("isolation", _beget, making, stdio)
     for descriptor in stdio:
         os.close(descriptor)
@@ -91,6 +94,8 @@ def _make(making: _Exec) -> Life:
     crash_point("monitor-after-record")
     if body["oom_score_adj"] is not None:
         run("control groups", oom_score, inside.pid, body["oom_score_adj"])
+    if asked:
+        run("control groups", users.limit, asked, inside.pid)
     inside.tell(Kind.GO)
     # The outsider has said all that it had to say.
     _reap(making.children.pop(0))

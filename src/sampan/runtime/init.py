@@ -21,7 +21,7 @@ from sampan.cgroups.apply import step_in
 from sampan.kernel.namespaces import Clone, fork_sibling, setns
 from sampan.kernel.process import Prctl, Title, close_all_but, close_from, prctl
 from sampan.kernel.terminal import make_controlling
-from sampan.runtime import cgroupns, credentials, execute, link, masks, rehearsal, rootfs, world
+from sampan.runtime import cgroupns, credentials, execute, link, masks, rehearsal, rootfs, users, world
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.steps import Journal, StepFailed
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
+    **users.STEPS,
     **world.STEPS,
     **rootfs.STEPS,
     **link.STEPS,
@@ -45,17 +46,18 @@ _HANDLED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD, signa
 
 def run(
     channel: socket.socket,
-    steps: list[list[Any]],
+    body: dict[str, Any],
     joins: list[tuple[int, int]],
     tasks: list[int],
-    park: list[Any] | None,
     title: Title,
 ) -> NoReturn:
-    """Be init. `channel` leads to the monitor; `steps` are the world's; `joins` are (namespace descriptor, Clone flags).
+    """Be init. `channel` leads to the monitor; `joins` are (namespace descriptor, Clone flags).
 
     `tasks` are the doors of its control groups on v1 (`cgroups.apply.open_tasks`); into that of v2 it was born.
-    `park` is set for a slot, to the interface that the monitor moves in (announced by a GO) and whether it speaks IPv6, or []:
-    a first READY then says that the world is made. Called in a fresh child; never returns.
+    `body` is the message: `world` are the steps that come first; `park` is set for a slot, to the interface that the monitor
+    moves in (announced by a GO) and whether it speaks IPv6, or []: a first READY then says that the world is made.
+
+    Called in a fresh child; never returns.
     """
     try:
         # Half-made, it must not outlive its monitor; whole, it must (the daemon then sees to it).
@@ -67,10 +69,12 @@ def run(
         title.set("sampan-init")
         journal = Journal()
         context = world.Context()
+        context.channel = channel
         for descriptor, flag in joins:
             journal.run("isolation", join, descriptor, flag)
             os.close(descriptor)
-        _take(journal, context, steps)
+        _take(journal, context, body["world"])
+        park = body.get("park")
         if park is not None:
             journal.run("control groups", step_in, tasks)
             tasks = []
@@ -160,7 +164,10 @@ def _wait_parked(channel: socket.socket, journal: Journal, context: world.Contex
 
 
 def _serve(channel: socket.socket, journal: Journal, context: world.Context, tasks: list[int]) -> None:
-    setup = _expect(channel, Kind.SETUP).body
+    message = _expect(channel, Kind.SETUP)
+    setup = message.body
+    for descriptor in message.descriptors:
+        context.names = socket.socket(fileno=descriptor)
     _shut_the_doors()
     _take(journal, context, setup["before"])
     _receive_root(channel, context)

@@ -51,6 +51,8 @@ def enter(data_root: str, exec_root: str, host_layer: int) -> None:
         (HOST_HIDDEN, host_layer),
         (HOST_ROOT, _copy("/", MountAttr.RDONLY)),
         ("/proc", _copy("/proc", MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC)),
+        # A user namespace may mount sysfs only where a whole one is seen already; the same goes for /proc.
+        ("/sys", _copy("/sys", MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC)),
         ("/sys/fs/cgroup", _copy("/sys/fs/cgroup", MountAttr(0), recursive=True)),
         (data_root, _copy(data_root, MountAttr(0), recursive=True)),
         (exec_root, _copy(exec_root, MountAttr(0))),

@@ -51,28 +51,41 @@ def further_interface(context: Context, plan: dict[str, Any]) -> None:
     inside.close()
 
 
-def resolver(_context: Context, directory: str, container: str) -> None:
+def resolver(context: Context, directory: str, container: str) -> None:
     """The sockets of the container's resolver, and the rules that lead to them; sampan-net gets them, ahead of the program.
 
     Where it is not there at the moment, the daemon is about to make another, and to have it open sockets of its own.
     """
     udp, tcp = open_here()
     pidfd = os.pidfd_open(os.getpid())
+    channel = context.names or call_names(directory)
+    try:
+        if channel is not None:
+            send(channel, Kind.SERVING, {"id": container}, [udp.fileno(), tcp.fileno(), pidfd])
+    except (ConnectionError, TimeoutError):
+        pass
+    finally:
+        if channel is not None:
+            channel.close()
+        udp.close()
+        tcp.close()
+        os.close(pidfd)
+
+
+def call_names(directory: str) -> socket.socket | None:
+    """A connection to sampan-net, which listens in `directory`; None where it is not there."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel.settimeout(_SECONDS)
     try:
         # By the directory: a path may be longer than a socket's name.
         os.chdir(directory)
         channel.connect(NET_SOCKET)
-        send(channel, Kind.SERVING, {"id": container}, [udp.fileno(), tcp.fileno(), pidfd])
     except (ConnectionError, FileNotFoundError, TimeoutError):
-        pass
+        channel.close()
+        return None
     finally:
         os.chdir("/")
-        channel.close()
-        udp.close()
-        tcp.close()
-        os.close(pidfd)
+    return channel
 
 
 def announce(context: Context, mac: str) -> None:

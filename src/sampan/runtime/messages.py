@@ -6,6 +6,7 @@
       │ ── KEEP + sockets ─▶│
       │ ── START + fds ────▶│ ── fork ────────────▶│                     │
       │ ◀── FORKED + pidfd ─│                      │ ── clone3 ─────────▶│ makes its world
+      │                     │                      │ ── USERS + /dev ───▶│ (only in a user namespace: its maps are written)
       │                     │                      │ ── SETUP ──────────▶│ the plan; its interface gets an address
       │                     │  mounts the overlay, │ ── ROOT + fds ─────▶│ pivot, mounts, masks
       │                     │  writes record.json  │ ◀── READY + pty ────│ (only with a terminal, or to explain)
@@ -98,6 +99,7 @@ class Kind(enum.IntEnum):
     LIVE = 23
     EXITED = 21
     DETACHED = 24
+    USERS = 25
     ATTACH = 32
     RESIZE = 33
     REPLY = 34

@@ -12,14 +12,26 @@ from sampan.cgroups.plan import CgroupPlan
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
 from sampan.network.plan import LinkPlan
-from sampan.runtime import group_plan
+from sampan.runtime import group_plan, user_plan
 from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LinkChange, LogSpec, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
+from sampan.runtime.world_plan import (
+    OWN_INSTANCES,
+    Step,
+    covers,
+    dev,
+    device,
+    has_new,
+    is_v2,
+    network_sysctls,
+    visible,
+    world,
+)
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount
+from sampan.spec.user_maps import UserMaps
 
 Json = dict[str, object]
-Step = list[object]
 
 NAMESPACE_FLAGS = {
     "pid": Clone.NEWPID,
@@ -28,24 +40,12 @@ NAMESPACE_FLAGS = {
     "ipc": Clone.NEWIPC,
     "uts": Clone.NEWUTS,
     "cgroup": Clone.NEWCGROUP,
+    "user": Clone.NEWUSER,
 }
 _FLAGS = {kind: int(flag) for kind, flag in NAMESPACE_FLAGS.items()}
-DEFAULT_DEVICES: tuple[tuple[str, int, int], ...] = (
-    ("null", 1, 3),
-    ("random", 1, 8),
-    ("full", 1, 7),
-    ("tty", 5, 0),
-    ("zero", 1, 5),
-    ("urandom", 1, 9),
-)
-"""Nodes that every container gets (runtime-spec, config-linux.md, "Default Devices")."""
-NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
-"""What Docker sets in every private network namespace."""
 _RLIMITS = "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"
 RLIMIT_NUMBERS = {f"RLIMIT_{name}": number for number, name in enumerate(_RLIMITS.split(" "))}
 """Numbers of setrlimit(2) on x86-64 and aarch64."""
-
-_OWN_INSTANCES = {"/proc": "proc", "/sys": "sysfs", "/dev": "dev", "/dev/pts": "devpts", "/dev/mqueue": "mqueue"}
 
 
 def namespace_flags(config: oci.Config) -> Clone:
@@ -63,78 +63,18 @@ def joined(config: oci.Config) -> list[tuple[str, Clone]]:
     return [(ns.path, NAMESPACE_FLAGS[ns.type]) for ns in config.linux.namespaces if ns.path]
 
 
-def has_new(config: oci.Config, kind: str) -> bool:
-    """Whether the container gets a namespace of its own of this kind."""
-    return any(ns.type == kind and not ns.path for ns in config.linux.namespaces)
-
-
-def world(
-    config: oci.Config,
-    container: str,
-    groups: dict[str, str],
-    linked: bool,
-    *,
-    preset: Mapping[str, str] = NETWORK_SYSCTLS,
-) -> list[Step]:
-    """Steps that need neither image nor address. Equal lists mean that a parked slot's world is the one asked for.
-
-    `linked` says that a link comes later, and with it the loopback; `preset` are kernel parameters of a private network namespace.
-    """
-    steps: list[Step] = [["session_keyring", f"_ses.{container}"]]
-    for mount in config.mounts:
-        own = _OWN_INSTANCES.get(mount.destination)
-        options = list(mount.options)
-        if own == "dev" and mount.type == "tmpfs":
-            nodes = [[name, "c", major, minor, 0o666, 0, 0] for name, major, minor in DEFAULT_DEVICES]
-            steps.append([own, options, nodes])
-        elif own is not None and mount.type == own:
-            steps.append([own, options])
-        elif mount.destination == "/dev/shm" and mount.type == "tmpfs":
-            steps.append(["shm", options])
-        elif mount.type == "cgroup" and not _is_v2(groups):
-            steps.append(["cgroup_v1", options, sorted([name, path] for name, path in _visible(groups).items())])
-    if has_new(config, "network"):
-        if preset:
-            steps.append(["sysctl", dict(preset)])
-        if not linked:
-            steps.append(["loopback"])
-    return steps + _covers(config, ahead=True)
-
-
-def _covers(config: oci.Config, ahead: bool) -> list[Step]:
-    """Read-only and masked paths: `ahead` those on our own /proc and /sys, else those elsewhere."""
-    own = tuple(m.destination + "/" for m in config.mounts if m.destination in ("/proc", "/sys") and m.type != "bind")
-    # Without a /dev of our own, the null device that covers files is known only once the root stands.
-    possible = own if any(m.destination == "/dev" and m.type == "tmpfs" for m in config.mounts) else ()
-    steps: list[Step] = []
-    for name, paths in (("readonly_paths", config.linux.readonly_paths), ("masked_paths", config.linux.masked_paths)):
-        chosen = [path for path in paths if bool(possible and path.startswith(possible)) is ahead]
-        if chosen:
-            steps.append([name, chosen])
-    return steps
-
-
-def _is_v2(groups: dict[str, str]) -> bool:
-    return set(groups) == {"unified"}
-
-
-def _visible(groups: dict[str, str]) -> dict[str, str]:
-    """Hierarchies as the container shows them: the bare v2 tree beside v1 is for the engine's own use."""
-    return {name: path for name, path in groups.items() if name != "unified"}
-
-
 def root(
     config: oci.Config,
     groups: dict[str, str],
     *,
     marker: str = ".dockerenv",
-    preset: Mapping[str, str] = NETWORK_SYSCTLS,
+    preset: Mapping[str, str] | None = None,
 ) -> list[Step]:
     """Steps from the overlay to a finished root.
 
-    `marker` is a file that tells programs where they are, "" for none; `preset` the kernel parameters that `world` has set in a
-    private network namespace.
+    `marker` is a file that tells programs where they are, "" for none; `preset` as for `world`.
     """
+    done = network_sysctls(config) if preset is None else preset
     steps: list[Step] = [["pivot"]]
     steps += _mounts(config, groups)
     # Kernel parameters before the covers: on kernels that cover late, /proc/sys can still be written here.
@@ -143,21 +83,21 @@ def root(
     more = {
         key: value
         for key, value in config.linux.sysctl.items()
-        if not has_new(config, "network") or preset.get(key) != value
+        if not has_new(config, "network") or done.get(key) != value
     }
     if more:
         steps.append(["sysctl", more])
     steps.append(["deferred"])
     if marker:
         steps.append(["marker", marker])
-    if config.linux.devices:
-        steps.append(["more_devices", [_device(device) for device in config.linux.devices]])
+    if config.linux.devices and config.linux.users is None:
+        steps.append(["more_devices", [device(each) for each in config.linux.devices]])
     if config.process.terminal:
         size = config.process.console_size
         steps.append(["terminal", size.height if size else 0, size.width if size else 0])
     # The directory is made while the root may still be written, and before anything is hidden.
     steps.append(["make_workdir", config.process.cwd])
-    steps += _covers(config, ahead=False)
+    steps += covers(config, ahead=False)
     if config.root.readonly:
         steps.append(["readonly_root"])
     return steps
@@ -172,9 +112,9 @@ def _mounts(config: oci.Config, groups: dict[str, str]) -> list[Step]:
             steps.append(["bind", binds, destination])
             binds += 1
         elif mount.type == "cgroup":
-            if not _is_v2(groups):
+            if not is_v2(groups):
                 steps += _show_cgroup_v1(destination, options, groups)
-        elif destination in _OWN_INSTANCES or destination == "/dev/shm":
+        elif destination in OWN_INSTANCES or destination == "/dev/shm":
             steps.append(["show", destination, options])
         else:
             steps.append(["tmpfs", destination, options])
@@ -183,14 +123,10 @@ def _mounts(config: oci.Config, groups: dict[str, str]) -> list[Step]:
 
 def _show_cgroup_v1(destination: str, options: list[str], groups: dict[str, str]) -> list[Step]:
     steps: list[Step] = [["show", destination, []]]
-    steps += [["show", f"{destination}/{name}", []] for name in sorted(_visible(groups))]
+    steps += [["show", f"{destination}/{name}", []] for name in sorted(visible(groups))]
     if "ro" in options:
         steps.append(["make_readonly", destination])
     return steps
-
-
-def _device(device: oci.Device) -> list[object]:
-    return [device.path, device.type, device.major, device.minor, device.file_mode, device.uid, device.gid]
 
 
 def enter(config: oci.Config, groups: dict[str, str]) -> list[Step]:
@@ -198,16 +134,20 @@ def enter(config: oci.Config, groups: dict[str, str]) -> list[Step]:
     steps: list[Step] = []
     if has_new(config, "cgroup"):
         steps.append(["cgroup_namespace"])
-    if _is_v2(groups):
+    if is_v2(groups):
         steps += [["cgroup_v2", list(mount.options)] for mount in config.mounts if mount.type == "cgroup"]
-    return steps + program(config.process, config.linux.seccomp)
+    return steps + program(config.process, config.linux.seccomp, config.linux.users)
 
 
-def program(process: oci.Process, seccomp: oci.Seccomp | None) -> list[Step]:
+def _limits(process: oci.Process) -> list[list[int]]:
+    return [[RLIMIT_NUMBERS[limit.type], limit.soft, limit.hard] for limit in process.rlimits]
+
+
+def program(process: oci.Process, seccomp: oci.Seccomp | None, users: UserMaps | None = None) -> list[Step]:
     """Steps from the container's root to the program: limits, directory, user, filter, arguments."""
     steps: list[Step] = []
-    if process.rlimits:
-        steps.append(["rlimits", [[RLIMIT_NUMBERS[limit.type], limit.soft, limit.hard] for limit in process.rlimits]])
+    if process.rlimits and users is None:
+        steps.append(["rlimits", _limits(process)])
     caps = process.capabilities
     sets = {
         "bounding": caps.bounding,
@@ -315,6 +255,8 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "before": interfaces(request) + ([["resolver", net, request.id]] if request.resolver else []),
         "root": root(config, groups),
         "enter": announced + enter(config, groups),
+        "users": user_plan.body(config, dev(config), _limits(config.process)),
+        "names": net if request.resolver else "",
         "root_mount": _root_mount(request.root, request.volatile),
         "cgroup": group_plan.body(request.cgroup, parked_with),
         "link": link(request.link) if request.link is not None else None,
@@ -364,6 +306,7 @@ def park(
         "joins": [],
         "binds": 0,
         "world": steps,
+        "users": user_plan.body(config, dev(config), []),
         "cgroup": group_plan.body(cgroup, None),
         "link": link(pair) if pair is not None else None,
     }
@@ -381,9 +324,10 @@ def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
         "container": request.container,
         "exec": True,
         "directory": directory,
-        "joins": int(namespaces),
-        "root": terminal,
-        "enter": program(process, request.seccomp),
+        "joins": int(namespaces | (Clone.NEWUSER if request.users is not None else Clone(0))),
+        "root": ([["root_inside"]] if request.users is not None else []) + terminal,
+        "enter": program(process, request.seccomp, request.users),
+        "users": user_plan.of_exec(request.users, _limits(process)),
         "cgroup": {"groups": request.cgroup.groups},
         "stdio": _stdio(request.stdio),
         "log": None,

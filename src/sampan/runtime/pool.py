@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.network.plan import LinkPlan
-from sampan.runtime import adoption, plan
+from sampan.runtime import adoption, plan, world_plan
 from sampan.runtime.messages import Kind
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.parking import Fork, park
-from sampan.runtime.plan import Step
 from sampan.runtime.request import StartFailed, StartRequest
+from sampan.runtime.world_plan import Step
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, new_id
 
@@ -72,8 +72,8 @@ def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) 
         return False
     if _shape(request.link) != _shape(slot.link):
         return False
-    world = plan.world(config, request.id, groups, slot.link is not None)
-    return world == (made or plan.world(slot.config, request.id, groups, slot.link is not None))
+    world = world_plan.world(config, request.id, groups, slot.link is not None)
+    return world == (made or world_plan.world(slot.config, request.id, groups, slot.link is not None))
 
 
 def _shape(link: LinkPlan | None) -> tuple[object, ...] | None:
@@ -213,7 +213,7 @@ class Pool:
         name = ContainerId(new_id())
         slot_plan = self._make(name, bridge)
         monitored = Monitored(name, name, f"{self._directory}/{name}", slot_plan.cgroup.groups)
-        world = plan.world(slot_plan.config, name, slot_plan.cgroup.groups, slot_plan.link is not None)
+        world = world_plan.world(slot_plan.config, name, slot_plan.cgroup.groups, slot_plan.link is not None)
         body = plan.park(name, monitored.directory, slot_plan.config, slot_plan.cgroup, slot_plan.link, world)
         try:
             await park(self._fork, Kind.PARK, body, monitored, self._slot_gone)

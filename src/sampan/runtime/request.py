@@ -13,6 +13,7 @@ from sampan.network.plan import LinkPlan
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.rootfs import RootMount
+from sampan.spec.user_maps import UserMaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,8 @@ class ExecRequest:
     seccomp: oci.Seccomp | None
     cgroup: CgroupPlan
     attach: tuple[AttachSpec, ...] = ()
+    users: UserMaps | None = None
+    """the maps of the container's user namespace"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 The daemon's side only.
 """
 
-from sampan.runtime import plan
+from sampan.runtime import plan, world_plan
 from sampan.runtime.request import StartRequest
 from sampan.spec import oci_runtime as oci
 
@@ -17,12 +17,12 @@ def restore(
     empty directory that only the restorer mounts on; `programs` are the paths of `criu`, `python` and the package's `source`.
     """
     config = request.config
-    announced: list[plan.Step] = [["announce", request.link.mac]] if request.link is not None else []
+    announced: list[world_plan.Step] = [["announce", request.link.mac]] if request.link is not None else []
     own = {
-        **plan.NETWORK_SYSCTLS,
+        **world_plan.NETWORK_SYSCTLS,
         **{key: value for key, value in config.linux.sysctl.items() if key.startswith("net.")},
     }
-    first: list[plan.Step] = [["sysctl", own]]
+    first: list[world_plan.Step] = [["sysctl", own]]
     if request.link is None:
         first.append(["loopback"])
     return {

@@ -26,6 +26,7 @@ from sampan.kernel.mount import (
     pivot_root,
     umount2,
 )
+from sampan.kernel.namespaces import setdomainname
 from sampan.kernel.terminal import open_pair, set_size
 from sampan.runtime.steps import StepFailed
 from sampan.runtime.world import ON_OUR_OWN, OURS, Context, attributes, instance, make_node
@@ -267,17 +268,12 @@ def console(context: Context, devpts: int, slave: int) -> None:
     context.console = copy
 
 
-def host_names(context: Context, hostname: str, domainname: str) -> None:
+def host_names(_context: Context, hostname: str, domainname: str) -> None:
     """The name of the machine that the container sees."""
     if hostname:
         socket.sethostname(hostname)
     if domainname:
-        path = b"sys/kernel/domainname"
-        descriptor = openat2(context.bare_proc, path, os.O_WRONLY, ON_OUR_OWN)
-        try:
-            os.write(descriptor, domainname.encode())
-        finally:
-            os.close(descriptor)
+        setdomainname(domainname.encode())
 
 
 def readonly_root(context: Context) -> None:

@@ -18,12 +18,14 @@ from sampan.kernel.mount import (
     fsmount,
     fsopen,
     mount,
+    move_mount,
     open_tree,
     umount2,
 )
 from sampan.kernel.namespaces import Clone, unshare
 from sampan.runtime.rootfs import NEW_ROOT
 from sampan.runtime.steps import StepFailed
+from sampan.runtime.users import acting_as, map_mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ _FEATURES_OFF = (b"index", b"redirect_dir", b"metacopy")
 """Layers are compared and committed by reading the upper directory, which must hold whole files under their own names."""
 _DATA_LIMIT = 4095
 """Bytes of mount(2)'s last argument: a page and its NUL."""
+
+Users = tuple[int, list[int]]
+"""A descriptor of a user namespace, and the host's ids of its root."""
 
 _layer_by_layer = True
 
@@ -57,14 +62,50 @@ def learn_overlay() -> None:
         os.close(context)
 
 
-def overlay(root: dict[str, Any]) -> int:
-    """The container's root as a detached mount. Only for a process that ends with the start: see `_in_one_string`."""
+def overlay(root: dict[str, Any], users: Users | None = None) -> int:
+    """The container's root as a detached mount. Only for a process that ends with the start: see `_in_one_string`.
+
+    `users` is the user namespace whose maps it is to have. Then the layers get them (Linux 5.19), for overlay itself takes
+    none: on the disk all files stay those of the users that the image names, whatever the maps are.
+    """
     if root["plain"]:
-        return open_tree(AT_FDCWD, os.fsencode(root["plain"]), OpenTree.CLONE)
+        plain = open_tree(AT_FDCWD, os.fsencode(root["plain"]), OpenTree.CLONE)
+        if users is not None:
+            map_mount(plain, users[0])
+        return plain
     lowers = [os.fsencode(lower) for lower in root["lowers"]]
     upper, work = os.fsencode(root["upper"]), os.fsencode(root["work"])
     build = _one_by_one if _layer_by_layer else _in_one_string
-    return build(lowers, upper, work, bool(root["volatile"]))
+    if users is None:
+        return build(lowers, upper, work, bool(root["volatile"]))
+    # Both on one mount: overlay asks for that.
+    place, name = os.path.split(upper)
+    assert place == os.path.dirname(work), (upper, work)
+    # Attached where nobody looks, for as long as this process lives: before Linux 6.15 overlay takes no detached layers.
+    unshare(Clone.NEWNS)
+    trees: list[int] = []
+    try:
+        lowers = [_with_maps(lower, users[0], trees) for lower in lowers]
+        writable = _with_maps(place, users[0], trees)
+        upper, work = writable + b"/" + name, writable + b"/" + os.path.basename(work)
+        # Who mounts it makes its whiteouts and copies, and must be somebody whom the maps have.
+        return acting_as(users[1], lambda: build(lowers, upper, work, bool(root["volatile"])))
+    finally:
+        for tree in trees:
+            os.close(tree)
+
+
+def _with_maps(directory: bytes, users: int, trees: list[int]) -> bytes:
+    """A short path at which `directory` is found with the maps of a user namespace, while its descriptor in `trees` is open."""
+    tree = open_tree(AT_FDCWD, directory, OpenTree.CLONE)
+    trees.append(tree)
+    map_mount(tree, users)
+    over = os.open(NEW_ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        move_mount(tree, over)
+    finally:
+        os.close(over)
+    return b"/proc/self/fd/%d" % tree
 
 
 def _one_by_one(lowers: list[bytes], upper: bytes, work: bytes, volatile: bool) -> int:

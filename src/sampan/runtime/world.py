@@ -31,6 +31,7 @@ from sampan.network.attach import Inside, lo_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 _ATTRIBUTES = {
@@ -66,6 +67,7 @@ class Context:
         "attached",
         "bare_proc",
         "binds",
+        "channel",
         "console",
         "deferred",
         "environment",
@@ -73,6 +75,7 @@ class Context:
         "home",
         "link",
         "mounts",
+        "names",
         "program",
         "root",
         "stdio",
@@ -86,6 +89,10 @@ class Context:
         """those that stand on another of them already, and come into sight with it"""
         self.bare_proc = -1
         """/proc without masks and read-only paths, attached nowhere: for kernel parameters (CVE-2025-52881)"""
+        self.channel: socket.socket | None = None
+        """to who makes the container"""
+        self.names: socket.socket | None = None
+        """to sampan-net, where who made the container has called it"""
         self.deferred: list[tuple[Callable[..., None], list[str]]] = []
         """steps on detached mounts that this kernel takes only once they are attached"""
         self.link: Inside | None = None
@@ -176,8 +183,12 @@ def sysfs(context: Context, options: list[str]) -> None:
 
 def dev(context: Context, options: list[str], devices: list[list[object]]) -> None:
     """/dev: a tmpfs of our own with the allowed nodes and links, so that nothing of the image's is used or touched."""
+    context.mounts["/dev"] = make_dev(options, devices)
+
+
+def make_dev(options: list[str], devices: list[list[object]]) -> int:
+    """The same as a detached mount."""
     mount = instance(b"tmpfs", options)
-    context.mounts["/dev"] = mount
     for place in _PLACES:
         os.mkdir(place, 0o755, dir_fd=mount)
     for device in devices:
@@ -185,6 +196,7 @@ def dev(context: Context, options: list[str], devices: list[list[object]]) -> No
     for name, target in _LINKS:
         if name != "core" or os.path.exists(target):
             os.symlink(target, name, dir_fd=mount)
+    return mount
 
 
 def make_node(directory: int, device: list[object]) -> None:

@@ -6,6 +6,8 @@ Integers are bytes, microseconds or plain counts as the specification says.
 
 import msgspec
 
+from sampan.spec.user_maps import UserMaps
+
 
 class Struct(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True, kw_only=True):
     """Base: camelCase names on the wire, defaults left out, immutable."""
@@ -67,7 +69,8 @@ class Mount(Struct, frozen=True):
     """One mount. `type` is `bind`, `tmpfs`, `proc`, `sysfs`, `devpts`, `mqueue`, `cgroup`.
 
     For a bind, `source` is a path on the host; the daemon opens it with `open_tree`, nothing later resolves it again.
-    `options` are mount(8)'s words: ro, rw, nosuid, nodev, noexec, rbind, bind, rprivate, rslave, rshared, size=64m, mode=1777.
+    `options` are mount(8)'s words: ro, rw, nosuid, nodev, noexec, rbind, bind, rprivate, rslave, rshared, size=64m, mode=1777;
+    idmap and ridmap (of the whole tree): the bind gets the maps of the container's user namespace.
     """
 
     destination: str
@@ -196,6 +199,8 @@ class Linux(Struct, frozen=True):
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
     rootfs_propagation: str = ""
+    users: UserMaps | None = None
+    """Sampan's form of uidMappings and gidMappings: the maps of a user namespace of the container's own"""
 
 
 class Root(Struct, frozen=True):

@@ -26,7 +26,7 @@ async def create(request: Request, backend: Backend) -> Answer:
         raise InvalidParameter("config cannot be empty in order to create a container")
     body, warnings = for_version(asked, request.version)
     platform = platform_of_text(request.form.text("platform")) if request.version >= (1, 41) else ""
-    made = await backend.containers.create(body, request.form.text("name"), platform)
+    made = await backend.containers.create(body, request.form.text("name"), platform, request.caller)
     return json_response(CreateResponse(id=made.id, warnings=(*made.warnings, *warnings)), 201)
 
 

@@ -1,0 +1,36 @@
+"""What a start in a user namespace needs beside the rest: maps, devices, mounts with a map of their own, limits. Pure.
+
+Inside, root has no rights on the host any more. So what takes them is told to the builder, which keeps them: to write the maps,
+to make device nodes, to put a map on layers, volumes and the engine's own files, to raise limits.
+"""
+
+from sampan.spec import oci_runtime as oci
+from sampan.spec.user_maps import UserMaps
+
+Json = dict[str, object]
+
+_WORDS = {"idmap": False, "ridmap": True}
+"""The specification's words for a bind that gets the container's map, and whether with all mounts below it."""
+
+
+def world(maps: UserMaps, dev: list[object] | None) -> list[object]:
+    """The step with which init becomes root inside; its operands tell slots apart (`pool.fits`)."""
+    return ["user_namespace", maps.uids, maps.gids, dev]
+
+
+def body(config: oci.Config, dev: list[object] | None, limits: list[list[int]]) -> Json | None:
+    """The member `users` of START and PARK; None where the host's users are the container's.
+
+    `dev` is what /dev is made of, None where it is not the engine's.
+    """
+    maps = config.linux.users
+    if maps is None:
+        return None
+    binds = [mount for mount in config.mounts if mount.type == "bind"]
+    mapped = [[number, _WORDS[word]] for number, mount in enumerate(binds) for word in mount.options if word in _WORDS]
+    return {"uids": maps.uids, "gids": maps.gids, "root": maps.root, "dev": dev, "mapped": mapped, "limits": limits}
+
+
+def of_exec(maps: UserMaps | None, limits: list[list[int]]) -> Json | None:
+    """The same member of EXEC."""
+    return {"root": maps.root, "limits": limits} if maps is not None else None
