@@ -108,6 +108,8 @@ def _refuse(engine: Engine, container: Container) -> None:
         why = "it has no pid namespace of its own"
     elif not engine.around.cgroup_v2:
         why = "this host has control groups of version 1"
+    elif container.definition.users is not None:
+        why = "it has a user namespace of its own"
     for kind, mode in shared.items():
         if verify.joins(mode):
             why = f"it shares the {kind} namespace of another container"

@@ -45,7 +45,7 @@ async def create(
     asked = userns_mode.parse(host.userns_mode)
     if not request.user and (kept := kept_user(asked, caller)):
         config = msgspec.structs.replace(config, user=kept)
-    plain = slots.looks_plain(host)
+    plain = slots.looks_plain(host, remapped=engine.users.default is not None)
     container_id = engine.runtime.reserve(host.network_mode != "none") if plain else ContainerId(new_id())
     taken = engine.containers.take_name(name, container_id)
     try:

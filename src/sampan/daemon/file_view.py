@@ -11,7 +11,7 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
 from sampan.errors import Conflict, SampanError, System
 from sampan.runtime.request import StartFailed
-from sampan.runtime.sources import Roots, open_binds
+from sampan.runtime.sources import Roots, close_all, open_binds
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ImageId
 from sampan.spec.requests import WaitCondition
@@ -43,9 +43,9 @@ async def porter_in(
 
 async def _view(engine: Engine, container: Container) -> View:
     if container.state.alive:
-        namespace = _namespace(engine, container)
-        if namespace >= 0:
-            return View(True, (namespace,))
+        namespaces = _namespaces(engine, container)
+        if namespaces:
+            return View(True, namespaces)
         # It has ended a moment ago, and the word of it is on the way.
         try:
             await asyncio.wait_for(container.wait(WaitCondition.NOT_RUNNING), _ENDING_SECONDS)
@@ -57,19 +57,18 @@ async def _view(engine: Engine, container: Container) -> View:
     return await _at_rest(engine, container)
 
 
-def _namespace(engine: Engine, container: Container) -> int:
-    """The mount namespace of a container that runs; -1 where it does no longer."""
+def _namespaces(engine: Engine, container: Container) -> tuple[int, ...]:
+    """The mount namespace of a container that runs, and its user namespace where it has one; none where it runs no longer."""
+    opened: list[int] = []
     try:
-        descriptor = os.open(f"/proc/{container.state.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
-    try:
+        for name in ("mnt", "user") if container.definition.users is not None else ("mnt",):
+            opened.append(os.open(f"/proc/{container.state.pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - what is open gets closed
         # By pidfd: while that process lives, its number means nobody else.
         engine.runtime.signal(container.id, 0)
-    except KeyError:
-        os.close(descriptor)
-        return -1
-    return descriptor
+    except (OSError, KeyError):
+        close_all(opened)
+        return ()
+    return tuple(opened)
 
 
 async def _at_rest(engine: Engine, container: Container) -> View:

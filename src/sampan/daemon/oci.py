@@ -174,9 +174,8 @@ def _mounts(
         if mount.destination not in asked and not ("/dev" in asked and mount.destination.startswith("/dev/"))
     ]
     if users is not None and host.ipc_mode == "host":
-        # Queues of the host's can be shown by the host's root only.
+        # The host's queues are shown by the host's root only.
         kept = [mount for mount in kept if mount.destination != "/dev/mqueue"]
-        kept.append(oci.Mount("/dev/mqueue", "bind", "/dev/mqueue", ("rbind", "rprivate")))
     if joined.shm and "/dev/shm" not in asked:
         words = ("rbind", "rprivate", *(("ridmap",) if users is not None and host.ipc_mode != "host" else ()))
         kept.append(oci.Mount(destination="/dev/shm", type="bind", source=joined.shm, options=words))

@@ -62,11 +62,15 @@ def _scope(model: CgroupPlan, container: ContainerId) -> Scope | None:
     return replace(model.scope, unit=model.scope.unit.replace(_MODEL, container), properties=properties)
 
 
-def looks_plain(host: HostConfig) -> bool:
-    """Whether a container as asked for may fit a slot. A guess made at create; `pool.fits` judges at the start."""
+def looks_plain(host: HostConfig, *, remapped: bool) -> bool:
+    """Whether a container as asked for may fit a slot. A guess made at create; `pool.fits` judges at the start.
+
+    `remapped`: slots have the users of userns-remap.
+    """
     own = host.pid_mode in ("", "private") and host.ipc_mode in ("", "private", "shareable") and not host.uts_mode
     return (
         own
+        and host.userns_mode in (("",) if remapped else ("", "host"))
         and not host.privileged
         and not host.cgroup_parent
         and host.network_mode in ("", "default", "bridge", "none")

@@ -158,9 +158,7 @@ def become(
         # Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes in before the capabilities go.
         install_filter(program)
     prctl(Prctl.SET_KEEPCAPS, 1)
-    os.setgroups(identity.groups)
-    os.setresgid(identity.gid, identity.gid, identity.gid)
-    os.setresuid(identity.uid, identity.uid, identity.uid)
+    _take_on(identity)
     prctl(Prctl.SET_KEEPCAPS, 0)
     clear_ambient()
     root = identity.uid == 0
@@ -174,13 +172,31 @@ def become(
         install_filter(program)
 
 
+def _take_on(identity: Identity) -> None:
+    try:
+        os.setgroups(identity.groups)
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        who = f"{identity.uid} with groups {', '.join(map(str, identity.groups))}"
+        message = f"unable to become user {who}: the container's user namespace has no such user or group"
+        raise StepFailed("bad-user", message, errno.EINVAL) from error
+
+
 def _give_stdio(descriptor: int, identity: Identity) -> None:
     """The program's own user may open /dev/stdout again: pipes and the terminal become theirs, /dev/null stays root's."""
     seen = os.fstat(descriptor)
     if stat.S_ISCHR(seen.st_mode) and seen.st_rdev == os.makedev(1, 3):
         return
     if seen.st_uid != identity.uid:
-        os.fchown(descriptor, identity.uid, -1)
+        try:
+            os.fchown(descriptor, identity.uid, -1)
+        except OSError as error:
+            # A user that the namespace does not have: what is said of it is said where it is taken on.
+            if error.errno != errno.EINVAL:
+                raise
 
 
 def _read_back(identity: Identity, sets: tuple[int, int, int]) -> None:

@@ -143,7 +143,7 @@ def user_namespace(context: Context, uids: list[list[int]], gids: list[list[int]
     root_inside(context)
 
 
-def root_inside(_context: Context) -> None:
+def root_inside(_context: Context | None) -> None:
     """User and group 0 of the namespace that this process is in."""
     parent = os.getppid()
     os.setgroups([])

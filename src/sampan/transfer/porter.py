@@ -39,7 +39,8 @@ class PathMissing(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a porter sees. `running`: `descriptors` is the mount namespace; else the root's mount and what is attached at `places`.
+    """What a porter sees. `running`: `descriptors` are the mount namespace and, where the container has one, its user namespace;
+    else the root's mount and what is attached at `places`.
 
     The descriptors are the receiver's, who closes them.
     """

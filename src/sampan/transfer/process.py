@@ -28,6 +28,7 @@ from sampan.kernel.process import Prctl, close_all_but, prctl
 from sampan.runtime.credentials import look_up
 from sampan.runtime.rootfs import make_place
 from sampan.runtime.steps import StepFailed
+from sampan.runtime.users import root_inside
 from sampan.snapshots.confinement import Means, become_root, give_up, isolate
 from sampan.snapshots.difference import tar_entry
 from sampan.transfer import orders
@@ -112,6 +113,10 @@ def _enter(order: dict[str, Any], descriptors: list[int]) -> int:
     close_all_but([orders.CONTROL, *descriptors])
     whole = order["act"] != orders.EXPORT
     if order["running"]:
+        if len(descriptors) > 1:
+            # The container's own user namespace: its users are who they are inside, and nothing here has rights on the host.
+            setns(descriptors[1], Clone.NEWUSER)
+            root_inside(None)
         setns(descriptors[0], Clone.NEWNS)
         root = open_tree(AT_FDCWD, b"/", OpenTree.CLONE | (OpenTree.RECURSIVE if whole else OpenTree(0)))
     else:
