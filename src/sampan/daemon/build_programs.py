@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 
 from sampan.build.needs import Bound, Listener, Memory, Mounted, Order, Secret, Socket
 from sampan.build.threads import carried_through
-from sampan.daemon import etc, merge, mounts, oci, verify
+from sampan.daemon import etc, merge, mounts, oci, users, verify
 from sampan.daemon.agent_relay import relayed
 from sampan.daemon.create import remove_directory
 from sampan.daemon.definition import Definition
@@ -33,6 +33,7 @@ from sampan.spec import oci_runtime
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig, Resources
 from sampan.spec.ids import ContainerId, new_id
+from sampan.spec.user_maps import UserMaps
 
 _log = logging.getLogger("sampan.daemon")
 _FRAME = struct.Struct(">BxxxI")
@@ -59,7 +60,8 @@ class BuildPrograms:
         host = _host_config(engine, order)
         plain = host.network_mode in ("bridge", "none") and not host.privileged
         container = engine.runtime.reserve(host.network_mode != "none") if plain else ContainerId(new_id())
-        definition = _definition(container, order, host)
+        users.check(host, engine.users.default)
+        definition = _definition(container, order, host, engine.users.default)
         ours, theirs = socket.socketpair()
         async with AsyncExitStack() as stack:
             stack.callback(theirs.close)
@@ -72,7 +74,7 @@ class BuildPrograms:
                 ends = await engine.wiring.connect(definition)
                 stack.callback(engine.wiring.release, container)
             files = stack.enter_context(MemoryFiles(engine.config.exec_root / "build", container))
-            mounted = [await _mount(each, files, stack) for each in order.mounts]
+            mounted = [await _mount(each, files, stack, definition.users) for each in order.mounts]
             request = self._request(definition, order, ends, mounted, theirs)
             self._ends[container] = asyncio.get_running_loop().create_future()
             stack.callback(self._ends.pop, container)
@@ -122,7 +124,9 @@ class BuildPrograms:
             own = etc.files(engine, container)
         taken = {each.destination for each in asked}
         fixed = [
-            each for each in mounts.at_start((), engine.volumes, own, readonly=False) if each.destination not in taken
+            each
+            for each in mounts.at_start((), engine.volumes, own, readonly=False, users=definition.users)
+            if each.destination not in taken
         ]
         joined = oci.Joined(
             hostname=definition.config.hostname,
@@ -166,7 +170,7 @@ def _host_config(engine: Engine, order: Order) -> HostConfig:
     return merge.with_defaults(host, engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal)
 
 
-def _definition(container: ContainerId, order: Order, host: HostConfig) -> Definition:
+def _definition(container: ContainerId, order: Order, host: HostConfig, maps: UserMaps | None) -> Definition:
     run = order.run
     config = ContainerConfig(
         hostname="" if host.network_mode == "host" else container[:12],
@@ -185,24 +189,30 @@ def _definition(container: ContainerId, order: Order, host: HostConfig) -> Defin
         host=host,
         path=run.arguments[0],
         args=run.arguments[1:],
+        users=maps,
     )
 
 
-async def _mount(mount: Mounted, files: MemoryFiles, stack: AsyncExitStack) -> oci_runtime.Mount:
+async def _mount(mount: Mounted, files: MemoryFiles, stack: AsyncExitStack, maps: UserMaps | None) -> oci_runtime.Mount:
+    mapped = ("idmap",) if maps is not None else ()
     match mount:
         case Memory():
             size = (f"size={mount.size}",) if mount.size else ()
             return oci_runtime.Mount(mount.target, "tmpfs", "tmpfs", ("nosuid", "nodev", *size))
         case Secret():
             source = files.put(mount.content, mount.mode, mount.uid, mount.gid)
-            return oci_runtime.Mount(mount.target, "bind", source, ("bind", "ro", "nosuid", "nodev", "rprivate"))
+            return oci_runtime.Mount(
+                mount.target, "bind", source, ("bind", "ro", "nosuid", "nodev", "rprivate", *mapped)
+            )
         case Socket():
             source = files.place()
             await stack.enter_async_context(relayed(mount, source))
-            return oci_runtime.Mount(mount.target, "bind", source, ("bind", "nosuid", "nodev", "rprivate"))
+            return oci_runtime.Mount(mount.target, "bind", source, ("bind", "nosuid", "nodev", "rprivate", *mapped))
         case Bound():
             # The engine's own view of a tree is noexec; a step may run what another has built.
             words = ("bind", *(("ro",) if mount.read_only else ()), "nosuid", "nodev", "exec", "rprivate")
+            # The view of an image of several layers is an overlay.
+            words += ("idmap-if-can",) if mapped else ()
             source = mount.source or f"/proc/self/fd/{mount.tree}"
             return oci_runtime.Mount(mount.target, "bind", source, words, below=mount.below)
 

@@ -292,7 +292,14 @@ def _at_start(point: MountPoint, volumes: VolumesByName, users: UserMaps | None)
     if point.type == "tmpfs":
         return oci.Mount(destination=point.destination, type="tmpfs", source="tmpfs", options=point.words)
     if point.type == "image":
-        words = ("bind", "ro", "nosuid", "nodev", DEFAULT_PROPAGATION, *(("idmap",) if users is not None else ()))
+        words = (
+            "bind",
+            "ro",
+            "nosuid",
+            "nodev",
+            DEFAULT_PROPAGATION,
+            *(("idmap-if-can",) if users is not None else ()),
+        )
         return oci.Mount(point.destination, "bind", options=words, image=point.image, below=point.subpath)
     volume = volumes.get(point.name) if point.type == "volume" else None
     source = volume.mountpoint if volume is not None else point.source

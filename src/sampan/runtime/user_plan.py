@@ -9,8 +9,11 @@ from sampan.spec.user_maps import UserMaps
 
 Json = dict[str, object]
 
-_WORDS = {"idmap": False, "ridmap": True}
-"""The specification's words for a bind that gets the container's map, and whether with all mounts below it."""
+_WORDS = {"idmap": (False, True), "ridmap": (True, True), "idmap-if-can": (False, False)}
+"""The specification's words for a bind that gets the container's maps: whether with all mounts below it, and whether it must.
+
+`idmap-if-can` is Sampan's, for what may lie on an overlay, which takes no maps: its files are then nobody's inside.
+"""
 
 
 def world(maps: UserMaps, dev: list[object] | None) -> list[object]:
@@ -27,7 +30,7 @@ def body(config: oci.Config, dev: list[object] | None, limits: list[list[int]]) 
     if maps is None:
         return None
     binds = [mount for mount in config.mounts if mount.type == "bind"]
-    mapped = [[number, _WORDS[word]] for number, mount in enumerate(binds) for word in mount.options if word in _WORDS]
+    mapped = [[number, *_WORDS[word]] for number, mount in enumerate(binds) for word in mount.options if word in _WORDS]
     return {"uids": maps.uids, "gids": maps.gids, "root": maps.root, "dev": dev, "mapped": mapped, "limits": limits}
 
 

@@ -74,17 +74,19 @@ def _on_host(rows: list[list[int]], inside: int) -> int:
 
 def map_binds(users: dict[str, Any], namespace: int, binds: list[int]) -> None:
     """Those binds that are to have the container's maps get them: what is root's on the disk is root's inside."""
-    for number, recursive in users["mapped"]:
-        map_mount(binds[number], namespace, recursive)
+    for number, recursive, must in users["mapped"]:
+        map_mount(binds[number], namespace, recursive, must)
 
 
-def map_mount(mount: int, namespace: int, recursive: bool = False) -> None:
-    """A detached mount gets the maps of a user namespace. Raises StepFailed where its file system does not take them."""
+def map_mount(mount: int, namespace: int, recursive: bool = False, must: bool = True) -> None:
+    """A detached mount gets the maps of a user namespace. Raises StepFailed where it `must` and its file system cannot."""
     try:
         mount_setattr(mount, add=MountAttr.IDMAP, recursive=recursive, users=namespace)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
+        if not must:
+            return
         place = os.readlink(f"/proc/self/fd/{mount}")
         raise StepFailed(
             "bad-mount",

@@ -70,7 +70,7 @@ class Mount(Struct, frozen=True):
 
     For a bind, `source` is a path on the host; the daemon opens it with `open_tree`, nothing later resolves it again.
     `options` are mount(8)'s words: ro, rw, nosuid, nodev, noexec, rbind, bind, rprivate, rslave, rshared, size=64m, mode=1777;
-    idmap and ridmap (of the whole tree): the bind gets the maps of the container's user namespace.
+    idmap and ridmap (of the whole tree): the bind gets the maps of the container's user namespace (`runtime.user_plan`).
     """
 
     destination: str
