@@ -166,6 +166,11 @@ def program(process: oci.Process, seccomp: oci.Seccomp | None, users: UserMaps |
     return steps
 
 
+def _users(config: oci.Config) -> Json | None:
+    maps = config.linux.users
+    return user_plan.body(config, maps, dev(config, maps), _limits(config.process)) if maps is not None else None
+
+
 def link(plan: LinkPlan) -> Json:
     """The link as the launcher's side reads it."""
     return {name: getattr(plan, name) for name in plan.__slots__}
@@ -255,7 +260,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "before": interfaces(request) + ([["resolver", net, request.id]] if request.resolver else []),
         "root": root(config, groups),
         "enter": announced + enter(config, groups),
-        "users": user_plan.body(config, dev(config), _limits(config.process)),
+        "users": _users(config),
         "names": net if request.resolver else "",
         "root_mount": _root_mount(request.root, request.volatile),
         "cgroup": group_plan.body(request.cgroup, parked_with),
@@ -306,7 +311,7 @@ def park(
         "joins": [],
         "binds": 0,
         "world": steps,
-        "users": user_plan.body(config, dev(config), []),
+        "users": _users(config),
         "cgroup": group_plan.body(cgroup, None),
         "link": link(pair) if pair is not None else None,
     }

@@ -53,23 +53,7 @@ def devices(users: dict[str, Any]) -> list[int]:
     """/dev, made where device nodes can be made: inside they cannot, and would not work on a mount of its own."""
     if users["dev"] is None:
         return []
-    mount = make_dev(*users["dev"])
-    for _, directories, files, directory in os.fwalk(".", dir_fd=mount):
-        for name in (*directories, *files):
-            seen = os.lstat(name, dir_fd=directory)
-            uid, gid = _on_host(users["uids"], seen.st_uid), _on_host(users["gids"], seen.st_gid)
-            os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
-    os.chown(".", users["root"][0], users["root"][1], dir_fd=mount)
-    return [mount]
-
-
-def _on_host(rows: list[list[int]], inside: int) -> int:
-    for first, host, count in rows:
-        if first <= inside < first + count:
-            return host + inside - first
-    raise StepFailed(
-        "other", f"a device's owner {inside} is not mapped in the container's user namespace", errno.EINVAL
-    )
+    return [acting_as(users["root"], lambda: make_dev(*users["dev"]))]
 
 
 def map_binds(users: dict[str, Any], namespace: int, binds: list[int]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sampan.runtime import user_plan
 from sampan.spec import oci_runtime as oci
+from sampan.spec.user_maps import UserMaps
 
 Step = list[object]
 
@@ -42,7 +43,7 @@ def world(
     steps: list[Step] = [["session_keyring", f"_ses.{container}"]]
     users = config.linux.users
     if users is not None:
-        steps.append(user_plan.world(users, dev(config)))
+        steps.append(user_plan.world(users, dev(config, users)))
     for mount in config.mounts:
         own = OWN_INSTANCES.get(mount.destination)
         options = list(mount.options)
@@ -68,12 +69,12 @@ def _default_nodes() -> list[list[object]]:
     return [[name, "c", major, minor, 0o666, 0, 0] for name, major, minor in DEFAULT_DEVICES]
 
 
-def dev(config: oci.Config) -> list[object] | None:
-    """What /dev is made of in a user namespace, every device node included; None where a bind is /dev."""
+def dev(config: oci.Config, maps: UserMaps) -> list[object] | None:
+    """What /dev is made of in a user namespace, every device node included; None where a bind is /dev. Raises StartFailed."""
     for mount in config.mounts:
         if mount.destination == "/dev" and mount.type == "tmpfs":
-            more = [device(each) for each in config.linux.devices]
-            return [list(mount.options), _default_nodes() + [[str(path)[5:], *rest] for path, *rest in more]]
+            nodes = _default_nodes() + [user_plan.device(maps, device(each)) for each in config.linux.devices]
+            return [list(mount.options), nodes]
     return None
 
 
