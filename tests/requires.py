@@ -39,6 +39,7 @@ HOST_PROBES = {
     "netns": "network namespace",
     "cgroupns": "cgroup namespace",
     "userns": "user namespace",
+    "idmap": "idmapped mounts",
     "timens": "time namespace",
     "veth": "veth",
     "bridge": "bridge",

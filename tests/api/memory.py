@@ -115,7 +115,9 @@ class Containers:
                 return box
         raise NotFound(f"No such container: {name}")
 
-    async def create(self, request: c.CreateRequest, name: str, platform: str) -> c.CreateResponse:
+    async def create(
+        self, request: c.CreateRequest, name: str, platform: str, caller: tuple[int, int] | None
+    ) -> c.CreateResponse:
         self.calls.append(("create", request, name, platform))
         if request.image != "busybox":
             raise NotFound(f"No such image: {request.image}")

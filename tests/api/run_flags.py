@@ -97,7 +97,11 @@ EXEC = {
 
 def flags(command: str = COMMAND) -> dict[str, Verdict]:
     """Every flag of a command that Docker has, with what becomes of it: of container run, create, exec or update."""
-    options = [option for option in registry.load(command).options if option.name not in ("cgroup-conf", "explain")]
+    options = [
+        option
+        for option in registry.load(command).options
+        if option.name not in ("cgroup-conf", "explain", "gidmap", "uidmap")
+    ]
     match command:
         case "container exec":
             return {option.name: Verdict(Measure.FULL, EXEC[option.name]) for option in options}

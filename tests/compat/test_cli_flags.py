@@ -21,7 +21,7 @@ OWN = {
     "builder mount-import",
 }
 PATHS = sorted(path for row in registry.COMMANDS for path in registry.spellings(row) if path not in OWN)
-NOT_DOCKERS = {"bars", "cgroup-conf", "check", "clear", "explain", "rules"}
+NOT_DOCKERS = {"bars", "cgroup-conf", "check", "clear", "explain", "gidmap", "rules", "uidmap"}
 BUILDX = set(
     """
     allow annotation attest build-context cache-to call load metadata-file no-cache-filter output progress provenance push

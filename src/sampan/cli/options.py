@@ -18,7 +18,7 @@ class Option:
     """One flag. `kind` is how its value reads (`values.CONVERTERS`), `check` a converter that is stricter than the kind.
 
     `refused` is why the flag is known and not accepted here; empty for one that works. A REPEATABLE kind collects a list.
-    `also` is a second long name that works and is not shown.
+    `also` is a second long name that works and is not shown. `completes` is "file" where the value is a path, or "=" and words.
     """
 
     __slots__ = ("also", "check", "completes", "default", "help", "kind", "name", "refused", "short")

@@ -42,7 +42,7 @@ async def create(
     `caller` are the client's user and group, where they are known.
     """
     config, host, image, endpoints, warnings = _judge(engine, request, platform)
-    asked = userns_mode.parse(host.userns_mode)
+    asked = userns_mode.asked(host)
     if not request.user and (kept := kept_user(asked, caller)):
         config = msgspec.structs.replace(config, user=kept)
     plain = slots.looks_plain(host, remapped=engine.users.default is not None)

@@ -5,7 +5,7 @@ from functools import partial
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.cgroups.scope_plan import Scope
-from sampan.daemon import merge, oci
+from sampan.daemon import merge, oci, userns_mode
 from sampan.daemon.definition import Definition
 from sampan.daemon.engine import Engine
 from sampan.network.networks import Networks
@@ -70,7 +70,7 @@ def looks_plain(host: HostConfig, *, remapped: bool) -> bool:
     own = host.pid_mode in ("", "private") and host.ipc_mode in ("", "private", "shareable") and not host.uts_mode
     return (
         own
-        and host.userns_mode in (("",) if remapped else ("", "host"))
+        and userns_mode.asked(host).kind in (("default",) if remapped else ("default", "host"))
         and not host.privileged
         and not host.cgroup_parent
         and host.network_mode in ("", "default", "bridge", "none")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sampan.errors import InvalidParameter
+from sampan.spec.host_config import HostConfig
 from sampan.spec.user_maps import Rows
 
 _FULL = 65536
@@ -26,6 +27,9 @@ _OPTIONS = {
     "private": ("uidmapping", "gidmapping"),
 }
 
+ANNOTATION = "sampan.userns"
+"""As `docker run --annotation sampan.userns=auto` sends it."""
+
 Kind = Literal["default", "host", "auto", "keep-id", "nomap", "private"]
 
 
@@ -39,6 +43,14 @@ class Asked:
     gid: int | None = None
     uids: Rows = ()
     gids: Rows = ()
+
+
+def asked(host: HostConfig) -> Asked:
+    """The mode of a container. Docker's own command takes no other than `host`: an annotation says what it does not.
+
+    Raises InvalidParameter.
+    """
+    return parse(host.userns_mode or (host.annotations or {}).get(ANNOTATION, ""))
 
 
 def parse(text: str) -> Asked:

@@ -164,7 +164,10 @@ HOST_CONFIG: dict[str, Verdict] = {
     "Tmpfs": _full(),
     "UTSMode": _full("host"),
     "Ulimits": _full(),
-    "UsernsMode": _full("host; the daemon remaps no users"),
+    "UsernsMode": _full(
+        "host; also Podman's auto, keep-id and nomap, and private with maps, by the annotation sampan.userns too: "
+        "docs/user-namespaces.md"
+    ),
     "VolumeDriver": _partial(
         "local; there are no plugins, and the first volume that would need one is refused",
         Refused("nfs", 'plugin "nfs" not found', (("Binds", ["v:/x"]),)),

@@ -87,7 +87,7 @@ def _refuse_missing(host: HostConfig) -> None:
         raise System("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     if host.runtime not in RUNTIMES:
         raise InvalidParameter(f"unknown or invalid runtime name: {host.runtime}")
-    userns_mode.parse(host.userns_mode)
+    userns_mode.asked(host)
     parent = host.cgroup_parent
     if parent and (".." in parent.split("/") or "\0" in parent):
         raise InvalidParameter(f"invalid cgroup parent: {parent}")

@@ -4,7 +4,7 @@ import socket
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.network.plan import LinkPlan
-from sampan.runtime import plan, restore_plan
+from sampan.runtime import plan, restore_plan, world_plan
 from sampan.runtime.request import LogSpec, Restore, StartRequest, Stdio
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId
@@ -64,7 +64,7 @@ def test_the_network_has_its_own_parameters_and_no_others() -> None:
     assert network == [
         [
             "sysctl",
-            {**plan.NETWORK_SYSCTLS, "net.ipv4.ip_default_ttl": "77", "net.ipv4.ping_group_range": "1 0"},
+            {**world_plan.NETWORK_SYSCTLS, "net.ipv4.ip_default_ttl": "77", "net.ipv4.ping_group_range": "1 0"},
         ],
         ["loopback"],
     ]

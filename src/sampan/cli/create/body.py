@@ -22,7 +22,7 @@ _CGROUP_CONF = "sampan.cgroup-conf."
 _TEXTS = (  # option, field of HostConfig
     ("cgroup-parent", "CgroupParent"), ("cgroupns", "CgroupnsMode"), ("cidfile", "ContainerIDFile"), ("cpuset-cpus", "CpusetCpus"),
     ("cpuset-mems", "CpusetMems"), ("ipc", "IpcMode"), ("isolation", "Isolation"), ("pid", "PidMode"), ("runtime", "Runtime"),
-    ("userns", "UsernsMode"), ("uts", "UTSMode"), ("volume-driver", "VolumeDriver"),
+    ("uts", "UTSMode"), ("volume-driver", "VolumeDriver"),
 )  # fmt: skip
 _NUMBERS = (
     ("blkio-weight", "BlkioWeight"), ("cpu-count", "CpuCount"), ("cpu-percent", "CpuPercent"), ("cpu-period", "CpuPeriod"),
@@ -161,6 +161,10 @@ def _host_config(parsed: Parsed, swappiness: int) -> Document:
         if parsed.many(option):
             host[field] = [*sorted({_capability(name) for name in parsed.many(option)})]
     _check_modes(parsed)
+    if parsed.text("userns") or parsed.many("uidmap") or parsed.many("gidmap"):
+        from sampan.cli.create.users import userns_mode
+
+        host["UsernsMode"] = userns_mode(parsed.text("userns"), parsed.many("uidmap"), parsed.many("gidmap"))
     if parsed.given("init"):
         host["Init"] = parsed.flag("init")
     if parsed.documents("ulimit"):
@@ -208,8 +212,6 @@ def _check_modes(parsed: Parsed) -> None:
         raise ValueError("--pid: invalid PID mode")
     if parsed.text("uts") not in ("", "host"):
         raise ValueError("--uts: invalid UTS mode")
-    if parsed.text("userns") not in ("", "host"):
-        raise ValueError("--userns: invalid USER mode")
     if parsed.text("cgroupns") not in ("", "host", "private"):
         raise ValueError("--cgroupns: invalid CGROUP mode")
 

@@ -101,6 +101,8 @@ def candidates(session: Session, before: list[str], last: str) -> list[str]:
 def _of_command(session: Session, command: Command, rest: list[str], last: str) -> list[str]:
     waiting = _waiting_option(command, rest)
     if waiting is not None:
+        if waiting.completes.startswith("="):
+            return _matching(waiting.completes[1:].split(" "), last)
         return [_FILES] if waiting.completes == "file" else []
     plain = [word for word in rest if not word.startswith("-")]
     if last.startswith("-") and (command.interspersed or len(plain) == 0):
