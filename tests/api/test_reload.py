@@ -113,7 +113,7 @@ def test_what_is_reloaded(host: Sampan, file: Path) -> None:
         ('{"labells": []}', "the following directives don't match any configuration option: labells"),
         ('{"labels": ["a=1", "a=2"]}', "conflict labels for a=2 and a=1"),
         ('{"shutdown-timeout": "soon"}', "shutdown-timeout cannot be soon"),
-        ('{"userns-remap": "default"}', "is not supported by Sampan"),
+        ('{"selinux-enabled": true}', "is not supported by Sampan"),
     ],
 )
 def test_a_wrong_file_changes_nothing(host: Sampan, file: Path, text: str, words: str) -> None:

@@ -241,6 +241,20 @@ def test_its_network_is_its_root_s(engine: Sampan) -> None:
         engine.docker("network", "rm", "own")
 
 
+def test_one_container_s_users_for_another(engine: Sampan) -> None:
+    """What shares namespaces shares their owner; a container with other users is told so."""
+    donor = started(engine, "auto", *SLEEP, NetworkMode="bridge", IpcMode="shareable")
+    shared = {"NetworkMode": f"container:{donor}", "IpcMode": f"container:{donor}", "PidMode": f"container:{donor}"}
+    other = started(engine, f"container:{donor[:12]}", "sh", "-c", "touch /dev/shm/x && sleep 1000", **shared)
+    assert inspected(engine, other)["HostConfig"]["UsernsMode"] == f"container:{donor}"
+    assert os.stat(f"/proc/{pid(engine, donor)}/ns/user") == os.stat(f"/proc/{pid(engine, other)}/ns/user")
+    assert "sleep 1000" in engine.docker("exec", donor, "ps").text
+    eventually(lambda: engine.docker("exec", donor, "stat", "-c", "%u", "/dev/shm/x").text == "0")
+    refused = create(engine, "auto", "true", NetworkMode=f"container:{donor}")
+    answer = engine.api("POST", f"/containers/{read(refused)['Id']}/start")
+    assert "has other users than this one" in str(read(answer)["message"])
+
+
 def test_devices_limits_and_memory(engine: Sampan) -> None:
     script = (
         "echo x >/dev/null && head -c1 /dev/zero | wc -c && stat -c %u:%g /dev/null /dev/shm /t && ulimit -n && ls /dev/full2 && "

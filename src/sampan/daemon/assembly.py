@@ -187,11 +187,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         sampler=Sampler(runtime, containers, wiring),
         oom=OomNotices(),
         shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),
-        users=Users(
-            subordinate.remapped(config.userns_remap),
-            partial(subordinate.pool, config.userns_pool),
-            lambda: [one.definition.users for one in containers if one.definition.users is not None],
-        ),
+        users=_users(config, containers),
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )
@@ -250,6 +246,15 @@ def volume_users(containers: Registry[Container], name: str) -> list[ContainerId
         for container in containers
         if any(point.type == "volume" and point.name == name for point in container.definition.mounts)
     ]
+
+
+def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:
+    return Users(
+        subordinate.remapped(config.userns_remap),
+        partial(subordinate.pool, config.userns_pool),
+        lambda: [one.definition.users for one in containers if one.definition.users is not None],
+        lambda name: containers.find(name).definition.users,
+    )
 
 
 def _image_event(

@@ -117,6 +117,8 @@ def _with_ids(engine: Engine, host: HostConfig) -> HostConfig:
             except SampanError as error:
                 if field != "network_mode":
                     raise InvalidParameter(str(error)) from error
+    if donor := userns_mode.asked(host).donor:
+        changes["userns_mode"] = verify.CONTAINER_PREFIX + engine.find(donor).id
     return msgspec.structs.replace(host, **changes) if changes else host
 
 

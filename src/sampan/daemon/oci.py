@@ -158,7 +158,9 @@ def _namespaces(host: HostConfig, pids: Mapping[str, int], users: UserMaps | Non
     if host.cgroupns_mode == "private":
         found.append(oci.Namespace(type="cgroup"))
     if users is not None:
-        found.append(oci.Namespace(type="user"))
+        # Who shares another's namespaces shares its users, who own them.
+        donors = [pids[kind] for kind in ("user", "network", "ipc", "pid") if kind in pids]
+        found.append(oci.Namespace(type="user", path=f"/proc/{donors[0]}/ns/user" if donors else ""))
     return tuple(found)
 
 

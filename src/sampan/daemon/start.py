@@ -7,7 +7,7 @@ import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import checkpoints, etc, health, log_settings, mounts, oci, oom, verify
+from sampan.daemon import checkpoints, etc, health, log_settings, mounts, oci, oom, userns_mode, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import ENDPOINTS, STATES, encode
 from sampan.daemon.engine import Engine
@@ -15,6 +15,7 @@ from sampan.daemon.needs import Connected
 from sampan.daemon.remove import remove_locked
 from sampan.daemon.start_faults import specification_failure, translated_failure
 from sampan.daemon.states import State, Status
+from sampan.daemon.users import check_shared
 from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
 from sampan.runtime.request import Restore, StartRequest, Stdio
 from sampan.spec.containers import ExitCause
@@ -188,7 +189,11 @@ def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined
     pids = {}
     for kind, mode in (("pid", host.pid_mode), ("ipc", host.ipc_mode), ("network", host.network_mode)):
         if name := verify.joins(mode):
-            pids[kind] = _donor(engine, container, kind, name).state.pid
+            donor = _donor(engine, container, kind, name)
+            check_shared(definition, donor.definition)
+            pids[kind] = donor.state.pid
+    if name := userns_mode.asked(host).donor:
+        pids["user"] = _donor(engine, container, "user", name).state.pid
     if config.network_disabled:
         files: dict[str, str] = {}
         hostname, domainname = config.hostname, config.domainname

@@ -6,13 +6,11 @@ Messages are dockerd's where it has them. Read when the daemon starts, or when a
 import grp
 import logging
 import pwd
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from sampan.daemon.user_ranges import Range
-from sampan.errors import InvalidParameter, System
+from sampan.errors import InvalidParameter
 from sampan.spec.user_maps import Rows, UserMaps
 
 _log = logging.getLogger("sampan.daemon")
@@ -53,7 +51,10 @@ def _user(text: str) -> tuple[str, int]:
     except KeyError as error:
         if text != "default":
             raise InvalidParameter(f'Error during uid lookup for "{name}": no such user') from error
-    _make_user(name)
+    from sampan.daemon.remap_user import make_user
+
+    first = _next_free()
+    make_user(name, ranges=(first, first + _COUNT - 1))
     return name, pwd.getpwnam(name).pw_uid
 
 
@@ -69,31 +70,6 @@ def _check_group(group: str, name: str, uid: int, *, numeric: bool) -> None:
             raise InvalidParameter(f"Gid {group or uid} has no entry in /etc/group: no such group") from error
         kind = "groupname" if group else "gid"
         raise InvalidParameter(f'Error during {kind} lookup for "{group or name}": no such group') from error
-
-
-def _make_user(name: str) -> None:
-    """A system user without a home or a shell, and subordinate ranges for it. Docker makes the same one."""
-    program = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if program is None:
-        raise System(
-            f'Error during "{name}" user creation: there is no useradd (package passwd); make the user yourself and give it '
-            "ranges in /etc/subuid and /etc/subgid, or name another user"
-        )
-    first = _next_free()
-    words = [program, "--system", "--user-group", "--no-create-home", "--shell", "/bin/false", name]
-    _call(name, words)
-    last = first + _COUNT - 1
-    usermod = program.replace("useradd", "usermod")
-    if not _entries("uid", name, -1):
-        _call(name, [usermod, "--add-subuids", f"{first}-{last}", name])
-    if not _entries("gid", name, -1):
-        _call(name, [usermod, "--add-subgids", f"{first}-{last}", name])
-
-
-def _call(name: str, words: list[str]) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        raise System(f'Error during "{name}" user creation: {words[0]}: {done.stderr.strip()}')
 
 
 def _next_free() -> int:

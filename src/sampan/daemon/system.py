@@ -105,19 +105,17 @@ class SystemApi:
             default_runtime="runc",
             live_restore_enabled=config.live_restore,
             init_binary="sampan",
-            security_options=tuple(
-                security_options(
-                    facts,
-                    config.seccomp_profile,
-                    config.no_new_privileges,
-                    engine.around.cgroup_v2,
-                    remapped=engine.users.default is not None,
-                )
-            ),
+            security_options=_security(engine, facts),
             default_address_pools=tuple(s.AddressPool(base=p.base, size=p.size) for p in config.address_pools) or None,
             firewall_backend=s.FirewallInfo(driver="nftables"),
             warnings=tuple(warnings(facts, _limits(means))) or None,
         )
+
+
+def _security(engine: Engine, facts: Facts) -> tuple[str, ...]:
+    config, remapped = engine.config, engine.users.default is not None
+    v2 = engine.around.cgroup_v2
+    return tuple(security_options(facts, config.seccomp_profile, config.no_new_privileges, v2, remapped=remapped))
 
 
 def _limits(means: Means) -> Limits:

@@ -1,11 +1,12 @@
 """`HostConfig.UsernsMode` as it is written: Docker's `host`, Podman's `auto`, `keep-id` and `nomap`, and explicit maps. Pure.
 
-""                                                   as the daemon's userns-remap says
-host                                                 the host's users
-auto[:size=N][,uidmapping=C:H:N][,gidmapping=C:H:N]  a range of its own from the daemon's pool
-keep-id[:uid=N][,gid=N][,size=N]                     the same, and in it the caller under an id of choice
-nomap[:size=N]                                       the same, without the caller
-private:uidmapping=C:H:N[,uidmapping=…][,gidmapping=…]   these maps, Sampan's way to say --uidmap and --gidmap
+""                                 as the daemon's userns-remap says
+host                               the host's users
+auto                               a range of its own from the daemon's pool; size=N, uidmapping=C:H:N, gidmapping=C:H:N
+keep-id                            the same, and in it the caller; uid=N, gid=N say as whom; size=N
+nomap                              the same, without the caller; size=N
+container:NAME                     those of another container, whose namespaces it may then share
+private:uidmapping=C:H:N,…         these maps, Sampan's way to say --uidmap and --gidmap
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ _OPTIONS = {
 ANNOTATION = "sampan.userns"
 """As `docker run --annotation sampan.userns=auto` sends it."""
 
-Kind = Literal["default", "host", "auto", "keep-id", "nomap", "private"]
+Kind = Literal["default", "host", "auto", "keep-id", "nomap", "private", "container"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Asked:
     gid: int | None = None
     uids: Rows = ()
     gids: Rows = ()
+    donor: str = ""
 
 
 def asked(host: HostConfig) -> Asked:
@@ -58,6 +60,8 @@ def parse(text: str) -> Asked:
     if text in ("", "host"):
         return Asked("host" if text else "default")
     name, _, rest = text.partition(":")
+    if name == "container" and rest:
+        return Asked("container", donor=rest)
     known = _OPTIONS.get(name)
     if known is None:
         raise InvalidParameter(f"invalid userns mode: {text}")

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable
 
+from sampan.daemon.definition import Definition
 from sampan.daemon.mount_words import MountPoint
 from sampan.daemon.user_ranges import Range, fill
 from sampan.daemon.userns_mode import Asked
-from sampan.errors import InvalidParameter
+from sampan.errors import InvalidParameter, System
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
 from sampan.spec.user_maps import Rows, UserMaps
@@ -22,10 +23,13 @@ class Users:
         default: UserMaps | None,
         pool: Callable[[str], list[Range]],
         given: Callable[[], Iterable[UserMaps]],
+        donor: Callable[[str], UserMaps | None],
     ) -> None:
+        """`donor` are the maps of another container, by its name or id; it raises NotFound."""
         self.default = default
         self._pool = pool
         self._given = given
+        self._donor = donor
         self._making: dict[ContainerId, UserMaps] = {}
         """of containers that are not among the others yet"""
 
@@ -39,6 +43,8 @@ class Users:
                 return None
             case "default":
                 return self.default
+            case "container":
+                return self._donor(asked.donor)
             case "private":
                 maps = UserMaps(asked.uids, asked.gids)
             case "keep-id":
@@ -106,6 +112,16 @@ def check(host: HostConfig, maps: UserMaps | None) -> None:
         raise InvalidParameter("cannot share the host's network namespace when user namespaces are enabled")
     if host.pid_mode == "host":
         raise InvalidParameter("cannot share the host PID namespace when user namespaces are enabled")
+
+
+def check_shared(own: Definition, donor: Definition) -> None:
+    """Refuse to join namespaces that belong to other users. Raises System."""
+    if own.users is not None and own.users != donor.users:
+        name = donor.name.removeprefix("/")
+        raise System(
+            f"container {name} has other users than this one, and its namespaces are theirs: use the userns mode "
+            f"container:{name}" + ("" if donor.users is not None else ", or host for both")
+        )
 
 
 def check_mounts(points: Iterable[MountPoint], maps: UserMaps | None) -> None:

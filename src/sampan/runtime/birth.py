@@ -12,25 +12,28 @@ import socket
 
 from sampan.cgroups import apply as cgroups
 from sampan.kernel.namespaces import Clone, clone3, setns
-from sampan.kernel.process import Title
+from sampan.kernel.process import Prctl, Title, prctl
 from sampan.runtime import init
 from sampan.runtime.messages import Kind, Message, pair, receive, send
 from sampan.runtime.steps import StepFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 
 class Birth:
     """A child that carries out a plan: its pid, a descriptor of it, and the channel to it."""
 
-    __slots__ = ("channel", "pid", "pidfd")
+    __slots__ = ("channel", "helper", "pid", "pidfd")
 
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket) -> None:
+    def __init__(self, pid: int, pidfd: int, channel: socket.socket, helper: int = 0) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.channel = channel
+        self.helper = helper
+        """another child of the same parent, which has ended or is about to; 0 for none"""
 
     def tell(self, kind: Kind, body: dict[str, Any] | None = None, descriptors: list[int] | None = None) -> None:
         """Send to it; if it has ended, what it said last is read where its answer is awaited."""
@@ -69,22 +72,70 @@ def beget(body: dict[str, Any], descriptors: list[int], title: Title) -> Birth:
     ours, theirs = pair()
     first = int(body["binds"])
     joins = list(zip(descriptors[first : first + len(body["joins"])], body["joins"], strict=True))
-    for descriptor, flag in joins:
-        if flag & Clone.NEWPID:
-            # Joining a pid namespace changes that of children, not of the caller: it happens here, for the child.
-            setns(descriptor, Clone.NEWPID)
     group = cgroups.open_birthplace(body["cgroup"]["groups"])
     tasks = cgroups.open_tasks(body["cgroup"]["groups"])
-    # The child of our parent, the monitor, which reaps it.
-    pid, pidfd = clone3(Clone(int(body["flags"]) | Clone.PARENT), group)
-    if pid == 0:
+    later = [(descriptor, flag & ~(Clone.NEWPID | Clone.NEWUSER)) for descriptor, flag in joins]
+
+    def live() -> NoReturn:
         ours.close()
-        joins = [(descriptor, flag & ~Clone.NEWPID) for descriptor, flag in joins if flag & ~Clone.NEWPID]
-        init.run(theirs, body, joins, tasks, title)
+        init.run(theirs, body, [(descriptor, flag) for descriptor, flag in later if flag], tasks, title)
+
+    # The child of our parent, the monitor, which reaps it.
+    flags = Clone(int(body["flags"]) | Clone.PARENT)
+    if any(flag & Clone.NEWUSER for _, flag in joins):
+        birth = _beget_within(joins, flags, group, live, ours)
+    else:
+        _join_before(joins, Clone.NEWPID)
+        pid, pidfd = clone3(flags, group)
+        if pid == 0:
+            live()
+        birth = Birth(pid, pidfd, ours)
     theirs.close()
     if group >= 0:
         os.close(group)
     for descriptor in (*tasks, *(descriptor for descriptor, _ in joins)):
         os.close(descriptor)
     del descriptors[first : first + len(joins)]
-    return Birth(pid, pidfd, ours)
+    return birth
+
+
+def _join_before(joins: list[tuple[int, int]], kinds: Clone) -> None:
+    """Join what is a matter of a child's birth: a pid namespace becomes that of children, not of the caller."""
+    for descriptor, flag in joins:
+        if flag & kinds:
+            setns(descriptor, Clone(flag & kinds))
+
+
+def _beget_within(
+    joins: list[tuple[int, int]], flags: Clone, group: int, live: Callable[[], NoReturn], channel: socket.socket
+) -> Birth:
+    """The child of a process that stands in another container's user namespace, to which its own namespaces then belong.
+
+    That process is between us and init for a moment; the monitor's own child too, who reaps it.
+    """
+    mine, hers = pair()
+    helper, pidfd = clone3(Clone.PARENT, group)
+    if helper == 0:
+        try:
+            mine.close()
+            prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
+            _join_before(joins, Clone.NEWUSER)
+            prctl(Prctl.SET_DUMPABLE, 0)
+            _join_before(joins, Clone.NEWPID)
+            pid, descriptor = clone3(flags)
+            if pid == 0:
+                hers.close()
+                live()
+            send(hers, Kind.READY, {"pid": pid}, [descriptor])
+        except OSError as error:
+            told = {"fault": "other", "message": f"joining a user namespace: {error}", "errno": error.errno or 0}
+            send(hers, Kind.FAILED, told)
+        finally:
+            os._exit(0)
+    os.close(pidfd)
+    hers.close()
+    with mine:
+        message = receive(mine)
+    if message is None or message.kind is not Kind.READY:
+        raise failure(message)
+    return Birth(int(message.body["pid"]), message.descriptors[0], channel, helper)

@@ -227,6 +227,7 @@ def unforeseen(error: Exception) -> StepFailed:
 def bear(build: Build) -> Birth:
     """The container's groups, and init in them."""
     hold_groups(build)
+    build.users = users.joined(build.body, build.descriptors)
     birth: Birth = build.journal.run("isolation", beget, build.body, build.descriptors, build.title)
     build.birth = birth
     let_go_of_groups(build)
@@ -238,7 +239,8 @@ def bear(build: Build) -> Birth:
 def _give_users(build: Build, birth: Birth) -> None:
     """Init's user namespace gets its maps, and init what cannot be made in there."""
     asked = build.body["users"]
-    build.users = build.journal.run("isolation", users.establish, birth.pid, asked)
+    if build.users < 0:
+        build.users = build.journal.run("isolation", users.establish, birth.pid, asked)
     made = build.journal.run("isolation", users.devices, asked)
     birth.tell(Kind.USERS, {}, made)
     for descriptor in made:
@@ -318,6 +320,7 @@ def hand_over(build: Build, monitor: socket.socket) -> None:
         "log": body["log"],
         "attach": body["attach"],
         "held": body["held"],
+        "helper": birth.helper,
         "groups": body["cgroup"]["groups"],
         "state": body["state"],
         "record": body["record"],

@@ -78,6 +78,8 @@ def _live(message: Message, title: Title) -> int:
         rest.pop(0) if present else -1 for present in body["present"]
     )
     life.streams.outputs = [(rest.pop(0), int(stream)) for stream in body["streams"]]
+    if body.get("helper"):
+        os.waitpid(int(body["helper"]), 0)
     life.held = [rest.pop(0) for _ in range(int(body["held"]))]
     life.attached = rest
     supervise(life)

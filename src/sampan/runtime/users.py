@@ -22,6 +22,7 @@ import stat
 
 from sampan.kernel.caps import capget, capset
 from sampan.kernel.mount import MountAttr, mount_setattr
+from sampan.kernel.namespaces import Clone
 from sampan.kernel.process import Prctl, prctl, prlimit, set_file_ids
 from sampan.runtime.messages import Kind, receive
 from sampan.runtime.steps import StepFailed
@@ -47,6 +48,15 @@ def establish(pid: int, users: dict[str, Any]) -> int:
         finally:
             os.close(descriptor)
     return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def joined(body: dict[str, Any], descriptors: list[int]) -> int:
+    """A descriptor of the user namespace that is joined, one more; -1 where none is."""
+    first = int(body["binds"])
+    for descriptor, flag in zip(descriptors[first:], body["joins"], strict=False):
+        if flag & Clone.NEWUSER:
+            return os.dup(descriptor)
+    return -1
 
 
 def devices(users: dict[str, Any]) -> list[int]:
