@@ -244,7 +244,11 @@ def test_its_network_is_its_root_s(engine: Sampan) -> None:
 def test_one_container_s_users_for_another(engine: Sampan) -> None:
     """What shares namespaces shares their owner; a container with other users is told so."""
     donor = started(engine, "auto", *SLEEP, NetworkMode="bridge", IpcMode="shareable")
-    shared = {"NetworkMode": f"container:{donor}", "IpcMode": f"container:{donor}", "PidMode": f"container:{donor}"}
+    shared: dict[str, Any] = {
+        "NetworkMode": f"container:{donor}",
+        "IpcMode": f"container:{donor}",
+        "PidMode": f"container:{donor}",
+    }
     other = started(engine, f"container:{donor[:12]}", "sh", "-c", "touch /dev/shm/x && sleep 1000", **shared)
     assert inspected(engine, other)["HostConfig"]["UsernsMode"] == f"container:{donor}"
     assert os.stat(f"/proc/{pid(engine, donor)}/ns/user") == os.stat(f"/proc/{pid(engine, other)}/ns/user")
