@@ -166,6 +166,17 @@ def test_two_containers_are_strangers(engine: Sampan) -> None:
     assert _may_signal(0, processes[0])
 
 
+def test_who_it_is_outside_reaches_nothing_of_the_engine_s(engine: Sampan) -> None:
+    """CVE-2021-21284: a process of the host with the user of a container's root, in the data root and the exec root."""
+    started(engine, "auto", *SLEEP)
+    engine.directory.chmod(0o711)
+    for root in (engine.data_root, engine.exec_root):
+        for act in (f"os.listdir('{root}')", f"open('{root}/x', 'w')", f"os.chmod('{root}', 0o777)"):
+            command = [sys.executable, "-c", f"import os; {act}"]
+            done = subprocess.run(command, user=FIRST, group=FIRST, extra_groups=[], capture_output=True, check=False)
+            assert b"PermissionError" in done.stderr, (act, done.stderr)
+
+
 def test_ranges_are_kept_and_given_back(engine: Sampan) -> None:
     kept, gone = started(engine, "auto", *SLEEP), started(engine, "auto", "true")
     before = uid_map(pid(engine, kept))

@@ -163,16 +163,18 @@ def test_missing_sources_are_made_for_its_root(engine: Sampan, tmp_path: Path) -
 
 
 def test_builds_run_as_its_users(engine: Sampan, tmp_path: Path) -> None:
+    (tmp_path / "word").write_text("secret")
     (tmp_path / "Dockerfile").write_text(
         "FROM busybox\nCOPY Dockerfile /d\n"
         "RUN cut -c1-24 /proc/self/uid_map >/map && chown 5:6 /d && rmdir /home\n"
         "RUN --mount=type=cache,target=/c --mount=type=bind,target=/ctx touch /c/x && stat -c %u /c/x /ctx/Dockerfile >/seen\n"
+        "RUN --mount=type=secret,id=w,uid=9 stat -c %u /run/secrets/w >>/seen && grep -q secret /run/secrets/w\n"
     )
-    done = engine.sampan("build", "-q", "-t", "built", str(tmp_path))
+    done = engine.sampan("build", "-q", "-t", "built", "--secret", f"id=w,src={tmp_path}/word", str(tmp_path))
     assert done.code == 0, done.err
     shown = output(engine, "host", "sh", "-c", "cat /map /seen; stat -c %u:%g /d", config={"Image": "built"}).split()
     assert shown[:2] == ["0", str(RANGE)]
-    assert shown[-3:] == ["0", "0", "5:6"]
+    assert shown[-4:] == ["0", "0", "9", "5:6"]
 
 
 def test_an_image_is_mounted(engine: Sampan) -> None:

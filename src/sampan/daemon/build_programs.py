@@ -17,6 +17,8 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
+import msgspec
+
 from sampan.build.needs import Bound, Listener, Memory, Mounted, Order, Secret, Socket
 from sampan.build.threads import carried_through
 from sampan.daemon import etc, merge, mounts, oci, users, verify
@@ -27,13 +29,13 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.memory_files import MemoryFiles
 from sampan.daemon.needs import Connected
 from sampan.daemon.start_faults import translated_failure
-from sampan.errors import Conflict
+from sampan.errors import Conflict, InvalidParameter
 from sampan.runtime.request import AttachSpec, Exit, LogSpec, StartRequest, Stdio
 from sampan.spec import oci_runtime
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig, Resources
 from sampan.spec.ids import ContainerId, new_id
-from sampan.spec.user_maps import UserMaps
+from sampan.spec.user_maps import UserMaps, on_host
 
 _log = logging.getLogger("sampan.daemon")
 _FRAME = struct.Struct(">BxxxI")
@@ -194,27 +196,35 @@ def _definition(container: ContainerId, order: Order, host: HostConfig, maps: Us
 
 
 async def _mount(mount: Mounted, files: MemoryFiles, stack: AsyncExitStack, maps: UserMaps | None) -> oci_runtime.Mount:
-    mapped = ("idmap",) if maps is not None else ()
     match mount:
         case Memory():
             size = (f"size={mount.size}",) if mount.size else ()
             return oci_runtime.Mount(mount.target, "tmpfs", "tmpfs", ("nosuid", "nodev", *size))
         case Secret():
-            source = files.put(mount.content, mount.mode, mount.uid, mount.gid)
-            return oci_runtime.Mount(
-                mount.target, "bind", source, ("bind", "ro", "nosuid", "nodev", "rprivate", *mapped)
-            )
+            source = files.put(mount.content, mount.mode, *_on_host(mount, maps))
+            return oci_runtime.Mount(mount.target, "bind", source, ("bind", "ro", "nosuid", "nodev", "rprivate"))
         case Socket():
+            uid, gid = _on_host(mount, maps)
             source = files.place()
-            await stack.enter_async_context(relayed(mount, source))
-            return oci_runtime.Mount(mount.target, "bind", source, ("bind", "nosuid", "nodev", "rprivate", *mapped))
+            await stack.enter_async_context(relayed(msgspec.structs.replace(mount, uid=uid, gid=gid), source))
+            return oci_runtime.Mount(mount.target, "bind", source, ("bind", "nosuid", "nodev", "rprivate"))
         case Bound():
             # The engine's own view of a tree is noexec; a step may run what another has built.
             words = ("bind", *(("ro",) if mount.read_only else ()), "nosuid", "nodev", "exec", "rprivate")
             # The view of an image of several layers is an overlay.
-            words += ("idmap-if-can",) if mapped else ()
+            words += ("idmap-if-can",) if maps is not None else ()
             source = mount.source or f"/proc/self/fd/{mount.tree}"
             return oci_runtime.Mount(mount.target, "bind", source, words, below=mount.below)
+
+
+def _on_host(mount: Secret | Socket, maps: UserMaps | None) -> tuple[int, int]:
+    """The host's ids of whom a file is to belong to inside. Raises InvalidParameter."""
+    if maps is None:
+        return mount.uid, mount.gid
+    try:
+        return on_host(maps.uids, mount.uid), on_host(maps.gids, mount.gid)
+    except ValueError as error:
+        raise InvalidParameter(f"the mount at {mount.target}: {error} in the daemon's user namespaces") from error
 
 
 async def _read(sock: socket.socket, listener: Listener) -> None:

@@ -179,8 +179,7 @@ def _mounts(
         # The host's queues are shown by the host's root only.
         kept = [mount for mount in kept if mount.destination != "/dev/mqueue"]
     if joined.shm and "/dev/shm" not in asked:
-        words = ("rbind", "rprivate", *(("ridmap",) if users is not None and host.ipc_mode != "host" else ()))
-        kept.append(oci.Mount(destination="/dev/shm", type="bind", source=joined.shm, options=words))
+        kept.append(oci.Mount(destination="/dev/shm", type="bind", source=joined.shm, options=("rbind", "rprivate")))
     return (*kept, *joined.mounts)
 
 

@@ -30,17 +30,20 @@ class SharedMemory:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def source(self, container: ContainerId, mode: str, size: int) -> str:
-        """What is bound to /dev/shm under an ipc mode; "" where the container has its own inside. Raises System."""
+    def source(self, container: ContainerId, mode: str, size: int, owner: tuple[int, int] = (0, 0)) -> str:
+        """What is bound to /dev/shm under an ipc mode; "" where the container has its own inside. Raises System.
+
+        `owner` are the host's ids of the container's root.
+        """
         if mode == "host":
             return _HOSTS
         if donor := verify.joins(mode):
             return str(self._directory / donor)
         if mode == "shareable":
-            return self._mounted(container, size)
+            return self._mounted(container, size, owner)
         return ""
 
-    def _mounted(self, container: ContainerId, size: int) -> str:
+    def _mounted(self, container: ContainerId, size: int, owner: tuple[int, int]) -> str:
         place = self._directory / container
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,6 +52,8 @@ class SharedMemory:
                 fsconfig_string(context, b"source", b"shm")
                 fsconfig_string(context, b"mode", b"1777")
                 fsconfig_string(context, b"size", str(size).encode())
+                for name, value in zip((b"uid", b"gid"), owner, strict=True):
+                    fsconfig_string(context, name, str(value).encode())
                 fsconfig_create(context)
                 mount = fsmount(context, MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC)
             finally:

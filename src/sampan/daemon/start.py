@@ -213,7 +213,9 @@ def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined
         ),
         pids=pids,
         linked=engine.linked.environment(container, engine.wiring),
-        shm=engine.shm.source(container.id, host.ipc_mode, host.shm_size),
+        shm=engine.shm.source(
+            container.id, host.ipc_mode, host.shm_size, definition.users.root if definition.users else (0, 0)
+        ),
     )
 
 
