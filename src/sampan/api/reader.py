@@ -58,12 +58,11 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """More bytes from the client."""
         if self._at == len(self._buffer):
-            self._buffer = data
+            self._buffer, self._seen = data, 0
         else:
             self._buffer = self._buffer[self._at :] + data
-            self._seen -= self._at
+            self._seen = max(self._seen - self._at, 0)
         self._at = 0
-        self._seen = max(self._seen, 0)
 
     @property
     def begun(self) -> bool:

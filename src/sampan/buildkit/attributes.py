@@ -138,7 +138,7 @@ def _cache_options(key: str, value: str) -> tuple[CacheOption, ...]:
     """JSON of a list. Raises InvalidParameter."""
     try:
         entries = msgspec.json.decode(value, type=list[_Entry])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidParameter(f"invalid {key}: {error}") from error
     return tuple(CacheOption(one.type, one.attrs) for one in entries)
 

@@ -25,6 +25,8 @@ _CALL, _REPLY, _ERROR, _SIGNAL = 1, 2, 3, 4
 _FIELD_PATH, _FIELD_INTERFACE, _FIELD_MEMBER, _FIELD_ERROR, _FIELD_REPLY_TO, _FIELD_SIGNATURE = 1, 2, 3, 4, 5, 8
 _HEAD = struct.Struct("<4BIII")
 _MOST = 1 << 20
+_DEEPEST = 64
+"""Types within types, as D-Bus allows them: 32 arrays and 32 structs."""
 _MOST_SIGNALS = 10_000
 _NUMBERS = {
     "y": ("<B", 1),
@@ -216,14 +218,28 @@ class Writer:
 
 
 class Reader:
-    """The reverse. Raises struct.error, IndexError, UnicodeDecodeError where the bytes do not fit the signature."""
+    """The reverse. Raises struct.error, IndexError, UnicodeDecodeError where the bytes do not fit the signature.
+
+    A variant says itself what it is, so a message may lie about that, too: types within types are bounded, and an array's
+    items take room.
+    """
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         self._data = data
         self._at = at
+        self._depth = 0
 
     def get(self, signature: str) -> Any:  # noqa: ANN401 - as the signature says
         """One value; a variant is its value alone."""
+        if self._depth == _DEEPEST:
+            raise IndexError("types lie too deep in each other")
+        self._depth += 1
+        try:
+            return self._get(signature)
+        finally:
+            self._depth -= 1
+
+    def _get(self, signature: str) -> Any:  # noqa: ANN401 - as the signature says
         kind = signature[0]
         self._at += -self._at % _alignment(signature)
         if kind in _NUMBERS:
@@ -246,8 +262,13 @@ class Reader:
                 raise IndexError("an array goes beyond its message")
             found = []
             while self._at < end:
+                before = self._at
                 found.append(self.get(signature[1:]))
+                if self._at == before:
+                    raise IndexError("an array's items take no room")
             return found
+        if kind not in "({":
+            raise IndexError(f"{kind!r} is no type")
         return [self.get(each) for each in split(signature[1:-1])]
 
     def _text(self, length: int) -> str:

@@ -77,7 +77,7 @@ def _read(path: str) -> CdiSpec | None:
         if len(text) > _MOST_BYTES:
             raise ValueError(f"longer than {_MOST_BYTES} bytes")
         return _decoder.decode(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         # JSON is YAML, too; of YAML nothing else is read.
         _log.warning("CDI specification %s is passed over: %s", path, error)
         return None

@@ -33,7 +33,7 @@ def read(path: Path, *, required: bool) -> dict[str, object]:
         return {}
     try:
         values = _DECODER.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unable(path, f"invalid JSON: {error}") from error
     return _checked(path, _flattened(values))
 

@@ -90,7 +90,7 @@ def read_policy(path: Path) -> Policy | None:
         raise InvalidParameter(f"the signature policy {path} cannot be read: {error.strerror}") from error
     try:
         document = msgspec.json.decode(data[:_LIMIT], type=_Document)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameter(f"the signature policy {path} is malformed: {error}") from error
     docker = document.transports.get("docker", {})
     scopes = {scope: _requirements(path, rules) for scope, rules in docker.items()}

@@ -190,7 +190,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
             inside = pattern[at:end]
             negated = inside.startswith("^")
             body = inside[1:] if negated else inside
-            result.append("[" + ("^" if negated else "") + body.replace("\\", "\\\\").replace("[", "\\[") + "]")
+            result.append("[" + ("^" if negated else "") + re.sub(r"([\\[&~|-])(?=\1)|[\\[]", r"\\\g<0>", body) + "]")
             at = end + 1
         else:
             result.append(re.escape(char))

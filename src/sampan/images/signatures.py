@@ -115,7 +115,7 @@ def _fault(requirement: Requirement, reference: Reference, digest: str, payload:
         return "cryptographic signature verification failed: invalid signature when validating ASN.1 encoded signature"
     try:
         critical = msgspec.json.decode(payload, type=_Payload).critical
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"the signed payload is malformed: {error}"
     if critical.type != _TYPE:
         return f"unrecognized signature type {critical.type!r}"

@@ -37,7 +37,7 @@ def read(file: Path, own: Host) -> tuple[Host, ...]:
         server = _host(file, own, _text(known, "server") or own.origin, known, mirror=False)
     except OSError as error:
         raise System(f"open {file}: {(error.strerror or '').lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise System(f"invalid {file}: {error}") from error
     return (*mirrors, server)
 

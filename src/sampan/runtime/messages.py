@@ -235,7 +235,11 @@ def _parse(packet: bytes, descriptors: list[int]) -> Message:
 
 
 def _read_sealed(descriptor: int, length: int) -> bytes:
-    if get_seals(descriptor) != ALL_SEALS:
+    try:
+        seals = get_seals(descriptor)
+    except OSError as error:
+        raise ProtocolError(f"body in what is no memory file: {error}") from error
+    if seals != ALL_SEALS:
         raise ProtocolError("body in a file that can still change")
     if os.fstat(descriptor).st_size != length:
         raise ProtocolError("body of another length than announced")

@@ -210,3 +210,15 @@ def test_any_bytes_are_a_request_or_refused(raw: bytes) -> None:
     except Malformed as error:
         status = error.status
     assert status in (0, 400, 431, 501, 505)
+
+
+def test_a_request_behind_many_empty_lines_is_found() -> None:
+    """What was looked through of a buffer that is gone says nothing of the next one."""
+    reader = RequestReader()
+    reader.feed(GET)
+    assert reader.head() is not None
+    assert reader.chunk() == b""
+    reader.feed(b"\r\n" * 200)
+    assert reader.head() is None
+    reader.feed(GET)
+    assert reader.head() is not None

@@ -1,0 +1,83 @@
+"""Bytes that are nearly right: seeds, changed a little, again and again; what reaches new lines of the engine is a seed, too.
+
+Coverage is looked at in one case of SAMPLED only, because `sys.settrace` makes a case ten times as slow.
+"""
+
+import random
+import sys
+from collections.abc import Callable, Sequence
+from types import CodeType, FrameType
+from typing import Any
+
+SAMPLED = 40
+LONGEST = 4096
+"""Bytes of a case: most parsers do nothing else with more, and a case stays short."""
+NUMBERS = (b"0", b"-1", b"255", b"65536", b"4294967296", b"9223372036854775807", b"1e400", b"0" * 40, b"9" * 5000)
+ODD = (b"\0", b"\xff", b"\r\n", b"\n", b"..", b"/", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"[" * 2000, b'{"a":' * 600)
+
+
+class Mutator:
+    """Cases for one parser. `tokens`: words of its language. The same `seed` gives the same cases."""
+
+    def __init__(self, seeds: Sequence[bytes], tokens: Sequence[bytes], seed: int) -> None:
+        self.pool = list(seeds)
+        self._tokens = (*tokens, *NUMBERS, *ODD)
+        self._random = random.Random(seed)
+
+    def next(self) -> bytes:
+        """One case: a seed with one to five changes."""
+        random_, pool = self._random.random, self.pool
+        data = bytearray(pool[int(random_() * len(pool))])
+        for _ in range(1 + int(random_() * random_() * 5)):
+            self._change(data)
+        return bytes(data[:LONGEST])
+
+    def _change(self, data: bytearray) -> None:
+        random_, size = self._random.random, len(data)
+        place = int(random_() * (size + 1))
+        kind = int(random_() * 8)
+        if kind == 0 and place < size:
+            data[place] ^= 1 << int(random_() * 8)
+        elif kind == 1 and place < size:
+            data[place] = int(random_() * 256)
+        elif kind == 2:
+            del data[place : place + 1 + int(random_() * random_() * size)]
+        elif kind == 3:
+            data[place:place] = data[place : place + 1 + int(random_() * 32)]
+        elif kind == 4:
+            other = self.pool[int(random_() * len(self.pool))]
+            start = int(random_() * (len(other) + 1))
+            data[place : place + int(random_() * 32)] = other[start : start + 1 + int(random_() * 64)]
+        elif kind == 5:
+            del data[place:]
+        else:
+            token = self._tokens[int(random_() * len(self._tokens))]
+            data[place : place + (len(token) if kind == 6 else 0)] = token
+
+
+class Coverage:
+    """Lines of the engine that were reached, over all sampled cases."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+        self._seen: set[tuple[CodeType, int]] = set()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def watch(self, call: Callable[[], object]) -> None:
+        """Call it, and take note of the lines that it reaches."""
+        seen, package = self._seen, self._package
+
+        def lines(frame: FrameType, event: str, _: Any) -> Any:
+            seen.add((frame.f_code, frame.f_lineno))
+            return lines
+
+        def calls(frame: FrameType, event: str, _: Any) -> Any:
+            return lines if package in frame.f_code.co_filename else None
+
+        sys.settrace(calls)
+        try:
+            call()
+        finally:
+            sys.settrace(None)

@@ -1,0 +1,101 @@
+"""The table: each parser, how it is asked, with what it may refuse, and the words of its language.
+
+A parser's seeds are in seeds/NAME.txt, a bytes literal a line: what is right, and what a run once found.
+"""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fuzzing import asking_daemon, asking_files, asking_images, asking_kernel, asking_wire
+from tests.fuzzing.refusals import BINARY, CLIENT, CONFIGURATION, LOGS, REQUEST, STEP, TEMPLATE, WEBSOCKET
+
+SEEDS = Path(__file__).parent / "seeds"
+
+
+@dataclass(frozen=True)
+class Parser:
+    """`refusals`: the exceptions with which its callers deal. `descriptors`: what it opens once and keeps."""
+
+    name: str
+    call: Callable[[bytes], object]
+    refusals: tuple[type[BaseException], ...] = ()
+    tokens: tuple[bytes, ...] = ()
+    descriptors: int = 0
+
+    def seeds(self) -> list[bytes]:
+        """Of its file."""
+        return [ast.literal_eval(line) for line in (SEEDS / f"{self.name}.txt").read_text().splitlines() if line]
+
+
+def _words(text: str) -> tuple[bytes, ...]:
+    return tuple(word.encode() for word in text.split())
+
+
+JSON = _words('{ } [ ] : , "" null true false -1 1e9 0.5 "\\u0000" "\\ud800"')
+
+PARSERS = (
+    # what clients send
+    Parser("http", asking_wire.http, (), (b"\r\n\r\n", b"\r\n", b"Content-Length: 5", b"Transfer-Encoding: chunked")),
+    Parser("websocket", asking_wire.websocket, (), (b"\x81\x85", b"\x88\x82", b"\x89\x80", b"\xfe", b"\xff", b"\x7f")),
+    Parser("handshake", asking_wire.handshake, WEBSOCKET, (b"websocket", b"Upgrade", b"13")),
+    Parser("create", asking_daemon.create, REQUEST, (*JSON, *_words('"HostConfig": "Binds" "Mounts" "PortBindings"'))),
+    Parser("bodies", asking_daemon.bodies, REQUEST, (*JSON, *_words('"IPAM" "Options" "Cmd" "Ulimits" "Driver"'))),
+    Parser("query", asking_daemon.query, REQUEST, (*JSON, *_words("filters= since= &tail= h= %00 %ff %7B%22"))),
+    Parser("mount-words", asking_daemon.mount_words, REQUEST, _words(": , :ro :rw size= mode= rprivate / ..")),
+    Parser("ports", asking_daemon.ports, REQUEST, _words("/tcp /udp - : 0.0.0.0 [::1] 65536 80-90")),
+    Parser("detach-keys", asking_daemon.detach_keys, REQUEST, _words("ctrl- , a @ ^ _")),
+    Parser("registry-auth", asking_daemon.registry_auth, (), (*JSON, *_words("eyJ = - _ ey"))),
+    Parser(
+        "templates", asking_daemon.template, TEMPLATE, _words("{{ }} .A | range end if else with $x := ( ) json {{-")
+    ),
+    Parser("seccomp", asking_daemon.seccomp, REQUEST, (*JSON, *_words('"names" "SCMP_ACT_ERRNO" "args" "minKernel"'))),
+    # images and what comes from registries
+    Parser("references", asking_images.reference, REQUEST, _words("/ : @ sha256: localhost: _ __ - .")),
+    Parser("platforms", asking_images.platform, REQUEST, _words("/ linux amd64 v8 arm64 ,")),
+    Parser("image-config", asking_images.config, REQUEST, (*JSON, *_words('"rootfs" "Env" "history" "Healthcheck"'))),
+    Parser("manifests", asking_images.manifest, REQUEST, (*JSON, *_words('"layers" "manifests" "mediaType" "digest"'))),
+    Parser(
+        "challenges", asking_images.challenges, REQUEST, _words('Bearer Basic realm=" " , error="invalid_token" \\')
+    ),
+    Parser("registry-errors", asking_images.registry_errors, REQUEST, (*JSON, *_words('"errors" "code" "details"'))),
+    Parser("tokens", asking_images.token, REQUEST, (*JSON, *_words('"token" "access_token" "expires_in" "issued_at"'))),
+    Parser("registry-heads", asking_images.heads, REQUEST, _words("; = filename= filename*= \" UTF-8'' GMT w=")),
+    Parser(
+        "cache-configs", asking_images.cache, REQUEST, (*JSON, *_words('"layers" "records" "inputs" "parent" "link"'))
+    ),
+    # archives
+    Parser("tar", asking_files.tar, REQUEST, (b"ustar\x0000", b"ustar  \0", b"path=", b"GNU.sparse.map=", b"\0" * 512)),
+    Parser("compressed", asking_files.compressed, REQUEST, (b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"(\xb5/\xfd")),
+    # builds
+    Parser("dockerfile", asking_images.dockerfile, REQUEST, _words("FROM RUN COPY --mount= <<EOF \\ # ONBUILD [ ${ }")),
+    Parser("words", asking_images.words, REQUEST, _words("${ } :- :+ :? # ## % // ' \" \\ $ * ?")),
+    Parser("dockerignore", asking_images.ignore, (*REQUEST, ValueError), _words("! ** * ? [ ] - ^ \\ / # ..")),
+    Parser("run-mounts", asking_images.run_mount, REQUEST, _words('type= , source= target= id= sharing= ro " $A')),
+    Parser("git-urls", asking_images.git_url, REQUEST, _words("# : .. - -- @ git:// https:// ext:: :// %2e")),
+    Parser("buildkit", asking_wire.buildkit, REQUEST, (b"\x0a", b"\x12", b"\x08", b"\x1a", b"\xff\xff\xff\xff\x0f")),
+    Parser("build-attributes", asking_wire.attributes, REQUEST, (*JSON, *_words('"build-arg:A" "target" "platform"'))),
+    # what containers and their files say
+    Parser("dns-queries", asking_wire.dns_query, (), (b"\xc0\x0c", b"\x00\x01\x00\x01", b"\x3f", b"\x00\x29")),
+    Parser("dns-answers", asking_wire.dns_answer, BINARY, (b"\xc0\x0c", b"\x00\x06", b"\x00\x29", b"\x00\x00\x00\x3c")),
+    Parser("json-file", asking_files.json_file, LOGS, (*JSON, *_words('"log" "stream" "time" "attrs"'))),
+    Parser("local-log", asking_files.local_log, LOGS, (b"o", b"E", b"\0", b"0123456789abcdef ", b"\n")),
+    Parser("passwd", asking_files.passwd, STEP, _words(": root :0:0: # - + 4294967296 /bin/sh"), descriptors=1),
+    Parser("hosts", asking_files.hosts, REQUEST, _words("# localhost 127.0.0.1 ::1 host-gateway :")),
+    Parser("resolv-conf", asking_files.resolv_conf, REQUEST, _words("nameserver search options ndots: # ; domain")),
+    Parser("cdi", asking_files.cdi, REQUEST, (*JSON, *_words('"devices" "containerEdits" "kind" "mounts"'))),
+    Parser("daemon-json", asking_files.daemon_json, CONFIGURATION, (*JSON, *_words('"debug" "proxies" "log-opts"'))),
+    Parser("hosts-toml", asking_files.hosts_toml, CONFIGURATION, _words("[host.\" \"] server = skip_verify [ { '''")),
+    # between the engine's processes, and from the kernel
+    Parser("messages", asking_wire.messages, REQUEST, (b"1NPS", b"\0\0\0\0", b"{}", b"[", b"\xff\xff\xff\xff"), 2),
+    Parser("netlink", asking_kernel.netlink, BINARY, (b"\4\0", b"\x08\0\1\0", b"\xff\xff", b"\0\x80")),
+    Parser(
+        "dbus", asking_kernel.dbus, (*BINARY, OSError), (b"a(yv)", b"l\1\0\1", b"\1g\0", b"\1s\0", b"v\0", b"a", b"(")
+    ),
+    Parser("criu", asking_kernel.criu, (ValueError,), (b"\x08\1", b"\x22", b"\x2a", b"\xff" * 9)),
+    # what the command is told by a daemon
+    Parser("answers", asking_wire.answer, CLIENT, (b"HTTP/1.1 200 OK\r\n", b"\r\n\r\n", b"Transfer-Encoding: chunked")),
+    Parser("frames", asking_wire.frames, CLIENT, (b"\1\0\0\0\0\0\0\5", b"\3\0\0\0", b"\xff\xff\xff\xff")),
+    Parser("documents", asking_wire.document, CLIENT, (*JSON, *_words('"message" "errorDetail"'))),
+)
