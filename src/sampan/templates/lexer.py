@@ -129,8 +129,10 @@ def _token(inner: str, at: int, spaced: bool) -> tuple[Token, int]:
         return Token("=", "=", spaced), at + 1
     if letter in "\"'`":
         end = _quoted_end(inner, at)
-        kind = "char" if letter == "'" else "string"
-        return Token(kind, _unquoted(inner[at:end]), spaced), end
+        text = _unquoted(inner[at:end])
+        if letter == "'" and len(text) != 1:
+            raise TemplateError(f":1: malformed character constant: {inner[at:end]}")
+        return Token("char" if letter == "'" else "string", text, spaced), end
     if letter.isdigit() or (letter in "+-" and inner[at + 1 : at + 2].isdigit()):
         return _word(inner, at, "number", spaced, "+-._")
     if letter == ".":

@@ -202,7 +202,7 @@ def _operand(words: list[Token], context: str) -> tuple[Operand, list[Token]]:
     elif token.kind == "string":
         operand = Operand("literal", value=token.text)
     elif token.kind == "char":
-        operand = Operand("literal", value=ord(token.text or "\0"))
+        operand = Operand("literal", value=ord(token.text))
     elif token.kind == "number":
         operand = Operand("literal", value=_number(token.text))
     elif token.kind == "name":
