@@ -1,6 +1,9 @@
 """Security corpus, section D: files copied out of and into containers that work against it."""
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import socket
 import tarfile
@@ -8,12 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
+from sampan.cli.copy.unpacking import unpack
+from sampan.cli.failures import Exit
 from tests.api.deaths_of_copies import porters
 from tests.archives import Layer
 from tests.daemons import Sampan
 from tests.requires import requires
 from tests.security.hostile import Canary, load
+from tests.security.hostile_tars import Case, cases
 from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
@@ -124,6 +131,110 @@ def _assert_confined(porter: Path) -> None:
     mounts = (porter / "mountinfo").read_text()
     assert " / / " in mounts or " / rw" in mounts
     assert not [line for line in mounts.splitlines() if line.split(" - ")[1].startswith(("proc ", "sysfs "))]
+
+
+# CVE-2026-41567: what unpacks is never a program of the image
+
+
+@pytest.mark.parametrize("form", ["gzip", "bzip2", "xz", "zstd"])
+def test_sec_cve_2026_41567(engine: Sampan, form: str) -> None:
+    packed = {
+        "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress,
+        "zstd": zstandard.ZstdCompressor().compress,
+    }[form](tar("unpacked", b"content"))  # fmt: skip
+    image = load(engine, "trapped-programs", _hostile_image)
+    made = engine.docker("run", "-d", "--net", "none", image, "sleep", "1000").text
+    assert engine.api("PUT", f"/containers/{made}/archive?path=/tmp", packed).status == 200
+    assert engine.docker("exec", made, "cat", "/tmp/unpacked").text == "content"
+    assert engine.api("HEAD", f"/containers/{made}/archive?path=/pwned").status == 404
+    assert engine.docker("rm", "-f", made).code == 0
+
+
+# CVE-2021-41089: modes and owners of what lies behind a link
+
+
+@pytest.mark.parametrize("path", ["/link", "/d"])
+@pytest.mark.parametrize("start", [True, False], ids=["running", "at-rest"])
+def test_sec_cve_2021_41089(engine: Sampan, canary: Canary, path: str, start: bool) -> None:
+    """The canary fixture compares modes, owners and times."""
+
+    def build(layer: Layer) -> None:
+        layer.symlink("link", f"{canary.path}/directory")
+        layer.directory("d")
+        layer.symlink("d/directory", f"../../../..{canary.path}/directory")
+
+    image = load(engine, "sec-modes", build)
+    made = engine.docker("create", "--net", "none", image, "sleep", "1000").text
+    if start:
+        assert engine.docker("start", made).code == 0
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in (".", "directory", "directory/file", "file"):
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE if name in (".", "directory") else tarfile.REGTYPE
+            info.mode, info.uid, info.mtime = 0o777, 12345, 1
+            archive.addfile(info)
+    engine.api("PUT", f"/containers/{made}/archive?path={path}", buffer.getvalue())
+    assert engine.docker("rm", "-f", made).code == 0
+
+
+# CVE-2019-10152, CVE-2019-18466, CVE-2023-0778: what is exported while it changes
+
+
+@pytest.mark.parametrize("how", ["export", "commit", "diff"])
+def test_sec_cve_2023_0778(engine: Sampan, swapping: str, canary: Canary, how: str) -> None:
+    for number in range(12):
+        if how == "export":
+            assert canary.secret.encode() not in engine.api("GET", f"/containers/{swapping}/export").body
+        elif how == "diff":
+            assert canary.secret.encode() not in engine.api("GET", f"/containers/{swapping}/changes").body
+        elif number < 3:
+            made = engine.api("POST", f"/commit?container={swapping}&repo=sec-swapped&pause=0", {})
+            if made.status == 201:
+                assert canary.secret.encode() not in engine.api("GET", "/images/sec-swapped/get").body
+
+
+# CVE-2026-41568, CVE-2026-42306: a volume whose place is a link; an absolute link of the image leads inside
+
+
+def test_sec_cve_2026_42306(engine: Sampan, canary: Canary, tmp_path: Path) -> None:
+    def build(layer: Layer) -> None:
+        layer.directory("run")
+        layer.file("run/inside", b"inside")
+        layer.directory("var")
+        layer.symlink("var/run", "/run")
+        layer.symlink("var/out", canary.path)
+
+    image = load(engine, "sec-view", build)
+    (tmp_path / "mine").write_text("mine")
+    made = engine.docker("create", "--net", "none", "-v", f"{tmp_path}:/var/run/volume", image, "sleep", "1000").text
+    for start in (False, True):
+        if start:
+            assert engine.docker("start", made).code == 0
+        for path, found in (("/var/run/inside", b"inside"), ("/var/run/volume/mine", b"mine")):
+            assert found in engine.api("GET", f"/containers/{made}/archive?path={path}").body, (path, start)
+        answer = engine.api("GET", f"/containers/{made}/archive?path=/var/out/secret")
+        assert answer.status == 404, answer
+        engine.api("PUT", f"/containers/{made}/archive?path=/var/out", tar("secret", b"evil"))
+    assert engine.docker("rm", "-f", made).code == 0
+
+
+# CVE-2026-17106: the command's own end of a copy, out of a container that lies
+
+
+@pytest.mark.parametrize("case", cases(b"/var/tmp/sampan-none"), ids=lambda case: str(case.name))
+def test_sec_cve_2026_17106_out_of_a_container(case: Case, canary: Canary, tmp_path: Path) -> None:
+    """The archive is what a daemon that was taken over would send."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "beside").write_bytes(b"beside")
+    (tmp_path / "mine" / "out").symlink_to(canary.path)
+    try:
+        unpack(iter([case.archive]), str(tmp_path / "mine"), "x", "")
+    except Exit:
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["beside", "mine"]
+    assert (tmp_path / "beside").read_bytes() == b"beside"
+    assert not Path("/var/tmp/sampan-none").exists()
 
 
 def test_a_fifo_does_not_hold_the_porter(engine: Sampan) -> None:
