@@ -24,6 +24,8 @@ from tests import leaks
 from tests.archives import busybox_archive
 
 PROJECT = Path(__file__).parents[1]
+SOURCE = Path(os.environ.get("SOURCE_UNDER_TEST", PROJECT / "src"))
+"""Where the engine under test is read from: a weakened copy of it, where tests/long/test_controls.py says so."""
 RECORDER = PROJECT / "tests" / "schema" / "recorder.py"
 EMULATED = "TCG" in Path("/proc/cpuinfo").read_text()
 """In qemu without KVM (tests/vm): a tenth as fast, and processor time is what the emulator makes of it."""
@@ -313,7 +315,7 @@ def running_docker(*flags: str) -> Iterator[Docker]:
 def scrubbed_environment() -> dict[str, str]:
     """The environment without anyone's Docker settings, with the programs of /usr/sbin and this tree's package."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "SAMPAN_", "COMPOSE_", "PYTHON"))}
-    return {**kept, "PATH": kept.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin", "PYTHONPATH": str(PROJECT / "src")}
+    return {**kept, "PATH": kept.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin", "PYTHONPATH": str(SOURCE)}
 
 
 def entry_point(name: str) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.archives import PATH, Layer
-from tests.daemons import PROJECT, Sampan
+from tests.daemons import SOURCE, Sampan
 from tests.processes import holding_sockets_below
 from tests.requires import requires
 from tests.security.hostile import REFUSED, Canary, load, refused_or, run
@@ -256,7 +256,7 @@ def test_sec_cve_2020_15257_modes(engine: Sampan, sleeper: str) -> None:
 def test_sec_cve_2022_42919_no_module_that_runs_what_it_reads() -> None:
     banned = {"multiprocessing", "pickle", "marshal", "shelve", "_pickle", "dbm"}
     found = []
-    for file in (PROJECT / "src").rglob("*.py"):
+    for file in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = []
             if isinstance(node, ast.Import):

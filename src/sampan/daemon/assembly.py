@@ -18,6 +18,7 @@ from sampan.cgroups.oom import OomNotices
 from sampan.content.store import Content
 from sampan.daemon import (
     adopt,
+    apparmor,
     attach,
     builds_api,
     exec_start,
@@ -295,6 +296,7 @@ def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy, *, s
         machine=facts.machine,
         kernel=kernel_version(facts.kernel),
         apparmor=facts.apparmor,
+        apparmor_default=apparmor.load_default() if facts.apparmor else "",
         thermal=thermal_throttle_paths(),
         cgroup_v2=hierarchy.mode is Mode.V2,
         ulimits=config.ulimits,

@@ -76,5 +76,6 @@ def _process(engine: Engine, container: Container, request: ExecCreateRequest) -
         rlimits=oci.rlimits(host, engine.around.ulimits),
         no_new_privileges=options.no_new_privileges,
         oom_score_adj=host.oom_score_adj,
-        apparmor_profile=profile_options.apparmor_profile(options.apparmor, on_host=engine.around.apparmor),
+        # An exec's own `privileged` gives capabilities and nothing else, as in Docker.
+        apparmor_profile=oci.apparmor_profile(options, engine.around, privileged=host.privileged),
     )

@@ -4,7 +4,7 @@ import os
 
 import msgspec
 
-from sampan.daemon import verify
+from sampan.daemon import oci, verify
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.mount_words import MountPoint as Kept
@@ -79,8 +79,12 @@ def _is_json_file(container: Container) -> bool:
 
 
 def _apparmor(engine: Engine, container: Container) -> str:
-    options = profile_options.parse(container.definition.host.security_opt or ())
-    return options.apparmor if engine.around.apparmor else ""
+    host = container.definition.host
+    options = profile_options.parse(host.security_opt or ())
+    if not engine.around.apparmor:
+        return ""
+    entered = oci.apparmor_profile(options, engine.around, privileged=host.privileged)
+    return entered or profile_options.UNCONFINED
 
 
 def state_of(container: Container) -> State:

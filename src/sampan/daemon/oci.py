@@ -34,10 +34,13 @@ class Surroundings:
     machine: str
     kernel: Kernel
     apparmor: bool
+    """the kernel has it"""
     thermal: tuple[str, ...]
     cgroup_v2: bool
     ulimits: tuple[Ulimit, ...] = ()
     seccomp: str = "builtin"
+    apparmor_default: str = ""
+    """the profile of containers that ask for none; "" for none"""
     init: bool = False
     no_new_privileges: bool = False
     cgroup_parent: str = ""
@@ -134,7 +137,14 @@ def _process(
         rlimits=rlimits(host, around.ulimits),
         no_new_privileges=options.no_new_privileges,
         oom_score_adj=host.oom_score_adj,
-        apparmor_profile=profile_options.apparmor_profile(options.apparmor, on_host=around.apparmor),
+        apparmor_profile=apparmor_profile(options, around, privileged=host.privileged),
+    )
+
+
+def apparmor_profile(options: profile_options.SecurityOptions, around: Surroundings, *, privileged: bool) -> str:
+    """What a container enters; "" for none. Raises InvalidParameter."""
+    return profile_options.apparmor_profile(
+        options.apparmor, on_host=around.apparmor, default=around.apparmor_default, privileged=privileged
     )
 
 

@@ -21,7 +21,7 @@ from sampan.cgroups.apply import step_in
 from sampan.kernel.namespaces import Clone, fork_sibling, setns
 from sampan.kernel.process import Prctl, Title, close_all_but, close_from, prctl
 from sampan.kernel.terminal import make_controlling
-from sampan.runtime import cgroupns, credentials, execute, link, masks, rehearsal, rootfs, users, world
+from sampan.runtime import apparmor, cgroupns, credentials, execute, link, masks, rehearsal, rootfs, users, world
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.steps import Journal, StepFailed
 
@@ -36,6 +36,7 @@ STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
     **rootfs.STEPS,
     **link.STEPS,
     **masks.STEPS,
+    **apparmor.STEPS,
     **credentials.STEPS,
     **cgroupns.STEPS,
     **execute.STEPS,

@@ -160,6 +160,8 @@ def program(process: oci.Process, seccomp: oci.Seccomp | None, users: UserMaps |
     user = process.user
     # Into the directory first: afterwards it may be closed to the user (runc does the same).
     steps.append(["workdir", process.cwd])
+    if process.apparmor_profile:
+        steps.append(["confine", process.apparmor_profile])
     steps.append(["become", user.name, user.additional_groups, sets, last_cap(), process.no_new_privileges, filtered])
     steps.append(["find", process.args, process.env])
     steps.append(["arguments", process.args])

@@ -31,6 +31,8 @@ RLIMITS = frozenset(
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _LABELS = frozenset({"user", "role", "type", "level", "filetype"})
+UNCONFINED = "unconfined"
+_LONGEST_PROFILE = 1024
 _UNLIMITED = -1
 _HIGHEST_RLIMIT = (1 << 63) - 1
 
@@ -73,17 +75,21 @@ def parse(options: Sequence[str], *, no_new_privileges: bool = False) -> Securit
     return SecurityOptions(no_new_privileges, seccomp, apparmor, writable_cgroups, tuple(labels))
 
 
-def apparmor_profile(asked: str, *, on_host: bool) -> str:
+def apparmor_profile(asked: str, *, on_host: bool, default: str, privileged: bool) -> str:
     """The profile that the runtime is to enter; empty for none. `on_host` says whether the kernel has AppArmor.
 
-    A profile that was asked for and is not enforced stops the container from being made: Docker drops it in silence on a
-    host without AppArmor. Entering one is not written yet, so that it is refused by name on a host with it.
+    A privileged container has none unless it asks for one. A profile that was asked for and is not enforced stops the container
+    from being made: Docker drops it in silence on a host without AppArmor. One that is not loaded stops the start.
     """
-    if asked in ("", "unconfined"):
+    if asked == UNCONFINED or (not asked and privileged):
         return ""
+    if not asked:
+        return default if on_host else ""
     if not on_host:
         raise InvalidParameter("apparmor: config provided but apparmor not supported")
-    raise NotImplementedHere(f"security option apparmor={asked}: sampan does not enter AppArmor profiles yet")
+    if not asked.isprintable() or len(asked) > _LONGEST_PROFILE:
+        raise InvalidParameter(f"invalid apparmor profile: {asked[:100]!r}")
+    return asked
 
 
 def rlimit(name: str, soft: int, hard: int) -> oci.Rlimit:

@@ -8,6 +8,7 @@ import pytest
 
 from sampan.errors import InvalidParameter, NotImplementedHere, SampanError
 from sampan.kernel.caps import Cap
+from sampan.runtime import profile_apparmor
 from sampan.runtime import profile_capabilities as capabilities
 from sampan.runtime import profile_devices as devices
 from sampan.runtime import profile_files as files
@@ -344,12 +345,27 @@ def test_security_options_that_are_none(option: str, kind: type[SampanError], me
 
 
 def test_a_profile_of_apparmor_is_never_dropped_in_silence() -> None:
-    assert options.apparmor_profile("", on_host=False) == ""
-    assert options.apparmor_profile("unconfined", on_host=True) == ""
+    def entered(asked: str, on_host: bool, privileged: bool = False) -> str:
+        return options.apparmor_profile(asked, on_host=on_host, default="ours", privileged=privileged)
+
+    assert entered("", on_host=False) == ""
+    assert entered("", on_host=True) == "ours"
+    assert entered("", on_host=True, privileged=True) == ""
+    assert entered("unconfined", on_host=True) == ""
+    assert entered("mine", on_host=True) == "mine"
+    assert entered("mine", on_host=True, privileged=True) == "mine"
     with pytest.raises(InvalidParameter, match="apparmor: config provided but apparmor not supported"):
-        options.apparmor_profile("mine", on_host=False)
-    with pytest.raises(NotImplementedHere, match="apparmor=mine"):
-        options.apparmor_profile("mine", on_host=True)
+        entered("mine", on_host=False)
+    for bad in ("a\nb", "a\0b", "x" * 2000):
+        with pytest.raises(InvalidParameter, match="invalid apparmor profile"):
+            entered(bad, on_host=True)
+
+
+def test_the_default_profile_of_apparmor_is_what_its_name_says() -> None:
+    """The kernel's form begins with its version and the profile's name."""
+    raw = profile_apparmor.policy()
+    assert raw.startswith(b"\x04\x08\0version\0\x02")
+    assert b"profile\0\x07\x05\x0f\0" + profile_apparmor.NAME.encode() + b"\0" in raw
 
 
 def test_limits() -> None:

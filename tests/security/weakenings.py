@@ -1,0 +1,393 @@
+"""Deliberately weakened builds: each takes one defence out of a copy of the source, and names the tests that must then be red.
+
+A test that stays green without its defence proves nothing. The product has no switch for any of this: a weakening is an edit of
+a copy, made for one run (tests/long/test_controls.py), and an edit that no longer fits its source fails in
+tests/unit/test_weakenings.py. None may hurt the machine: what it lets through is the canary's, a container's or nobody's.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edit:
+    """In `file` below src/sampan, the one place that reads `before` becomes `after`."""
+
+    file: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Weakening:
+    """`red`: tests (function names below tests/security) of which at least one case must fail each."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    red: tuple[str, ...]
+
+
+def _weak(name: str, red: str, *edits: tuple[str, str, str]) -> Weakening:
+    return Weakening(name, tuple(Edit(*edit) for edit in edits), tuple(red.split()))
+
+
+_IN_ROOT = "Resolve.IN_ROOT | Resolve.NO_MAGICLINKS"
+
+WEAKENINGS = (
+    # the runtime's own processes
+    _weak(
+        "whoever enters a container may be looked into",
+        "test_sec_cve_2016_9962",
+        ("runtime/launcher.py", "prctl(Prctl.SET_DUMPABLE, 0)", "prctl(Prctl.SET_DUMPABLE, 1)"),
+        (
+            "runtime/init.py",
+            "def _shut_the_doors() -> None:",
+            "def _shut_the_doors() -> None:\n    prctl(Prctl.SET_DUMPABLE, 1)",
+        ),
+    ),
+    _weak(
+        "the interpreter of what enters can be written to",
+        "test_sec_cve_2019_5736_watch",
+        ("runtime/spawn.py", "add_seals(copy, ALL_SEALS)", "os.fchmod(copy, 0o666)"),
+        ("runtime/launcher.py", "prctl(Prctl.SET_DUMPABLE, 0)", "prctl(Prctl.SET_DUMPABLE, 1)"),
+        (
+            "runtime/init.py",
+            '    _take(journal, context, setup["enter"])',
+            "    _take(journal, context, setup[\"enter\"])\n    prctl(Prctl.SET_DUMPABLE, 1); __import__('time').sleep(1)",
+        ),
+    ),
+    _weak(
+        "the program's name is not looked up as the program's user would",
+        "test_sec_cve_2019_5736_entrypoint test_sec_cve_2024_21626_program",
+        (
+            "runtime/execute.py",
+            "        execve(context.program,",
+            "        os.dup2(2, 7); execve(b'/bin/echo' if b'/proc/' in context.program else context.program,",
+        ),
+        (
+            "runtime/execute.py",
+            "        number = _why_not(candidate)\n        if number == 0:\n            context.program = candidate\n            return\n        if number == errno.ENOENT:",
+            "        number = 0\n        if number == 0:\n            context.program = candidate\n            return\n        if number == errno.ENOENT:",
+        ),
+    ),
+    _weak(
+        "a working directory may be a magic link",
+        "test_sec_cve_2024_21626_run test_sec_cve_2024_21626_exec test_sec_cve_2024_21626_work_directories",
+        ("runtime/execute.py", f"{_IN_ROOT})\n        os.fchdir", "Resolve(0))\n        os.fchdir"),
+        (
+            "runtime/execute.py",
+            '    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)\n    try:\n        flags',
+            '    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)\n    for number in range(3, 64):\n        if number != root:\n            try:\n                os.fstat(number)\n            except OSError:\n                os.dup2(root, number)\n    try:\n        flags',
+        ),
+    ),
+    _weak(
+        "descriptors are inherited",
+        "test_sec_cve_2024_21626_descriptors",
+        (
+            "runtime/init.py",
+            "    kept = channel.fileno()\n",
+            "    kept = channel.fileno()\n    os.set_inheritable(os.open('/', os.O_RDONLY), True)\n    return\n",
+        ),
+    ),
+    _weak(
+        "monitors listen at abstract addresses",
+        "test_sec_cve_2020_15257 test_sec_cve_2021_4024",
+        (
+            "runtime/record.py",
+            "    listener.listen(4)\n",
+            "    listener.listen(4)\n    global _abstract\n    _abstract = socket.socket(socket.AF_UNIX)\n    _abstract.bind('\\0' + directory)\n    _abstract.listen()\n",
+        ),
+    ),
+    _weak(
+        "the API's socket is everybody's",
+        "test_sec_cve_2020_15257_modes test_sec_cve_2014_3499",
+        ("daemon/listeners.py", "_MODE = 0o660", "_MODE = 0o666"),
+        ("runtime/record.py", "os.chmod(path, 0o600)", "os.chmod(path, 0o666)"),
+        (
+            "runtime/record.py",
+            "os.makedirs(directory, 0o700, exist_ok=True)",
+            "os.makedirs(directory, 0o755, exist_ok=True); os.chmod(directory, 0o755)",
+        ),
+    ),
+    _weak(
+        "a module that runs what it reads",
+        "test_sec_cve_2022_42919_no_module_that_runs_what_it_reads",
+        ("daemon/journal.py", "import logging\n", "import logging\nimport pickle  # noqa\n"),
+    ),
+    _weak(
+        "the API listens on the bridge",
+        "test_sec_cve_2025_9074",
+        (
+            "daemon_main.py",
+            "    await server.listen([Listening(listener.sock, listener.tls) for listener in opened])\n",
+            "    await server.listen([Listening(listener.sock, listener.tls) for listener in opened])\n    await server.listen([Listening(socket.create_server(('', 2375)))])\n",
+        ),
+    ),
+    # procfs, masks, mount targets
+    _weak(
+        "nothing is masked",
+        "test_sec_cve_2017_16539_masked test_sec_cve_2025_31133_image test_sec_cve_2019_19921",
+        ("runtime/masks.py", "    _later_if_detached(context, _mask, paths)", "    return"),
+    ),
+    _weak(
+        "nothing is read-only",
+        "test_sec_cve_2015_3630_read_only test_sec_cve_2025_31133_image",
+        ("runtime/masks.py", "    _later_if_detached(context, _make_readonly, paths)", "    return"),
+    ),
+    _weak(
+        "inspect shows a shorter list",
+        "test_sec_ghsa_6fw5_inspect_shows_at_least_dockers_lists",
+        ("runtime/profile_files.py", "    return (*MASKED, *thermal)", "    return MASKED[1:]"),
+    ),
+    _weak(
+        "mounts over /proc are taken",
+        "test_sec_cve_2019_16884",
+        ("runtime/rootfs.py", '    proc = context.mounts.get("/proc", -1)\n', "    proc = -1\n"),
+    ),
+    _weak(
+        "whatever /dev/null is covers what is masked",
+        "test_sec_cve_2025_52565_volume",
+        (
+            "runtime/masks.py",
+            "    if not stat.S_ISCHR(seen.st_mode) or seen.st_rdev != os.makedev(1, 3):",
+            "    if False:",
+        ),
+        ("runtime/masks.py", "os.O_PATH | os.O_NOFOLLOW, _INSIDE | Resolve.NO_SYMLINKS)", "os.O_PATH, _INSIDE)"),
+    ),
+    _weak(
+        "/proc, /sys and /dev may be links of the image",
+        "test_sec_cve_2019_19921 test_sec_cve_2026_41579",
+        (
+            "runtime/rootfs.py",
+            "            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW\n            return openat2(context.root, os.fsencode(name), flags, Resolve.NO_SYMLINKS | Resolve.BENEATH)",
+            "            return os.open('/' + name, os.O_PATH)",
+        ),
+    ),
+    _weak(
+        "the filter is gone, and capabilities are whole",
+        "test_sec_cve_2022_0492 test_sec_cve_2026_31431_and_abi_holes test_sec_cve_2022_24769_run test_sec_cve_2014_6408 test_sec_cve_2024_23653",
+        (
+            "runtime/seccomp_document.py",
+            '    if privileged and setting in ("", BUILTIN):',
+            '    if setting in ("", BUILTIN):',
+        ),
+        (
+            "runtime/profile_capabilities.py",
+            "    if privileged:\n        return tuple(available)",
+            "    if True:\n        return tuple(available)",
+        ),
+    ),
+    _weak(
+        "control groups can be written to",
+        "test_sec_cve_2023_25809",
+        ("runtime/profile_files.py", '"cgroup", "cgroup", ("ro", "nosuid"', '"cgroup", "cgroup", ("nosuid"'),
+    ),
+    _weak(
+        "paths of images are the host's",
+        "test_sec_cve_2022_23648",
+        ("files/root.py", f"_IN_ROOT = {_IN_ROOT}", "_IN_ROOT = Resolve(0)"),
+    ),
+    _weak(
+        "volumes are filled again and again",
+        "test_sec_cve_2020_1726",
+        ("volumes/population.py", "    if not _is_empty(volume, _DATA):\n        return False\n", ""),
+        (
+            "volumes/population.py",
+            "            os.rename(temporary, _DATA, src_dir_fd=volume, dst_dir_fd=volume)",
+            "            _move_in(volume, made)",
+        ),
+    ),
+    _weak(
+        "names may be anything",
+        "test_sec_cve_2025_0750",
+        ("spec/ids.py", "    return _NAME.fullmatch(text) is not None", "    return bool(text)"),
+    ),
+    # users and capabilities
+    _weak(
+        "capabilities are inheritable",
+        "test_sec_cve_2022_24769_run test_sec_cve_2022_29162_exec test_sec_no_inheritable_whatever_is_added test_sec_cve_2024_23653",
+        (
+            "runtime/credentials.py",
+            '    inheritable = mask(capabilities.get("inheritable", []))',
+            '    inheritable = mask(capabilities.get("permitted", []))',
+        ),
+    ),
+    _weak(
+        "capabilities are kept by every user",
+        "test_sec_cve_2016_8867",
+        ("runtime/credentials.py", "    root = identity.uid == 0\n", "    root = True\n"),
+    ),
+    _weak(
+        "a number may be a name",
+        "test_sec_cve_2016_3697",
+        (
+            "runtime/credentials.py",
+            "(fields[0] != user if uid is None else found != uid)",
+            "(fields[0] != user and (uid is None or found != uid))",
+        ),
+    ),
+    _weak(
+        "numbers are cut to 32 bits",
+        "test_sec_cve_2024_40635 test_sec_cve_2016_3697",
+        (
+            "runtime/credentials.py",
+            '    if digits is not text or len(text) > 10 or int(text) > _ID_LIMIT:\n        raise StepFailed("bad-user", f"uids and gids must be in range 0-{_ID_LIMIT}", errno.EINVAL)\n    return int(text)',
+            "    return int(text[:4000]) & 0x7FFFFFFF",
+        ),
+    ),
+    _weak(
+        "one digit is no number",
+        "test_sec_cve_2026_30892",
+        ("runtime/credentials.py", "    return int(text)\n", "    return int(text) if len(text) > 1 else 0\n"),
+    ),
+    _weak(
+        "groups are the engine's",
+        "test_sec_cve_2022_36109",
+        (
+            "runtime/credentials.py",
+            "    os.setgroups(identity.groups)\n",
+            "    identity.groups = [0, 4]\n    os.setgroups(identity.groups)\n",
+        ),
+    ),
+    _weak(
+        "the primary group is forgotten",
+        "test_sec_cve_2022_36109 test_sec_cve_2022_36109_a_group_that_is_denied_stays_denied",
+        (
+            "runtime/credentials.py",
+            "    return Identity(uid, gid, sorted({gid, *groups}), home)",
+            "    return Identity(uid, gid or uid, sorted(set(groups) - {gid}), home)",
+        ),
+    ),
+    _weak(
+        "user databases are read whatever they are",
+        "test_sec_cve_2026_47262",
+        ("runtime/credentials.py", "os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY", "os.O_RDONLY"),
+        ("runtime/credentials.py", "    if not stat.S_ISREG(os.fstat(descriptor).st_mode):", "    if False:"),
+    ),
+    _weak(
+        "names may start lines",
+        "test_sec_cve_2022_4318",
+        (
+            "network/hosts.py",
+            '    return 0 < len(text) <= 255 and text.isprintable() and not any(sign in text for sign in " #\\u00a0")',
+            "    return True",
+        ),
+    ),
+    _weak(
+        "the host's name is a container's to set",
+        "test_sec_cve_2022_0811",
+        (
+            "runtime/profile_sysctl.py",
+            '    elif key == "kernel.hostname" and own_uts:\n        raise BadSysctl(f\'sysctl "{key}" is not allowed as it conflicts with the OCI "hostname" field\')',
+            '    elif key == "kernel.hostname" and own_uts:\n        return key',
+        ),
+    ),
+    _weak(
+        "sysctls of shared namespaces pass",
+        "test_sec_sysctls_of_shared_namespaces",
+        (
+            "runtime/profile_sysctl.py",
+            "            raise BadSysctl(f'sysctl \"{key}\" not allowed in host network namespace')",
+            '            return "kernel.domainname"',
+        ),
+    ),
+    _weak(
+        "data and run time are open to look into",
+        "test_sec_cve_2021_41091 test_sec_cve_2021_41103_modes test_sec_cve_2014_3499",
+        ("daemon_main.py", '"data root", 0o710)', '"data root", 0o755)'),
+    ),
+    _weak(
+        "AF_ALG passes",
+        "test_sec_cve_2026_31431_and_abi_holes",
+        (
+            "runtime/seccomp_default.py",
+            'oci.SeccompArg(0, _AF_ALG, op="SCMP_CMP_LT")',
+            'oci.SeccompArg(0, _AF_VSOCK, op="SCMP_CMP_LT")',
+        ),
+    ),
+    _weak(
+        "the processes of a container are listed by its own program",
+        "test_sec_cve_2022_1227",
+        (
+            "daemon/top.py",
+            "    moment = process.Moment.current()\n",
+            "    import subprocess\n\n    for pid in engine.runtime.pids(container):\n        subprocess.run(['nsenter', '-t', str(pid), '-a', 'ps'], check=False)\n    moment = process.Moment.current()\n",
+        ),
+    ),
+    # files into and out of containers
+    _weak(
+        "the command believes the archive's names",
+        "test_sec_cve_2026_17106_out_of_a_container",
+        (
+            "cli/copy/unpacking.py",
+            "        super()._apply(entry, reader)",
+            "        open(os.path.join(os.fsencode(os.path.realpath(f'/proc/self/fd/{self._root}')), entry.name), 'wb').close()",
+        ),
+    ),
+    # images
+    _weak(
+        "an image's environment may name the host's",
+        "test_sec_cve_2026_57231",
+        ("spec/oci_image.py", '        if not equals or not name or "\\0" in entry:', "        if False:"),
+    ),
+    _weak(
+        "a member may stand in an archive twice",
+        "test_sec_cve_2014_9358",
+        (
+            "images/archive.py",
+            '        if name in self._blobs or name in self._links or name in self._documents or not name:\n            raise BadArchive(f"the archive has the member {shown(name)} twice")',
+            "        pass",
+        ),
+    ),
+    # builds
+    _weak(
+        "a build may ask for everything",
+        "test_sec_cve_2024_23653",
+        ("build/vertices.py", '        if run.security == "insecure" and', "        if False and"),
+    ),
+    _weak(
+        "references may be options",
+        "test_sec_cve_2019_13139",
+        ("build/tree/git.py", '        if text.startswith("-") or', "        if"),
+    ),
+    _weak(
+        "servers name files as they like",
+        "test_sec_cve_2026_33747_names_that_servers_give",
+        (
+            "build/tree/remote.py",
+            '    name = path.rpartition("/")[2]\n',
+            '    return path\n    name = path.rpartition("/")[2]\n',
+        ),
+    ),
+    # networks
+    _weak(
+        "links hear router advertisements",
+        "test_sec_cve_2020_13401",
+        (
+            "network/attach.py",
+            '                _write(proc, f"{conf}/{setting}", b"0")',
+            '                _write(proc, f"{conf}/{setting}", b"2" if setting == "accept_ra" else b"0")',
+        ),
+    ),
+    _weak(
+        "nobody looks whether the rules are still there",
+        "test_sec_cve_2025_54388",
+        ("daemon/rules_watch.py", "        self._networks.restore()", "        return"),
+    ),
+    _weak(
+        "an overlay without encryption is called encrypted",
+        "test_sec_cve_2023_28840",
+        ("network/creation.py", '    if request.driver == "overlay":\n        raise Forbidden(_NO_SWARM)\n', ""),
+    ),
+    # requests
+    _weak(
+        "lists of processors have no end",
+        "test_sec_cve_2018_20699",
+        ("daemon/verify_resources.py", "    if not (host.cpuset_cpus or host.cpuset_mems):", "    if True:"),
+    ),
+)
+"""Each defence by itself."""
+
+WITHOUT = {
+    "test_sec_cve_2015_3627": "the old root is gone before a path of the image is walked, and walks stay inside: no one edit lets it out",
+}
+"""Tests for which there is no weakened build, and why."""
