@@ -5,6 +5,8 @@ a copy, made for one run (tests/long/test_controls.py), and an edit that no long
 tests/unit/test_weakenings.py. None may hurt the machine: what it lets through is the canary's, a container's or nobody's.
 """
 
+# ruff: noqa: E501 - an edit stays in one piece
+
 from dataclasses import dataclass
 
 
