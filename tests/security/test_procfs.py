@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sampan.runtime.profile_files import MASKED, READ_ONLY
+from sampan.runtime.profile_files import ALSO_MASKED, MASKED, READ_ONLY
 from tests.archives import Layer
 from tests.daemons import Sampan
 from tests.requires import requires
@@ -51,6 +51,15 @@ def test_sec_cve_2017_16539_masked(engine: Sampan) -> None:
     outcome = run(engine, "busybox", "sh", "-c", look())
     assert outcome.code == 0
     assert masks_hold(outcome.text)
+
+
+def test_what_is_hidden_beyond_dockers_list(engine: Sampan) -> None:
+    script = f"for p in {' '.join(ALSO_MASKED)}; do [ -e $p ] && stat -c '%n %t:%T' $p; done; true"
+    shown = run(engine, "busybox", "sh", "-c", script).text.splitlines()
+    assert shown
+    assert [line for line in shown if not line.endswith(" 1:3")] == []
+    bare = run(engine, "--security-opt", "systempaths=unconfined", "busybox", "sh", "-c", script).text.splitlines()
+    assert [line for line in bare if line.endswith(" 1:3")] == []
 
 
 def test_sec_cve_2015_3630_read_only(engine: Sampan) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from sampan.cgroups.scope_plan import slice_names
 from sampan.crashpoints import crash_point
-from sampan.daemon import merge, slots, userns_mode, verify
+from sampan.daemon import hardened, merge, slots, userns_mode, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
@@ -73,7 +73,7 @@ def _judge(
     warnings = verify.check_host(host, request, engine.around.capabilities)
     if engine.around.systemd:
         slice_names(host.cgroup_parent)
-    host, more = check_resources(host, engine.means)
+    host, more = check_resources(hardened.applied(host, engine.around.capabilities), engine.means)
     image = engine.layers.find(request.image) if request.image else None
     if image is not None:
         warnings += _check_platform(request.image, image, platform)

@@ -152,7 +152,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "RestartPolicy": _full(),
     "Runtime": _full("every name that Docker has for its default means Sampan's own; another is unknown"),
     "SecurityOpt": _partial(
-        "seccomp, AppArmor, no-new-privileges, writable-cgroups; SELinux where it is switched off",
+        "seccomp, AppArmor, no-new-privileges, writable-cgroups, Sampan's own sampan=hardened; SELinux where it is switched off",
         Refused(["label=level:s0"], "sampan does not write SELinux labels"),
     ),
     "ShmSize": _full(),

@@ -42,8 +42,8 @@ MASKED = (
 )
 """Paths of which a container sees nothing: those that inspect shows. `thermal_throttle_paths` are added to them."""
 
-ALSO_MASKED = ("/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/vmallocinfo")
-"""Hidden with the default list, and only with it: physical pages and kernel addresses, which Docker leaves readable."""
+ALSO_MASKED = ("/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/slabinfo", "/proc/vmallocinfo")
+"""Hidden with the default list, and only with it: physical pages, kernel memory and addresses, which Docker leaves readable."""
 
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 """Paths that a container may read and not write."""
@@ -75,9 +75,12 @@ def _writable(mount: oci.Mount) -> oci.Mount:
 
 
 def masked_paths(asked: tuple[str, ...] | None, privileged: bool, thermal: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """What the runtime hides. `asked` is the request's own list, None for the default; a privileged one hides nothing."""
+    """What the runtime hides. `asked` is the request's list, None for the default; a privileged one hides nothing.
+
+    A container's record has the list that inspect shows, so that whoever hides all of Docker's hides ours with it.
+    """
     if asked is not None:
-        return asked
+        return (*asked, *ALSO_MASKED) if set(MASKED) <= set(asked) else asked
     return () if privileged else (*MASKED, *thermal, *ALSO_MASKED)
 
 

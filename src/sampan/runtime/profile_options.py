@@ -46,6 +46,8 @@ class SecurityOptions:
     apparmor: str = ""
     writable_cgroups: bool | None = None
     labels: tuple[str, ...] = ()
+    hardened: bool = False
+    """Sampan's own `sampan=hardened`, which the daemon turns into settings of the container"""
 
 
 def parse(options: Sequence[str], *, no_new_privileges: bool = False) -> SecurityOptions:
@@ -57,6 +59,7 @@ def parse(options: Sequence[str], *, no_new_privileges: bool = False) -> Securit
     seccomp = apparmor = ""
     writable_cgroups: bool | None = None
     labels: list[str] = []
+    hardened = False
     for option in options:
         key, value = _split(option)
         match key:
@@ -70,9 +73,11 @@ def parse(options: Sequence[str], *, no_new_privileges: bool = False) -> Securit
                 apparmor = value
             case "label":
                 labels.append(_label(value))
+            case "sampan":
+                hardened = _of_ours(value)
             case _:
                 raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
-    return SecurityOptions(no_new_privileges, seccomp, apparmor, writable_cgroups, tuple(labels))
+    return SecurityOptions(no_new_privileges, seccomp, apparmor, writable_cgroups, tuple(labels), hardened)
 
 
 def apparmor_profile(asked: str, *, on_host: bool, default: str, privileged: bool) -> str:
@@ -124,6 +129,12 @@ def _switch(value: str, option: str) -> bool:
     if value in _FALSE:
         return False
     raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
+
+
+def _of_ours(value: str) -> bool:
+    if value != "hardened":
+        raise InvalidParameter(f'invalid --security-opt sampan={value[:100]}: "hardened" is the only value')
+    return True
 
 
 def _label(value: str) -> str:
