@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("daemon",),
     ("api",),
     ("client",),
+    ("rootless",),
     ("cli",),
     ("daemon_main", "cli_main"),
 )
@@ -141,6 +142,8 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "build/tree/git_program.py",
             "daemon/remap_user.py",
             "host/",
+            "rootless/",
+            "cli/verbs/rootless.py",
             "cli/daemon_start.py",
             "cli/credentials/keychain.py",
             "oci/making.py",

@@ -6,12 +6,15 @@ group that can be reached, and the engine's groups are made below it.
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sampan.cgroups.groupfile import UNIFIED
+from sampan.host.mapped import is_mapped
 
+LEAF = "-leaf"
+"""How the groups end that a daemon has moved processes into (`leaf`)."""
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -35,6 +38,10 @@ class Hierarchy:
     v2_controllers: frozenset[str] = frozenset()
     v2_weight: str = "io.bfq.weight"
     """the file of v2 that takes the weight of block I/O (`means.probe` looks): the BFQ scheduler's, or `io.weight`"""
+    optional: bool = False
+    """whether containers may stand without groups of their own: those of an ordinary user to whom none are delegated"""
+    guards_devices: bool = True
+    """whether rules of devices can be set; root of a user namespace cannot, and the kernel opens no device for it anyway"""
 
     @property
     def mode(self) -> Mode:
@@ -79,10 +86,48 @@ def detect() -> Hierarchy:
     controllers = [line.split("\t", 1)[0] for line in _text("/proc/cgroups").splitlines() if not line.startswith("#")]
     own = parse_membership(_text("/proc/self/cgroup"))
     found = arrange(mounts, controllers, own)
+    if is_mapped():
+        found = delegated(found, mounts, own)
     if not found.v2:
         return found
     offered = frozenset(_text(os.path.join(found.v2, "cgroup.controllers")).split())
-    return Hierarchy(found.v1, found.v2, offered)
+    return Hierarchy(found.v1, found.v2, offered, found.v2_weight, found.optional, found.guards_devices)
+
+
+def delegated(found: Hierarchy, mounts: Iterable[Mounted], own: Mapping[str, str]) -> Hierarchy:
+    """Of `found`, what root of a user namespace may write to, tried.
+
+    On v2 that may be a group further down: the one that this process stands in, where systemd has given it away
+    (Delegate=, org.freedesktop.systemd1(5)), or its parent, where an earlier daemon moved everybody into a leaf below it.
+    """
+    v1 = {name: place for name, place in found.v1.items() if _is_ours(place, "tasks")}
+    v2 = next((place for place in _candidates(found, mounts, own) if _is_ours(place, "cgroup.procs")), "")
+    return Hierarchy(v1, v2, optional=not v2 and not v1, guards_devices=False)
+
+
+def delegated_here() -> str:
+    """The group of the v2 tree in which this process may make others, whoever it is; empty where there is none."""
+    mounts = parse_mountinfo(_text("/proc/self/mountinfo"))
+    found = arrange(mounts, (), parse_membership(_text("/proc/self/cgroup")))
+    return delegated(found, mounts, parse_membership(_text("/proc/self/cgroup"))).v2
+
+
+def _candidates(found: Hierarchy, mounts: Iterable[Mounted], own: Mapping[str, str]) -> Iterator[str]:
+    if not found.v2:
+        return
+    yield found.v2
+    group = own.get("", "/")
+    root = next((mount.root for mount in mounts if mount.v2 and mount.place == found.v2), "/").rstrip("/")
+    if not (group + "/").startswith(root + "/"):
+        return
+    standing = found.v2 + group[len(root) :]
+    if os.path.basename(standing).endswith(LEAF):
+        yield os.path.dirname(standing)
+    yield standing
+
+
+def _is_ours(place: str, door: str) -> bool:
+    return os.access(place, os.W_OK | os.X_OK) and os.access(os.path.join(place, door), os.W_OK)
 
 
 def parse_mountinfo(text: str) -> list[Mounted]:

@@ -10,7 +10,7 @@ import os
 
 from sampan.cgroups.apply import offered_below
 from sampan.cgroups.groupfile import pids, put
-from sampan.cgroups.hierarchy import Hierarchy
+from sampan.cgroups.hierarchy import LEAF, Hierarchy
 from sampan.cgroups.plan import instance_group
 
 _log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _ROUNDS = 20
 
 def leaf_group(instance: str) -> str:
     """The name of the group that the processes are moved to, beside the instance's own."""
-    return f"{instance_group(instance)}-leaf"
+    return f"{instance_group(instance)}{LEAF}"
 
 
 def make_room(hierarchy: Hierarchy, instance: str) -> int:

@@ -75,7 +75,7 @@ def limits(hierarchy: Hierarchy, resources: oci.Resources) -> tuple[tuple[Write,
     writes += _tcp(hierarchy, resources.kernel_tcp)
     writes += raw.writes(hierarchy, resources.unified)
     program = b""
-    if not devices.allows_everything(resources.devices):
+    if hierarchy.guards_devices and not devices.allows_everything(resources.devices):
         if _version(hierarchy, "devices", "device rules") == 1:
             writes += [("devices", file, line) for file, line in devices.v1_writes(resources.devices)]
         else:
@@ -95,8 +95,11 @@ def place(
 
     The first is Docker's, and programs in containers find their id by it; ids are never the same, and each group bears the
     instance's mark, so that what is left over can be told apart. Under a parent of the user's the instance's group stands
-    between for that. With `systemd` it is the scope's, `<root>/system.slice/docker-<id>.scope`. Raises InvalidParameter, System.
+    between for that. With `systemd` it is the scope's, `<root>/system.slice/docker-<id>.scope`. Nowhere, where groups are
+    optional and there are none. Raises InvalidParameter, System.
     """
+    if hierarchy.mode is Mode.NONE and hierarchy.optional:
+        return {}
     if hierarchy.mode is Mode.NONE:
         raise System("no control groups are mounted on this host (mount -t cgroup2 cgroup2 /sys/fs/cgroup)")
     if systemd:
@@ -130,6 +133,8 @@ def _memory(hierarchy: Hierarchy, memory: oci.Memory) -> Iterator[Write]:
     if not any(asked) and memory.swappiness is None and not memory.disable_oom_killer:
         return
     limit, swap = memory.limit or 0, memory.swap or 0
+    if (limit, swap, memory.reservation or 0) == (0, -1, 0) and not hierarchy.version("memory"):
+        return  # all that is left of a limit that was taken off with a warning
     if limit == -1 and swap == 0:
         # Memory without a limit under a limited sum of memory and swap makes no sense: as runc, lift both.
         swap = -1

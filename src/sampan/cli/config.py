@@ -10,7 +10,7 @@ import os
 
 from sampan.cli.failures import Exit
 from sampan.client import documents
-from sampan.client.address import Tls, parse_address
+from sampan.client.address import DEFAULT_SOCKET, Tls, parse_address
 from sampan.client.documents import object_of, text_of
 
 TYPE_CHECKING = False
@@ -95,10 +95,21 @@ def find_address(given: Globals, config: Document) -> Address:
     if name != DEFAULT_CONTEXT:
         return _context_address(given.config_dir, name)
     secure = given.tls or given.tls_verify
-    address = parse_address(given.host or given.environ.get("DOCKER_HOST", ""), secure)
+    host = given.host or given.environ.get("DOCKER_HOST", "")
+    address = parse_address(host or _of_user(given), secure)
     if secure and address.scheme == "tcp":
         address.tls = Tls(given.ca, _if_there(given.cert), _if_there(given.key), given.tls_verify)
     return address
+
+
+def _of_user(given: Globals) -> str:
+    """The user's own daemon where there is one, or may be, and none of root's that it may speak to; else ""."""
+    if os.geteuid() == 0 or os.access(DEFAULT_SOCKET, os.W_OK):
+        return ""
+    from sampan.rootless.places import of_user
+
+    places = of_user(given.environ, os.geteuid())
+    return f"unix://{places.socket}" if os.path.exists(places.socket) or os.path.exists(places.choices) else ""
 
 
 def _if_there(path: str) -> str:

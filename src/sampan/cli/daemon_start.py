@@ -37,7 +37,8 @@ def start_daemon(environ: Mapping[str, str], reason: DaemonUnreachable) -> str:
     """
     if os.geteuid() != 0:
         raise DaemonUnreachable(
-            f"{reason}\nOnly root can start one: sudo sampand, or name another with -H."
+            f"{reason}\nStart one of your own, without root: sampan rootless setup. Or as root: sudo sampand; "
+            "or name another with -H."
         ) from reason
     holder = lock_holder(data_root())
     if holder:

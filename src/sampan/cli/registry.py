@@ -81,6 +81,15 @@ COMMANDS: tuple[Row, ...] = (
     ("system prune", "system_prune", "PRUNE", "Remove what nothing uses"),
     ("system check", "check", "CHECK", "Look whether all that images need is whole on the disk; --repair mends it"),
     ("system check-host", "check_host", "CHECK_HOST", "Say for each feature whether this host has it, and why not"),
+    (
+        "rootless check",
+        "rootless",
+        "CHECK",
+        "Say what a rootless daemon needs here, whether it is there, and what to do",
+    ),
+    ("rootless setup", "rootless", "SETUP", "Check that, start a rootless daemon, and let later commands start it"),
+    ("rootless start", "rootless", "START", "Start this user's daemon"),
+    ("rootless stop", "rootless", "STOP", "Stop this user's containers and daemon"),
     ("setup", "setup", "SETUP", "Let docker and other clients find Sampan; --undo takes it back"),
     ("completion", "completion", "COMPLETION", "Print the completion script of a shell"),
 )
@@ -91,6 +100,7 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
+    "rootless": "Manage this user's own engine, without root",
     "system": "Manage the engine",
     "volume": "Manage volumes",
 }

@@ -67,12 +67,31 @@ class Session:
         try:
             engine.ping()
         except DaemonUnreachable as error:
-            if self.address.scheme != "unix" or self.address.path != DEFAULT_SOCKET:
+            if self.address.scheme != "unix":
                 raise
-            from sampan.cli.daemon_start import start_daemon
+            if self.address.path == DEFAULT_SOCKET:
+                from sampan.cli.daemon_start import start_daemon
 
-            self.warn(start_daemon(self.given.environ, error))
+                self.warn(start_daemon(self.given.environ, error))
+            else:
+                self._start_own(error)
             engine.ping()
+
+    def _start_own(self, error: DaemonUnreachable) -> None:
+        """Start this user's own daemon where it is its socket that nobody answers at, and the user has set it up."""
+        if os.geteuid() == 0:
+            raise error
+        from sampan.rootless.places import of_user
+
+        places = of_user(self.given.environ, os.geteuid())
+        if self.address.path != places.socket:
+            raise error
+        from sampan.rootless import lifecycle
+
+        choices = lifecycle.read_choices(places)
+        if choices is None:
+            raise DaemonUnreachable(f"{error}\nStart it with: sampan rootless start") from error
+        self.warn(lifecycle.start(places, choices, self.given.environ))
 
     def detach_keys(self, given: str) -> str:
         """The sequence that leaves an attached container: the option, else config.json's, else "" for the daemon's own."""

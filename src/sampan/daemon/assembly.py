@@ -305,6 +305,8 @@ def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy, *, s
         no_new_privileges=config.no_new_privileges,
         cgroup_parent=config.cgroup_parent,
         systemd=systemd,
+        rootless=config.rootless,
+        without_groups=hierarchy.mode is Mode.NONE,
         cdi_spec_dirs=config.cdi_spec_dirs,
     )
 

@@ -67,6 +67,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     ulimits: tuple[Ulimit, ...] = ()
     ipc_mode: str = "private"
     cgroupns_mode: str = ""
+    rootless: bool = False
     no_new_privileges: bool = False
     seccomp_profile: str = "builtin"
     init: bool = False
@@ -133,6 +134,7 @@ def load(line: CommandLine) -> DaemonConfig:
         file=values,
         policy=read_policy(folder / "policy.json"),
         experimental=switch(merged, "experimental"),
+        rootless=switch(merged, "rootless"),
         allow_direct_routing=switch(merged, "allow-direct-routing"),
         published_ports=_one_of(merged, "published-ports", "judged", ("judged", "open")),
         builder=_builder(merged),

@@ -11,7 +11,7 @@ import msgspec
 
 from sampan.cgroups.scope_plan import slice_names
 from sampan.crashpoints import crash_point
-from sampan.daemon import hardened, merge, slots, userns_mode, verify
+from sampan.daemon import hardened, merge, rootless, slots, userns_mode, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
@@ -71,6 +71,8 @@ def _judge(
     verify.check_config(request)
     verify.check_healthcheck_times(request)
     warnings = verify.check_host(host, request, engine.around.capabilities)
+    if engine.config.rootless:
+        rootless.refuse(host, without_groups=engine.around.without_groups)
     if engine.around.systemd:
         slice_names(host.cgroup_parent)
     host, more = check_resources(hardened.applied(host, engine.around.capabilities), engine.means)

@@ -91,13 +91,14 @@ def _unix(path: Path, config: DaemonConfig) -> socket.socket:
             _refuse_live(path)
             path.unlink()
         # The umask closes the moment between bind and chmod, in which others could connect.
-        before = os.umask(0o777 & ~_MODE)
+        mode = _MODE & ~0o077 if config.rootless else _MODE
+        before = os.umask(0o777 & ~mode)
         try:
             sock.bind(str(path))
         finally:
             os.umask(before)
         os.chown(path, 0, group)
-        os.chmod(path, _MODE)
+        os.chmod(path, mode)
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()

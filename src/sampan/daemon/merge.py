@@ -123,6 +123,9 @@ def _log_config(asked: LogConfig, defaults: DaemonConfig) -> LogConfig:
 
 def _cgroup_namespace(host: HostConfig, defaults: DaemonConfig, cgroup_v2: bool) -> str:
     """On v1 a privileged container stays in the host's, whatever the daemon's default says."""
+    if defaults.rootless:
+        # The machine's can be neither joined nor shown, and must not be (CVE-2023-25809).
+        return "private"
     if host.privileged and not cgroup_v2:
         return "host"
     return defaults.cgroupns_mode or ("private" if cgroup_v2 else "host")

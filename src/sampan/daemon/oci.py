@@ -5,9 +5,9 @@ containers whose namespaces are shared, the mounts with their sources found).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sampan.daemon import cgroup_conf, device_requests, environment
+from sampan.daemon import cgroup_conf, device_requests, environment, rootless
 from sampan.daemon.config_values import Ulimit
 from sampan.daemon.definition import Definition
 from sampan.runtime import profile_capabilities, profile_devices, profile_files, profile_options, profile_sysctl
@@ -46,6 +46,9 @@ class Surroundings:
     cgroup_parent: str = ""
     systemd: bool = False
     """control groups are systemd's scopes"""
+    rootless: bool = False
+    without_groups: bool = False
+    """containers have no control groups of their own"""
     cdi_spec_dirs: tuple[str, ...] = ()
 
 
@@ -74,6 +77,9 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
     namespaces = _namespaces(host, joined.pids, definition.users)
     own = {namespace.type for namespace in namespaces if not namespace.path}
     devices, rules = _devices(host)
+    if around.rootless:
+        borrowed = tuple(rootless.devices(host, _EVERYWHERE))
+        devices, joined = (), replace(joined, mounts=(*joined.mounts, *borrowed))
     uts_of_host = host.uts_mode == "host"
     config = oci.Config(
         process=_process(definition, around, options, caps, joined),

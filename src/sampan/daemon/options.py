@@ -115,7 +115,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("cpu-rt-runtime", N, NO, "the parent group's real-time budget is the host's business", default=0),
     Option("cdi-spec-dirs", L, YES, "default /etc/cdi and /var/run/cdi; files in JSON", flag="cdi-spec-dir"),
     Option("nri-opts", M, NO, "the node resource interface is containerd's"),
-    Option("rootless", B, NO, "the daemon runs as root", default=False),
+    Option(
+        "rootless",
+        B,
+        YES,
+        "an ordinary user's daemon, in a user namespace: `sampan rootless` gives it (docs/rootless.md)",
+    ),
     # layers
     Option("storage-driver", T, YES, "overlay2, overlay or vfs", short="s"),
     Option("storage-opts", L, NO, "the drivers have no options", flag="storage-opt"),

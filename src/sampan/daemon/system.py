@@ -10,6 +10,7 @@ from collections.abc import Callable
 from sampan.cgroups.means import Means
 from sampan.daemon import registry_settings
 from sampan.daemon.engine import Engine
+from sampan.daemon.oci import Surroundings
 from sampan.daemon.states import Status
 from sampan.daemon.times import rfc3339
 from sampan.host.facts import Facts, Limits, security_options, warnings
@@ -83,7 +84,7 @@ class SystemApi:
             n_goroutines=len(engine.tasks),
             system_time=rfc3339(time.time_ns()),
             logging_driver=config.log_driver,
-            cgroup_driver="systemd" if engine.around.systemd else "cgroupfs",
+            cgroup_driver=_cgroup_driver(engine.around),
             cgroup_version=facts.cgroup_version,
             n_events_listener=engine.events.listeners,
             kernel_version=facts.kernel,
@@ -114,8 +115,22 @@ class SystemApi:
 
 def _security(engine: Engine, facts: Facts) -> tuple[str, ...]:
     config, remapped = engine.config, engine.users.default is not None
-    v2 = engine.around.cgroup_v2
-    return tuple(security_options(facts, config.seccomp_profile, config.no_new_privileges, v2, remapped=remapped))
+    return tuple(
+        security_options(
+            facts,
+            config.seccomp_profile,
+            config.no_new_privileges,
+            engine.around.cgroup_v2,
+            remapped=remapped,
+            rootless=config.rootless,
+        )
+    )
+
+
+def _cgroup_driver(around: Surroundings) -> str:
+    if around.without_groups:
+        return "none"
+    return "systemd" if around.systemd else "cgroupfs"
 
 
 def _limits(means: Means) -> Limits:

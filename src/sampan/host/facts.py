@@ -79,7 +79,13 @@ def read() -> Facts:
 
 
 def security_options(
-    facts: Facts, seccomp_profile: str, no_new_privileges: bool, private_cgroups: bool, *, remapped: bool = False
+    facts: Facts,
+    seccomp_profile: str,
+    no_new_privileges: bool,
+    private_cgroups: bool,
+    *,
+    remapped: bool = False,
+    rootless: bool = False,
 ) -> list[str]:
     """`SecurityOptions` of `docker info`. `seccomp_profile` is builtin, unconfined or a path; the next two are defaults.
 
@@ -89,7 +95,8 @@ def security_options(
         "name=apparmor" if facts.apparmor else "",
         f"name=seccomp,profile={seccomp_profile}" if facts.seccomp else "",
         "name=userns" if remapped else "",
-        "name=cgroupns" if facts.cgroup_namespaces and private_cgroups else "",
+        "name=rootless" if rootless else "",
+        "name=cgroupns" if facts.cgroup_namespaces and (private_cgroups or rootless) else "",
         "name=no-new-privileges" if no_new_privileges else "",
     ]
     return [option for option in found if option]

@@ -104,7 +104,8 @@ def recorded_exit(directory: str) -> Exit | None:
 
 def lost(groups: dict[str, str], pid: int, start: int, is_exec: bool) -> Exit:
     """A program without its monitor: killed with all that stands in its control groups. Exit 137, cause monitor-lost."""
-    if is_exec:
+    if is_exec or not groups:
+        # Where there are no groups, the program is the first process of a pid namespace, and takes all others along.
         if record.is_alive(pid, start):
             _kill(pid)
     else:

@@ -273,14 +273,15 @@ def make_groups(cgroup: dict[str, Any]) -> None:
 
 def oom_score(pid: int, value: int) -> None:
     """How readily the kernel kills the program when memory runs out; lowering it needs CAP_SYS_RESOURCE."""
-    with open(f"/proc/{pid}/oom_score_adj", "w") as file:
-        try:
-            file.write(str(value))
-            file.flush()
-        except PermissionError as error:
-            raise StepFailed(
-                "other", f"oom_score_adj {value}: the engine lacks CAP_SYS_RESOURCE on this host", 1
-            ) from error
+    descriptor = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, str(value).encode())
+    except PermissionError as error:
+        raise StepFailed(
+            "other", f"oom_score_adj {value}: the engine lacks CAP_SYS_RESOURCE on this host", 1
+        ) from error
+    finally:
+        os.close(descriptor)
 
 
 def prepare_record(build: Build) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from sampan.cgroups import apply as cgroups
 from sampan.cgroups import ending
 from sampan.files.trash import Trash
-from sampan.kernel.namespaces import Clone
 from sampan.runtime import adoption, plan
 from sampan.runtime.channel import ChannelClosed
 from sampan.runtime.checkpoints import Checkpoints
@@ -20,6 +19,7 @@ from sampan.runtime.followers import Followers
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import BEHIND, DESCRIPTOR_LIMIT, Kind, pair
 from sampan.runtime.monitored import Monitored
+from sampan.runtime.neighbours import joined_by_exec, processes_beside
 from sampan.runtime.pool import Pool, SlotPlan
 from sampan.runtime.relinks import relink
 from sampan.runtime.request import (
@@ -46,7 +46,6 @@ _log = logging.getLogger("sampan.runtime")
 _OLD_MONITOR_SECONDS = 10.0
 _MOST_DESCRIPTORS = DESCRIPTOR_LIMIT - 8
 """Some of a packet's are the engine's own."""
-_JOINED_BY_EXEC = Clone.NEWPID | Clone.NEWNS | Clone.NEWUTS | Clone.NEWIPC | Clone.NEWNET | Clone.NEWCGROUP
 
 
 class RuntimeClient:
@@ -205,7 +204,7 @@ class RuntimeClient:
         """See `port.Runtime`."""
         container = self._live[request.container]
         directory = f"{self._exec_root}/execs/{request.id}"
-        body = plan.execute(request, directory, _JOINED_BY_EXEC)
+        body = plan.execute(request, directory, joined_by_exec(container.pid))
         descriptors = [container.pidfd, *clients(request.attach)]
         try:
             if (parked := self._exec_pool.take()) is not None:
@@ -375,7 +374,9 @@ class RuntimeClient:
     async def kill_all(self, container: ContainerId) -> None:
         """See `port.Runtime`."""
         monitored = self._live.get(container)
-        if monitored is not None:
+        if monitored is not None and not monitored.groups:
+            self.signal(container, signal.SIGKILL)
+        elif monitored is not None:
             await asyncio.get_running_loop().run_in_executor(None, ending.kill, monitored.groups)
 
     def forget(self, container: ContainerId) -> None:
@@ -389,4 +390,6 @@ class RuntimeClient:
     def pids(self, container: ContainerId) -> tuple[int, ...]:
         """See `port.Runtime`."""
         monitored = self._live.get(container)
-        return tuple(cgroups.procs(monitored.groups)) if monitored is not None else ()
+        if monitored is None:
+            return ()
+        return tuple(cgroups.procs(monitored.groups) if monitored.groups else processes_beside(monitored.pid))

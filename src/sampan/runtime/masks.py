@@ -105,7 +105,10 @@ def _empty() -> int:
 
 def _null(context: Context) -> int:
     """/dev/null, of the /dev that we made ourselves unless a bind replaces it; checked to be the device 1:3."""
-    if "/dev" in context.mounts:
+    if "/dev/null" in context.mounts:
+        # A node of the machine's that was borrowed: a mount of its own, which a walk of ours does not cross.
+        descriptor = os.dup(context.mounts["/dev/null"])
+    elif "/dev" in context.mounts:
         descriptor = openat2(context.mounts["/dev"], b"null", os.O_PATH | os.O_NOFOLLOW, ON_OUR_OWN)
     else:
         descriptor = openat2(context.root, b"dev/null", os.O_PATH | os.O_NOFOLLOW, _INSIDE | Resolve.NO_SYMLINKS)

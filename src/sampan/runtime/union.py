@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from sampan.host.mapped import is_mapped
 from sampan.kernel.mount import (
     AT_FDCWD,
     MNT,
@@ -40,15 +41,19 @@ Users = tuple[int, list[int]]
 """A descriptor of a user namespace, and the host's ids of its root."""
 
 _layer_by_layer = True
+_user_attributes = False
+"""whether marks are `user.overlay.*`: root of a user namespace has no others"""
 
 
 def learn_overlay() -> None:
-    """Find out, once and before anything is forked, whether this kernel takes overlay's layers one at a time (Linux 6.7).
+    """Find out, once and before anything is forked, whether this kernel takes overlay's layers one at a time (Linux 6.7),
+    and where overlay's marks are kept.
 
     Until Linux 6.4 an overlay context takes any word at all and refuses the mount in the end, so a word that does not exist
     is tried first.
     """
-    global _layer_by_layer
+    global _layer_by_layer, _user_attributes
+    _user_attributes = is_mapped()
     context = fsopen(b"overlay")
     try:
         fsconfig_string(context, b"sampan", b"1")
@@ -108,6 +113,11 @@ def _with_maps(directory: bytes, users: int, trees: list[int]) -> bytes:
     return b"/proc/self/fd/%d" % tree
 
 
+def _off() -> tuple[bytes, ...]:
+    """With user.overlay.* nothing is ever redirected, and saying so is refused."""
+    return tuple(feature for feature in _FEATURES_OFF if not (_user_attributes and feature == b"redirect_dir"))
+
+
 def _one_by_one(lowers: list[bytes], upper: bytes, work: bytes, volatile: bool) -> int:
     context = fsopen(b"overlay")
     try:
@@ -116,8 +126,10 @@ def _one_by_one(lowers: list[bytes], upper: bytes, work: bytes, volatile: bool) 
             fsconfig_string(context, b"lowerdir+", lower)
         fsconfig_string(context, b"upperdir", upper)
         fsconfig_string(context, b"workdir", work)
-        for feature in _FEATURES_OFF:
+        for feature in _off():
             fsconfig_string(context, feature, b"off")
+        if _user_attributes:
+            fsconfig_flag(context, b"userxattr")
         if volatile:
             fsconfig_flag(context, b"volatile")
         fsconfig_create(context)
@@ -140,7 +152,7 @@ def _in_one_string(lowers: list[bytes], upper: bytes, work: bytes, volatile: boo
             opened.append(os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))  # noqa: PERF401 - what is open gets closed
         names = b":".join(b"/proc/self/fd/%d" % descriptor for descriptor in opened)
         words = [b"lowerdir=" + names, b"upperdir=" + _escaped(upper), b"workdir=" + _escaped(work)]
-        words += [feature + b"=off" for feature in _FEATURES_OFF]
+        words += [feature + b"=off" for feature in _off()] + ([b"userxattr"] if _user_attributes else [])
         data = b",".join([*words, b"volatile"] if volatile else words)
         if len(data) > _DATA_LIMIT:
             raise StepFailed("other", f"an image of {len(lowers)} layers needs Linux 6.7 or later on this machine")

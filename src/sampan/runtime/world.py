@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 
+from sampan.host.mapped import is_mapped
 from sampan.kernel.files import Resolve, openat2
 from sampan.kernel.mount import (
     AT_FDCWD,
@@ -191,12 +192,38 @@ def make_dev(options: list[str], devices: list[list[object]]) -> int:
     mount = instance(b"tmpfs", options)
     for place in _PLACES:
         os.mkdir(place, 0o755, dir_fd=mount)
+    mapped = is_mapped()
     for device in devices:
-        make_node(mount, device)
+        if mapped:
+            borrow_node(context, str(device[0]))
+        else:
+            make_node(mount, device)
     for name, target in _LINKS:
         if name != "core" or os.path.exists(target):
             os.symlink(target, name, dir_fd=mount)
     return mount
+
+
+def borrow_node(context: Context, name: str) -> None:
+    """The machine's own node, as the launcher's /dev has it, on an empty file: root of a user namespace may make none."""
+    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=context.mounts["/dev"]))
+    context.mounts[f"/dev/{name}"] = open_tree(AT_FDCWD, os.fsencode(f"/dev/{name}"), OpenTree.CLONE)
+    try:
+        _show_nodes(context, [name])
+    except OSError as error:
+        # Before Linux 6.15 nothing is mounted on what is detached itself.
+        if error.errno != errno.EINVAL:
+            raise
+        context.deferred.append((_show_nodes, [name]))
+
+
+def _show_nodes(context: Context, names: list[str]) -> None:
+    for name in names:
+        place = openat2(context.mounts["/dev"], os.fsencode(name), os.O_PATH, ON_OUR_OWN)
+        try:
+            move_mount(context.mounts[f"/dev/{name}"], place)
+        finally:
+            os.close(place)
 
 
 def make_node(directory: int, device: list[object]) -> None:

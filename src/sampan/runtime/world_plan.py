@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from sampan.host.mapped import highest_group
 from sampan.runtime import user_plan
 from sampan.spec import oci_runtime as oci
 from sampan.spec.user_maps import UserMaps
@@ -17,7 +18,11 @@ DEFAULT_DEVICES: tuple[tuple[str, int, int], ...] = (
     ("urandom", 1, 9),
 )
 """Nodes that every container gets (runtime-spec, config-linux.md, "Default Devices")."""
-NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+NETWORK_SYSCTLS = {
+    "net.ipv4.ip_unprivileged_port_start": "0",
+    # Not beyond what is mapped: the kernel refuses a group that this user namespace does not have.
+    "net.ipv4.ping_group_range": f"0 {min(highest_group(), 2147483647)}",
+}
 """What Docker sets in every private network namespace."""
 OWN_INSTANCES = {"/proc": "proc", "/sys": "sysfs", "/dev": "dev", "/dev/pts": "devpts", "/dev/mqueue": "mqueue"}
 

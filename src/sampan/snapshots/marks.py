@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import stat
 
+from sampan.host.mapped import is_mapped
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OPAQUE_XATTR = "trusted.overlay.opaque"
+OPAQUE_XATTR = "user.overlay.opaque" if is_mapped() else "trusted.overlay.opaque"
+"""Root of a user namespace may not write `trusted.`, and mounts with `userxattr` (kernel: overlayfs.rst, "User xattr")."""
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from sampan.host.mapped import is_mapped
 from sampan.kernel.mount import (
     AT_FDCWD,
     MNT,
@@ -13,6 +14,7 @@ from sampan.kernel.mount import (
     MountAttr,
     OpenTree,
     fsconfig_create,
+    fsconfig_flag,
     fsconfig_string,
     fsmount,
     fsopen,
@@ -42,6 +44,9 @@ def overlay(lowers: Sequence[int], upper: str = "", work: str = "", attributes: 
         options += [(b"upperdir", os.fsencode(upper)), (b"workdir", os.fsencode(work))]
         # As a start mounts it: the upper directory holds whole files under their own names.
         options += [(feature, b"off") for feature in (b"index", b"redirect_dir", b"metacopy")]
+    if is_mapped():
+        # With user.overlay.* nothing is ever redirected, and saying so is refused.
+        options = [option for option in options if option[0] != b"redirect_dir"] + [(b"userxattr", b"")]
     try:
         return _by_context(lowers, options, attributes)
     except OSError as error:
@@ -67,7 +72,10 @@ def _by_context(lowers: Sequence[int], options: Options, attributes: MountAttr) 
             for lower in lowers:
                 fsconfig_string(context, b"lowerdir+", _joined([lower]))
         for name, value in options:
-            fsconfig_string(context, name, value)
+            if value:
+                fsconfig_string(context, name, value)
+            else:
+                fsconfig_flag(context, name)
         fsconfig_create(context)
         return fsmount(context, attributes)
     finally:
@@ -82,7 +90,11 @@ def _in_one_string(lowers: Sequence[int], options: Options, attributes: MountAtt
     with _opened_again(lowers) as here:
         words = [(b"lowerdir", _joined(here)), *options]
         mount(
-            b"overlay", _SOMEWHERE, b"overlay", MS(0), b",".join(name + b"=" + _escaped(value) for name, value in words)
+            b"overlay",
+            _SOMEWHERE,
+            b"overlay",
+            MS(0),
+            b",".join(name + b"=" + _escaped(value) if value else name for name, value in words),
         )
     try:
         tree = open_tree(AT_FDCWD, _SOMEWHERE, OpenTree.CLONE)
