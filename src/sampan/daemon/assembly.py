@@ -61,6 +61,7 @@ from sampan.images.removal import ImageUser
 from sampan.kernel.caps import capget
 from sampan.network.networks import Networks
 from sampan.network.options import NetworkOptions, parse_bip, parse_pool
+from sampan.network.outside import SOCKET_NAME
 from sampan.registry.fetching import Fetcher
 from sampan.registry.registries import RemoteRegistries
 from sampan.runtime.client import RuntimeClient
@@ -287,6 +288,7 @@ def _network_options(config: DaemonConfig) -> NetworkOptions:
         judged=config.published_ports == "judged",
         default_bind_ip=config.publish_ip,
         network_options=config.network_options,
+        keeper=str(config.exec_root / SOCKET_NAME) if config.rootless else "",
     )
 
 

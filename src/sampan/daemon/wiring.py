@@ -298,7 +298,7 @@ class NetworkWiring:
     def _proxy(self, container: ContainerId, published: Published) -> None:
         """Have those callers served whom no rule can send on."""
         ports = tuple(
-            ProxiedPort(one.protocol, one.host_ip, one.host_port, one.address, one.port)
+            ProxiedPort(one.protocol, one.host_ip, one.host_port, one.address, one.port, one.outside)
             for one in published.forwards
             if one.is_proxied and one.address
         )

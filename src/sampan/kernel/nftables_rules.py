@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import socket
+import sys
 
 from sampan.kernel.netlink import attribute, be32, nested, text
 from sampan.kernel.nftables import Family, Verdict, data_value
@@ -26,6 +27,7 @@ _IFNAMSIZ = 16
 class Meta(enum.IntEnum):
     """NFT_META_*: facts about a packet that are not in it."""
 
+    MARK = 3
     IIFNAME = 6
     OIFNAME = 7
     NFPROTO = 15
@@ -58,6 +60,7 @@ _LOOKUP_INVERTED = 1
 _FIB_ADDRTYPE = 3
 _FIB_DADDR = 2
 _RTN_LOCAL = 2
+_SOCKET_TRANSPARENT = 0
 _NAT_SNAT = 0
 _NAT_DNAT = 1
 _SOURCE = {Family.IPV4: 12, Family.IPV6: 8}
@@ -231,7 +234,19 @@ def connection_status(status: CtStatus) -> bytes:
     return _load_ct(_CT_STATUS) + _mask(status.to_bytes(4, "little")) + _compare(bytes(4), equal=False)
 
 
+def transparent_socket() -> bytes:
+    """`socket transparent 1`: a packet to a socket here that is bound to an address which need not be ours."""
+    load = _expression("socket", be32(1, _SOCKET_TRANSPARENT), be32(2, _REG_1))
+    return load + _compare(b"\1")
+
+
 # ---- what is done ----
+
+
+def mark(value: int) -> bytes:
+    """`meta mark set VALUE`."""
+    load = _expression("immediate", be32(1, _REG_1), data_value(2, value.to_bytes(4, sys.byteorder)))
+    return load + _expression("meta", be32(2, Meta.MARK), be32(3, _REG_1))
 
 
 def verdict(code: Verdict, chain: str = "") -> bytes:

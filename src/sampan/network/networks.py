@@ -11,6 +11,7 @@ from sampan.errors import Forbidden, InvalidParameter, System
 from sampan.kernel.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Netlink
 from sampan.kernel.nftables import NFNLGRP_NFTABLES
 from sampan.network.arrangement import Ways
+from sampan.network.as_caller import open_way_back
 from sampan.network.bridge import BridgeDriver
 from sampan.network.driver import NetworkFacts, Wish, facts_of, found
 from sampan.network.endpoint import Endpoint, Published
@@ -19,6 +20,7 @@ from sampan.network.host_state import networks_in_use
 from sampan.network.ipam import Subnet, first_free_pool
 from sampan.network.modes import Mode, ModeKind
 from sampan.network.options import pools_of
+from sampan.network.outside import Outside
 from sampan.network.policy import Allowed, Forward
 from sampan.network.port_elements import PROTOCOLS
 from sampan.network.ports import HostPorts, PortRequest, PortTaken, Reach, placed
@@ -61,7 +63,7 @@ class Networks:
         self._bridge: BridgeDriver | None = None
         self._user: dict[NetworkId, BridgeDriver | ParentedDriver] = {}
         self._definitions: dict[NetworkId, NetworkDefinition] = {}
-        self._ports = HostPorts()
+        self._ports = HostPorts(Outside(options.keeper) if options.keeper else None)
         self._claimed: set[Forward] = set()
 
     def open(self, definitions: Iterable[NetworkDefinition] = ()) -> None:
@@ -86,6 +88,8 @@ class Networks:
             self._open_user(definition)
         try:
             self._ground.open([driver.zone() for driver in self._bridges()])
+            if self._options.keeper:
+                open_way_back(self._ground.route, self._ground.netfilter)
             self._drop_strangers()
         except OSError as error:
             raise System(f"Error initializing network controller: {error}") from error

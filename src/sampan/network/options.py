@@ -57,6 +57,8 @@ class NetworkOptions:
     judged: bool = True
     """whether the host's own firewall is asked about published ports (`--published-ports`)"""
     default_bind_ip: str = "0.0.0.0"
+    keeper: str = ""
+    """where the keeper of a rootless daemon listens: ports are published in its network namespace"""
     network_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """options that a network of a driver gets where its creator does not say otherwise (`--default-network-opt`)"""
 

@@ -1,7 +1,7 @@
 """What the rules are to say, as data: networks, published ports, who may call whom."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sampan.network.definition import GatewayMode
 
@@ -23,6 +23,8 @@ class Forward:
     host_port: int
     address: str
     port: int
+    outside: bool = field(default=False, compare=False)
+    """whether the host's port is one of another network namespace, the machine's: then every caller is proxied"""
 
     @property
     def is_anywhere(self) -> bool:
@@ -47,9 +49,8 @@ class Forward:
         """
         return (
             self.protocol != "sctp"
-            and self.is_ipv6
             and self.host_port != 0
-            and (self.is_anywhere or not self.is_translated)
+            and (self.outside or (self.is_ipv6 and (self.is_anywhere or not self.is_translated)))
         )
 
 

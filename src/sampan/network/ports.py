@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from sampan.errors import InvalidParameter, System
 from sampan.kernel.sockets import drop_all
+from sampan.network.outside import Outside
 from sampan.network.policy import ANY, ANY6, LOOPBACK6, Forward
 from sampan.network.port_elements import PROTOCOLS
 from sampan.spec.ports import PortBinding, PortMap
@@ -22,6 +23,9 @@ from sampan.spec.ports import PortBinding, PortMap
 _PORT_LIMIT = 65536
 _BACKLOG = 4096
 _RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
+_LOW_PORT = (
+    " (an ordinary user's ports begin at net.ipv4.ip_unprivileged_port_start: lower that, or choose a higher port)"
+)
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 
 
@@ -170,7 +174,9 @@ def _host_ip(text: str) -> str:
 class HostPorts:
     """The ports that this daemon has published; the host's other users are asked by binding."""
 
-    def __init__(self) -> None:
+    def __init__(self, outside: Outside | None = None) -> None:
+        """`outside` opens sockets where the ports are to be, if that is another network namespace."""
+        self._outside = outside
         self._taken: dict[tuple[str, int], set[str]] = {}
 
     def bind(self, wanted: Placed) -> tuple[list[Forward], list[socket.socket]]:
@@ -184,9 +190,9 @@ class HostPorts:
             if holder := next(filter(None, holders), ""):
                 refusal = PortTaken(f"Bind for {holder}:{port} failed: port is already allocated")
                 continue
-            mine = _forwards(wanted, port)
+            mine = _forwards(wanted, port, outside=self._outside is not None)
             try:
-                held = _hold_all(forward for forward in mine if forward.host_port)
+                held = self._hold_all(forward for forward in mine if forward.host_port)
             except _Refused as error:
                 refusal = error
                 if error.number != errno.EADDRINUSE:
@@ -196,6 +202,27 @@ class HostPorts:
                 self.take(forward)
             return mine, held
         raise refusal
+
+    def _hold_all(self, forwards: Iterable[Forward]) -> list[socket.socket]:
+        held: list[socket.socket] = []
+        for forward in forwards:
+            try:
+                held.append(_hold(forward, self._open(forward)))
+            except OSError as error:
+                for sock in held:
+                    sock.close()
+                number = error.errno or errno.EIO
+                reason = os.strerror(number).lower()
+                if self._outside is not None and number == errno.EACCES:
+                    reason += _LOW_PORT
+                raise _Refused(_refusal(forward) + reason, number) from error
+        return held
+
+    def _open(self, forward: Forward) -> socket.socket:
+        family = socket.AF_INET6 if forward.is_ipv6 else socket.AF_INET
+        if self._outside is not None:
+            return self._outside.open(family, forward.protocol)
+        return socket.socket(family, _TYPES[forward.protocol] | socket.SOCK_CLOEXEC, PROTOCOLS[forward.protocol])
 
     def take(self, forward: Forward) -> None:
         """Record a port without binding it: an earlier daemon's, held by a monitor."""
@@ -259,10 +286,10 @@ def can_listen_on_ipv6() -> bool:
     return True
 
 
-def _forwards(wanted: Placed, port: int) -> list[Forward]:
+def _forwards(wanted: Placed, port: int, *, outside: bool = False) -> list[Forward]:
     """Those that are routed to take no port of the host's."""
     return [
-        Forward(wanted.protocol, host_ip, 0 if routed else port, address, wanted.port)
+        Forward(wanted.protocol, host_ip, 0 if routed else port, address, wanted.port, outside)
         for host_ip, address, routed in wanted.targets
     ]
 
@@ -273,19 +300,6 @@ class _Refused(PortTaken):
     def __init__(self, text: str, number: int) -> None:
         super().__init__(text)
         self.number = number
-
-
-def _hold_all(forwards: Iterable[Forward]) -> list[socket.socket]:
-    held: list[socket.socket] = []
-    for forward in forwards:
-        try:
-            held.append(_hold(forward))
-        except OSError as error:
-            for sock in held:
-                sock.close()
-            number = error.errno or errno.EIO
-            raise _Refused(_refusal(forward) + os.strerror(number).lower(), number) from error
-    return held
 
 
 def _refusal(forward: Forward) -> str:
@@ -299,9 +313,7 @@ def _pair(host_ip: str, port: int) -> str:
     return f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
 
 
-def _hold(forward: Forward) -> socket.socket:
-    family = socket.AF_INET6 if forward.is_ipv6 else socket.AF_INET
-    sock = socket.socket(family, _TYPES[forward.protocol] | socket.SOCK_CLOEXEC, PROTOCOLS[forward.protocol])
+def _hold(forward: Forward, sock: socket.socket) -> socket.socket:
     try:
         if forward.is_ipv6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

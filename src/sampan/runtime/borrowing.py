@@ -13,7 +13,7 @@ _TYPES = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
 
 
 def borrow(pidfd: int, wanted: Iterable[Wanted]) -> dict[Wanted, socket.socket]:
-    """Those of `wanted` that the process has, IPv6 ones only. The caller closes them. Raises OSError where it is gone."""
+    """Those of `wanted` that the process has. The caller closes them. Raises OSError where it is gone."""
     missing = set(wanted)
     found: dict[Wanted, socket.socket] = {}
     folder = f"/proc/{pid_of(pidfd)}/fd"
@@ -43,7 +43,7 @@ def own(held: Iterable[socket.socket], wanted: Iterable[Wanted]) -> dict[Wanted,
 
 
 def _key(sock: socket.socket) -> Wanted | None:
-    if sock.family != socket.AF_INET6 or sock.type not in _TYPES:
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type not in _TYPES:
         return None
     host_ip, port, *_ = sock.getsockname()
     return _TYPES[sock.type], host_ip, port

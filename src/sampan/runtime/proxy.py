@@ -11,6 +11,7 @@ import os
 import socket
 import time
 
+from sampan.runtime.callers import speak_for
 from sampan.runtime.poller import Poller
 from sampan.runtime.proxy_datagrams import DatagramPort
 from sampan.runtime.proxy_stream import Relay
@@ -28,11 +29,14 @@ _SWEEP_SECONDS = 15.0
 class StreamPort:
     """A listening socket. Connections that come by it are put into `relays`, and are the container's: they outlive the port."""
 
-    def __init__(self, poller: Poller, sock: socket.socket, target: tuple[str, int], relays: set[Relay]) -> None:
+    def __init__(
+        self, poller: Poller, sock: socket.socket, target: tuple[str, int], relays: set[Relay], as_caller: bool = False
+    ) -> None:
         self._poller = poller
         self._socket = sock
         self._target = target
         self._relays = relays
+        self._as_caller = as_caller
         sock.setblocking(False)
         poller.add(sock.fileno(), lambda _events: self._called())
 
@@ -47,7 +51,7 @@ class StreamPort:
     def _called(self) -> None:
         for _ in range(_BURST):
             try:
-                client, _ = self._socket.accept()
+                client, caller = self._socket.accept()
             except OSError:
                 return
             if len(self._relays) >= _MOST:
@@ -60,6 +64,8 @@ class StreamPort:
             except OSError:
                 client.close()
                 return
+            if self._as_caller:
+                speak_for(target, str(caller[0]), self._target[0])
             target.connect_ex(self._target)
             for sock in (client, target):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -94,6 +100,8 @@ class Proxies:
     ) -> None:
         """Serve (protocol, address, port) with each of the sockets: in the place of what was served before, or as well (`more`).
 
+        A fourth member, true, where the container is to see callers' addresses.
+
         Connections that there are go on. The descriptors are this one's from here on. Raises OSError, ValueError.
         """
         served = self._served.get(container)
@@ -107,12 +115,12 @@ class Proxies:
                 port.close()
             served.ports.clear()
         opened = [socket.socket(fileno=descriptor) for descriptor in sockets]
-        for (protocol, address, number), sock in zip(ports, opened, strict=True):
+        for (protocol, address, number, *as_caller), sock in zip(ports, opened, strict=True):
             target = str(address), int(str(number))
             served.ports.append(
-                StreamPort(self._poller, sock, target, served.relays)
+                StreamPort(self._poller, sock, target, served.relays, bool(as_caller))
                 if protocol == "tcp"
-                else DatagramPort(self._poller, sock, target)
+                else DatagramPort(self._poller, sock, target, bool(as_caller))
             )
 
     def forget(self, container: str) -> None:

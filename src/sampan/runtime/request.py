@@ -165,13 +165,17 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class ProxiedPort:
-    """A published port of the host whose callers a process serves: IPv6 ones. It leads to `address`:`port` of the container."""
+    """A published port of the host whose callers a process serves: IPv6 ones. It leads to `address`:`port` of the container.
+
+    `as_caller`: callers of any family, and the container is to see their addresses.
+    """
 
     protocol: str
     host_ip: str
     host_port: int
     address: str
     port: int
+    as_caller: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ class ResolverPort:
             found = list(sockets.items())
             for start in range(0, max(len(found), 1), _SOCKETS_EACH):
                 part = found[start : start + _SOCKETS_EACH]
-                shown = [[keys[key].protocol, keys[key].address, keys[key].port] for key, _ in part]
+                shown = [_shown(keys[key]) for key, _ in part]
                 body = {"id": container, "ports": shown, "more": start > 0}
                 self._post(Kind.PROXY, body, [pidfd, *(sock.fileno() for _, sock in part)])
         finally:
@@ -208,6 +208,11 @@ def _facts(container: str, named: Named) -> dict[str, object]:
         for network, p in named.networks.items()
     }
     return {"id": container, "networks": networks, "servers": named.servers}
+
+
+def _shown(port: ProxiedPort) -> list[object]:
+    """A sampan-net from before there were callers' addresses reads three members."""
+    return [port.protocol, port.address, port.port, *([True] if port.as_caller else [])]
 
 
 def _ignore(message: Message) -> None:

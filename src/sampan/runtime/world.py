@@ -184,7 +184,11 @@ def sysfs(context: Context, options: list[str]) -> None:
 
 def dev(context: Context, options: list[str], devices: list[list[object]]) -> None:
     """/dev: a tmpfs of our own with the allowed nodes and links, so that nothing of the image's is used or touched."""
-    context.mounts["/dev"] = make_dev(options, devices)
+    mapped = is_mapped()
+    context.mounts["/dev"] = make_dev(options, [] if mapped else devices)
+    if mapped:
+        for device in devices:
+            borrow_node(context, str(device[0]))
 
 
 def make_dev(options: list[str], devices: list[list[object]]) -> int:
@@ -192,12 +196,8 @@ def make_dev(options: list[str], devices: list[list[object]]) -> int:
     mount = instance(b"tmpfs", options)
     for place in _PLACES:
         os.mkdir(place, 0o755, dir_fd=mount)
-    mapped = is_mapped()
     for device in devices:
-        if mapped:
-            borrow_node(context, str(device[0]))
-        else:
-            make_node(mount, device)
+        make_node(mount, device)
     for name, target in _LINKS:
         if name != "core" or os.path.exists(target):
             os.symlink(target, name, dir_fd=mount)

@@ -20,9 +20,11 @@ from sampan.files.writing import write_all
 from sampan.snapshots.inodes import (
     HOST_ERRORS,
     complete_file,
+    is_left_out,
     judged,
     make_special,
     moment_of,
+    refuse_unmapped,
     set_xattrs,
     set_xattrs_by_name,
     strip_acls,
@@ -61,8 +63,7 @@ if TYPE_CHECKING:
             """Whether an entry is the driver's own mark."""
 
 
-WHITEOUT = b".wh."
-OPAQUE = b".wh..wh..opq"
+WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
 _AUFS = b".wh..wh."
 MAX_ENTRIES = 5_000_000
 MAX_IMPLIED = 100_000
@@ -299,6 +300,8 @@ class Extraction:
         """A symbolic link, a device or a FIFO."""
         if entry.kind == tar.CHARACTER and entry.major == entry.minor == 0:
             raise BadArchive(f"{shown(entry.name)} is the device 0:0, which stands for a whiteout")
+        if is_left_out(entry):
+            return
         try:
             make_special(entry, directory, name)
         except FileExistsError:
@@ -367,6 +370,7 @@ class Extraction:
             except OSError as error:
                 if error.errno in HOST_ERRORS:
                     raise
+                refuse_unmapped(path, error)
                 continue  # a later entry took its place
 
     def _with_directory(self, path: bytes, act: Callable[[int, bytes], None]) -> None:

@@ -10,12 +10,15 @@ from sampan.files import tar_reader as tar
 from sampan.files.paths import shown
 from sampan.files.tar_reader import BadArchive
 from sampan.files.writing import write_all
+from sampan.host.mapped import is_mapped
 
 _CHUNK = 1 << 20
 _MAX_TIME = 1 << 63
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 # The host's trouble, not the archive's.
 HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+_MAPPED = is_mapped()
+"""Asked when this is loaded: a jailed process has no /proc later."""
 _KEPT_XATTRS = (b"security.capability", *_ACLS)
 
 
@@ -60,7 +63,22 @@ def judged(entry: tar.Entry, error: OSError) -> Exception:
     """The host's trouble as it is, anything else as the archive's."""
     if error.errno in HOST_ERRORS:
         return error
+    refuse_unmapped(entry.name, error)
     return BadArchive(f"{shown(entry.name)} cannot be unpacked: {error.strerror}")
+
+
+def refuse_unmapped(name: bytes, error: OSError) -> None:
+    """Raise BadArchive, with what to do, where an owner has no id in this user namespace (chown(2): EINVAL)."""
+    if _MAPPED and error.errno == errno.EINVAL:
+        raise BadArchive(
+            f"{shown(name)} belongs to a user or group that is not mapped: "
+            "add subordinate ids to /etc/subuid and /etc/subgid (sampan rootless check)"
+        ) from error
+
+
+def is_left_out(entry: tar.Entry) -> bool:
+    """Whether an entry is a device that cannot be made: not by root of a user namespace. Containers have a /dev of their own."""
+    return _MAPPED and entry.kind in (tar.CHARACTER, tar.BLOCK_DEVICE)
 
 
 def make_special(entry: tar.Entry, directory: int, name: bytes) -> None:

@@ -18,6 +18,7 @@ from sampan.files.root import SafeRoot
 from sampan.files.tar_reader import TarReader
 from sampan.files.walk import walk
 from sampan.snapshots.extract import OPAQUE, WHITEOUT
+from sampan.snapshots.inodes import is_left_out
 from sampan.snapshots.marks import OPAQUE_XATTR, is_whiteout
 
 _CHUNK = 1 << 20
@@ -83,7 +84,7 @@ class Verification:
             if self._alone and mark:
                 self._compare_mark(root, mark, split(path)[1])
             return
-        found = self._found(root, entry, reader, path)
+        found = "" if is_left_out(entry) else self._found(root, entry, reader, path)
         if found:
             self._differences[path] = found
         elif self._differences:
