@@ -36,6 +36,7 @@ from sampan.daemon.sizes import Sizes
 from sampan.daemon.system import SystemApi
 from sampan.daemon.volumes_api import VolumesApi
 from sampan.errors import SampanError
+from sampan.files.measure import end_measuring
 from sampan.version import VERSION
 
 _log = logging.getLogger("sampan.daemon")
@@ -199,6 +200,7 @@ async def _end(parts: Assembly, server: Server) -> None:
     engine = parts.engine
     began = time.monotonic()
     engine.shutting_down = True
+    end_measuring()
     if not engine.config.live_restore:
         await stop_all(engine)
     await server.close(_GRACE_SECONDS)
