@@ -169,7 +169,8 @@ async def _make(
             links=engine.linked.resolve(host),
             users=users,
         )
-        await engine.layers.prepare(container_id, definition.image_id)
+        size = verify.layer_size(host, bounded=engine.layers.bounded)
+        await engine.layers.prepare(container_id, definition.image_id, size)
         await _populate(engine, definition)
         crash_point("create-after-layer")
         os.mkdir(engine.directory(container_id), _DEPTH)

@@ -48,10 +48,15 @@ class ImageLayers:
             document.variant,
         )
 
-    async def prepare(self, container: ContainerId, image: ImageId | None) -> None:
+    @property
+    def bounded(self) -> bool:
+        """See `needs.Layers`."""
+        return self._snapshots.bounded
+
+    async def prepare(self, container: ContainerId, image: ImageId | None, size: int = 0) -> None:
         """See `needs.Layers`. A few mkdir: not worth another thread."""
         chain = self._images.chain(image) if image is not None else None
-        self._snapshots.prepare(container, chain)
+        self._snapshots.prepare(container, chain, size)
 
     def stands_on_host(self, image: ImageId) -> bool:
         """See `needs.Layers`."""

@@ -45,8 +45,13 @@ class Layers(Protocol):
         """The image called `reference`. Raises NotFound: "No such image: …"."""
         ...
 
-    async def prepare(self, container: ContainerId, image: ImageId | None) -> None:
-        """Make the writable layer of a container."""
+    @property
+    def bounded(self) -> bool:
+        """Whether a writable layer's size can be bounded."""
+        ...
+
+    async def prepare(self, container: ContainerId, image: ImageId | None, size: int = 0) -> None:
+        """Make the writable layer of a container, of at most `size` bytes (0: no bound)."""
         ...
 
     def stands_on_host(self, image: ImageId) -> bool:

@@ -156,8 +156,8 @@ HOST_CONFIG: dict[str, Verdict] = {
         Refused(["label=level:s0"], "sampan does not write SELinux labels"),
     ),
     "ShmSize": _full(),
-    "StorageOpt": _not(
-        "layers have no quotas: refused as Docker does where the file system has none",
+    "StorageOpt": _partial(
+        "size, where the data root's file system counts project quotas (ext4, xfs); refused as by Docker where it does not",
         Refused({"size": "1g"}, "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"),
     ),
     "Sysctls": _full("those of the container's own namespaces"),

@@ -13,6 +13,7 @@ from sampan.errors import InvalidParameter, NotImplementedHere, System
 from sampan.runtime import profile_capabilities, profile_devices, profile_options
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig, RestartPolicy
+from sampan.spec.sizes import ram_bytes
 
 _LONGEST_HOSTNAME = 64
 """The kernel's, uname(2)."""
@@ -82,15 +83,29 @@ def _refuse_missing(host: HostConfig) -> None:
     for name, value in absent.items():
         if value:
             raise NotImplementedHere(f"HostConfig.{name} is not implemented yet")
-    if host.storage_opt:
-        # Layers have no quotas here: Docker's answer on most file systems, too.
-        raise System("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     if host.runtime not in RUNTIMES:
         raise InvalidParameter(f"unknown or invalid runtime name: {host.runtime}")
     userns_mode.asked(host)
     parent = host.cgroup_parent
     if parent and (".." in parent.split("/") or "\0" in parent):
         raise InvalidParameter(f"invalid cgroup parent: {parent}")
+
+
+def layer_size(host: HostConfig, *, bounded: bool) -> int:
+    """Bytes that the writable layer may hold, by `--storage-opt size=`; 0 for no bound. `bounded`: that can be had here.
+
+    Raises System in Docker's words.
+    """
+    given = {key.lower(): value for key, value in (host.storage_opt or {}).items()}
+    if "size" in given and not bounded:
+        raise System("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
+    for key in given:
+        if key != "size":
+            raise System(f"Unknown option {key}")
+    try:
+        return ram_bytes(given["size"]) if given else 0
+    except ValueError as error:
+        raise System(str(error)) from error
 
 
 def joins(mode: str) -> str:

@@ -65,13 +65,20 @@ class OverlaySnapshotter:
         """See the protocol."""
         return tuple(self._shelf.stack(chain))
 
-    def prepare(self, key: str, parent: ChainId | None) -> RootMount:
+    @property
+    def bounded(self) -> bool:
+        """See the protocol."""
+        return self._shelf.quotas is not None
+
+    def prepare(self, key: str, parent: ChainId | None, size: int = 0) -> RootMount:
         """See the protocol."""
         directory = self._shelf.writable_directory(key)
         if parent is not None:
             # Before anything is made: an unknown parent leaves nothing behind, and an unfit machine says why.
             next(self._shelf.stack(parent, short=True), None)
-        spare = self._spares.take()
+        spare = None if size else self._spares.take()
+        if size:
+            self._shelf.bound_writable(key, size)
         if spare is None or not _renamed(spare, directory):
             make_pair(directory)
         self._shelf.record_writable(key, parent)

@@ -232,8 +232,15 @@ class Snapshotter(Protocol):
         """Remove a layer. Raises LayerInUse, LayerNotFound."""
         ...
 
-    def prepare(self, key: str, parent: ChainId | None) -> RootMount:
+    @property
+    def bounded(self) -> bool:
+        """Whether `prepare` can bound a writable layer's size: its file system counts and enforces project quotas."""
+        ...
+
+    def prepare(self, key: str, parent: ChainId | None, size: int = 0) -> RootMount:
         """Make the writable layer `key` on top of `parent` (None: on nothing). Where it exists it is kept as it is.
+
+        It may hold `size` bytes at most, 0 for no bound (only where `bounded`).
 
         Raises LayerNotFound for the parent, InvalidParameter for a key that is no plain name.
         """

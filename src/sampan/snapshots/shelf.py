@@ -20,6 +20,7 @@ from sampan.crashpoints import crash_point
 from sampan.errors import System
 from sampan.files.atomic import make_directory, sync_directory, write_atomic
 from sampan.files.paths import BadPath, check_component
+from sampan.files.quotas import open_quotas
 from sampan.files.trash import Trash
 from sampan.kernel.inode_flags import set_top_directory
 from sampan.kernel.sync import syncfs
@@ -58,6 +59,8 @@ class Shelf:
         _spread(self._layers_at)
         self._links_at = make_directory(self._layers_at / "l")
         self._writable_at = make_directory(data_root / "rw")
+        self.quotas = open_quotas(self._writable_at)
+        """of the file system of writable layers; None where it has none"""
         self._layers: dict[ChainId, Layer] = {}
         self._links: dict[ChainId, str] = {}
         self._writable: dict[str, Writable] = {}
@@ -290,10 +293,22 @@ class Shelf:
             raise
         return record
 
+    def bound_writable(self, key: str, size: int) -> None:
+        """Let the writable layer `key`, of which nothing is made yet, hold `size` bytes at most. Raises OSError.
+
+        What overlay makes in work and moves to upper stays within one project, or the move were EXDEV.
+        """
+        assert self.quotas is not None
+        directory = make_directory(self.writable_directory(key), 0o710)
+        if not os.listdir(directory):
+            self.quotas.bound((directory,), size)
+
     def remove_writable(self, key: str) -> None:
         """Move the writable layer to the trash and forget it."""
         path = self.writable_directory(key)
         with self._lock:
+            if self.quotas is not None and path.exists():
+                self.quotas.free(path)
             self.trash.take(path)
             self._writable.pop(key, None)
 

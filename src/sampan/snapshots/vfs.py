@@ -83,12 +83,19 @@ class VfsSnapshotter:
         del directories
         self._shelf.borrow(chain, refuse, opened)
 
-    def prepare(self, key: str, parent: ChainId | None) -> RootMount:
+    @property
+    def bounded(self) -> bool:
+        """See the protocol. The bound counts the copy of the image, too."""
+        return self._shelf.quotas is not None
+
+    def prepare(self, key: str, parent: ChainId | None, size: int = 0) -> RootMount:
         """See the protocol."""
         if parent is not None:
             next(self._shelf.stack(parent), None)
         directory = make_directory(self._shelf.writable_directory(key), 0o710)
         root = directory / "root"
+        if size:
+            self._shelf.bound_writable(key, size)
         if not root.exists():
             # Copied beside and renamed: a root that has its name is whole.
             made = directory / f"new-{os.urandom(6).hex()}"

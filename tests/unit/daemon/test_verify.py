@@ -67,7 +67,6 @@ def test_programs_that_are_refused(config: dict[str, Any], text: str) -> None:
         ({"runtime": "kata"}, {}, "unknown or invalid runtime name: kata"),
         ({"userns_mode": "x"}, {}, "invalid userns mode"),
         ({"cgroup_parent": "/../x"}, {}, "invalid cgroup parent"),
-        ({"storage_opt": {"size": "1g"}}, {}, "--storage-opt is supported only for overlay over xfs"),
         ({"cgroup": "container:x"}, {}, "HostConfig.Cgroup is not implemented yet"),
     ],
 )
@@ -75,6 +74,25 @@ def test_hosts_that_are_refused(host: dict[str, Any], config: dict[str, Any], te
     with pytest.raises(SampanError) as caught:
         verify.check_host(HostConfig(**host), ContainerConfig(**config), KNOWN)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "bounded", "text"),
+    [
+        ({"size": "1g"}, False, "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"),
+        ({"colour": "red"}, True, "Unknown option colour"),
+        ({"size": "1x"}, True, "invalid suffix: 'x'"),
+    ],
+)
+def test_layer_sizes_that_are_refused(given: dict[str, str], bounded: bool, text: str) -> None:
+    with pytest.raises(SampanError) as caught:
+        verify.layer_size(HostConfig(storage_opt=given), bounded=bounded)
+    assert str(caught.value) == text
+
+
+def test_layer_sizes() -> None:
+    assert verify.layer_size(HostConfig(), bounded=False) == 0
+    assert verify.layer_size(HostConfig(storage_opt={"Size": "10m"}), bounded=True) == 10 << 20
 
 
 def test_what_is_taken() -> None:

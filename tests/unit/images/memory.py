@@ -78,7 +78,9 @@ class MemorySnapshotter:
             raise LayerInUse(chain)
         del self._layers[chain]
 
-    def prepare(self, key: str, parent: ChainId | None) -> RootMount:
+    bounded = False
+
+    def prepare(self, key: str, parent: ChainId | None, size: int = 0) -> RootMount:
         self._writable[key] = parent
         return PlainRoot("/nowhere")
 
