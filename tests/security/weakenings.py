@@ -246,8 +246,8 @@ WEAKENINGS = (
         "test_sec_cve_2022_36109",
         (
             "runtime/credentials.py",
-            "    os.setgroups(identity.groups)\n",
-            "    identity.groups = [0, 4]\n    os.setgroups(identity.groups)\n",
+            "        os.setgroups(identity.groups)\n",
+            "        identity.groups = [0, 4]\n        os.setgroups(identity.groups)\n",
         ),
     ),
     _weak(
@@ -344,7 +344,7 @@ WEAKENINGS = (
     _weak(
         "a build may ask for everything",
         "test_sec_cve_2024_23653",
-        ("build/vertices.py", '        if run.security == "insecure" and', "        if False and"),
+        ("build/entitlements.py", '        if run.security == "insecure" and', "        if False and"),
     ),
     _weak(
         "references may be options",

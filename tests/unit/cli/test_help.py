@@ -89,7 +89,6 @@ def test_what_needs_no_daemon(line: list[str], code: int, said: str, capsys: pyt
         (["nope"], 1, "sampan: unknown command: sampan nope"),
         (["container", "nope"], 1, "sampan: unknown command: sampan container nope"),
         (["stack", "x"], 1, "sampan: 'sampan stack' is not implemented yet"),
-        (["system", "prune", "x"], 1, "sampan: 'sampan system prune' is not implemented yet"),
         (["help", "nope"], 1, "unknown help topic: nope"),
         (["--nope"], 125, "unknown flag: --nope"),
         (["-H", "ssh://x", "ps"], 1, "ssh:// addresses are not implemented"),
