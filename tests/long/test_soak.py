@@ -1,13 +1,27 @@
-"""Thousands of lives: the engine neither grows nor slows down."""
+"""Long runs: the engine neither grows nor slows down.
+
+The mixed soak runs for SOAK_MINUTES (60) and writes its measurements to `.build/soak.txt` as it goes.
+"""
+
+import os
+import time
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
 
 from bench import host, measures
-from tests.daemons import running_sampan
+from tests.daemons import Sampan, running_sampan
+from tests.leaks import marked
+from tests.mixed_load import Client, Load
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "netns", "bridge", "busybox")
 
 ROUNDS = 10
 LIVES = 300
+MINUTES = float(os.environ.get("SOAK_MINUTES", "60"))
+EVERY = 60.0
+CLIENTS = 4
+REPORT = Path(__file__).parents[2] / ".build" / "soak.txt"
 
 
 def test_memory_and_start_time_stay_flat_over_three_thousand_lives() -> None:
@@ -21,3 +35,82 @@ def test_memory_and_start_time_stay_flat_over_three_thousand_lives() -> None:
         # The first round fills caches and pools.
         assert sizes[-1] < sizes[1] * 1.1, sizes
         assert medians[-1] < medians[1] * 1.5, medians
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The engine at rest: nobody asks anything, and all containers are gone."""
+
+    memory_kb: int
+    """of daemon, launcher and all else of the engine, shared pages divided"""
+    processes: int
+    descriptors: int
+    threads: int
+    """of the daemon, as is the one above"""
+    mounts: int
+    """in the host's namespace and the launcher's"""
+    marked: int
+    """whatever on the host bears the instance's name: mounts, control groups, links, tables, processes"""
+    database_kb: int
+    data_root_files: int
+
+
+def measured(engine: Sampan) -> Measured:
+    assert engine.process is not None
+    pid = engine.process.pid
+    everyone = host.processes_of(pid, str(engine.directory))
+    mine = str(engine.directory)
+    return Measured(
+        memory_kb=host.pss(everyone) // 1024,
+        processes=len(everyone),
+        descriptors=len(os.listdir(f"/proc/{pid}/fd")),
+        threads=len(os.listdir(f"/proc/{pid}/task")),
+        mounts=sum(
+            len(Path(f"/proc/{one}/mountinfo").read_text().splitlines())
+            for one in everyone
+            if one == pid or _launches(one)
+        ),
+        marked=len(marked(engine.instance, mine).things),
+        database_kb=sum(path.stat().st_size for path in engine.data_root.glob("*.db*")) // 1024,
+        data_root_files=sum(len(files) for _, _, files in os.walk(mine)),
+    )
+
+
+def _launches(pid: int) -> bool:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sampan-launcher")
+
+
+def test_an_hour_at_full_load_leaves_the_engine_as_it_was() -> None:
+    with running_sampan() as engine:
+        engine.load_busybox()
+        clients = [Client(engine, number, 0, "") for number in range(CLIENTS)]
+        found: list[Measured] = []
+        until = time.monotonic() + MINUTES * 60
+        lines = [" ".join(field.name for field in fields(Measured))]
+        with Load(clients) as load:
+            while time.monotonic() < until:
+                time.sleep(min(EVERY, MINUTES * 6))
+                load.pause()
+                lost = [line for client in clients for line in client.lost()]
+                assert (load.faults, lost) == ([], [])
+                for client in clients:
+                    client.remove_all()
+                engine.api("POST", "/build/prune?all=1")
+                engine.api("POST", "/images/prune")
+                time.sleep(5)
+                found.append(measured(engine))
+                done = sum(client.done.total() for client in clients)
+                lines.append(f"{time.strftime('%H:%M:%S')} {done} done: " + " ".join(map(str, astuple(found[-1]))))
+                REPORT.write_text("\n".join(lines) + "\n")
+                load.go_on()
+        flat(found)
+
+
+def flat(found: list[Measured]) -> None:
+    """The last third is not above the second tenth: the first fills caches and pools."""
+    early, late = found[len(found) // 10 : max(len(found) // 3, 2)], found[-max(len(found) // 3, 1) :]
+    for field in fields(Measured):
+        before = max(getattr(one, field.name) for one in early)
+        after = sorted(getattr(one, field.name) for one in late)[len(late) // 2]
+        room = 1.1 if field.name.endswith("_kb") else 1.0
+        assert after <= before * room + 2, (field.name, before, after)
