@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import builds, host, images, measures, networks, report
+from bench import builds, host, images, limits, measures, networks, report
 from bench.report import Row, bounded, compared
+from bench.samples import Samples
 from tests.daemons import Daemon, Docker, Sampan, entry_point, running_sampan
 from tests.long.newest import running_newest_docker
 
@@ -146,6 +147,22 @@ def statistics(pair: Pair) -> list[Row]:
     ]
 
 
+def limited(pair: Pair) -> list[Row]:
+    found = [limits.starts(engine, pair.times(count)) for engine, count in ((pair.sampan, 200), (pair.docker, 15))]
+    read = [limits.readings(engine, pair.times(500)) for engine in (pair.sampan, pair.docker)]
+    return [
+        _added("all limits, added to a start", found, 1.0),
+        _added("stats of the moment, added to a ping", read, 0.3),
+    ]
+
+
+def _added(name: str, found: list[tuple[Samples, Samples]], limit: float) -> Row:
+    """A row whose goal is a bound on the difference between two medians, ours and the peer's."""
+    added = [(more.p50 - less.p50) * 1000 for less, more in found]
+    shown = [f"{each:.2f} ms" for each in added]
+    return Row(name, shown[0], shown[1], None, f"p50 ≤ {limit:g} ms", added[0] <= limit)
+
+
 def _share(name: str, ours: float, theirs: float) -> Row:
     shown = [f"{share * 100:.1f} % of a core" for share in (ours, theirs)]
     # Processor time is counted in hundredths of a second: little of it may be none.
@@ -251,6 +268,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "listing": listing,
     "logs": logs,
     "stats": statistics,
+    "limits": limited,
     "archives": archives,
     "pushes": pushes,
     "pulls": pulls,

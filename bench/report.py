@@ -16,7 +16,20 @@ REMARKS = Path(__file__).parent / "remarks.md"
 DATA = Path(__file__).parent / "measured.json"
 SECTIONS = {
     "Containers": (
-        *("ready", "memory", "lives", "commands", "execs", "at-once", "flat", "listing", "logs", "stats", "copies"),
+        *(
+            "ready",
+            "memory",
+            "lives",
+            "commands",
+            "execs",
+            "at-once",
+            "flat",
+            "listing",
+            "logs",
+            "stats",
+            "limits",
+            "copies",
+        ),
     ),
     "Images": ("archives", "pushes", "pulls", "unpacking"),
     "Networks": ("network",),
