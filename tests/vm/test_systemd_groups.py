@@ -1,7 +1,11 @@
 """Control groups as scopes of systemd's, on v1 and v2: where they are, that limits hold and stay, that nothing is left."""
 
+import itertools
+import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -134,8 +138,39 @@ def test_a_killed_daemon_leaves_it_and_the_next_one_has_it(engine: Sampan) -> No
     assert shown(box, "ActiveState") == ["active"]
 
 
-def test_nobody_is_asked_by_default() -> None:
+def test_it_is_the_default_where_it_is_dockers() -> None:
     with running_sampan() as other:
         info = other.api("GET", "/info").json()
         assert isinstance(info, dict)
+        assert info["CgroupDriver"] == ("systemd" if V2 else "cgroupfs")
+    with running_sampan("--exec-opt", "native.cgroupdriver=cgroupfs") as other:
+        info = other.api("GET", "/info").json()
+        assert isinstance(info, dict)
         assert info["CgroupDriver"] == "cgroupfs"
+
+
+STARTERS, STARTS, HOGS = 4, 10, 6
+
+
+def test_many_starts_on_a_machine_that_is_busy(engine: Sampan) -> None:
+    """None fails, and none waits for much longer than the processors are away."""
+
+    def start_some(_: int) -> list[float]:
+        took = []
+        for _ in range(STARTS):
+            box = Box(engine, "sleep", "1000", host={"NetworkMode": "none"})
+            began = time.monotonic()
+            box.start()
+            took.append(time.monotonic() - began)
+            box.remove()
+        return took
+
+    with ExitStack() as hogs:
+        for _ in range(HOGS):
+            hog = hogs.enter_context(subprocess.Popen(["sh", "-c", "while :; do :; done"]))
+            hogs.callback(hog.kill)
+        with ThreadPoolExecutor(STARTERS) as threads:
+            took = sorted(itertools.chain(*threads.map(start_some, range(STARTERS))))
+    print(f"{len(took)} starts beside {HOGS} hogs: median {took[len(took) // 2]:.2f} s, longest {took[-1]:.2f} s")
+    assert len(took) == STARTERS * STARTS
+    assert took[-1] < 30

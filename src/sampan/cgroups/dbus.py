@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 
@@ -100,13 +101,15 @@ class Manager:
                 return answer
         raise OSError(errno.EPROTO, "systemd sends signals and no answer")
 
-    def signal(self, member: str) -> list[Any]:
-        """The next signal of that name, of those that have come or will."""
+    def signal(self, member: str, seconds: float) -> list[Any] | None:
+        """The next signal of that name, of those that have come or will; None where there is silence for `seconds`."""
         for _ in range(_MOST_SIGNALS):
             while self._signals:
                 told, body = self._signals.pop(0)
                 if told.get(_FIELD_MEMBER) == member:
                     return _values(told, body)
+            if not select.select([self._sock], [], [], seconds)[0]:
+                return None
             kind, told, body = self._message()
             if kind == _SIGNAL:
                 self._signals.append((told, body))

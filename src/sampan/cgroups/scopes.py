@@ -5,6 +5,11 @@ is born in the group afterwards keeps it, and the child goes (`runtime.holding`)
 
     holder ─▶ StartTransientUnit(PIDs: the holder) ─▶ JobRemoved ─▶ limits ─▶ init is born ─▶ the holder goes
 
+systemd makes the groups, writes what it was told into them, moves the holder there, and then says that the job is done. It does
+its jobs only when nothing else asks for its attention (SD_EVENT_PRIORITY_IDLE), so on a starved machine any of these may take
+long: runc has seen seconds (opencontainers/runc#2614). The signal is not the only witness: where it does not come, the holder's
+group is looked at.
+
 Loaded by the launcher.
 """
 
@@ -20,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-_SECONDS = 30.0
-"""For one answer of a busy systemd."""
-_OF_BEFORE = 5.0
+_SECONDS = 90.0
+"""For one answer of a busy systemd, and for one job: what systemd itself gives its services."""
+_OF_BEFORE = 30.0
 """Seconds for the scope of an earlier run to go: systemd takes it away when it has its turn."""
 _PAUSE = 0.01
+_SILENCE = 1.0
+"""Seconds without a word after which the holder's group is looked at."""
 _EXISTS = "org.freedesktop.systemd1.UnitExists"
 
 
@@ -35,7 +42,7 @@ def start(unit: str, properties: Sequence[Sequence[Any]], holder: int) -> None:
     """
     manager = Manager(_SECONDS)
     try:
-        _start(manager, unit, [*properties, ("PIDs", "au", [holder])])
+        _start(manager, unit, [*properties, ("PIDs", "au", [holder])], holder)
     finally:
         manager.close()
 
@@ -62,13 +69,26 @@ def trouble() -> str:
     return ""
 
 
-def _start(manager: Manager, unit: str, properties: Sequence[Sequence[Any]]) -> None:
+def _start(manager: Manager, unit: str, properties: Sequence[Sequence[Any]], holder: int) -> None:
     job = _job(manager, unit, properties)
-    path = result = ""
-    while path != job:
-        _, path, _, result = manager.signal("JobRemoved")
-    if result != "done":
-        raise OSError(errno.EPROTO, f"systemd did not start {unit}: {result}")
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        removed = manager.signal("JobRemoved", _SILENCE)
+        if removed is None:
+            if stands_in(unit, holder):
+                return
+        elif removed[1] == job:
+            if removed[3] != "done":
+                raise OSError(errno.EPROTO, f"systemd did not start {unit}: {removed[3]}")
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, f"systemd did not start {unit} in {_SECONDS:.0f} s")
+
+
+def stands_in(unit: str, pid: int) -> bool:
+    """Whether systemd has moved the process there, which it does last."""
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        return any(line.rstrip("\n").endswith(f"/{unit}") for line in file)
 
 
 def _job(manager: Manager, unit: str, properties: Sequence[Sequence[Any]]) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from sampan.cgroups import scopes
-from sampan.cgroups.hierarchy import Hierarchy
+from sampan.cgroups.hierarchy import Hierarchy, Mode
 from sampan.cgroups.leftovers import clear, leftovers, retire, scopes_left
 from sampan.cgroups.plan import CgroupPlan, plan
 from sampan.cgroups.scope_plan import slice_names
@@ -26,14 +26,18 @@ _RUNS = "/run/systemd/system"
 def managed_by_systemd(asked: str, hierarchy: Hierarchy, parent: str) -> bool:
     """Whether groups are scopes of systemd's. Raises InvalidParameter where that is asked for and cannot be.
 
-    Only where `asked` says so (Docker takes systemd by itself on v2 alone). That it is there is tried by asking it something;
-    and it is not where this daemon sees a part of the tree only, as in a container: systemd's units lie outside.
+    Where `asked` says nothing it is as with Docker: on v2 alone with systemd as the machine's manager. That it is there is tried
+    by asking it something; and it is not where this daemon sees a part of the tree only, as in a container: systemd's units lie
+    outside.
     """
-    if asked != "systemd":
+    if asked == "cgroupfs" or (not asked and hierarchy.mode is not Mode.V2):
         return False
     trouble = _trouble(hierarchy)
-    if trouble:
+    if trouble and asked:
         raise InvalidParameter(f"native.cgroupdriver=systemd: {trouble}")
+    if trouble:
+        _log.info("control groups are written directly: %s", trouble)
+        return False
     if parent:
         slice_names(parent)
     return True

@@ -112,7 +112,20 @@ def test_a_call_its_answer_and_the_signals_between(systemd: Callable[[Serve], st
 
     manager = Manager(10, systemd(behaviour))
     assert manager.call("StartTransientUnit", "s", "x.scope") == ["/job/1"]
-    assert manager.signal("JobRemoved") == [1, "/job/1", "x.scope", "done"]
+    assert manager.signal("JobRemoved", 10) == [1, "/job/1", "x.scope", "done"]
+    manager.close()
+
+
+def test_silence_is_no_signal_and_no_error(systemd: Callable[[Serve], str]) -> None:
+    going = threading.Event()
+
+    def behaviour(client: socket.socket) -> None:
+        client.sendall(message(4, [(3, ("s", "JobNew"))], "u", 1))
+        going.wait(10)
+
+    manager = Manager(10, systemd(behaviour))
+    assert manager.signal("JobRemoved", 0.01) is None
+    going.set()
     manager.close()
 
 
