@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import replace
 
 from sampan import crashpoints
 from sampan.api.application import Application
@@ -98,7 +97,7 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     name = f"Sampan/{VERSION} (linux)"
     backend, watched = _backend(parts), None
     if settings.metrics_addr:
-        backend, watched = await _serve_metrics(parts, backend, name)
+        watched = await _serve_metrics(parts, backend, name)
     server = Server(Application(backend, ROUTES, name, experimental=settings.experimental))
     await server.listen([Listening(listener.sock, listener.tls) for listener in opened])
     parts.engine.events.publish("daemon", "start", instance, {"name": parts.facts.name})
@@ -118,28 +117,24 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     await _end(parts, server)
 
 
-async def _serve_metrics(parts: Assembly, backend: Backend, name: str) -> tuple[Backend, Server]:
-    """Metrics at an address of their own; and the backend with the verbs measured whose times they tell."""
+async def _serve_metrics(parts: Assembly, backend: Backend, name: str) -> Server:
+    """Metrics at an address of their own; from here on the clock is held to the backend's verbs whose times they tell."""
     from sampan.api.routes.metrics import route
-    from sampan.daemon.measured import MeasuredContainers, MeasuredFiles
+    from sampan.daemon.measured import hold_clock
     from sampan.daemon.metrics import Metrics
     from sampan.daemon.system import identity
 
     engine = parts.engine
     metrics = Metrics(engine, parts.facts, identity(engine))
-    measured = replace(
-        backend,
-        containers=MeasuredContainers(engine, metrics),
-        files=MeasuredFiles(engine, parts.images, parts.workers, metrics),
-    )
+    hold_clock(backend, metrics)
     opened = listeners.open_metrics(engine.config.metrics_addr)
-    server = Server(Application(measured, [route(metrics.page)], name))
+    server = Server(Application(backend, [route(metrics.page)], name))
     await server.listen([Listening(sock) for sock in opened])
     for sock in opened:
         # The server has its own copy, and no later daemon takes these over.
         sock.close()
     _log.info("metrics listen on http://%s/metrics", engine.config.metrics_addr)
-    return measured, server
+    return server
 
 
 def _own_socket(settings: DaemonConfig) -> str:

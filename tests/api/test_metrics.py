@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.api.building import build
 from tests.api.scenes import Box
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
@@ -14,6 +15,7 @@ from tests.requires import requires
 pytestmark = requires("root", "overlay", "busybox", "cgroup:memory", "cgroup:cpu", "cgroup:pids")
 
 DOCKERS = {
+    "builder_builds_triggered_total": "counter",
     "engine_daemon_container_actions_seconds": "histogram",
     "engine_daemon_container_states_containers": "gauge",
     "engine_daemon_engine_cpus_cpus": "gauge",
@@ -23,6 +25,9 @@ DOCKERS = {
     "engine_daemon_events_total": "counter",
     "engine_daemon_health_checks_failed_total": "counter",
     "engine_daemon_health_checks_total": "counter",
+    "engine_daemon_host_info_functions_seconds": "histogram",
+    "engine_daemon_image_actions_seconds": "histogram",
+    "engine_daemon_network_actions_seconds": "histogram",
     "process_cpu_seconds_total": "counter",
     "process_open_fds": "gauge",
     "process_resident_memory_bytes": "gauge",
@@ -94,6 +99,34 @@ def test_verbs_states_and_events_are_counted(measured: tuple[Sampan, int]) -> No
     assert grown("engine_daemon_events_total") >= 4
     running = 'engine_daemon_container_states_containers{state="running"}'
     assert (before[running], during[running], after[running]) == (0, 1, 0)
+
+
+def test_images_networks_questions_and_builds_are_counted(measured: tuple[Sampan, int]) -> None:
+    engine, port = measured
+    before = samples(port)
+    box = Box(engine, "sleep", "1000").start()
+    assert engine.api("POST", "/networks/create", {"Name": "timed"}).status == 201
+    for verb in ("connect", "disconnect"):
+        assert engine.api("POST", f"/networks/timed/{verb}", {"Container": box.id}).status == 200
+    assert engine.api("POST", "/networks/nosuch/connect", {"Container": box.id}).status == 404
+    box.remove()
+    assert engine.api("DELETE", "/networks/timed").status == 204
+    assert engine.api("POST", "/images/busybox/tag?repo=other").status == 201
+    assert engine.api("GET", "/images/other/history").status == 200
+    assert engine.api("DELETE", "/images/other").status == 200
+    assert engine.api("GET", "/info").status == 200
+    assert build(engine, "FROM busybox\n").error == ""
+    after = samples(port)
+    for name, label, action in (
+        ("network_actions", "action", "connect"),
+        ("network_actions", "action", "release"),
+        ("image_actions", "action", "history"),
+        ("image_actions", "action", "delete"),
+        ("host_info_functions", "function", "system_info"),
+    ):
+        key = f'engine_daemon_{name}_seconds_count{{{label}="{action}"}}'
+        assert after[key] - before[key] == 1, key
+    assert after["builder_builds_triggered_total"] - before["builder_builds_triggered_total"] == 1
 
 
 def test_a_container_is_told_as_it_is(measured: tuple[Sampan, int]) -> None:

@@ -1,56 +1,64 @@
 """The verbs whose times are told at `metrics-addr`, measured; a daemon without metrics does not load this."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, aclosing
+from functools import partial, wraps
+from typing import Any
 
-from sampan.daemon.containers_api import ContainersApi
-from sampan.daemon.engine import Engine
-from sampan.daemon.files_api import FilesApi
 from sampan.daemon.metrics import Metrics
-from sampan.daemon.workers import Workers
-from sampan.images.images import Images
-from sampan.spec import containers as c
-from sampan.spec import requests as r
-from sampan.spec.files import FilesystemChange
+
+_Clock = Callable[[], AbstractContextManager[None]]
+_Method = Callable[..., Any]
+
+_AWAITED = (
+    ("containers", "create", "container_actions", "create"),
+    ("containers", "start", "container_actions", "start"),
+    ("containers", "remove", "container_actions", "delete"),
+    ("files", "changes", "container_actions", "changes"),
+    ("files", "commit", "container_actions", "commit"),
+    ("images", "remove", "image_actions", "delete"),
+    ("images", "history", "image_actions", "history"),
+    ("networks", "connect", "network_actions", "connect"),
+    ("networks", "disconnect", "network_actions", "release"),
+    ("system", "info", "host_info_functions", "system_info"),
+    ("system", "version", "host_info_functions", "system_version"),
+)
+"""Member of the backend, its method, and where its time is told."""
+_STREAMED = (("images", "pull", "image_actions", "pull"), ("images", "push", "image_actions", "push"))
+"""Those whose work is done while the answer is read."""
 
 
-class MeasuredContainers(ContainersApi):
-    """create, start and delete by the clock."""
+def hold_clock(backend: Any, metrics: Metrics) -> None:  # noqa: ANN401 - the API's, which this room does not know
+    """From now on these methods of the backend's members are timed, and builds are counted."""
+    for verbs, timed in ((_AWAITED, _awaited), (_STREAMED, _streamed)):
+        for member, method, name, action in verbs:
+            subject = getattr(backend, member)
+            setattr(subject, method, timed(getattr(subject, method), partial(metrics.timed, name, action)))
+    build: _Method = backend.builds.build
 
-    def __init__(self, engine: Engine, metrics: Metrics) -> None:
-        super().__init__(engine)
-        self._metrics = metrics
+    @wraps(build)
+    def counted(*operands: object, **named: object) -> AsyncIterator[bytes]:
+        metrics.builds += 1
+        return build(*operands, **named)  # type: ignore[no-any-return]
 
-    async def create(
-        self, request: c.CreateRequest, name: str, platform: str, caller: tuple[int, int] | None
-    ) -> c.CreateResponse:
-        """See the Protocol, here and below."""
-        with self._metrics.timed("create"):
-            return await super().create(request, name, platform, caller)
-
-    async def start(self, name: str, options: r.StartOptions) -> None:
-        """Start it."""
-        with self._metrics.timed("start"):
-            await super().start(name, options)
-
-    async def remove(self, name: str, options: r.RemoveOptions) -> None:
-        """Remove it."""
-        with self._metrics.timed("delete"):
-            await super().remove(name, options)
+    backend.builds.build = counted
 
 
-class MeasuredFiles(FilesApi):
-    """changes and commit by the clock."""
+def _awaited(method: _Method, clock: _Clock) -> _Method:
+    @wraps(method)
+    async def held(*operands: object, **named: object) -> object:
+        with clock():
+            return await method(*operands, **named)
 
-    def __init__(self, engine: Engine, images: Images, workers: Workers, metrics: Metrics) -> None:
-        super().__init__(engine, images, workers)
-        self._metrics = metrics
+    return held
 
-    async def changes(self, name: str) -> Sequence[FilesystemChange]:
-        """What differs from the image."""
-        with self._metrics.timed("changes"):
-            return await super().changes(name)
 
-    async def commit(self, options: r.CommitOptions, config: c.ContainerConfig | None) -> c.IdResponse:
-        """An image of it."""
-        with self._metrics.timed("commit"):
-            return await super().commit(options, config)
+def _streamed(method: _Method, clock: _Clock) -> _Method:
+    @wraps(method)
+    async def held(*operands: object, **named: object) -> AsyncIterator[object]:
+        with clock():
+            async with aclosing(method(*operands, **named)) as stream:
+                async for each in stream:
+                    yield each
+
+    return held

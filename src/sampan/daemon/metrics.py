@@ -17,7 +17,13 @@ from sampan.host.facts import Facts
 from sampan.spec.stats import StatsResponse
 from sampan.version import VERSION
 
-_ACTIONS = ("changes", "commit", "create", "delete", "start")
+_TIMED = {
+    "container_actions": ("container action", "action", ("changes", "commit", "create", "delete", "start")),
+    "image_actions": ("image action", "action", ("delete", "history", "pull", "push")),
+    "network_actions": ("network action", "action", ("connect", "release")),
+    "host_info_functions": ("function that tells of the host", "function", ("system_info", "system_version")),
+}
+"""Name of a histogram: of what, the label that tells them apart, and which there are."""
 _AT_ONCE = 8
 """Containers that are read before others have their turn on the event loop."""
 _NANO = 1e-9
@@ -34,14 +40,16 @@ class Metrics:
         self._engine = engine
         self._facts = facts
         self._identity = identity
-        self._actions = {action: Histogram() for action in _ACTIONS}
+        self._times = {name: {each: Histogram() for each in known} for name, (_, _, known) in _TIMED.items()}
+        self.builds = 0
+        """by the classic protocol, as Docker counts them"""
 
     @contextmanager
-    def timed(self, action: str) -> Iterator[None]:
+    def timed(self, name: str, action: str) -> Iterator[None]:
         """Count what is done inside, where it succeeds, as Docker does."""
         began = time.monotonic()
         yield
-        self._actions[action].observe(time.monotonic() - began)
+        self._times[name][action].observe(time.monotonic() - began)
 
     async def page(self) -> bytes:
         """The whole page, now."""
@@ -60,9 +68,10 @@ class Metrics:
 
     def _daemon(self) -> Iterator[Family]:
         engine, facts = self._engine, self._facts
-        actions = [sample for name, each in self._actions.items() for sample in each.samples({"action": name})]
-        text = "The number of seconds it takes to process each container action"
-        yield Family("engine_daemon_container_actions_seconds", "histogram", text, tuple(actions))
+        for name, (what, label, _) in _TIMED.items():
+            samples = [sample for each, times in self._times[name].items() for sample in times.samples({label: each})]
+            yield Family(f"engine_daemon_{name}_seconds", "histogram", f"Seconds that each {what} took", tuple(samples))
+        yield single("builder_builds_triggered_total", "counter", "Number of triggered image builds", self.builds)
         states = [container.state.status for container in engine.containers]
         running = sum(status in (Status.RUNNING, Status.RESTARTING) for status in states)
         paused = states.count(Status.PAUSED)
