@@ -1,6 +1,8 @@
 """Tools in containers: they find their own id as under Docker, and an engine behind the socket that is bound into them."""
 
+import sys
 import time
+from pathlib import Path
 
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
@@ -45,3 +47,33 @@ def test_the_usual_path_of_the_socket_is_this_engines(engine: Sampan) -> None:
     bound = "/var/run/docker.sock:/var/run/docker.sock"
     outcome = engine.docker("run", "--rm", "-v", bound, "busybox", "test", "-S", "/var/run/docker.sock")
     assert outcome.code == 0, outcome
+
+
+NESTED = f"""
+PATH={Path(sys.executable).parent}:$PATH
+export DOCKER_HOST=unix:///n/socket
+sampand --data-root /n/data --exec-root /n/run -H unix:///n/socket --pidfile /n/pid >/n/log 2>&1 & daemon=$!
+for i in $(seq 600); do sampan version >/dev/null 2>&1 && break; sleep 0.1; done
+cat /proc/self/cgroup
+echo and
+sampan run --rm -m 64m --pids-limit 20 --network none host sh -c '
+    cd /sys/fs/cgroup
+    cat memory/memory.limit_in_bytes 2>/dev/null || cat memory.max
+    cat pids/pids.max 2>/dev/null || cat pids.max'
+sampan run --rm --network none --cgroupns host host cat /proc/self/cgroup || cat /n/log
+kill $daemon
+wait $daemon
+"""
+
+
+def test_a_daemon_in_a_container_finds_its_own_root(engine: Sampan) -> None:
+    """Its groups stand in those of its container, and their limits hold."""
+    words = ("run", "--rm", "--privileged", "--network", "none", "-v", "/n", "host", "bash", "-c", NESTED)
+    outcome = engine.sampan(*words, timeout=240)
+    before, _, after = outcome.text.partition("\nand\n")
+    memory, pids, *groups = after.splitlines()
+    assert (memory, pids) == (str(64 << 20), "20"), outcome
+    around = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in before.splitlines()}
+    for line in groups:
+        _, controller, group = line.split(":", 2)
+        assert group.startswith(f"{around[controller].rstrip('/')}/docker/") or not controller, outcome

@@ -29,6 +29,16 @@ def sampan(*words: str, stdin: bytes = b"", expect: int | None = 0) -> str:
     return shell(str(PROGRAMS / "sampan"), *words, stdin=stdin, expect=expect)
 
 
+GROUPS = Path("/sys/fs/cgroup")
+V2 = (GROUPS / "cgroup.controllers").exists()
+
+
+def group_of(container: str) -> Path:
+    """The container's own group below each tree's mount point: on v2 a scope of systemd's, the manager of such a machine."""
+    name = sampan("inspect", "--format", "{{.Id}}", container)
+    return Path(f"system.slice/docker-{name}.scope" if V2 else f"docker/{name}")
+
+
 @pytest.fixture(scope="session")
 def service() -> Iterator[None]:
     """sampan.service under systemd, installed as packaging/systemd/README.md says, with busybox loaded."""

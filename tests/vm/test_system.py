@@ -6,15 +6,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.vm.conftest import PROGRAMS, sampan, shell
+from tests.requires import requires
+from tests.vm.conftest import GROUPS, PROGRAMS, group_of, sampan, shell
 
-GROUPS = Path("/sys/fs/cgroup")
-
-
-def group_of(container: str) -> Path:
-    """The container's own group."""
-    name = sampan("inspect", "--format", "{{.Id}}", container)
-    return GROUPS / "docker" / name
+pytestmark = requires("cgroup_v2")
 
 
 def test_this_is_the_machine_that_the_lane_promises() -> None:
@@ -51,7 +46,7 @@ def test_limits_stand_in_the_group_and_are_seen_inside(service: None) -> None:
         "pids.max": "20",
         "cpuset.cpus": "0",
     }
-    group = group_of("limited")
+    group = GROUPS / group_of("limited")
     assert {name: (group / name).read_text().strip() for name in expected} == expected
     # systemd switches controllers off that its own units do not need; not where somebody uses them.
     shell("systemctl", "daemon-reload")
