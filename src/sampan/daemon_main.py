@@ -1,7 +1,12 @@
 """`sampand`: the command. Here, and only here, the daemon and the API meet."""
+# ruff: noqa: E402
+
+import gc
+
+# What is imported lives as long as the daemon: looking through it again and again takes a fifth of the time until it is ready.
+gc.disable()
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -104,6 +109,7 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     # What lives as long as the daemon need not be looked at again by each collection.
     gc.collect()
     gc.freeze()
+    gc.enable()
     systemd.notify(os.environ, "READY=1")
     _log.info("API listen on %s", ", ".join(listener.host for listener in opened))
     _log.info("ready after %d ms", (time.monotonic() - began) * 1000)
