@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.requires import requires
 from tests.vm.conftest import GROUPS, PROGRAMS, group_of, sampan, shell
+from tests.waiting import eventually
 
 pytestmark = requires("cgroup_v2")
 
@@ -121,6 +122,7 @@ def test_a_daemon_in_a_container_of_its_own_can_limit(tmp_path: Path) -> None:
 
 def test_nothing_is_left_on_the_machine(service: None) -> None:
     assert sampan("ps", "-aq") == ""
+    eventually(lambda: "0 loaded units" in shell("systemctl", "list-units", "--all", "docker-*"), "scopes stay")
     shell("systemctl", "stop", "sampan.service")
     assert list(GROUPS.glob("sampan-*")) == []
     shell("systemctl", "start", "sampan.service")

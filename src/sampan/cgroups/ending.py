@@ -11,6 +11,7 @@ import select
 import signal
 import time
 
+from sampan.cgroups import scopes
 from sampan.cgroups.groupfile import UNIFIED, pids, put, read, tree, unique
 
 TYPE_CHECKING = False
@@ -100,6 +101,8 @@ def remove(groups: Mapping[str, str], seconds: float = 2.0) -> None:
     The last process of a group may still be on its way out when its parent has reaped it, so EBUSY is tried again for
     `seconds`; then OSError EBUSY, with the directory.
     """
+    if unit := scopes.unit_of(groups):
+        scopes.stop(unit)
     deadline = time.monotonic() + seconds
     for directory in unique(groups):
         pause = _PAUSE
