@@ -22,6 +22,7 @@ _WIRE = ("spwire0", "spwire1")
 _PART = "--ip-range 10.74.0.128/25 --aux-address a=10.74.0.129 --gateway 10.74.0.9"
 _BOTH = "--subnet 10.72.0.0/24 --subnet fd72::/64"
 _ON = f"-o parent={_WIRE[0]}"
+_SECOND = "--subnet 10.72.0.0/24 --gateway 10.72.0.9"
 _SLEEP = "busybox sleep 1000"
 SCENES: dict[str, tuple[str, ...]] = {
     "two families": (
@@ -126,6 +127,39 @@ SCENES: dict[str, tuple[str, ...]] = {
         "create --name eight -p 82/sctp busybox",
     ),
 }
+SCENES["several subnets on a link of the host"] = (
+    f"network create -d macvlan {_ON} --subnet 10.71.0.0/24 --gateway 10.71.0.5 {_SECOND} net",
+    f"network create -d macvlan {_ON} --ipv6 {_BOTH.replace('10.72', '10.73')} --subnet fd73::/64 --aux-address a=fd73::5 zet",
+    f"network create -d macvlan {_ON} --subnet 10.75.0.0/16 --subnet 10.75.1.0/24 inner",
+    "network create --subnet 10.76.0.0/24 --subnet 10.77.0.0/24 alike",
+    "network create --config-only --subnet 10.76.0.0/24 --subnet 10.77.0.0/24 plan",
+    "network create --config-from plan alike",
+    # The command sends subnets in any order: only chosen addresses are the same each time.
+    f"run -d --name c0 --network net --ip 10.71.0.9 {_SLEEP}",
+    f"run -d --name one --network net --ip 10.72.0.77 {_SLEEP}",
+    f"run -d --name two --network net --ip 10.99.0.77 {_SLEEP}",
+    "rm -f two",
+    f"run -d --name three --network zet --ip6 fd73::77 {_SLEEP}",
+    "exec c0 ip route show default",
+    "exec one ip route show default",
+    "exec three ip -6 route show default",
+)
+SCENES["options of end points"] = (
+    "network create --subnet 10.71.0.0/24 net",
+    *(
+        f"run -d --name {name} --network name=net,driver-opt=com.docker.network.{key}=x -p 80 {_SLEEP}"
+        for name, key in (
+            ("one", "endpoint.exposedports"),
+            ("two", "portmap"),
+            ("three", "endpoint.macaddress"),
+            ("four", "driver.private.no_proxy_6to4"),
+            ("five", "whatever"),
+        )
+    ),
+    "network create --subnet 10.72.0.0/24 zet",
+    f"run -d --name six --network zet -p 80 {_SLEEP}",
+    "network connect --driver-opt com.docker.network.endpoint.whatever=x net six",
+)
 SCENES["bad addresses"] = (
     "network create --subnet 10.71.0.0/24 --gateway 10.71.0.0 net",
     "network create --subnet 10.71.0.0/24 --gateway 10.71.0.255 net",
@@ -222,6 +256,7 @@ def played(engine: Daemon, steps: tuple[str, ...]) -> list[str]:
             found = json.loads(engine.docker("network", "inspect", "-v", name).out)
             for one in found:
                 # By id, which is drawn anew for each.
+                one["IPAM"]["Config"] = sorted(one["IPAM"]["Config"] or (), key=lambda pool: str(pool["Subnet"]))
                 one["Containers"] = sorted(one["Containers"].values(), key=lambda inside: str(inside["Name"]))
             seen += [f"# network {name}", *_plain(json.dumps(found, indent=1, sort_keys=True)).splitlines()]
     finally:

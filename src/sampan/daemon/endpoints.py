@@ -6,7 +6,7 @@ import re
 import msgspec
 
 from sampan.daemon.definition import Definition
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter
 from sampan.network.arrangement import Ways
 from sampan.network.creation_options import is_link_name
 from sampan.network.driver import NetworkFacts, Wish, checked_mac
@@ -16,7 +16,6 @@ from sampan.runtime.request import LinkChange, NamedPlace
 from sampan.spec.networks import EndpointSettings
 
 PREDEFINED = ("bridge", "default", "host", "none")
-_DOCKERS = "com.docker.network."
 _NAMES_LIMIT = 64
 """aliases and links of one end point"""
 _NAME_LIMIT = 255
@@ -34,9 +33,7 @@ def asked(definition: Definition) -> dict[str, EndpointSettings]:
 
 
 def check(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -> None:
-    """Refuse what a network cannot give. `facts` is None where it does not exist yet. Raises InvalidParameter in Docker's words,
-    NotImplementedHere for options of Docker's.
-    """
+    """Refuse what a network cannot give. `facts` is None where it does not exist yet. Raises InvalidParameter in Docker's words."""
     faults = list(_faults(name, settings, facts))
     if faults:
         shown = faults[0] if len(faults) == 1 else "* " + "\n* ".join(faults)
@@ -46,10 +43,7 @@ def check(name: str, settings: EndpointSettings, facts: NetworkFacts | None) -> 
             checked_mac(settings.mac_address)
         except InvalidParameter as error:
             raise InvalidParameter(f"invalid MAC address {settings.mac_address[:_NAME_LIMIT]}") from error
-    for key in settings.driver_opts or ():
-        # Others mean nothing to Docker's drivers either: kept and shown.
-        if key.startswith(_DOCKERS) and key not in (IFNAME, SYSCTLS, DNS_SERVERS):
-            raise NotImplementedHere(f"the end point's option {key} is not implemented yet")
+    # Other options mean nothing to Docker's drivers either, its own daemon's words included: kept and shown.
     for server in servers(settings):
         if not _is_address(server):
             raise InvalidParameter(f"invalid {DNS_SERVERS}: {server[:_NAME_LIMIT]!r} is no IP address")

@@ -172,9 +172,12 @@ class NetworksApi:
 
 def _pools(definition: NetworkDefinition) -> tuple[IPAMConfig, ...]:
     """What was asked for; where nothing was, what it got. IPv4 first."""
+    more = [(one.pool, one.subnet, one.gateway) for one in definition.more]
     families = (
         (definition.pool, definition.subnet, definition.gateway),
+        *(one for one in more if ":" not in one[0].subnet),
         (definition.pool6, definition.subnet6, definition.gateway6),
+        *(one for one in more if ":" in one[0].subnet),
     )
     return tuple(_pool(*family) for family in families if family[0] is not None or family[1])
 

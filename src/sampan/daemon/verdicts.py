@@ -181,13 +181,7 @@ ENDPOINT: dict[str, Verdict] = {
         Refused(["x"], "network-scoped alias is supported only for containers in user defined networks"),
     ),
     "DNSNames": _full("the daemon's to say"),
-    "DriverOpts": _partial(
-        "ifname, sysctls and dnsservers count, what Docker's daemon sets itself is refused by name; the rest is kept and shown",
-        Refused(
-            {"com.docker.network.endpoint.exposedports": "x"},
-            "com.docker.network.endpoint.exposedports is not implemented yet",
-        ),
-    ),
+    "DriverOpts": _full("ifname, sysctls and dnsservers count; the rest is kept and shown, as in Docker"),
     "EndpointID": _full("the daemon's to say"),
     "Gateway": _full("the daemon's to say"),
     "GlobalIPv6Address": _full("the daemon's to say"),

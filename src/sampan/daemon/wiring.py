@@ -18,7 +18,7 @@ from sampan.network.endpoint import Endpoint, Published
 from sampan.network.modes import Mode, ModeKind, parse_mode
 from sampan.network.networks import Networks
 from sampan.network.policy import Forward
-from sampan.network.ports import parse_ports, port_map
+from sampan.network.ports import parse_ports, port_map, published_ports
 from sampan.runtime.request import LinkChange, Named, ProxiedPort, StartFailed
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
@@ -61,7 +61,7 @@ class NetworkWiring:
         """See `needs.Wiring`."""
         mode = parse_mode(host.network_mode)
         if mode.kind is not ModeKind.CONTAINER:
-            parse_ports(host.port_bindings or {}, _exposed(host, config))
+            parse_ports(host.port_bindings or {}, config.exposed_ports or () if host.publish_all_ports else ())
         self._resolver(host, mode, host.dns or self._config.dns)
         hosts.parse_extra_hosts(host.extra_hosts or (), self._gateways or ("0.0.0.0",))
         hosts.hostname_of(config.hostname, config.domainname)
@@ -118,7 +118,8 @@ class NetworkWiring:
             raise type(error)(f"failed to set up container networking: {error}") from error
 
     def _publish(self, definition: Definition, endpoints: Sequence[Endpoint]) -> Published:
-        requests = parse_ports(definition.host.port_bindings or {}, _exposed(definition.host, definition.config))
+        host, config = definition.host, definition.config
+        requests = published_ports(host.port_bindings or {}, config.exposed_ports or (), host.publish_all_ports)
         return self._networks.publish(ways(endpoints).published, definition.name, requests)
 
     def _give_back(self, endpoints: Sequence[Endpoint], forwards: Sequence[Forward]) -> None:
@@ -379,10 +380,6 @@ class NetworkWiring:
             host.dns_options or self._config.dns_opts,
             own_loopback=own_loopback,
         )
-
-
-def _exposed(host: HostConfig, config: ContainerConfig) -> tuple[str, ...]:
-    return tuple(config.exposed_ports or ()) if host.publish_all_ports else ()
 
 
 def _on_bridge(live: _Live) -> Endpoint | None:

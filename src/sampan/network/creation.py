@@ -11,7 +11,7 @@ from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unava
 from sampan.network import creation_pools
 from sampan.network import definition as options
 from sampan.network.creation_options import check_options, is_link_name, is_true
-from sampan.network.definition import GatewayMode, NetworkDefinition, Pool
+from sampan.network.definition import Further, GatewayMode, NetworkDefinition, Pool
 from sampan.network.ipam import Subnet, overlap
 from sampan.network.parented_options import PARENTED, check_sharing, dummy_name, parented_options
 from sampan.spec.ids import NetworkId
@@ -40,6 +40,8 @@ class _Configuration:
     options: dict[str, str]
     labels: dict[str, str]
     ipam_options: dict[str, str] | None
+    more: tuple[Pool, ...] = ()
+    """further subnets"""
     source: str = ""
 
     def is_plain(self) -> bool:
@@ -57,6 +59,10 @@ class _Allotted:
     pool: Pool | None = None
 
 
+_Allocation = tuple[_Allotted, _Allotted, tuple[Further, ...]]
+"""IPv4's, IPv6's, further subnets."""
+
+
 def define(
     request: NetworkCreateRequest,
     network_id: NetworkId,
@@ -69,20 +75,21 @@ def define(
     """The network that `request` means. `present` are those there are, `occupied` the subnets of all, the default one's included.
 
     `defaults` are options of the daemon's for what the request leaves open. Raises InvalidParameter, Conflict, Forbidden,
-    NotFound, NotImplementedHere, Unavailable, System.
+    NotFound, NotImplementedHere (an option), Unavailable, System.
     """
     _check_name(request.name, present)
     _check_swarm(request)
     asked = _asked(request, defaults or {})
     _check_configuration(request, asked)
     if request.config_only:
-        return _definition(
-            request, network_id, created_ns, asked, _Allotted(pool=asked.pool), _Allotted(pool=asked.pool6)
-        )
+        kept = (_Allotted(pool=asked.pool), _Allotted(pool=asked.pool6), tuple(Further(one) for one in asked.more))
+        return _definition(request, network_id, created_ns, asked, kept)
     _check_driver(request.driver)
     config = _configured(request, asked, present)
     if request.driver in PARENTED:
         return _parented(request, network_id, created_ns, config, present, occupied, choose)
+    if any(config.ipv6 or _version(one) == 4 for one in config.more):
+        raise Forbidden("bridge driver doesn't support multiple subnets")
     check_options(config.options, request.internal)
     _check_link(config.options, present)
     if not config.ipv4 and not config.ipv6:
@@ -93,7 +100,7 @@ def define(
         # Nobody needs to know the host's address where it has none and leads nowhere.
         without.add(4)
     allotted = _allot(config, without, occupied, choose)
-    return _definition(request, network_id, created_ns, config, *allotted)
+    return _definition(request, network_id, created_ns, config, allotted)
 
 
 def _parented(
@@ -108,12 +115,10 @@ def _parented(
     """A macvlan or ipvlan network; it may do without any address. Only where a router is asked is an address kept for it."""
     wanted = parented_options(request.driver, config.options)
     needs_gateway = wanted.leads_out(request.internal) and not wanted.is_straight
-    pools = ((4, config.pool), (6, config.pool6))
-    without = [version for version, pool in pools if not needs_gateway and not (pool and pool.gateway)]
-    allotted = _allot(config, without, occupied, choose)
+    allotted = _allot(config, () if needs_gateway else (4, 6), occupied, choose, unless_named=True)
     check_sharing(wanted, present)
     parent = wanted.parent or dummy_name(request.driver, network_id)
-    return _definition(request, network_id, created_ns, config, *allotted, parent=parent)
+    return _definition(request, network_id, created_ns, config, allotted, parent=parent)
 
 
 def _definition(
@@ -121,10 +126,10 @@ def _definition(
     network_id: NetworkId,
     created_ns: int,
     config: _Configuration,
-    ipv4: _Allotted,
-    ipv6: _Allotted,
+    allotted: _Allocation,
     parent: str = "",
 ) -> NetworkDefinition:
+    ipv4, ipv6, more = allotted
     has_bridge = not request.config_only and not parent
     link = (config.options.get(options.BRIDGE_NAME) or f"sp-{network_id[:12]}") if has_bridge else ""
     return NetworkDefinition(
@@ -149,6 +154,7 @@ def _definition(
         parent=parent,
         ipv4=config.ipv4,
         ipv6=config.ipv6,
+        more=more,
     )
 
 
@@ -194,9 +200,18 @@ def _asked(request: NetworkCreateRequest, defaults: Mapping[str, str]) -> _Confi
             check_options({key: given[key]})
         families.append(said if said is not None else is_true(given[key]) if key in given else default)
     ipv4, ipv6 = families
-    pool, pool6 = creation_pools.pools(request.ipam, ipv6, request.driver)
+    pools, pools6 = creation_pools.pools(request.ipam, ipv6)
     ipam_options = request.ipam.options if request.ipam else None
-    return _Configuration(ipv4, ipv6, pool, pool6, given, dict(request.labels or {}), ipam_options)
+    return _Configuration(
+        ipv4,
+        ipv6,
+        next(iter(pools), None),
+        next(iter(pools6), None),
+        given,
+        dict(request.labels or {}),
+        ipam_options,
+        (*pools[1:], *pools6[1:]),
+    )
 
 
 def _check_configuration(request: NetworkCreateRequest, asked: _Configuration) -> None:
@@ -228,7 +243,15 @@ def _configured(
     for other in present:
         if other.name == name and other.config_only:
             return _Configuration(
-                other.ipv4, other.ipv6, other.pool, other.pool6, other.options, other.labels, other.ipam_options, name
+                other.ipv4,
+                other.ipv6,
+                other.pool,
+                other.pool6,
+                other.options,
+                other.labels,
+                other.ipam_options,
+                tuple(one.pool for one in other.more),
+                name,
             )
     raise NotFound(f'configuration network "{name}" does not exist')
 
@@ -245,14 +268,34 @@ def _check_link(given: Mapping[str, str], present: Sequence[NetworkDefinition]) 
 
 
 def _allot(
-    config: _Configuration, without: Collection[int], occupied: Sequence[Subnet], choose: Choose
-) -> tuple[_Allotted, _Allotted]:
-    """What each family gets; some do `without` a gateway."""
-    ipv4, ipv6 = (
-        _family(version, pool, version not in without, occupied, choose) if wanted else _Allotted(pool=pool)
-        for version, wanted, pool in ((4, config.ipv4, config.pool), (6, config.ipv6, config.pool6))
-    )
-    return ipv4, ipv6
+    config: _Configuration,
+    without: Collection[int],
+    occupied: Sequence[Subnet],
+    choose: Choose,
+    unless_named: bool = False,
+) -> _Allocation:
+    """What each subnet gets; some families do `without` a gateway, with `unless_named` only where none is asked for."""
+    taken = [*occupied]
+
+    def allot(version: int, pool: Pool | None, wanted: bool) -> _Allotted:
+        if not wanted:
+            return _Allotted(pool=pool)
+        is_named = unless_named and pool is not None and bool(pool.gateway)
+        found = _family(version, pool, version not in without or is_named, taken, choose)
+        taken.append(ipaddress.ip_network(found.subnet))
+        return found
+
+    ipv4, ipv6 = allot(4, config.pool, config.ipv4), allot(6, config.pool6, config.ipv6)
+    more = []
+    for pool in config.more:
+        version = _version(pool)
+        found = allot(version, pool, config.ipv4 if version == 4 else config.ipv6)
+        more.append(Further(pool, found.subnet, found.gateway))
+    return ipv4, ipv6, tuple(more)
+
+
+def _version(pool: Pool) -> int:
+    return ipaddress.ip_network(pool.subnet, strict=False).version
 
 
 def _family(

@@ -3,10 +3,9 @@
 import ipaddress
 from collections.abc import Mapping
 
-from sampan.errors import Forbidden, InvalidParameter, NotFound, NotImplementedHere, System
+from sampan.errors import InvalidParameter, NotFound, System
 from sampan.network.definition import Pool
 from sampan.network.ipam import Address, Subnet, bounds, overlap
-from sampan.network.parented_options import PARENTED
 from sampan.spec.networks import IPAM, IPAMConfig
 
 _LEAST_PREFIX = 1
@@ -16,13 +15,13 @@ _LINK_LOCAL = ipaddress.IPv6Network("fe80::/64")
 _Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
-def pools(ipam: IPAM | None, ipv6: bool, driver: str = "bridge") -> tuple[Pool | None, Pool | None]:
-    """The one pool of each family that a network can have, IPv4 first; None where nothing was said.
+def pools(ipam: IPAM | None, ipv6: bool) -> tuple[list[Pool], list[Pool]]:
+    """What is said of the subnets of each family, IPv4 first, each list in the order in which it was said.
 
     Without `ipv6` what is said of it is kept and not looked at, as in Docker.
     """
     if ipam is None:
-        return None, None
+        return [], []
     if ipam.driver not in ("", "default"):
         raise NotFound(f'plugin "{ipam.driver}" not found')
     faults: list[str] = []
@@ -37,11 +36,7 @@ def pools(ipam: IPAM | None, ipv6: bool, driver: str = "bridge") -> tuple[Pool |
         found[subnet.version].append(_pool(config))
     if faults:
         raise InvalidParameter("invalid network config:\n" + _listed(faults))
-    if len(found[4]) > 1 or (ipv6 and len(found[6]) > 1):
-        if driver in PARENTED:
-            raise NotImplementedHere(f"several subnets of one family in a {driver} network are not implemented yet")
-        raise Forbidden("bridge driver doesn't support multiple subnets")
-    return next(iter(found[4]), None), next(iter(found[6]), None)
+    return found[4], found[6]
 
 
 def _listed(faults: list[str]) -> str:

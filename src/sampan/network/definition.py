@@ -47,6 +47,15 @@ class Pool:
     auxiliary: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Further:
+    """One more subnet of a family that has one already (macvlan, ipvlan): what was asked for, and what it got."""
+
+    pool: Pool
+    subnet: str = ""
+    gateway: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkDefinition:
     """One network. A pool is what was asked for, `subnet` and `gateway` what it got; `bridge` is its link on the host, if
@@ -78,14 +87,21 @@ class NetworkDefinition:
     """the host's link that a macvlan or ipvlan network stands on"""
     ipv4: bool = True
     ipv6: bool = False
+    more: tuple[Further, ...] = ()
+    """subnets behind the first of their family, in the order in which addresses are looked for"""
 
     @property
     def subnets(self) -> tuple[Subnet, ...]:
-        """The subnets, IPv4 first, for comparing."""
-        return tuple(ipaddress.ip_network(text) for text in (self.subnet, self.subnet6) if text)
+        """The subnets, IPv4 first, for comparing; further ones behind these."""
+        texts = (self.subnet, self.subnet6, *(one.subnet for one in self.more))
+        return tuple(ipaddress.ip_network(text) for text in texts if text)
 
     @property
     def chosen(self) -> tuple[Subnet, ...]:
         """The subnets that a user chose: only of them may a container ask for an address."""
-        pools = (pool for pool in (self.pool, self.pool6) if pool is not None and pool.subnet)
+        pools = (
+            pool
+            for pool in (self.pool, self.pool6, *(one.pool for one in self.more))
+            if pool is not None and pool.subnet
+        )
         return tuple(ipaddress.ip_network(pool.subnet) for pool in pools)

@@ -23,6 +23,7 @@ from sampan.spec.ids import ContainerId, new_id
 if TYPE_CHECKING:
     from sampan.kernel.netlink import Netlink
     from sampan.network.definition import NetworkDefinition, Pool
+    from sampan.network.ipam import Address, Subnet
 
 _LEAST_INDEX = 1 << 20
 """Above what the kernel itself gives: the index must be free on the host and in the container."""
@@ -38,17 +39,13 @@ class ParentedDriver:
         self._parent = ParentLink(definition.parent, definition.driver, not self._options.parent, route, label)
         self._leads_out = self._options.leads_out(definition.internal)
         self._allotted = Allotment(definition.name)
-        self._provide(definition.subnet, definition.gateway, definition.pool)
-        self._provide(definition.subnet6, definition.gateway6, definition.pool6)
-
-    def _provide(self, subnet: str, gateway: str, pool: Pool | None) -> None:
-        if subnet:
-            self._allotted.provide(
-                ipaddress.ip_network(subnet),
-                ipaddress.ip_address(gateway) if gateway else None,
-                ipaddress.ip_network(pool.ip_range) if pool and pool.ip_range else None,
-                [ipaddress.ip_address(one) for one in pool.auxiliary.values()] if pool else (),
-            )
+        first = (definition.subnet, definition.gateway, definition.pool)
+        for subnet, gateway, pool in (first, (definition.subnet6, definition.gateway6, definition.pool6)):
+            if subnet:
+                self._allotted.provide(*_addresses(subnet, gateway, pool))
+        for one in definition.more:
+            if one.subnet:
+                self._allotted.add(*_addresses(one.subnet, one.gateway, one.pool))
 
     def open(self) -> None:
         """See NetworkDriver. Raises System in Docker's words where the parent is not there and cannot be made."""
@@ -70,8 +67,7 @@ class ParentedDriver:
         parent = self._parent.index()
         given = self._allotted.take(wish, [subnet.version for subnet in definition.chosen], _REFUSED)
         address, address6 = given.get(4, ""), given.get(6, "")
-        prefixes = {version: one.subnet.prefixlen for version, one in self._allotted.families.items()}
-        gateway, gateway6 = (definition.gateway, definition.gateway6) if self._has_gateway else ("", "")
+        (prefix, gateway), (prefix6, gateway6) = self._place(address), self._place(address6)
         if options.kind is LinkKind.MACVLAN:
             mac = mac or _random_mac()
         plan = LinkPlan(
@@ -79,11 +75,11 @@ class ParentedDriver:
             bridge_index=0,
             mac=mac,
             address=address,
-            prefix=prefixes.get(4, 0),
+            prefix=prefix,
             gateway=gateway,
             ipv6=6 in given,
             address6=address6,
-            prefix6=prefixes.get(6, 0),
+            prefix6=prefix6,
             gateway6=gateway6,
             link_local=wish.link_local,
             sysctls=wish.sysctls,
@@ -112,9 +108,13 @@ class ParentedDriver:
             straight=self._leads_out and options.is_straight,
         )
 
-    @property
-    def _has_gateway(self) -> bool:
-        return self._leads_out and not self._options.is_straight
+    def _place(self, address: str) -> tuple[int, str]:
+        """Prefix length and gateway of the subnet that an address lies in; "" where none is told."""
+        found = self._allotted.of(address) if address else None
+        if found is None:
+            return 0, ""
+        is_told = found.gateway is not None and self._leads_out and not self._options.is_straight
+        return found.subnet.prefixlen, str(found.gateway) if is_told else ""
 
     def adopt(self, endpoint: Endpoint) -> None:
         """See NetworkDriver."""
@@ -128,6 +128,17 @@ class ParentedDriver:
         """See NetworkDriver. A parent that was there before stays. Raises OSError."""
         if remove:
             self._parent.remove()
+
+
+def _addresses(
+    subnet: str, gateway: str, pool: Pool | None
+) -> tuple[Subnet, Address | None, Subnet | None, list[Address]]:
+    return (
+        ipaddress.ip_network(subnet),
+        ipaddress.ip_address(gateway) if gateway else None,
+        ipaddress.ip_network(pool.ip_range) if pool and pool.ip_range else None,
+        [ipaddress.ip_address(one) for one in pool.auxiliary.values()] if pool else [],
+    )
 
 
 def _random_mac() -> str:

@@ -10,7 +10,7 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sampan.errors import InvalidParameter, System
@@ -100,6 +100,18 @@ def parse_ports(
         replace(together[key], host_ips=tuple(sorted(dict.fromkeys(together[key].host_ips), key=_place)))
         for key in sorted(together)
     )
+
+
+def published_ports(
+    bindings: Mapping[str, Sequence[PortBinding] | None], exposed: Collection[str], every: bool
+) -> tuple[PortRequest, ...]:
+    """What is published of a container that exposes `exposed`; with `every` (`-P`) each of these.
+
+    Of HostConfig.PortBindings that is what it exposes, as in Docker 28. Commands and docker-py expose what they publish; over
+    the API alone a binding of another port is kept and shown, and does nothing. Raises InvalidParameter.
+    """
+    known = {port: several for port, several in bindings.items() if port in exposed}
+    return parse_ports(known, exposed if every else ())
 
 
 def _place(host_ip: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import pytest
 
 from sampan.daemon import endpoints as places
 from sampan.daemon.definition import Definition
-from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.errors import InvalidParameter
 from sampan.network.definition import NetworkDefinition, Pool
 from sampan.network.driver import NetworkFacts
 from sampan.spec.containers import ContainerConfig
@@ -118,8 +118,7 @@ def test_what_is_granted() -> None:
     places.check("unborn", settings, None)
     assert places.wish(settings, "02:42:00:00:00:01").mac == "02:42:00:00:00:01"
     places.check("back", EndpointSettings(driver_opts={"a": "b"}), network())
-    with pytest.raises(NotImplementedHere, match=r"endpoint\.exposedports"):
-        places.check("back", EndpointSettings(driver_opts={"com.docker.network.endpoint.exposedports": "x"}), network())
+    places.check("back", EndpointSettings(driver_opts={"com.docker.network.endpoint.exposedports": "x"}), network())
     asked = EndpointSettings(driver_opts={places.DNS_SERVERS: "192.0.2.1,2001:db8::1,192.0.2.1"})
     places.check("back", asked, network())
     assert places.servers(asked) == ("192.0.2.1", "2001:db8::1")

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from sampan.errors import InvalidParameter, NotImplementedHere, SampanError, System
+from sampan.errors import Forbidden, InvalidParameter, SampanError, System
+from sampan.network.allotment import Allotment
 from sampan.network.creation import define
 from sampan.network.definition import NetworkDefinition
+from sampan.network.driver import Wish
+from sampan.network.endpoint import Endpoint
 from sampan.network.parented_options import dummy_name, parented_options
-from sampan.spec.ids import NetworkId
+from sampan.spec.ids import ContainerId, NetworkId
 from sampan.spec.networks import IPAM, IPAMConfig, NetworkCreateRequest
 
 ID = NetworkId("a" * 64)
@@ -81,15 +84,57 @@ def test_one_without_addresses() -> None:
         ("macvlan", {"options": {"a": "b" * 70000}}, InvalidParameter, "the options are too long"),
         (
             "macvlan",
-            {"ipam": IPAM(config=(IPAMConfig(subnet="10.1.0.0/24"), IPAMConfig(subnet="10.2.0.0/24")))},
-            NotImplementedHere,
-            "several subnets",
+            {"ipam": IPAM(config=(IPAMConfig(subnet="10.1.0.0/16"), IPAMConfig(subnet="10.1.2.0/24")))},
+            Forbidden,
+            "invalid pool request: Pool overlaps with other one on this address space",
         ),
     ],
 )
 def test_refused(driver: str, members: dict[str, object], kind: type[SampanError], words: str) -> None:
     with pytest.raises(kind, match="^" + words):
         made(driver, **members)
+
+
+SEVERAL = IPAM(
+    config=(
+        IPAMConfig(subnet="10.1.0.0/24", ip_range="10.1.0.252/30"),
+        IPAMConfig(subnet="10.2.0.0/24", gateway="10.2.0.9"),
+        IPAMConfig(subnet="fd01::/64"),
+        IPAMConfig(subnet="fd02::/64"),
+    )
+)
+
+
+def test_several_subnets_of_a_family() -> None:
+    network = made("macvlan", options={"parent": "eth0"}, ipam=SEVERAL, enable_ipv6=True)
+    assert (network.subnet, network.subnet6) == ("10.1.0.0/24", "fd01::/64")
+    assert [(one.subnet, one.gateway) for one in network.more] == [
+        ("10.2.0.0/24", "10.2.0.9"),
+        ("fd02::/64", "fd02::1"),
+    ]
+    assert [str(one) for one in network.chosen] == ["10.1.0.0/24", "fd01::/64", "10.2.0.0/24", "fd02::/64"]
+    # Without IPv6 what was said of it is kept, and means nothing.
+    quiet = made("ipvlan", options={"parent": "eth0", "ipvlan_mode": "l3"}, ipam=SEVERAL)
+    assert [(one.subnet, one.gateway) for one in quiet.more] == [("10.2.0.0/24", "10.2.0.9"), ("", "")]
+
+
+def test_addresses_are_given_from_one_subnet_after_the_other() -> None:
+    allotted = Allotment("net")
+    allotted.provide(ipaddress.ip_network("10.1.0.0/24"), None, ipaddress.ip_network("10.1.0.252/30"))
+    allotted.add(ipaddress.ip_network("10.2.0.0/24"), ipaddress.ip_address("10.2.0.1"), None)
+    assert allotted.take(Wish(address="10.2.0.76"), (4,), "") == {4: "10.2.0.76"}  # nobody is in that one yet
+    given = [allotted.take(Wish(), (4,), "")[4] for _ in range(4)]
+    assert given == ["10.1.0.252", "10.1.0.253", "10.1.0.254", "10.2.0.2"]
+    assert allotted.take(Wish(address="10.2.0.77"), (4,), "") == {4: "10.2.0.77"}
+    with pytest.raises(Forbidden, match="already in use"):
+        allotted.take(Wish(address="10.2.0.77"), (4,), "")
+    with pytest.raises(InvalidParameter, match="no configured subnet"):
+        allotted.take(Wish(address="10.3.0.1"), (4,), "")
+    place = Endpoint(ContainerId("c" * 64), "net", ID, "e", address="10.1.0.253")
+    allotted.release(place)
+    assert allotted.take(Wish(), (4,), "") == {4: "10.1.0.253"}
+    allotted.adopt(replace(place, address="10.2.0.3"))
+    assert allotted.take(Wish(), (4,), "") == {4: "10.2.0.4"}
 
 
 def test_what_the_options_of_one_driver_are_is_nothing_to_the_other() -> None:

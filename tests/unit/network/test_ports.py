@@ -2,7 +2,7 @@ import pytest
 
 from sampan.errors import InvalidParameter, SampanError
 from sampan.network.policy import Forward
-from sampan.network.ports import PortRequest, Reach, parse_ports, placed, port_map
+from sampan.network.ports import PortRequest, Reach, parse_ports, placed, port_map, published_ports
 from sampan.spec.ports import PortBinding
 
 
@@ -71,6 +71,13 @@ def test_which_callers_rules_serve_and_which_a_process() -> None:
 def test_publish_all_takes_what_is_exposed_and_not_bound() -> None:
     requests = parse_ports({"80/tcp": bind(port="8080"), "90/tcp": None}, exposed=["80/tcp", "90/tcp", "91/udp"])
     assert [(request.port, request.first) for request in requests] == [(80, 8080), (90, 0), (91, 0)]
+
+
+def test_what_is_not_exposed_is_not_published() -> None:
+    bindings = {"80/tcp": bind(port="8080"), "81/tcp": bind(), "82": bind()}
+    exposed = ("81/tcp", "82/tcp", "83/udp")
+    assert [one.port for one in published_ports(bindings, exposed, every=False)] == [81]
+    assert [one.port for one in published_ports(bindings, exposed, every=True)] == [81, 82, 83]
 
 
 @pytest.mark.parametrize(
