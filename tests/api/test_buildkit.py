@@ -3,29 +3,24 @@
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from grpclib.client import StreamStreamMethod, UnaryStreamMethod, UnaryUnaryMethod
-from grpclib.const import Cardinality, Handler, Status
+from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
+from grpclib.const import Status
 from grpclib.exceptions import GRPCError
-from grpclib.server import Stream
 
-from sampan.buildkit.connections import Caller, serve
 from sampan.buildkit.protocol import control_pb2 as control
 from sampan.buildkit.protocol import gateway_pb2 as gateway
-from sampan.buildkit.protocol.files_pb2 import Packet, Stat
 from sampan.buildkit.synced import METHOD
+from tests.api.grpc_clients import CONTROL, GATEWAY, Directory, calling, offering, solve, status, upgraded
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
 from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "busybox")
-
-CONTROL = "/moby.buildkit.v1.Control/"
-GATEWAY = "/moby.buildkit.v1.frontend.LLBBridge/"
 
 
 @pytest.fixture(scope="module")
@@ -33,78 +28,6 @@ def engine() -> Iterator[Sampan]:
     with running_sampan() as started:
         started.load_busybox()
         yield started
-
-
-def upgraded(engine: Sampan, path: str, *headers: str) -> socket.socket:
-    """A connection that speaks HTTP/2 from now on."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(20)
-    sock.connect(str(engine.socket))
-    lines = [f"POST {path} HTTP/1.1", "Host: docker", "Connection: Upgrade", "Upgrade: h2c", *headers]
-    sock.sendall("\r\n".join([*lines, "", ""]).encode())
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += sock.recv(1)
-    assert head == b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", head
-    sock.setblocking(False)
-    return sock
-
-
-@asynccontextmanager
-async def calling(engine: Sampan) -> AsyncIterator[Caller]:
-    caller = Caller(upgraded(engine, "/grpc"), b"")
-    await caller.connect()
-    try:
-        yield caller
-    finally:
-        caller.break_off()
-        caller.close()
-
-
-class Directory:
-    """A client's directory: each file in it, whatever is asked for by name."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.files = files
-
-    async def diff_copy(self, stream: "Stream[Packet, Packet]") -> None:
-        assert stream.metadata is not None
-        followed = stream.metadata.getall("followpaths", [])
-        names = sorted(name for name in self.files if not followed or name in followed)
-        for name in names:
-            stat = Stat(path=name, mode=0o644, size=len(self.files[name]), modTime=10**18)
-            await stream.send_message(Packet(type=Packet.PACKET_STAT, stat=stat))
-        await stream.send_message(Packet(type=Packet.PACKET_STAT))
-        while (packet := await stream.recv_message()) is not None and packet.type != Packet.PACKET_FIN:
-            data = self.files[names[packet.ID]]
-            await stream.send_message(Packet(type=Packet.PACKET_DATA, ID=packet.ID, data=data))
-            await stream.send_message(Packet(type=Packet.PACKET_DATA, ID=packet.ID))
-        await stream.send_message(Packet(type=Packet.PACKET_FIN))
-
-
-@asynccontextmanager
-async def offering(engine: Sampan, name: str, directory: Directory) -> AsyncIterator[None]:
-    """A session of that id."""
-    headers = (f"X-Docker-Expose-Session-Uuid: {name}", f"X-Docker-Expose-Session-Grpc-Method: {METHOD}")
-    sock = upgraded(engine, "/session", *headers)
-    handlers = {METHOD: Handler(directory.diff_copy, Cardinality.STREAM_STREAM, Packet, Packet)}
-    task = asyncio.get_running_loop().create_task(serve(sock, b"", handlers))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def solve(caller: Caller, ref: str, session: str, **more: object) -> control.SolveResponse:
-    method = UnaryUnaryMethod(caller, f"{CONTROL}Solve", control.SolveRequest, control.SolveResponse)
-    request = control.SolveRequest(Ref=ref, Session=session, Frontend="dockerfile.v0", **more)  # type: ignore[arg-type]
-    return await method(request, timeout=60)
-
-
-async def status(caller: Caller, ref: str) -> list[control.StatusResponse]:
-    method = UnaryStreamMethod(caller, f"{CONTROL}Status", control.StatusRequest, control.StatusResponse)
-    return await method(control.StatusRequest(Ref=ref), timeout=60)
 
 
 def test_a_build_its_status_and_its_image(engine: Sampan) -> None:
@@ -151,11 +74,16 @@ def test_what_is_refused(engine: Sampan, more: dict[str, object], code: Status, 
     asyncio.run(play())
 
 
+def commands() -> Iterator[bytes]:
+    """Of every process that there is."""
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            yield each.read_bytes()
+
+
 def test_a_build_ends_when_its_client_goes(engine: Sampan) -> None:
     def running() -> bool:
-        return any(
-            b"sleep\x003219" in each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline") if each.exists()
-        )
+        return any(b"sleep\x003219" in command for command in commands())
 
     async def play() -> None:
         directory = Directory({"Dockerfile": b"FROM busybox\nRUN sleep 3219\n"})

@@ -190,3 +190,14 @@ def test_live_restore_false_stops_them_first() -> None:
         eventually(lambda: state(own, "stubborn")["Status"] == "running")
         call(own, "DELETE", "/containers/stubborn?force=1")
         call(own, "DELETE", "/containers/obedient")
+
+
+def test_a_container_in_an_impossible_group_is_in_nobodys_way() -> None:
+    """It can be created, as under Docker, and not started; the daemon starts and ends beside it."""
+    with running_sampan() as engine:
+        engine.load_busybox()
+        assert engine.docker("create", "--cgroup-parent", "a/./b", "--name", "odd", "busybox").code == 0
+        assert engine.docker("start", "odd").code != 0
+        engine.stop()
+        engine.start()
+        assert engine.docker("rm", "odd").code == 0

@@ -15,7 +15,10 @@ from grpclib.exceptions import GRPCError
 from grpclib.protocol import H2Protocol
 from grpclib.protocol import Stream as RawStream
 from grpclib.server import Server
+from h2.events import Event
 
+from sampan.buildkit import floods
+from sampan.buildkit.floods import Flooded
 from sampan.buildkit.protocol import status_pb2
 
 _log = logging.getLogger("sampan.buildkit")
@@ -24,6 +27,9 @@ MESSAGE_LIMIT = 16 * 1024 * 1024
 """Bytes of one message, as BuildKit bounds them; grpclib itself would wait for four gigabytes."""
 _DETAILS_LIMIT = 3 * 1024
 """Bytes of error details in a header: more, and clients' HTTP/2 refuses the whole answer (8 KB of headers, base64)."""
+
+_AT_ONCE = 1 << 14
+"""Bytes that are read before it is looked at what they did."""
 
 Detail = tuple[str, Mapping[str, object] | bytes]
 """An error's detail: BuildKit's type URL, and the document, which is JSON there too (containerd's typeurl); bytes are passed on."""
@@ -61,15 +67,20 @@ class _Adopted(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._inner.connection_made(transport)
         _bound(self._inner)
+        _guard(self._inner)
         if self._pending:
             self.data_received(self._pending)
 
     def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
         try:
-            self._inner.data_received(data)
-        except NotImplementedError as error:
-            # A frame that grpclib has no handler for.
-            _log.debug("a gRPC peer sent %s", error)
+            for at in range(0, len(data), _AT_ONCE):
+                self._inner.data_received(data[at : at + _AT_ONCE])
+                if self._transport.get_write_buffer_size() > floods.WRITTEN:
+                    raise Flooded("it does not read what it asked for")
+        except Flooded as error:
+            _log.warning("a gRPC connection is broken off: %s", error)
+            self.close()
         except Exception:  # noqa: BLE001
             # Whatever h2 trips over is the peer's doing, and the end of this connection alone.
             _log.warning("a gRPC connection is broken off", exc_info=True)
@@ -90,6 +101,22 @@ class _Adopted(asyncio.Protocol):
         """Break the connection off."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _guard(protocol: H2Protocol) -> None:
+    """Have a connection broken off whose peer keeps this process busy with nothing."""
+    process = protocol.processor.process
+    bucket = floods.Bucket()
+
+    def guarded(event: Event) -> None:
+        bucket.take(event)
+        try:
+            process(event)
+        except NotImplementedError:
+            # A frame that grpclib has no handler for; what comes behind it counts.
+            _log.debug("a gRPC peer sent %s", type(event).__name__)
+
+    protocol.processor.process = guarded  # type: ignore[method-assign]
 
 
 def _bound(protocol: H2Protocol) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 from sampan.cgroups import scopes
 from sampan.cgroups.hierarchy import Hierarchy, Mode
 from sampan.cgroups.leftovers import clear, leftovers, retire, scopes_left
-from sampan.cgroups.plan import CgroupPlan, plan
+from sampan.cgroups.plan import CgroupPlan, parse_parent, plan
 from sampan.cgroups.scope_plan import slice_names
 from sampan.daemon import oci
 from sampan.daemon.engine import Engine
@@ -64,8 +65,9 @@ class GroupPlanner:
 
     def plan(self, container: ContainerId, parent: str, resources: oci_runtime.Resources) -> CgroupPlan:
         """See the Protocol."""
+        made = plan(self._hierarchy, self._instance, container, parent, resources, systemd=self._systemd)
         self._parents.add(parent)
-        return plan(self._hierarchy, self._instance, container, parent, resources, systemd=self._systemd)
+        return made
 
     def sweep(self, engine: Engine) -> None:
         """Kill and remove what stands in groups of containers that do not run: starts that were cut off."""
@@ -109,6 +111,11 @@ def _slices(parents: Iterable[str]) -> list[str]:
 
 
 def _plain(parents: Iterable[str]) -> list[str]:
-    """Parents as directories. A slice's is systemd's to remove."""
+    """Parents as directories. A slice's is systemd's to remove; in one that leads elsewhere nothing was ever started."""
     slices = set(_slices(parents))
-    return [parent for parent in parents if parent not in slices]
+    found = []
+    for parent in parents:
+        with suppress(InvalidParameter):
+            parse_parent(parent)
+            found.append(parent)
+    return [parent for parent in found if parent not in slices]
