@@ -63,6 +63,8 @@ class Session:
         self._known: Known | None = None
         self._misses: Misses | None = None
         self._touched: set[Key] = set()
+        self._seen: set[str] = set()
+        """layers and blobs that are known to be here, and held"""
         self.lease: Lease
 
     def __enter__(self) -> Self:
@@ -90,7 +92,7 @@ class Session:
             key = waiting.pop()
             if key in found:
                 continue
-            record = self._cache.find(key, self.lease)
+            record = self._cache.find(key, self.lease, self._seen)
             if record is not None:
                 found[key] = record
                 waiting += record.inputs
@@ -114,7 +116,7 @@ class Session:
         """The daemon's own result under the key, held until the build ends."""
         if self._only is not None and not self._is_of(self._cache.peek(key), self._only):
             return None
-        record = self._cache.find(key, self.lease)
+        record = self._cache.find(key, self.lease, self._seen)
         if record is not None:
             self._pin(key)
         return record

@@ -20,6 +20,7 @@ from sampan.snapshots.protocol import LayerNotFound
 from sampan.spec.ids import ChainId, Digest
 from sampan.state.store import Delete, Put, Store
 
+_JUST_NOW = 1_000_000_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,10 +60,11 @@ class BuildCache:
         self._unwritten = _Unwritten()
         self._pins: dict[Key, int] = {}
 
-    def find(self, key: Key, lease: Lease) -> Record | None:
+    def find(self, key: Key, lease: Lease, seen: set[str] | None = None) -> Record | None:
         """The record of that key, all of whose layers and blobs are here and now held by `lease`; None where there is none.
 
-        Counted as a use of it; what it was made from is as recently used from then on.
+        Counted as a use of it; what it was made from is as recently used from then on. `seen`: layers and blobs that were looked
+        at under this lease; a stack's other layers are those of the step below.
         """
         with self.catalog.lock:
             record = self.peek(key)
@@ -70,7 +72,7 @@ class BuildCache:
                 return None
             for name in record.needs:
                 lease.take(name)
-            if not self._is_whole(record):
+            if not self._is_whole(record, seen if seen is not None else set()):
                 return None
             self._used(key, time.time_ns())
             return record
@@ -83,26 +85,31 @@ class BuildCache:
         row = self._rows.get(key)
         return None if row is None else self._decode(row)
 
-    def _is_whole(self, record: Record) -> bool:
+    def _is_whole(self, record: Record, seen: set[str]) -> bool:
         snapshots, content = self.catalog.snapshots, self.catalog.content
+        names = [*record.chains, *(layer.blob for layer in record.layers)]
         try:
             for chain in record.chains:
-                snapshots.layer(chain)
+                if chain not in seen:
+                    snapshots.layer(chain)
         except LayerNotFound:
             return False
-        return all(content.has(Digest(layer.blob)) for layer in record.layers)
+        if not all(layer.blob in seen or content.has(Digest(layer.blob)) for layer in record.layers):
+            return False
+        seen.update(names)
+        return True
 
     def _used(self, key: Key, now: int) -> None:
         """The record and everything below it: else what it was made from would seem forgotten."""
-        waiting, seen = [key], set[Key]()
+        waiting, uses = [key], self._unwritten.uses
         while waiting:
             one = waiting.pop()
-            record = self.peek(one) if one not in seen else None
-            seen.add(one)
+            record = self.peek(one)
             if record is not None:
-                use = self._unwritten.uses.setdefault(one, _Use())
+                use = uses.setdefault(one, _Use())
                 use.count, use.last = use.count + (one == key), now
-                waiting += record.inputs
+                # What was used just now has told those below it: builds find their steps from the bottom up.
+                waiting += [below for below in record.inputs if below not in uses or now - uses[below].last > _JUST_NOW]
 
     def keep(self, key: Key, entry: Entry, created: int = 0) -> Record:
         """Take a result in: found from now on, durable with the next `settle`. The caller's lease holds its layers and blobs.
