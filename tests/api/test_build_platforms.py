@@ -154,6 +154,14 @@ def test_a_base_for_each_platform_comes_from_its_registry(engine: Sampan, regist
     assert listed["Architecture"] == "amd64", "the name is that of the image which this machine runs"
 
 
+def test_an_index_that_was_made_here_is_a_base_for_each_platform(engine: Sampan) -> None:
+    text = "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /arch\n"
+    built_for(engine, BOTH, text, {"amd64": b"A", "arm64": b"B"}, t="own:1")
+    assert engine.docker("image", "inspect", "-f", "{{.Architecture}}", "own:1").text == "amd64"
+    found = members(output(built_for(engine, BOTH, "FROM own:1\nCOPY x /\n", {"x": b""}, outputs=[{"Type": "tar"}])))
+    assert (found["linux_amd64/arch"], found["linux_arm64/arch"]) == (b"A", b"B")
+
+
 def test_a_program_for_another_machine(engine: Sampan) -> None:
     elf = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xff\x7f" + bytes(44)  # for a machine that there is not
     text = 'FROM --platform=linux/arm64 scratch\nCOPY --chmod=755 x /\nRUN ["/x"]\n'

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
 from sampan.build.planning import Wish, missing_images
 from sampan.build.request import BuildRequest
@@ -14,13 +16,14 @@ from sampan.images.images import Images
 from sampan.images.platforms import fits, parse_platform
 from sampan.images.pulling import PullWish
 from sampan.images.references import parse_any, parse_named
-from sampan.images.siblings import sibling
-from sampan.images.steps import Cancellation, Cancelled, Step
+from sampan.images.siblings import sibling, stored_index
+from sampan.images.steps import Cancellation, Cancelled, Report, Step
 from sampan.registry.authconfig import credentials_for
 from sampan.registry.protocol import Credentials
 from sampan.spec.ids import ImageId
 from sampan.spec.oci_image import Image, ImageConfig
 
+T = TypeVar("T")
 Told = Callable[[str, Step], None]
 """Hears, from any thread, how the pull of a reference goes on."""
 
@@ -59,11 +62,11 @@ class Lookup:
     async def find(self, reference: str, platform: str) -> ImageId:
         """The image that is called so, pulled where it is not here or newer ones are wanted. Raises SampanError."""
         if (reference, platform) not in self._found:
-            known = None if self._request.pull else self._here(reference, platform)
+            known = None if self._request.pull else await self._here(reference, platform)
             self._found[reference, platform] = known or await self._pulled(reference, platform)
         return self._found[reference, platform]
 
-    def _here(self, reference: str, platform: str) -> ImageId | None:
+    async def _here(self, reference: str, platform: str) -> ImageId | None:
         try:
             image = self._images.resolve(reference)
         except NotFound:
@@ -71,7 +74,15 @@ class Lookup:
         if self._at_home and platform == platform_text(self._machine):
             # As in Docker: what is here under the name is meant, whatever machine it is for.
             return image
-        return sibling(self._images.catalog, image, parse_platform(platform))
+        catalog, wanted = self._images.catalog, parse_platform(platform)
+        found = sibling(catalog, image, wanted)
+        index = stored_index(catalog, image, wanted) if found is None else None
+        if index is None:
+            return found
+        end = Cancellation()
+        return await self._stoppable(
+            partial(self._images.bring, index, index.digest, platform, self._step(reference), end), end
+        )
 
     async def _pulled(self, reference: str, platform: str) -> ImageId:
         asked = parse_any(reference)
@@ -83,15 +94,21 @@ class Lookup:
         asked_for = platform if foreign or platform != platform_text(self._machine) else ""
         # The name stays with the image that this machine can run.
         wish = PullWish(named, asked_for, self._credentials(named.domain), beside=foreign)
-        pulling = asyncio.get_running_loop().run_in_executor(
-            None, self._images.pull, wish, lambda step: self._told(reference, step), end
-        )
+        brought = await self._stoppable(partial(self._images.pull, wish, self._step(reference), end), end)
+        return brought or self._images.resolve(reference)
+
+    def _step(self, reference: str) -> Report:
+        return lambda step: self._told(reference, step)
+
+    async def _stoppable(self, call: Callable[[], T], end: Cancellation) -> T:
+        """The call's result, from another thread; when the build is called off, so is the call, and it is waited for."""
+        waiting = asyncio.get_running_loop().run_in_executor(None, call)
         try:
-            return await asyncio.shield(pulling) or self._images.resolve(reference)
+            return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             end.cancel()
             with suppress(Cancelled):
-                await pulling
+                await waiting
             raise
 
     def _credentials(self, domain: str) -> Credentials:
