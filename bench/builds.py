@@ -72,7 +72,8 @@ def ten_steps(builder: Builder, repetitions: int) -> tuple[Samples, Samples]:
 
 def stages(builder: Builder, count: int, repetitions: int) -> Samples:
     """That many stages that need nothing of each other, each with work for one processor."""
-    made = "".join(f"FROM busybox AS s{number}\nRUN {_WORK}; echo > /done\n" for number in range(count))
+    # Each says its own number: the same step in several stages would be run once for all, here and by BuildKit.
+    made = "".join(f"FROM busybox AS s{number}\nRUN {_WORK}; echo {number} > /done\n" for number in range(count))
     gathered = "".join(f"COPY --from=s{number} /done /done{number}\n" for number in range(count))
     with directory(f"{made}FROM busybox\n{gathered}") as place:
         return Samples(tuple(builder.build(place, "--no-cache") for _ in range(repetitions)))
