@@ -125,8 +125,12 @@ def test_annotations_of_one_image_need_no_index(engine: Sampan, registry: Regist
 
 def test_an_index_of_one_platform(engine: Sampan) -> None:
     arguments = {"BUILDKIT_MULTI_PLATFORM": "1"}
-    blobs = members(output(built_for(engine, "linux/arm64", buildargs=arguments, outputs=[{"Type": "oci"}])))
+    built = built_for(engine, "linux/arm64", buildargs=arguments, outputs=[{"Type": "oci"}])
+    blobs = members(output(built))
     (top,) = json.loads(blobs["index.json"])["manifests"]
+    (result,) = [event["metadata"] for event in told(built) if event.get("type") == "result"]
+    assert isinstance(result, dict)
+    assert result["containerimage.digest"] == result["containerimage.descriptor"]["digest"] == top["digest"]
     index = json.loads(blobs["blobs/sha256/" + top["digest"][7:]])
     assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["arm64"]
 

@@ -222,8 +222,9 @@ def test_squashed() -> None:
     [
         ({"outputs": [{"Type": "zip"}]}, "exporter 'zip' could not be found"),
         ({"outputs": "nonsense"}, "error reading outputs"),
-        ({"cachefrom": [{"Type": "gha"}], "progress": "json"}, "unknown cache importer"),
-        ({"cacheto": [{"Type": "gha"}]}, "unknown cache exporter"),
+        ({"cachefrom": [{"Type": "nonsense"}], "progress": "json"}, "unknown cache importer"),
+        ({"cacheto": [{"Type": "nonsense"}]}, "unknown cache exporter"),
+        ({"cacheto": [{"Type": "gha"}]}, "not implemented by Sampan yet: --cache-to type=gha"),
         ({"cacheto": [{"Type": "local", "Attrs": {"dest": "here"}}]}, "an absolute path"),
         ({"outputs": [{"Type": "tar"}]}, "they need progress=json"),
         ({"attests": {"sbom": ""}, "outputs": [{"Type": "cacheonly"}]}, "attestations need an output"),
@@ -250,7 +251,7 @@ def test_squashed() -> None:
 def test_wrong_words(engine: Sampan, query: dict[str, Any], told: str) -> None:
     built = build(engine, DOCKERFILE, FILES, **query)
     assert told in built.error
-    assert built.status in (400, 403) or "importer" in told
+    assert built.status in (400, 403, 501) or "importer" in told
 
 
 def test_a_cache_mount_goes_out_and_comes_in(engine: Sampan) -> None:

@@ -16,7 +16,7 @@ from sampan.errors import InvalidParameter
 from sampan.images.catalog import LayerRecord
 from sampan.registry.protocol import Credentials, Repository
 from sampan.spec.host_config import Resources, Ulimit
-from sampan.spec.ids import Digest, ImageId
+from sampan.spec.ids import ImageId
 from sampan.spec.oci_image import Descriptor, Platform
 
 SECRET_LIMIT = 500 * 1024
@@ -150,7 +150,7 @@ class Built(msgspec.Struct, frozen=True):
     graph: Graph
     contents: Mapping[Place, str]
     """what was found in the graph's sources"""
-    manifest: Digest | None = None
+    manifest: Descriptor | None = None
     """the manifest or index of the images, where one was made: what a registry knows it by"""
     cache: Descriptor | None = None
     """the manifest of the cache that was sent to the client"""
@@ -158,4 +158,4 @@ class Built(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> str:
         """What the result is called by digest."""
-        return self.manifest or self.main.image
+        return self.manifest.digest if self.manifest is not None else self.main.image

@@ -7,6 +7,7 @@ attributes ─▶ Asked ─▶ Files (contexts) ─▶ BuildRequest (wishes) ─
 import asyncio
 import re
 import time
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -197,6 +198,8 @@ def _response(built: Built, *, several: bool) -> dict[str, str]:
     told: dict[str, str] = {"containerimage.digest": built.digest}
     if not several:
         told["containerimage.config.digest"] = built.main.image
+    if built.manifest is not None:
+        told["containerimage.descriptor"] = b64encode(msgspec.json.encode(built.manifest)).decode()
     if built.names:
         told["image.name"] = ",".join(built.names)
     if built.cache is not None:

@@ -21,7 +21,7 @@ from sampan.build.cache.store import BuildCache
 from sampan.build.outputs import attestations
 from sampan.build.outputs.annotations import Annotations
 from sampan.build.outputs.annotations import read as read_annotations
-from sampan.build.outputs.archives import docker_archive, oci_archive
+from sampan.build.outputs.archives import OciArchive, docker_archive, oci_archive
 from sampan.build.outputs.manifests import Portion, Wanted
 from sampan.build.outputs.squashing import squash
 from sampan.build.outputs.storing import store
@@ -40,7 +40,8 @@ from sampan.images.references import Reference
 from sampan.images.steps import Cancellation, Cancelled, Step
 from sampan.registry.authconfig import credentials_for
 from sampan.registry.protocol import Credentials, Repositories
-from sampan.spec.ids import Digest, ImageId
+from sampan.spec.ids import ImageId
+from sampan.spec.oci_image import Descriptor
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -189,14 +190,14 @@ class Results:
                 built = msgspec.structs.replace(built, manifest=await self._recorded(built, portions))
             await self._pushed()
             if line is not None:
-                await self._stream(built, portions, line)
+                built = await self._stream(built, portions, line)
         finally:
             for one in built.images:
                 if not self.stored or one.image != built.main.image:
                     await carried_through(self._workers.run(forget, self._images, one.image, self._began))
         return built
 
-    async def _recorded(self, built: Built, portions: Sequence[Portion]) -> Digest:
+    async def _recorded(self, built: Built, portions: Sequence[Portion]) -> Descriptor:
         """Its manifest or index, in the store."""
         names = self._images.checked_names(self._all_names)
         wanted = Wanted(names, self._annotations, packed=True, indexed=self._request.several)
@@ -243,21 +244,29 @@ class Results:
             return built
         return msgspec.structs.replace(built, cache=manifest) if to.type == "client" else built
 
-    async def _stream(self, built: Built, portions: Sequence[Portion], line: PassOn) -> None:
-        """Send the client what it keeps, and what was made in words."""
+    async def _stream(self, built: Built, portions: Sequence[Portion], line: PassOn) -> Built:
+        """Send the client what it keeps, and what was made in words; with the manifest of an archive where none is stored."""
         for number, wish in enumerate(self.outputs):
-            if wish.streamed:
+            if wish.kind == "oci":
+                archive = await self._layout(wish, portions)
+                if built.manifest is None:
+                    built = msgspec.structs.replace(built, manifest=archive.top)
+                await self._streamed(number, archive.pieces, line)
+            elif wish.streamed:
                 await self._streamed(number, await self._opened(wish, built, portions), line)
         await line(ResultEvent(metadata=self._metadata(built)))
+        return built
+
+    async def _layout(self, wish: OutputWish, portions: Sequence[Portion]) -> OciArchive:
+        names = wish.names or self._images.checked_names(self._request.names)
+        wanted = Wanted(names, wish.annotations, wish.packed, self._request.several)
+        return await self._blocking(oci_archive, self._images.catalog, portions, wanted, self._end)
 
     async def _opened(self, wish: OutputWish, built: Built, portions: Sequence[Portion]) -> Iterator[bytes]:
         catalog = self._images.catalog
-        names = wish.names or self._images.checked_names(self._request.names)
         if wish.kind == "docker":
+            names = wish.names or self._images.checked_names(self._request.names)
             return await self._blocking(docker_archive, catalog, built.main.image, names)
-        if wish.kind == "oci":
-            wanted = Wanted(names, wish.annotations, wish.packed, self._request.several)
-            return await self._blocking(oci_archive, catalog, portions, wanted, self._end)
         split = self._request.several if wish.split is None else wish.split
         whole = [
             Whole(
@@ -274,6 +283,8 @@ class Results:
         told: dict[str, object] = {"containerimage.digest": built.digest}
         if not self._request.several:
             told["containerimage.config.digest"] = built.main.image
+        if built.manifest is not None:
+            told["containerimage.descriptor"] = built.manifest
         if built.names:
             told["image.name"] = ",".join(built.names)
         return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in told.items()}

@@ -150,7 +150,7 @@ def test_an_oci_layout_and_what_is_attested(real: CacheWorld, packed: bool) -> N
         {"": {"a": "manifest"}}, {"b": "index"}, {"": {"c": "manifest descriptor"}}, {"d": "index descriptor"}
     )
     portions, wanted = [Portion(AMD64, image, STATEMENTS)], Wanted([NAME], told, packed=packed)
-    made = b"".join(oci_archive(real.images.catalog, portions, wanted))
+    made = b"".join(oci_archive(real.images.catalog, portions, wanted).pieces)
     found = blobs(made)
     assert "manifest.json" not in found
     (top,) = json.loads(found["index.json"])["manifests"]
@@ -181,7 +181,7 @@ def test_an_oci_layout_and_what_is_attested(real: CacheWorld, packed: bool) -> N
             "digest": {"sha256": ours["digest"].removeprefix("sha256:")},
         }
     ]
-    assert b"".join(oci_archive(real.images.catalog, portions, wanted)) == made
+    assert b"".join(oci_archive(real.images.catalog, portions, wanted).pieces) == made
     real.images.remove(image, lambda _: (), force=True)
     (loaded,) = [event for event in real.images.load(io.BytesIO(made)) if isinstance(event, Loaded)]
     assert loaded.image == image, "what is attested stands in nobody's way"
@@ -192,7 +192,7 @@ def test_an_index_of_two_platforms_with_annotations_of_one(real: CacheWorld) -> 
     annotations = Annotations({"": {"a": "both"}, "linux/arm64": {"a": "arm", "x": "y"}})
     wanted = Wanted([NAME], annotations, packed=True, indexed=True)
     portions = [Portion(AMD64, one), Portion(ARM64, other, STATEMENTS)]
-    found = blobs(b"".join(oci_archive(real.images.catalog, portions, wanted)))
+    found = blobs(b"".join(oci_archive(real.images.catalog, portions, wanted).pieces))
     (top,) = json.loads(found["index.json"])["manifests"]
     entries = json.loads(found[top["digest"][7:]])["manifests"]
     assert [entry["platform"]["architecture"] for entry in entries] == ["amd64", "arm64", "unknown"]
@@ -209,17 +209,17 @@ def test_an_index_in_the_store_keeps_what_it_leads_to(real: CacheWorld) -> None:
     one, other = load(real, "one:1", base()), load(real, "other:1", base(), *above())
     catalog = real.images.catalog
     portions = [Portion(AMD64, one, STATEMENTS), Portion(ARM64, other)]
-    digest = store(catalog, one, portions, Wanted([NAME], packed=True, indexed=True), Cancellation())
+    top = store(catalog, one, portions, Wanted([NAME], packed=True, indexed=True), Cancellation())
     real.images.remove(other, lambda _: (), force=True)
     sent = outgoing_index(catalog.content, catalog.record(one).manifests)
     assert sent is not None
-    assert sent.digest == digest
+    assert sent.digest == top.digest
     assert [each.config.digest for each in sent.manifests[:2]] == [one, other]
     assert all(catalog.content.has(Digest(blob)) for each in sent.manifests for blob in _names(each))
-    assert store(catalog, one, portions[:1], Wanted([NAME], packed=True, indexed=True), Cancellation()) != digest
+    assert store(catalog, one, portions[:1], Wanted([NAME], packed=True, indexed=True), Cancellation()) != top
     real.images.remove(one, lambda _: (), force=True)
     assert catalog.orphans() == []
-    assert not catalog.content.has(digest)
+    assert not catalog.content.has(Digest(top.digest))
 
 
 def _names(sent: Outgoing) -> list[str]:

@@ -1,6 +1,7 @@
 """A result as an archive that leaves: Docker's, as `save` writes it, or an OCI layout with annotations and attestations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -21,23 +22,39 @@ def docker_archive(catalog: Catalog, image: ImageId, names: Sequence[Reference])
     return save(catalog, [Chosen(image, list(names))])
 
 
+@dataclass(frozen=True, slots=True)
+class OciArchive:
+    """A layout in pieces, held until they end or are dropped; `top` is the manifest or index that it is of."""
+
+    top: Descriptor
+    pieces: Iterator[bytes]
+
+
 def oci_archive(
     catalog: Catalog, portions: Sequence[Portion], wanted: Wanted, end: Cancellation | None = None
-) -> Iterator[bytes]:
-    """An OCI layout in pieces. Raises NoSuchImage, Forbidden, InvalidParameter, OSError.
+) -> OciArchive:
+    """An OCI layout. Raises NoSuchImage, Forbidden, InvalidParameter, OSError.
 
     The same images with the same words give the same bytes.
     """
     for one in portions:
         refuse_host(catalog, one.image)
-    pieces = _oci_archive(catalog, portions, wanted, end or Cancellation())
+    found: list[Descriptor] = []
+    pieces = _oci_archive(catalog, portions, wanted, end or Cancellation(), found.append)
     next(pieces)  # as far as the lease, and the layers that have to be packed
-    return pieces
+    return OciArchive(found[0], pieces)
 
 
-def _oci_archive(catalog: Catalog, portions: Sequence[Portion], wanted: Wanted, end: Cancellation) -> Iterator[bytes]:
+def _oci_archive(
+    catalog: Catalog,
+    portions: Sequence[Portion],
+    wanted: Wanted,
+    end: Cancellation,
+    told: Callable[[Descriptor], None],
+) -> Iterator[bytes]:
     with catalog.lease() as lease:
         composed = compose(catalog, lease, portions, wanted, end)
+        told(composed.top)
         parts = Parts(small=composed.small, layers=composed.layers, index=_entries(composed, wanted))
         yield b""
         yield from write_archive(catalog, parts)

@@ -10,11 +10,14 @@ from sampan.build.outputs.archives import refuse_host
 from sampan.build.outputs.manifests import Composed, Portion, Wanted, compose
 from sampan.images.catalog import Catalog, ManifestRecord
 from sampan.images.steps import Cancellation
-from sampan.spec.ids import Digest, ImageId
+from sampan.spec.ids import ImageId
+from sampan.spec.oci_image import Descriptor
 
 
-def store(catalog: Catalog, main: ImageId, portions: Sequence[Portion], wanted: Wanted, end: Cancellation) -> Digest:
-    """Make the documents, and record them with `main`; the digest of the topmost. Durable when this returns.
+def store(
+    catalog: Catalog, main: ImageId, portions: Sequence[Portion], wanted: Wanted, end: Cancellation
+) -> Descriptor:
+    """Make the documents, and record them with `main`; the topmost. Durable when this returns.
 
     Raises NoSuchImage, Forbidden, InvalidParameter, OSError, Cancelled.
     """
@@ -27,7 +30,7 @@ def store(catalog: Catalog, main: ImageId, portions: Sequence[Portion], wanted: 
         end.check()
         catalog.content.sync()
         catalog.add(main, [], [], manifests=_records(composed, main, portions))
-    return Digest(composed.top.digest)
+    return composed.top
 
 
 def _records(composed: Composed, main: ImageId, portions: Sequence[Portion]) -> list[ManifestRecord]:
