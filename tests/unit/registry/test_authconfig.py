@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sampan.registry.authconfig import lenient_auth
+from sampan.registry.authconfig import credentials_for, lenient_auth
 from sampan.registry.protocol import Credentials
 
 
@@ -26,3 +26,13 @@ def test_names_and_tokens() -> None:
 )
 def test_what_cannot_be_read_is_nobody(header: str) -> None:
     assert lenient_auth(header) == Credentials()
+
+
+@pytest.mark.parametrize(
+    "name", ["docker.io", "https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io"]
+)
+def test_docker_hub_goes_by_several_names(name: str) -> None:
+    known = {name: Credentials("user", "password"), "registry.example": Credentials("other")}
+    assert credentials_for(known, "docker.io").username == "user"
+    assert credentials_for(known, "registry.example").username == "other"
+    assert credentials_for(known, "elsewhere.example") == Credentials()
