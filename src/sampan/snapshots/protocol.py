@@ -1,5 +1,6 @@
 """What every layer driver does: the Snapshotter protocol and the facts that it deals in."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Change:
     kind: ChangeKind
 
 
+@functools.lru_cache(2048)
 def chain_id(parent: ChainId | None, diff_id: DiffId) -> ChainId:
     """The name of `diff_id` on top of `parent` (OCI image-spec, "Layer ChainID")."""
     if parent is None:
