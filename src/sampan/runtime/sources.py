@@ -69,8 +69,8 @@ def _open_bind(mount: oci.Mount, roots: Roots) -> int:
             tree = _image_tree(roots.image(mount.image), mount.below)
         elif mount.volume:
             tree = roots.volume(mount.volume, mount.below, flags)
-        elif mount.below:
-            tree = _part(mount.source, mount.below, flags)
+        elif mount.below or _descriptor(mount.source) >= 0:
+            tree = _part(mount.source, mount.below or ".", flags)
         else:
             tree = open_tree(AT_FDCWD, os.fsencode(mount.source), flags)
     except OSError as error:
