@@ -399,14 +399,16 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 HEADERS = (
-    b"\x83\x86\x04\x2b/moby.buildkit.v1.Control/ListenBuildHistory"
-    b"\x40\x0ccontent-type\x10application/grpc\x40\x02te\x08trailers\x41\x01d"
+    b"\x83\x86\x04\x2c/moby.buildkit.v1.Control/ListenBuildHistory\x01\x01d"
+    b"\x00\x0ccontent-type\x10application/grpc\x00\x02te\x08trailers"
 )
+"""A call's, nothing of it indexed."""
 
 
 def broken_off(engine: Sampan, sent: Iterator[bytes], read: bool = True, most: int = 200 << 20) -> int:
     """How many bytes were taken before the daemon broke the connection off."""
     taken = 0
+    until = time.monotonic() + 30
     with upgraded(engine, "/grpc") as sock:
         sock.setblocking(True)
         sock.settimeout(5)
@@ -415,7 +417,7 @@ def broken_off(engine: Sampan, sent: Iterator[bytes], read: bool = True, most: i
             for piece in sent:
                 sock.sendall(piece)
                 taken += len(piece)
-                if taken > most:
+                if taken > most or time.monotonic() > until:
                     break
                 if read:
                     drain(sock)

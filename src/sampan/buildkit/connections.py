@@ -15,10 +15,8 @@ from grpclib.exceptions import GRPCError
 from grpclib.protocol import H2Protocol
 from grpclib.protocol import Stream as RawStream
 from grpclib.server import Server
-from h2.events import Event
 
-from sampan.buildkit import floods
-from sampan.buildkit.floods import Flooded
+from sampan.buildkit.floods import PREFACE, WRITTEN, Bucket, Flooded
 from sampan.buildkit.protocol import status_pb2
 
 _log = logging.getLogger("sampan.buildkit")
@@ -57,8 +55,9 @@ class Details(StatusDetailsCodecBase):
 class _Adopted(asyncio.Protocol):
     """Carries a given connection to grpclib's protocol; `ended` is done when it is closed."""
 
-    def __init__(self, inner: H2Protocol, pending: bytes) -> None:
+    def __init__(self, inner: H2Protocol, pending: bytes, bucket: Bucket) -> None:
         self._inner = inner
+        self._bucket = bucket
         self._pending = pending
         self._transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -67,7 +66,6 @@ class _Adopted(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._inner.connection_made(transport)
         _bound(self._inner)
-        _guard(self._inner)
         if self._pending:
             self.data_received(self._pending)
 
@@ -75,12 +73,17 @@ class _Adopted(asyncio.Protocol):
         assert self._transport is not None
         try:
             for at in range(0, len(data), _AT_ONCE):
-                self._inner.data_received(data[at : at + _AT_ONCE])
-                if self._transport.get_write_buffer_size() > floods.WRITTEN:
+                piece = data[at : at + _AT_ONCE]
+                self._bucket.take(piece)
+                self._inner.data_received(piece)
+                if self._transport.get_write_buffer_size() > WRITTEN:
                     raise Flooded("it does not read what it asked for")
         except Flooded as error:
             _log.warning("a gRPC connection is broken off: %s", error)
             self.close()
+        except NotImplementedError as error:
+            # A frame that grpclib has no handler for.
+            _log.debug("a gRPC peer sent %s", error)
         except Exception:  # noqa: BLE001
             # Whatever h2 trips over is the peer's doing, and the end of this connection alone.
             _log.warning("a gRPC connection is broken off", exc_info=True)
@@ -101,22 +104,6 @@ class _Adopted(asyncio.Protocol):
         """Break the connection off."""
         if self._transport is not None:
             self._transport.abort()
-
-
-def _guard(protocol: H2Protocol) -> None:
-    """Have a connection broken off whose peer keeps this process busy with nothing."""
-    process = protocol.processor.process
-    bucket = floods.Bucket()
-
-    def guarded(event: Event) -> None:
-        bucket.take(event)
-        try:
-            process(event)
-        except NotImplementedError:
-            # A frame that grpclib has no handler for; what comes behind it counts.
-            _log.debug("a gRPC peer sent %s", type(event).__name__)
-
-    protocol.processor.process = guarded  # type: ignore[method-assign]
 
 
 def _bound(protocol: H2Protocol) -> None:
@@ -159,7 +146,7 @@ class _Services:
 
 async def serve(sock: socket.socket, pending: bytes, handlers: Mapping[str, Handler]) -> None:
     """Answer calls on `sock`, which is ours from now on, until it is closed. Cancelled: it is closed."""
-    adopted = _Adopted(_Server(handlers).protocol(), pending)
+    adopted = _Adopted(_Server(handlers).protocol(), pending, Bucket(PREFACE))
     await asyncio.get_running_loop().connect_accepted_socket(lambda: adopted, sock)
     try:
         await adopted.ended
@@ -174,7 +161,7 @@ class Caller(Channel):
         """Takes over the socket with `connect`."""
         super().__init__("localhost", 0, codec=ProtoCodec(), status_details_codec=Details())
         self._sock = sock
-        self._adopted = _Adopted(self._protocol_factory(), pending)
+        self._adopted = _Adopted(self._protocol_factory(), pending, Bucket())
 
     async def connect(self) -> None:
         """Begin. Raises OSError."""

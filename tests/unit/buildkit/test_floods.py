@@ -1,9 +1,16 @@
 """A bucket that frames beside calls empty, and time fills."""
 
-import pytest
-from h2 import events
+import struct
 
-from sampan.buildkit.floods import BUCKET, Bucket, Flooded
+import pytest
+
+from sampan.buildkit.floods import BUCKET, PREFACE, Bucket, Flooded
+
+DATA, HEADERS, RESET, PING, WINDOW, UNKNOWN = 0, 1, 3, 6, 8, 0x77
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, 0)) + b"\0\0\0\1" + payload
 
 
 class Clock:
@@ -16,36 +23,40 @@ class Clock:
 
 def test_resets_are_counted_and_forgiven() -> None:
     clock = Clock()
-    bucket = Bucket(clock)
-    for _ in range(int(BUCKET)):
-        bucket.take(events.StreamReset(stream_id=1))
+    bucket = Bucket(clock=clock)
+    bucket.take(frame(RESET, b"1234") * int(BUCKET))
     with pytest.raises(Flooded):
-        bucket.take(events.StreamReset(stream_id=1))
+        bucket.take(frame(RESET, b"1234"))
     clock.now = 1.0
-    for _ in range(90):
-        bucket.take(events.StreamReset(stream_id=1))
+    bucket.take(frame(RESET, b"1234") * 90)
     with pytest.raises(Flooded):
-        for _ in range(20):
-            bucket.take(events.StreamReset(stream_id=1))
+        bucket.take(frame(RESET, b"1234") * 20)
 
 
-def test_pings_may_come_with_each_answer_and_calls_cost_nothing() -> None:
-    bucket = Bucket(Clock())
-    for _ in range(20_000):
-        bucket.take(events.PingReceived(ping_data=b"x" * 8))
-    for _ in range(100_000):
-        bucket.take(events.WindowUpdated(stream_id=1, delta=1))
+@pytest.mark.parametrize(
+    ("kind", "payload", "allowed"), [(PING, b"x" * 8, 20_000), (DATA, b"", 4_000), (UNKNOWN, b"y", 400)]
+)
+def test_others_have_their_price(kind: int, payload: bytes, allowed: int) -> None:
+    bucket = Bucket(clock=Clock())
+    bucket.take(frame(kind, payload) * allowed)
     with pytest.raises(Flooded):
-        for _ in range(10_000):
-            bucket.take(events.PingReceived(ping_data=b"x" * 8))
+        bucket.take(frame(kind, payload) * allowed)
 
 
-def test_empty_frames_cost_and_full_ones_do_not() -> None:
-    bucket = Bucket(Clock())
-    full = events.DataReceived(stream_id=1, data=b"x", flow_controlled_length=1)
-    empty = events.DataReceived(stream_id=1, data=b"", flow_controlled_length=0)
-    for _ in range(100_000):
-        bucket.take(full)
+def test_data_and_calls_are_what_it_is_for() -> None:
+    bucket = Bucket(clock=Clock())
+    bucket.take(frame(DATA, b"x") * 100_000)
+    bucket.take(frame(HEADERS, b"z" * 50) * 5_000)
+    bucket.take(frame(WINDOW, b"1234") * 20_000)
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 9, 10, 1000])
+def test_frames_are_told_however_they_are_cut(size: int) -> None:
+    """A payload that looks like resets is none; what comes behind it counts."""
+    looks = frame(DATA, frame(RESET, b"1234") * 600)
+    stream = b"p" * PREFACE + looks + frame(RESET, b"1234") * int(BUCKET)
+    bucket = Bucket(PREFACE, Clock())
+    for at in range(0, len(stream), size):
+        bucket.take(stream[at : at + size])
     with pytest.raises(Flooded):
-        for _ in range(6_000):
-            bucket.take(empty)
+        bucket.take(frame(RESET, b"1234"))
