@@ -21,7 +21,7 @@ from sampan.spec.document import encode
 from sampan.spec.events import Actor, Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
-from sampan.spec.files import FilesystemChange, PathArchive
+from sampan.spec.files import ContainerMount, FilesystemChange, PathArchive
 from sampan.spec.host_config import UpdateRequest
 from sampan.spec.ids import new_id
 from sampan.spec.images import ImageInspect
@@ -617,6 +617,15 @@ class BuildKit:
 
 class Files:
     """Every container holds one file, `there`."""
+
+    async def mount(self, name: str) -> ContainerMount:
+        return ContainerMount(id=name, path="/proc/1/root")
+
+    async def umount(self, name: str) -> None:
+        pass
+
+    def mounted(self) -> Sequence[ContainerMount]:
+        return ()
 
     def __init__(self, containers: Containers) -> None:
         self._containers = containers

@@ -23,7 +23,7 @@ from sampan.spec.disk import DiskUsage, Freed
 from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest
 from sampan.spec.explain import ExplainedStep
-from sampan.spec.files import FilesystemChange, PathArchive
+from sampan.spec.files import ContainerMount, FilesystemChange, PathArchive
 from sampan.spec.host_config import UpdateRequest
 from sampan.spec.prune import PrunePlan, PrunePlanRequest, PruneReport
 
@@ -186,6 +186,18 @@ class ContainerFiles(Protocol):
 
     async def stat(self, name: str, path: str) -> str:
         """What stands at the path, as the header X-Docker-Container-Path-Stat says it. Raises NotFound."""
+        ...
+
+    async def mount(self, name: str) -> ContainerMount:
+        """Let root on the host see a container's file system. Raises NotFound, System."""
+        ...
+
+    async def umount(self, name: str) -> None:
+        """Take that back. Raises NotFound."""
+        ...
+
+    def mounted(self) -> Sequence[ContainerMount]:
+        """Where whose file system is to be seen."""
         ...
 
     async def read(self, name: str, path: str) -> PathArchive:

@@ -40,6 +40,7 @@ from sampan.daemon.execs import Execs
 from sampan.daemon.layers import ImageLayers
 from sampan.daemon.links import Links
 from sampan.daemon.log_shipping import LogShipping
+from sampan.daemon.looks import Looks
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.rules_watch import RulesWatch
@@ -109,6 +110,7 @@ class Assembly:
             task.cancel()
         await asyncio.gather(*self.engine.tasks, return_exceptions=True)
         await self.engine.transfers.close()
+        await self.engine.looks.close()
         self.engine.sampler.close()
         asyncio.get_running_loop().remove_reader(self.engine.oom.fileno())
         self.engine.oom.close()
@@ -186,6 +188,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         execs=Execs(),
         linked=Links(containers),
         transfers=Transfers(),
+        looks=Looks(),
         sampler=Sampler(runtime, containers, wiring),
         oom=OomNotices(),
         shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),

@@ -17,6 +17,7 @@ from sampan.daemon.events import Events
 from sampan.daemon.execs import Execs
 from sampan.daemon.links import Links
 from sampan.daemon.log_shipping import LogShipping
+from sampan.daemon.looks import Looks
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.needs import Layers, VolumeStore, Wiring
@@ -65,6 +66,7 @@ class Engine:
     execs: Execs
     linked: Links
     transfers: Transfers
+    looks: Looks
     sampler: Sampler
     oom: OomNotices
     shipping: LogShipping

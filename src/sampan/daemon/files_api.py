@@ -13,7 +13,7 @@ from sampan.daemon.times import rfc3339
 from sampan.daemon.workers import Workers
 from sampan.images.images import Images
 from sampan.spec.containers import ContainerConfig, IdResponse
-from sampan.spec.files import FilesystemChange, PathArchive, go_mode
+from sampan.spec.files import ContainerMount, FilesystemChange, PathArchive, go_mode
 from sampan.spec.requests import CommitOptions, ExtractOptions
 from sampan.transfer.porter import PathStat
 
@@ -29,6 +29,21 @@ class FilesApi:
     async def stat(self, name: str, path: str) -> str:
         """See the Protocol, here and below."""
         return _header(await files.stat_path(self._engine, name, path))
+
+    async def mount(self, name: str) -> ContainerMount:
+        """Let root on the host see it."""
+        container = self._engine.find(name)
+        place = await self._engine.looks.begin(self._engine.layers, container)
+        return ContainerMount(id=container.id, path=place)
+
+    async def umount(self, name: str) -> None:
+        """Take that back."""
+        await self._engine.looks.end(self._engine.find(name).id)
+
+    def mounted(self) -> Sequence[ContainerMount]:
+        """Where whose is to be seen."""
+        found = ((one.id, self._engine.looks.place(one)) for one in self._engine.containers)
+        return [ContainerMount(id=container, path=place) for container, place in found if place]
 
     async def read(self, name: str, path: str) -> PathArchive:
         """A tar of it."""

@@ -16,7 +16,7 @@ from sampan.spec.containers import ContainerInspect, DriverData, NetworkSettings
 from sampan.spec.host_config import HostConfig
 from sampan.spec.mounts import MountPoint
 from sampan.spec.networks import EndpointSettings
-from sampan.spec.rootfs import OverlayRoot
+from sampan.spec.rootfs import HOST_HIDDEN, HOST_ROOT, OverlayRoot
 
 
 async def inspect(engine: Engine, reference: str, *, size: bool) -> ContainerInspect:
@@ -144,12 +144,21 @@ def _graph_driver(engine: Engine, container: Container) -> DriverData:
         name=container.definition.driver,
         data={
             "ID": container.id,
-            "LowerDir": ":".join(root.lowers),
-            "MergedDir": f"/proc/{container.state.pid}/root" if container.state.pid else "",
+            "LowerDir": ":".join(_on_host(engine, lower) for lower in root.lowers),
+            "MergedDir": engine.looks.place(container),
             "UpperDir": root.upper,
             "WorkDir": root.work,
         },
     )
+
+
+def _on_host(engine: Engine, lower: str) -> str:
+    """The directories of the image `host` stand in the launcher's mount namespace alone."""
+    if lower == HOST_ROOT:
+        return "/"
+    if lower.startswith(HOST_HIDDEN):
+        return f"/proc/{engine.runtime.launcher_pid}/root{lower}"
+    return lower
 
 
 def network_settings(engine: Engine, container: Container) -> NetworkSettings:

@@ -88,6 +88,10 @@ class ImageLayers:
         """See `needs.Layers`."""
         return await self._workers.run(self._snapshots.mounted, container)
 
+    async def looked_at(self, container: ContainerId) -> int:
+        """See `needs.Layers`."""
+        return await self._workers.run(self._snapshots.looked_at, container)
+
     async def changes(self, container: ContainerId) -> tuple[Change, ...]:
         """See `needs.Layers`."""
         return await self._workers.run(self._snapshots.changes, container)

@@ -73,6 +73,10 @@ class Layers(Protocol):
         """
         ...
 
+    async def looked_at(self, container: ContainerId) -> int:
+        """The same to be read only, whoever else has it mounted (`Snapshotter.looked_at`)."""
+        ...
+
     async def changes(self, container: ContainerId) -> tuple[Change, ...]:
         """How the writable layer differs from the image. Raises NotFound."""
         ...

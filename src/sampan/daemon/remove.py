@@ -77,6 +77,7 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
     container.removing = True
     container.drop_clients()
     await engine.transfers.end(container.id)
+    await engine.looks.end(container.id)
     crash_point("remove-before-commit")
     try:
         await engine.commit([Delete(table, container.id) for table in _tables(container)])

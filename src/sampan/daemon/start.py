@@ -57,6 +57,7 @@ async def start_locked(
     letters: tuple[socket.socket, ...] = ()
     if engine.transfers.busy(container.id):
         await engine.transfers.settle(container.id)
+    await engine.looks.end(container.id)
     if container.attaching:
         await container.attached()
     container.starting = True

@@ -88,6 +88,11 @@ class RuntimeClient:
         """Have the launcher keep these listening sockets beyond this process."""
         self._launcher.keep(sockets)
 
+    @property
+    def launcher_pid(self) -> int:
+        """See `port.Runtime`."""
+        return self._launcher.pid
+
     def on_exit(self, call: Callable[[ContainerId, Exit], None]) -> None:
         """See `port.Runtime`."""
         self._exit_calls.append(call)

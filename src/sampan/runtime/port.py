@@ -31,6 +31,11 @@ class Runtime(Protocol):
         """Let go of launcher and monitors without stopping any container."""
         ...
 
+    @property
+    def launcher_pid(self) -> int:
+        """The launcher: what stands in its mount namespace alone is seen below `/proc/PID/root`."""
+        ...
+
     def on_exit(self, call: Callable[[ContainerId, Exit], None]) -> None:
         """`call` hears every end of a container, once, on the event loop. Set before `open`."""
         ...

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sampan.files.measure import measure
+from sampan.kernel.mount import AT_FDCWD, OpenTree, mount_setattr, open_tree
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.changes import find_changes
 from sampan.snapshots.difference import overlay_difference
@@ -136,6 +137,20 @@ class OverlaySnapshotter:
         directory = self._shelf.writable_directory(key)
         with self._shelf.opened(ChainId(parent) if parent else None) as lowers:
             return overlay(lowers, str(directory / "upper"), str(directory / "work"))
+
+    def looked_at(self, key: str) -> int:
+        """See the protocol. Its own layer is the topmost of those that are only read."""
+        parent = self._shelf.writable(key).parent
+        upper = self._open_upper(key)
+        try:
+            with self._shelf.opened(ChainId(parent) if parent else None) as lowers:
+                if lowers:
+                    return overlay([upper, *lowers], attributes=READ_ONLY)
+        finally:
+            os.close(upper)
+        tree = open_tree(AT_FDCWD, os.fsencode(self._shelf.writable_directory(key) / "upper"), OpenTree.CLONE)
+        mount_setattr(tree, add=READ_ONLY)
+        return tree
 
     def close(self) -> None:
         """See the protocol."""

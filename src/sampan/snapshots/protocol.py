@@ -290,6 +290,13 @@ class Snapshotter(Protocol):
         """
         ...
 
+    def looked_at(self, key: str) -> int:
+        """The container's root as a detached mount that cannot be written to, which the caller closes.
+
+        It may be mounted elsewhere meanwhile: what is changed there may or may not show. Raises LayerNotFound, OSError.
+        """
+        ...
+
     def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
         """Compare a layer's files with the tar in `stream` that they came from: the differences, as sentences.
 

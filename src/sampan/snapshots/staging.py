@@ -24,8 +24,9 @@ from sampan.spec.ids import ChainId
 
 UNPACKED_LIMIT = 256 << 30
 """Bytes that one layer may unpack to; the file system's free space ends it earlier (see `extract`)."""
-MAX_DEPTH = 125
-"""Layers in a stack, as in Docker: more would not fit into a mount's options."""
+MAX_DEPTH = 480
+"""Layers in a stack. overlayfs takes 500 directories; Docker ends at 125, where a page of mount options does, and Linux before 6.7
+somewhere beyond two hundred (`runtime.union`)."""
 
 
 @dataclass(frozen=True, slots=True)

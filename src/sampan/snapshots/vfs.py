@@ -12,11 +12,12 @@ from typing import BinaryIO
 from sampan.errors import InvalidParameter
 from sampan.files.atomic import make_directory
 from sampan.files.copying import copy_tree
-from sampan.kernel.mount import AT_FDCWD, OpenTree, open_tree
+from sampan.kernel.mount import AT_FDCWD, OpenTree, mount_setattr, open_tree
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.changes import find_changes
 from sampan.snapshots.comparison import tree_difference, tree_usage
 from sampan.snapshots.drafts import VfsDrafts
+from sampan.snapshots.mounting import READ_ONLY
 from sampan.snapshots.protocol import Change, Drafts, Layer, LayerNotFound, Staging, Usage
 from sampan.snapshots.shelf import Shelf
 from sampan.snapshots.verifying import verify
@@ -152,6 +153,12 @@ class VfsSnapshotter:
         """See the protocol. The directory itself."""
         self._shelf.writable(key)
         return open_tree(AT_FDCWD, os.fsencode(self._shelf.writable_directory(key) / "root"), OpenTree.CLONE)
+
+    def looked_at(self, key: str) -> int:
+        """See the protocol."""
+        tree = self.mounted(key)
+        mount_setattr(tree, add=READ_ONLY)
+        return tree
 
     def close(self) -> None:
         """See the protocol."""

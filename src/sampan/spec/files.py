@@ -39,3 +39,10 @@ class PathArchive:
 
     stat: str
     pieces: AsyncIterator[bytes]
+
+
+class ContainerMount(Document, frozen=True):
+    """A container whose merged tree root can see on the host, and where: below /proc."""
+
+    id: str = sent("")
+    path: str = sent("")

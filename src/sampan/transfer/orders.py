@@ -7,8 +7,9 @@
 An order is {"act", "path", "running", "places", "readonly", "keep_kinds", "user"}; text is surrogateescape.
 """
 
-STAT, READ, WRITE, EXPORT = "stat", "read", "write", "export"
-"""What can be asked: about a path, for a tar of it, to unpack a tar into it, for a tar of the root without its mounts."""
+STAT, READ, WRITE, EXPORT, HOLD = "stat", "read", "write", "export", "hold"
+"""What can be asked: about a path, for a tar of it, to unpack a tar into it, for a tar of the root without its mounts; and to
+stay with that root until the daemon closes its end, so that it can be looked at in /proc/PID/root."""
 
 MISSING, NOT_A_DIRECTORY, READ_ONLY_ROOT, READ_ONLY_MOUNT, ARCHIVE, USER, HOST = (
     "missing",

@@ -68,9 +68,9 @@ class Porter:
     def __init__(self, act: str, view: View, path: str = "", *, keep_kinds: bool = False, user: str = "") -> None:
         """Start it with its order. Closes the view's descriptors. Raises OSError."""
         self.pipe = -1
-        """our end of the archive's pipe: written to for WRITE, read from for READ and EXPORT; -1 for STAT"""
+        """our end of the archive's pipe: written to for WRITE, read from for READ and EXPORT; -1 for STAT and HOLD"""
         theirs = -1
-        if act != orders.STAT:
+        if act not in (orders.STAT, orders.HOLD):
             reading, writing = os.pipe()
             self.pipe, theirs = (writing, reading) if act == orders.WRITE else (reading, writing)
             fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, _PIPE)
@@ -96,6 +96,15 @@ class Porter:
                     os.close(descriptor)
         self._control.setblocking(False)
         self._closed: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._pid
+
+    async def held(self) -> None:
+        """Wait until it has the root. Raises SampanError."""
+        await self._hear()
 
     async def stat(self) -> PathStat:
         """What stands at the order's path. Raises PathMissing, SampanError."""

@@ -213,6 +213,11 @@ def _pack(
             write(piece)
 
 
+def _hold(control: socket.socket, root: int, order: dict[str, Any]) -> None:  # noqa: ARG001 - every act's
+    control.send(json.dumps({"held": True}).encode())
+    control.recv(1)
+
+
 def _write(control: socket.socket, root: int, order: dict[str, Any]) -> None:  # noqa: ARG001 - every act's
     place = Place(os.fsencode(order["path"]))
     _check_target(root, place)
@@ -246,4 +251,5 @@ _ACTS: dict[str, Callable[[socket.socket, int, dict[str, Any]], None]] = {
     orders.READ: _read,
     orders.WRITE: _write,
     orders.EXPORT: _export,
+    orders.HOLD: _hold,
 }

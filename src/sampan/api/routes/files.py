@@ -2,8 +2,8 @@
 
 from sampan.api.backend import Backend
 from sampan.api.request import Request
-from sampan.api.responses import EMPTY, Answer, Response, Stream, json_response
-from sampan.api.routing import Route
+from sampan.api.responses import EMPTY, NO_CONTENT, Answer, Response, Stream, json_response
+from sampan.api.routing import Route, Support
 from sampan.errors import InvalidParameter
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.decoding import Reader
@@ -26,6 +26,22 @@ async def stat(request: Request, backend: Backend) -> Answer:
     """What stands at a path, in a header."""
     found = await backend.files.stat(request.name, _path(request))
     return Response(200, content_type="", headers=((_STAT, found),))
+
+
+async def mount(request: Request, backend: Backend) -> Answer:
+    """Let root see its file system."""
+    return json_response(await backend.files.mount(request.name))
+
+
+async def umount(request: Request, backend: Backend) -> Answer:
+    """Take that back."""
+    await backend.files.umount(request.name)
+    return NO_CONTENT
+
+
+async def mounted(_: Request, backend: Backend) -> Answer:
+    """Where whose file system is to be seen."""
+    return json_response(list(backend.files.mounted()))
 
 
 async def read(request: Request, backend: Backend) -> Answer:
@@ -71,6 +87,9 @@ async def commit(request: Request, backend: Backend) -> Answer:
 
 
 ROUTES = (
+    Route("POST", "/containers/{name}/sampan/mount", mount, Support.OWN, "`sampan mount`"),
+    Route("DELETE", "/containers/{name}/sampan/mount", umount, Support.OWN, "`sampan umount`"),
+    Route("GET", "/sampan/mounts", mounted, Support.OWN, "`sampan mount` without a name"),
     Route("HEAD", "/containers/{name}/archive", stat, follows=True),
     Route("GET", "/containers/{name}/archive", read, follows=True),
     Route("PUT", "/containers/{name}/archive", write),

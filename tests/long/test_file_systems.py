@@ -1,0 +1,201 @@
+"""The drivers on every file system that this kernel has, on loop devices; and stacks of hundreds of layers."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sampan.snapshots.vfs import VfsSnapshotter
+from tests.archives import PATH, Layer, busybox_rootfs, docker_archive
+from tests.daemons import Sampan
+from tests.requires import requires
+from tests.waiting import eventually
+
+pytestmark = requires("root", "overlay", "losetup", "docker-client", "busybox", "netns")
+
+MAKERS = {
+    "ext4": ("mkfs.ext4", "-q"),
+    "xfs": ("mkfs.xfs", "-q"),
+    "xfs-without-types": ("mkfs.xfs", "-q", "-n", "ftype=1", "-m", "reflink=0"),
+    "btrfs": ("mkfs.btrfs", "-q"),
+    "tmpfs": (),
+}
+
+
+@pytest.fixture(params=list(MAKERS))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A fresh file system of that kind."""
+    made = MAKERS[str(request.param)]
+    target = tmp_path / "mounted"
+    target.mkdir()
+    if made:
+        image = tmp_path / "image"
+        with image.open("wb") as file:
+            file.truncate(1 << 30)
+        subprocess.run([*made, image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, target], check=True)
+    else:
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", target], check=True)
+    yield target
+    subprocess.run(["umount", target], check=True)
+
+
+def test_the_conformance_suite(place: Path) -> None:
+    """Everything that tests/kernel/snapshots asks of the drivers."""
+    # Docker and tar's own way with ACLs are compared on the machine's own file system only.
+    suite = ["tests/kernel/snapshots/test_conformance.py", "tests/kernel/snapshots/test_changes.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={place}/run", *suite]
+    command += ["tests/kernel/snapshots/test_drafts.py", "-o", "faulthandler_timeout=0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stdout[-1500:])
+    assert done.returncode == 0, done.stdout[-6000:]
+
+
+@pytest.mark.parametrize("place", ["xfs", "btrfs"], indirect=True)
+def test_vfs_shares_blocks_where_the_file_system_can(place: Path) -> None:
+    """copy_file_range(2) clones on these: a container's copy of its image takes next to nothing."""
+    layer = Layer()
+    layer.file("large", os.urandom(64 << 20))
+    tar = place / "layer.tar"
+    tar.write_bytes(layer.tar())
+    driver = VfsSnapshotter(place)
+    try:
+        with tar.open("rb") as stream:
+            chain = driver.apply(None, stream).chain
+        os.sync()
+        before = os.statvfs(place).f_bfree
+        driver.prepare("copy", chain)
+        os.sync()
+        taken = (before - os.statvfs(place).f_bfree) * os.statvfs(place).f_frsize
+        print(f"a copy of 64 MiB took {taken} bytes")
+        assert taken < 4 << 20
+    finally:
+        driver.close()
+
+
+@pytest.fixture(scope="module")
+def daemon(engine: Sampan) -> Iterator[Sampan]:
+    yield engine
+    engine.remove_containers()
+
+
+def test_three_hundred_layers(daemon: Sampan) -> None:
+    layers = [busybox_rootfs()]
+    for number in range(299):
+        layer = Layer()
+        layer.directory("n")
+        layer.file(f"n/{number}", b"%d" % number)
+        layer.file("n/last", b"%d" % number)
+        layers.append(layer.tar())
+    archive = docker_archive("many:1", layers, {"Cmd": ["sh"], "Env": [PATH]})
+    assert daemon.docker("load", stdin=archive).code == 0
+    done = daemon.docker(
+        "run", "--name", "many", "--net", "none", "many:1", "sh", "-c", "ls /n | wc -l; cat /n/last; rm /n/7"
+    )
+    assert (done.code, done.text.split()) == (0, ["300", "298"]), done
+    assert daemon.docker("diff", "many").text.splitlines() == ["C /n", "D /n/7"]
+    assert daemon.docker("commit", "many", "many:2").code == 0
+    done = daemon.docker("run", "--rm", "--net", "none", "many:2", "sh", "-c", "ls /n | wc -l")
+    assert (done.code, done.text) == (0, "299")
+    assert daemon.docker("cp", "many:/n/12", "-").code == 0
+
+
+_NAMES = st.sampled_from(["a", "b", "c", "ä\n", "deep", ".wh"])
+_PATHS = st.lists(_NAMES, min_size=1, max_size=4).map("/".join)
+_ACTS = st.one_of(
+    st.tuples(st.just("file"), _PATHS, st.integers(0, 70_000)),
+    st.tuples(st.just("directory"), _PATHS, st.sampled_from([0o700, 0o1777, 0o2755])),
+    st.tuples(st.just("link"), _PATHS, _PATHS),
+    st.tuples(st.just("hard"), _PATHS, _PATHS),
+    st.tuples(st.just("fifo"), _PATHS, st.just(0)),
+    st.tuples(st.just("device"), _PATHS, st.integers(0, 255)),
+    st.tuples(st.just("sparse"), _PATHS, st.integers(1 << 16, 1 << 20)),
+    st.tuples(st.just("capability"), _PATHS, st.integers(0, 40)),
+    st.tuples(st.just("owner"), _PATHS, st.integers(0, 70_000)),
+    st.tuples(st.just("remove"), _PATHS, st.just(0)),
+    st.tuples(st.just("rename"), _PATHS, _PATHS),
+    st.tuples(st.just("again"), _PATHS, st.just(0)),
+)
+_PROGRAM = """
+import os, shutil, struct, sys
+def act(kind, path, what):
+    path = '/t/' + path
+    if kind == 'file': open(path, 'w').write('x' * what)
+    elif kind == 'directory': os.makedirs(path, exist_ok=True); os.chmod(path, what)
+    elif kind == 'link': os.symlink('/t/' + what, path)
+    elif kind == 'hard': os.link('/t/' + what, path, follow_symlinks=False)
+    elif kind == 'fifo': os.mkfifo(path, 0o640)
+    elif kind == 'device': os.mknod(path, 0o020666, os.makedev(1, what))
+    elif kind == 'sparse': file = open(path, 'wb'); file.seek(what); file.write(b'end')
+    elif kind == 'capability': os.setxattr(path, 'security.capability', struct.pack('<IIIII', 0x02000001, 1 << what % 31, 0, 0, 0))
+    elif kind == 'owner': os.chown(path, what, what + 1, follow_symlinks=False)
+    elif kind == 'remove': shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+    elif kind == 'rename': shutil.move(path, '/t/' + what)
+    elif kind == 'again': shutil.rmtree(path); os.mkdir(path); open(path + '/new', 'w').write('new')
+for line in eval(sys.argv[1]):
+    try: act(*line)
+    except (OSError, shutil.Error): pass
+"""
+
+
+def seen(root: Path) -> dict[str, tuple[object, ...]]:
+    """Everything below, as a program would see it."""
+    found: dict[str, tuple[object, ...]] = {}
+    first: dict[int, str] = {}
+    for directory, names, files in os.walk(root):
+        for name in sorted([*names, *files]):
+            path = Path(directory, name)
+            status = path.lstat()
+            kind = stat.S_IFMT(status.st_mode)
+            content: object = ""
+            if kind == stat.S_IFREG:
+                content = path.read_bytes()
+            elif kind == stat.S_IFLNK:
+                content = os.readlink(path)
+            attributes = {
+                key: os.getxattr(path, key, follow_symlinks=False)
+                for key in os.listxattr(path, follow_symlinks=False)
+                if key == "security.capability"
+            }
+            twin = "" if kind == stat.S_IFDIR else first.setdefault(status.st_ino, str(path.relative_to(root)))
+            found[str(path.relative_to(root))] = (
+                oct(status.st_mode), status.st_uid, status.st_gid, status.st_rdev, content, attributes, twin,
+            )  # fmt: skip
+    return found
+
+
+@settings(max_examples=int(os.environ.get("EXAMPLES", "25")), deadline=None, suppress_health_check=list(HealthCheck))
+@given(below=st.lists(_ACTS, max_size=12), above=st.lists(_ACTS, max_size=12))
+def test_a_commit_is_what_was_there(
+    daemon: Sampan, below: list[tuple[object, ...]], above: list[tuple[object, ...]]
+) -> None:
+    """A random tree is made and committed, changed at random and committed again: a container of it sees what was there."""
+    image = "host"
+    for number, acts in enumerate((below, above)):
+        written = _started(daemon, f"write-{number}", image, acts)
+        assert daemon.sampan("commit", f"write-{number}", f"tree:{number}").code == 0
+        image = f"tree:{number}"
+        assert _started(daemon, f"look-{number}", image, []) == written
+    assert daemon.docker("rm", "-f", "write-0", "look-0", "write-1", "look-1").code == 0
+    assert daemon.docker("rmi", "tree:1", "tree:0").code == 0
+
+
+def _started(daemon: Sampan, name: str, image: str, acts: list[tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
+    """The tree of a container in which the program, which has python from the host, has done these."""
+    words = ("run", "-d", "--name", name, "--net", "none", "--cap-add", "ALL", image)
+    program = (
+        "import os; os.makedirs('/t', exist_ok=True)\n"
+        + _PROGRAM
+        + "\nprint('done', flush=True)\nimport time; time.sleep(600)"
+    )
+    done = daemon.sampan(*words, "python3", "-c", program, repr(acts))
+    assert done.code == 0, done
+    eventually(lambda: daemon.docker("logs", name).text.endswith("done"))
+    pid = daemon.docker("inspect", "-f", "{{.State.Pid}}", name).text
+    return seen(Path(f"/proc/{pid}/root/t"))
