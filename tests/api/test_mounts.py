@@ -1,6 +1,7 @@
 """Parts of volumes and images as mounts: what is seen, what cannot be written, and links that would lead outside."""
 
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +152,45 @@ def test_an_image_that_is_mounted_is_in_use(engine: Sampan) -> None:
     assert b"No such image" in engine.docker("cp", "holder:/etc/hostname", "-").err
     missing = engine.docker("create", "--mount", "type=image,source=nosuch:1,target=/x", "busybox", "true")
     assert missing.code == 1
+
+
+@pytest.fixture
+def peers(tmp_path: Path) -> Iterator[Path]:
+    """A directory of the host in which mounts travel."""
+    place = tmp_path / "peers"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    subprocess.run(["mount", "--make-shared", place], check=True)
+    (place / "below").mkdir()
+    yield place
+    subprocess.run(["umount", "-R", place], check=True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "down", "up"), [("rprivate", 0, 0), ("rslave", 1, 0), ("rshared", 1, 1), ("shared", 1, 1)]
+)
+def test_mounts_travel_as_the_mode_says(engine: Sampan, peers: Path, mode: str, down: int, up: int) -> None:
+    words = ("run", "-d", "--privileged", "--net", "none", "-v", f"{peers}:/x:{mode}", "busybox", "sleep", "600")
+    container = engine.docker(*words).text
+    subprocess.run(["mount", "-t", "tmpfs", "from-host", peers / "below"], check=True)
+    seen = engine.docker("exec", container, "grep", "-c", "from-host", "/proc/self/mountinfo")
+    assert seen.text == str(down)
+    made = engine.docker("exec", container, "sh", "-c", "mkdir -p /x/in && mount -t tmpfs from-container /x/in")
+    assert made.code == 0, made
+    assert Path("/proc/self/mountinfo").read_text().count("from-container") == up
+    if up:
+        subprocess.run(["umount", peers / "in"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "what"), [("rshared", "a shared"), ("shared", "a shared"), ("rslave", "a shared or slave")]
+)
+def test_modes_that_promise_what_the_host_cannot_keep(engine: Sampan, tmp_path: Path, mode: str, what: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
+    subprocess.run(["mount", "--make-private", tmp_path], check=True)
+    try:
+        done = engine.docker("run", "--rm", "-v", f"{tmp_path}:/x:{mode}", "busybox", "true")
+        assert done.code == 125
+        assert f"path {tmp_path} is mounted on {tmp_path} but it is not {what} mount" in done.err.decode()
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import checkpoints, etc, health, log_settings, mounts, oci, oom, userns_mode, verify
+from sampan.daemon import checkpoints, etc, health, log_settings, mounts, oci, oom, propagation, userns_mode, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import ENDPOINTS, STATES, encode
 from sampan.daemon.engine import Engine
@@ -163,6 +163,9 @@ def _request(
 ) -> StartRequest:
     definition = container.definition
     host, config = definition.host, definition.config
+    for point in definition.mounts:
+        if point.type == "bind":
+            propagation.check(point.source, point.propagation)
     joined = _joined(engine, container, ends)
     configuration = oci.configuration(definition, engine.around, joined)
     attach, container.held_clients = tuple(container.held_clients), []
