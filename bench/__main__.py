@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import builds, host, images, limits, measures, networks, report
+from bench import builds, host, images, limits, measures, networks, report, storage
 from bench.report import Row, bounded, compared
 from bench.samples import Samples
 from tests.daemons import Daemon, Docker, Sampan, entry_point, running_sampan
@@ -113,6 +113,17 @@ def listing(pair: Pair) -> list[Row]:
     ours = measures.listing(pair.sampan, count, pair.times(20))
     theirs = measures.listing(pair.docker, count, pair.times(20))
     return [compared(f"docker ps -a, {count} containers", ours, theirs, 1)]
+
+
+def storage_answers(pair: Pair) -> list[Row]:
+    removed = storage.removals(pair.sampan, pair.times(50)), storage.removals(pair.docker, pair.times(20))
+    files = 1_000_000 if pair.scale >= 1 else 50_000
+    ours = storage.disk_usage(pair.sampan, files, pair.times(50))
+    theirs = storage.disk_usage(pair.docker, files, 3)
+    return [
+        bounded("DELETE of a stopped container", removed[0], 5, removed[1]),
+        bounded(f"GET /system/df, {files} files in a volume and a layer", ours, 50, theirs),
+    ]
 
 
 def copies(pair: Pair) -> list[Row]:
@@ -276,6 +287,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "builds": built,
     "copies": copies,
     "unpacking": unpacking,
+    "storage": storage_answers,
 }
 
 

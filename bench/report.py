@@ -34,6 +34,7 @@ SECTIONS = {
     "Images": ("archives", "pushes", "pulls", "unpacking"),
     "Networks": ("network",),
     "Builds": ("builds",),
+    "Storage": ("storage",),
 }
 """The tables of the document, and the measures in each."""
 _MISSED = "**no**"
