@@ -194,3 +194,22 @@ def test_modes_that_promise_what_the_host_cannot_keep(engine: Sampan, tmp_path: 
         assert f"path {tmp_path} is mounted on {tmp_path} but it is not {what} mount" in done.err.decode()
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_bind_of_the_data_root_follows_the_host(engine: Sampan) -> None:
+    """As in Docker: what the engine unmounts must not stay mounted in a container."""
+
+    def shown(*words: str) -> str:
+        made = engine.docker("create", *words, "busybox", "true")
+        assert made.code == 0, made
+        return engine.docker("inspect", "-f", "{{(index .Mounts 0).Propagation}}", made.text).text
+
+    assert shown("-v", "/:/x") == "rslave"
+    assert shown("-v", f"{engine.data_root}/volumes:/x:ro") == "rslave"
+    assert shown("--mount", f"type=bind,src={engine.data_root},dst=/x") == "rslave"
+    assert shown("-v", "/usr:/x") == "rprivate"
+    assert shown("-v", "/:/x:rshared") == "rshared"
+    refused = engine.docker("create", "-v", "/:/x:private", "busybox")
+    assert 'must use either propagation mode "rslave" or "rshared"' in refused.err.decode()
+    done = engine.docker("run", "--rm", "--net", "none", "-v", "/:/x", "busybox", "ls", "-d", "/x/proc")
+    assert (done.code, done.text) == (0, "/x/proc"), done

@@ -181,7 +181,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         cgroups=groups,
         events=events,
         containers=containers,
-        planner=MountPlanner(volumes, containers.find, layers.mountable, api_socket),
+        planner=MountPlanner(volumes, containers.find, layers.mountable, api_socket, str(config.data_root)),
         around=_surroundings(config, facts, hierarchy, systemd=systemd),
         means=found,
         shm=SharedMemory(config.exec_root / "shm"),

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 
+from sampan.daemon import propagation
 from sampan.daemon.container import Container
 from sampan.daemon.mount_words import (
     DEFAULT_PROPAGATION,
@@ -34,14 +35,20 @@ DriverOptions = dict[str, tuple[dict[str, str], dict[str, str]]]
 
 
 class MountPlanner:
-    """Turns requests into mount points. `socket` is Sampan's own API socket.
+    """Turns requests into mount points. `socket` is Sampan's own API socket; binds of `data_root` follow the host.
 
     `find` gets another container by reference, `image` the id of an image.
     """
 
     def __init__(
-        self, volumes: VolumesByName, find: Callable[[str], Container], image: Callable[[str], ImageId], socket: str
+        self,
+        volumes: VolumesByName,
+        find: Callable[[str], Container],
+        image: Callable[[str], ImageId],
+        socket: str,
+        data_root: str = "",
     ) -> None:
+        self._data_root = data_root
         self._image = image
         self._volumes = volumes
         self._find = find
@@ -94,8 +101,22 @@ class MountPlanner:
         return found
 
     def _asked(self, host: HostConfig) -> list[MountPoint]:
-        points = [parse_bind(text, host.volume_driver) for text in host.binds or ()]
-        return points + [from_mount(mount) for mount in host.mounts or ()]
+        points = []
+        for text in host.binds or ():
+            point = parse_bind(text, host.volume_driver)
+            asked = next((word for word in point.mode.split(",") if is_propagation(word)), "")
+            points.append(self._following(point, asked))
+        for mount in host.mounts or ():
+            asked = mount.bind_options.propagation if mount.bind_options is not None else ""
+            points.append(self._following(from_mount(mount), asked))
+        return points
+
+    def _following(self, point: MountPoint, asked: str) -> MountPoint:
+        """With the propagation that a bind of the data root must have."""
+        if point.type != "bind" or not self._data_root:
+            return point
+        mode = propagation.of_data(point.source, asked, self._data_root)
+        return _replace(point, propagation=mode) if mode else point
 
     async def _with_volume(self, point: MountPoint, drivers: DriverOptions, made: list[str]) -> MountPoint:
         if point.type == "bind":

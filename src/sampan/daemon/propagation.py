@@ -3,15 +3,36 @@
 import os
 import re
 
-from sampan.errors import System
+from sampan.errors import InvalidParameter, System
 
 _TABLE = "/proc/self/mountinfo"
 
 
-def check(source: str, propagation: str) -> None:
+def of_data(source: str, asked: str, data_root: str) -> str:
+    """The mode of a bind of the data root, of something in it, or of what it is in; "" for any other.
+
+    Without a mode of its own such a bind follows the host: what the engine unmounts must not stay mounted in a container. Raises
+    InvalidParameter in Docker's words for a mode that would keep it.
+    """
+    if not _related(source, data_root):
+        return ""
+    if asked in ("", "rslave", "rshared"):
+        return asked or "rslave"
+    raise InvalidParameter(
+        'invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source is within the daemon '
+        f'root, daemon root: "{data_root}", bind mount source: "{source}", propagation: "{asked}"'
+    )
+
+
+def _related(source: str, data_root: str) -> bool:
+    inside, around = source.rstrip("/") + "/", data_root.rstrip("/") + "/"
+    return inside.startswith(around) or around.startswith(inside)
+
+
+def check(source: str, propagation: str, data_root: str) -> None:
     """Refuse a start whose bind would get nothing of what its mode promises. Raises System in Docker's words."""
     mode = propagation.removeprefix("r")
-    if mode not in ("shared", "slave"):
+    if mode not in ("shared", "slave") or (mode == "slave" and _related(source, data_root)):
         return
     place, peers = mount_of(source)
     if mode == "shared" and "shared" not in peers:

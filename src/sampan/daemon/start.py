@@ -165,7 +165,7 @@ def _request(
     host, config = definition.host, definition.config
     for point in definition.mounts:
         if point.type == "bind":
-            propagation.check(point.source, point.propagation)
+            propagation.check(point.source, point.propagation, str(engine.config.data_root))
     joined = _joined(engine, container, ends)
     configuration = oci.configuration(definition, engine.around, joined)
     attach, container.held_clients = tuple(container.held_clients), []
