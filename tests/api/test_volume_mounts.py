@@ -113,6 +113,7 @@ def test_what_the_image_has_is_copied_in(engine: Sampan, tmp_path: Path) -> None
     assert (tmp_path / "busybox").exists()
 
 
+@requires("losetup")
 def test_a_file_system_on_a_device(engine: Sampan, tmp_path: Path) -> None:
     image = tmp_path / "disk"
     with image.open("wb") as file:

@@ -22,7 +22,7 @@ pytestmark = requires("root", "overlay", "losetup", "docker-client", "busybox", 
 MAKERS = {
     "ext4": ("mkfs.ext4", "-q"),
     "xfs": ("mkfs.xfs", "-q"),
-    "xfs-without-types": ("mkfs.xfs", "-q", "-n", "ftype=1", "-m", "reflink=0"),
+    "xfs-without-reflink": ("mkfs.xfs", "-q", "-m", "reflink=0"),
     "btrfs": ("mkfs.btrfs", "-q"),
     "tmpfs": (),
 }
