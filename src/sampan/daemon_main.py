@@ -169,6 +169,7 @@ def _backend(parts: Assembly) -> Backend:
         parts.build_cache,
         parts.workers,
     )
+    sizes = Sizes(engine, parts.volumes, parts.snapshots, parts.workers)
     builds = BuildsApi(
         engine,
         parts.images,
@@ -191,7 +192,14 @@ def _backend(parts: Assembly) -> Backend:
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
         system=SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings),
-        disk=DiskApi(engine, images, volumes, parts.build_cache, plans, Sizes(engine, parts.volumes, parts.workers)),
+        disk=DiskApi(
+            engine,
+            images,
+            volumes,
+            parts.build_cache,
+            plans,
+            Sizes(engine, parts.volumes, parts.snapshots, parts.workers),
+        ),
         build_cache=parts.build_cache,
         events=EventsApi(engine),
     )

@@ -11,7 +11,7 @@ No file system that is common tells it, and a walk takes a second for a few hund
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from sampan.daemon.engine import Engine
 from sampan.daemon.workers import Workers
 from sampan.errors import NotFound
+from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.ids import ContainerId
 from sampan.state.store import Delete, Put
 from sampan.volumes.local import Volumes
@@ -28,6 +29,8 @@ _BUDGET = 0.025
 """Seconds that one answer waits for walks."""
 _SHARE = 10
 """A walk that took a second is not done again within so many."""
+_AT_ONCE = 2
+"""Walks at once: the disk gains nothing by more."""
 _ROUND = 5.0
 _INTEREST = 3600.0
 """Seconds after a question in which sizes are kept up to date."""
@@ -58,13 +61,15 @@ class Deadline:
 class Sizes:
     """The sizes of one daemon; on its event loop."""
 
-    def __init__(self, engine: Engine, volumes: Volumes, workers: Workers) -> None:
+    def __init__(self, engine: Engine, volumes: Volumes, snapshots: Snapshotter, workers: Workers) -> None:
         self._engine = engine
+        self._snapshots = snapshots
         self._volumes = volumes
         self._workers = workers
         self._known: dict[Key, _Known] = {}
         self._walking: dict[Key, asyncio.Task[int]] = {}
         self._large = asyncio.Lock()
+        self._walks = asyncio.Semaphore(_AT_ONCE)
         self._asked = -_INTEREST
         self._round: asyncio.Task[None] | None = None
         for name, row in engine.store.table(TABLE).items():
@@ -130,20 +135,18 @@ class Sizes:
     async def _measure(self, key: Key) -> int:
         kind, name = key
         mark = self._mark(ContainerId(name)) if kind == "container" else ()
-        began = time.monotonic()
-        size = await self._walker(kind)(name)
-        now = time.monotonic()
-        known = _Known(size, now - began, mark if mark and mark == self._mark(ContainerId(name)) else (), now)
+        async with self._walks:
+            size, took = await self._workers.run(_timed, self._walker(kind), name)
+        still = mark and mark == self._mark(ContainerId(name))
+        known = _Known(size, took, mark if still else (), time.monotonic())
         self._known[key] = known
         if known.took > _KEPT:
             row = msgspec.json.encode(msgspec.structs.replace(known, at=0.0))
             self._engine.store.commit([Put(TABLE, f"{kind}/{name}", row)])
         return size
 
-    def _walker(self, kind: str) -> Callable[[str], Awaitable[int]]:
-        if kind == "container":
-            return lambda name: self._engine.layers.usage(ContainerId(name))
-        return lambda name: self._workers.measure("volume", name, lambda: self._volumes.size(name))
+    def _walker(self, kind: str) -> Callable[[str], int]:
+        return self._volumes.size if kind == "volume" else lambda name: self._snapshots.usage(name).size
 
     async def _follow(self) -> None:
         """One after the other what may have changed, until nobody has asked for an hour."""
@@ -168,3 +171,10 @@ class Sizes:
             del self._known[key]
             if f"{kind}/{name}" in self._engine.store.table(TABLE):
                 self._engine.store.commit([Delete(TABLE, f"{kind}/{name}")])
+
+
+def _timed(walk: Callable[[str], int], name: str) -> tuple[int, float]:
+    """What a walk finds, and the seconds that it takes; in a worker thread, where no queue counts."""
+    began = time.monotonic()
+    size = walk(name)
+    return size, time.monotonic() - began
