@@ -4,14 +4,17 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench import builds, host, images, limits, measures, networks, report, storage
 from bench.report import Row, bounded, compared
 from bench.samples import Samples
 from tests.daemons import Daemon, Docker, Sampan, entry_point, running_sampan
 from tests.long.newest import running_newest_docker
+from tests.user_namespaces import within
 
 MEGABYTE = 1024 * 1024
 
@@ -248,6 +251,28 @@ def traffic(pair: Pair) -> list[Row]:
     return rows
 
 
+def user_namespaces(pair: Pair) -> list[Row]:
+    """Against a start without: cold with a range of its own, and from a slot of a daemon that remaps."""
+    cold: dict[str, object] = {"ShmSize": 60 << 20}
+    with tempfile.TemporaryDirectory() as directory:
+        ranges = within(Path(directory), "daemon:300000:65536\n")
+        pool = ("--userns-pool", "700000:2000000")
+        with running_sampan(*pool) as plain, running_sampan("--userns-remap", "daemon", within=ranges) as remapped:
+            for engine in (plain, remapped):
+                engine.load_busybox()
+            forms = [(plain, cold), (plain, {**cold, "UsernsMode": "auto"}), (plain, {}), (remapped, {})]
+            engines, hosts = [one for one, _ in forms], [host for _, host in forms]
+            found = measures.in_turns(engines, hosts, pair.times(100))
+    rows = []
+    for name, (without, with_users) in zip(
+        ("--userns auto, cold", "userns-remap, from a slot"), (found[:2], found[2:]), strict=True
+    ):
+        more = 1000 * (with_users.p50 - without.p50)
+        shown = f"{with_users} (without: {without})"
+        rows.append(Row(f"API create → exit, {name}", shown, "", None, "p50 ≤ 3 ms more", more <= 3.0))
+    return rows
+
+
 def built(pair: Pair) -> list[Row]:
     ours, *theirs = builds.builders(pair.sampan, pair.docker)
     files = 20_000 if pair.scale >= 1 else 2_000
@@ -274,6 +299,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "lives": api_lives,
     "commands": commands,
     "execs": execs,
+    "users": user_namespaces,
     "at-once": at_once,
     "flat": flat,
     "listing": listing,

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,18 +21,18 @@ PAUSE = 0.020
 """Between two starts: back to back, the cost of control group moves is hidden."""
 
 
-def _spec(network: str, *command: str) -> dict[str, object]:
-    return {"Image": "busybox", "Cmd": list(command), "HostConfig": {"NetworkMode": network}}
+def _spec(network: str, *command: str, **host: object) -> dict[str, object]:
+    return {"Image": "busybox", "Cmd": list(command), "HostConfig": {"NetworkMode": network, **host}}
 
 
 def _identity(answer: bytes) -> str:
     return str(json.loads(answer)["Id"])
 
 
-def one_life(wire: Wire, network: str) -> tuple[float, float]:
+def one_life(wire: Wire, network: str, **host: object) -> tuple[float, float]:
     """Create, start, wait and remove busybox `true`: seconds from create to exit, and of all."""
     began = time.perf_counter()
-    container = _identity(wire.good("POST", "/containers/create", _spec(network, "true")))
+    container = _identity(wire.good("POST", "/containers/create", _spec(network, "true", **host)))
     wire.good("POST", f"/containers/{container}/start")
     ended = wire.good("POST", f"/containers/{container}/wait")
     exited = time.perf_counter() - began
@@ -52,6 +52,19 @@ def lives(engine: Daemon, network: str, repetitions: int) -> tuple[Samples, Samp
     wire.close()
     kept = taken[3:]
     return Samples(tuple(exited for exited, _ in kept)), Samples(tuple(whole for _, whole in kept))
+
+
+def in_turns(engines: Sequence[Daemon], hosts: Sequence[dict[str, object]], repetitions: int) -> list[Samples]:
+    """create → exit on the bridge for several forms of a container, in turns: what else the machine does is for all alike."""
+    wires = [Wire(str(engine.socket)) for engine in engines]
+    taken: list[list[float]] = [[] for _ in hosts]
+    for _ in range(repetitions + 3):
+        for wire, host_config, samples in zip(wires, hosts, taken, strict=True):
+            time.sleep(5 * PAUSE)
+            samples.append(one_life(wire, "bridge", **host_config)[0])
+    for wire in wires:
+        wire.close()
+    return [Samples(tuple(samples[3:])) for samples in taken]
 
 
 def command_line(engine: Daemon, program: list[str], network: str, repetitions: int) -> Samples:

@@ -22,6 +22,7 @@ SECTIONS = {
             "lives",
             "commands",
             "execs",
+            "users",
             "at-once",
             "flat",
             "listing",

@@ -5,23 +5,31 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tests.daemons import Answer, Outcome, Sampan
+from tests.daemons import Answer, Daemon, Outcome
 
 NS_GET_USERNS = 0xB701
 """ioctl_ns(2): the user namespace that owns a namespace."""
 KINDS = ("net", "pid", "mnt", "uts", "ipc")
 POOL = ("--userns-pool", "700000:2000000")
 FIRST = 700000
+_BOUND = 'for name in subuid subgid; do mount --bind "$0/$name" "/etc/$name"; done; exec "$@"'
 
 
-def create(engine: Sampan, mode: str, *command: str, config: dict[str, Any] | None = None, **host: object) -> Answer:
+def within(directory: Path, lines: str) -> tuple[str, ...]:
+    """A command that becomes another one, which sees these subordinate ranges."""
+    for name in ("subuid", "subgid"):
+        (directory / name).write_text(lines)
+    return ("unshare", "--mount", "--propagation", "slave", "sh", "-c", _BOUND, str(directory))
+
+
+def create(engine: Daemon, mode: str, *command: str, config: dict[str, Any] | None = None, **host: object) -> Answer:
     """POST /containers/create, without a network unless `NetworkMode` is given."""
     settings = {"NetworkMode": "none", "UsernsMode": mode, **host}
     body = {"Image": "busybox", "Cmd": list(command), "HostConfig": settings, **(config or {})}
     return engine.api("POST", "/containers/create", body)
 
 
-def started(engine: Sampan, mode: str, *command: str, config: dict[str, Any] | None = None, **host: object) -> str:
+def started(engine: Daemon, mode: str, *command: str, config: dict[str, Any] | None = None, **host: object) -> str:
     """A container that was started; its id."""
     made = create(engine, mode, *command, config=config, **host)
     assert made.status == 201, made.body
@@ -31,7 +39,7 @@ def started(engine: Sampan, mode: str, *command: str, config: dict[str, Any] | N
     return identifier
 
 
-def output(engine: Sampan, mode: str, *command: str, config: dict[str, Any] | None = None, **host: object) -> str:
+def output(engine: Daemon, mode: str, *command: str, config: dict[str, Any] | None = None, **host: object) -> str:
     """What a program in a container of its own wrote; it must have ended well."""
     identifier = started(engine, mode, *command, config=config, **host)
     code = read(engine.api("POST", f"/containers/{identifier}/wait"))["StatusCode"]
@@ -40,7 +48,7 @@ def output(engine: Sampan, mode: str, *command: str, config: dict[str, Any] | No
     return (said.out + said.err).decode()
 
 
-def inspected(engine: Sampan, container: str) -> dict[str, Any]:
+def inspected(engine: Daemon, container: str) -> dict[str, Any]:
     """Its inspect document."""
     return read(engine.api("GET", f"/containers/{container}/json"))
 
@@ -52,7 +60,7 @@ def read(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def pid(engine: Sampan, container: str) -> int:
+def pid(engine: Daemon, container: str) -> int:
     """Its program's number on the host."""
     return int(inspected(engine, container)["State"]["Pid"])
 

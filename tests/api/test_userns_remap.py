@@ -14,20 +14,12 @@ import pytest
 
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
-from tests.user_namespaces import create, ids, inspected, output, pid, read, started, uid_map
+from tests.user_namespaces import create, ids, inspected, output, pid, read, started, uid_map, within
 from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "userns", "idmap", "netns", "bridge", "nftables", "docker-client", "busybox")
-_BOUND = 'for name in subuid subgid; do mount --bind "$0/$name" "/etc/$name"; done; exec "$@"'
 RANGE = 300000
 ROWS = [(0, RANGE, 1000), (1000, 400000, 64536)]
-
-
-def within(directory: Path, lines: str) -> tuple[str, ...]:
-    """A command that becomes another one, which sees these subordinate ranges."""
-    for name in ("subuid", "subgid"):
-        (directory / name).write_text(lines)
-    return ("unshare", "--mount", "--propagation", "slave", "sh", "-c", _BOUND, str(directory))
 
 
 @pytest.fixture(scope="module")
