@@ -81,13 +81,15 @@ def overlay(root: dict[str, Any], users: Users | None = None) -> int:
     lowers = [os.fsencode(lower) for lower in root["lowers"]]
     upper, work = os.fsencode(root["upper"]), os.fsencode(root["work"])
     build = _one_by_one if _layer_by_layer else _in_one_string
+    if users is not None or not _layer_by_layer:
+        # Of this process alone. Overlay takes layers only from mounts of the namespace that it is mounted in.
+        unshare(Clone.NEWNS)
     if users is None:
         return build(lowers, upper, work, bool(root["volatile"]))
     # Both on one mount: overlay asks for that.
     place, name = os.path.split(upper)
     assert place == os.path.dirname(work), (upper, work)
     # Attached where nobody looks, for as long as this process lives: before Linux 6.15 overlay takes no detached layers.
-    unshare(Clone.NEWNS)
     trees: list[int] = []
     try:
         lowers = [_with_maps(lower, users[0], trees) for lower in lowers]
@@ -144,8 +146,6 @@ def _in_one_string(lowers: list[bytes], upper: bytes, work: bytes, volatile: boo
     The layers are named by descriptors, short whatever their paths are. The mount stands for a moment in a mount namespace
     of this process alone, which keeps that namespace until it ends.
     """
-    # First: overlay takes layers only from mounts of the namespace that it is mounted in.
-    unshare(Clone.NEWNS)
     opened: list[int] = []
     try:
         for lower in lowers:
