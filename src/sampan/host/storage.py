@@ -132,9 +132,7 @@ def probes(data_root: str) -> tuple[Probe, ...]:
             _host_as_layer,
             "the image `host` cannot be used: the machine's root is no lower layer",
         ),
-        Probe(
-            "idmapped mounts", "files", lambda: _idmapped(data_root), "containers with users of their own (--userns auto, userns-remap) cannot be started"
-        ),
+        Probe("idmapped mounts", "files", lambda: _idmapped(data_root), "containers have no users of their own"),
         Probe("fuse", "files", _fuse, "load the module fuse; only programs in containers that mount with it need it"),
         Probe("free disk", "files", lambda: _free(data_root), "prune images, or move the data root (--data-root)"),
     )
