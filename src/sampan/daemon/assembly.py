@@ -254,6 +254,8 @@ def volume_users(containers: Registry[Container], name: str) -> list[ContainerId
 
 
 def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:
+    if config.rootless and config.userns_remap:
+        raise InvalidParameter("userns-remap is not possible in rootless mode, which has the users of who runs it")
     return Users(
         subordinate.remapped(config.userns_remap),
         partial(subordinate.pool, config.userns_pool),

@@ -7,6 +7,7 @@ above it, and the kernel lets it make no device node.
 import os
 from collections.abc import Iterator
 
+from sampan.daemon import userns_mode
 from sampan.errors import NotImplementedHere
 from sampan.runtime import profile_devices
 from sampan.spec import oci_runtime as oci
@@ -21,6 +22,10 @@ def refuse(host: HostConfig, *, without_groups: bool) -> None:
         raise NotImplementedHere("--pid=host is not possible in rootless mode: the machine's process ids are not ours")
     if host.ipc_mode == "host":
         raise NotImplementedHere("--ipc=host is not possible in rootless mode: the machine's IPC namespace is not ours")
+    if userns_mode.asked(host).kind not in ("default", "host"):
+        raise NotImplementedHere(
+            "--userns=auto and its like are not implemented in rootless mode: containers have the users of who runs the daemon"
+        )
     if without_groups and host.pid_mode:
         # Its processes would outlive it: they go with the first of a pid namespace, or with their control group.
         raise NotImplementedHere(

@@ -2,8 +2,9 @@
 
 import pytest
 
+from sampan.daemon import rootless
 from sampan.daemon.userns_mode import ANNOTATION, Asked, asked, check, parse
-from sampan.errors import InvalidParameter
+from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.spec.host_config import HostConfig
 from sampan.spec.user_maps import Rows, UserMaps, on_host
 
@@ -72,3 +73,10 @@ def test_the_host_s_id_of_one_inside() -> None:
     assert [on_host(maps.uids, inside) for inside in (0, 4, 5)] == [100, 104, 9000]
     with pytest.raises(ValueError, match="6 is not mapped"):
         on_host(maps.uids, 6)
+
+
+@pytest.mark.parametrize("mode", ["auto", "keep-id", "nomap", "private:uidmapping=0:1:2", "container:web"])
+def test_an_ordinary_user_s_daemon_has_no_users_to_give(mode: str) -> None:
+    with pytest.raises(NotImplementedHere, match="rootless mode"):
+        rootless.refuse(HostConfig(userns_mode=mode), without_groups=False)
+    rootless.refuse(HostConfig(userns_mode="host"), without_groups=False)
