@@ -260,12 +260,14 @@ def user_namespaces(pair: Pair) -> list[Row]:
         with running_sampan(*pool) as plain, running_sampan("--userns-remap", "daemon", within=ranges) as remapped:
             for engine in (plain, remapped):
                 engine.load_busybox()
-            forms = [(plain, cold), (plain, {**cold, "UsernsMode": "auto"}), (plain, {}), (remapped, {})]
+            auto: dict[str, object] = {"UsernsMode": "auto"}
+            forms = [(plain, cold), (plain, {**cold, **auto}), (plain, {}), (remapped, {}), (plain, auto)]
             engines, hosts = [one for one, _ in forms], [host for _, host in forms]
             found = measures.in_turns(engines, hosts, pair.times(100))
     rows = []
-    for name, (without, with_users) in zip(
-        ("--userns auto, cold", "userns-remap, from a slot"), (found[:2], found[2:]), strict=True
+    names = ("--userns auto, cold", "userns-remap, from a slot", "--userns auto, from a slot")
+    for name, without, with_users in zip(
+        names, (found[0], found[2], found[2]), (found[1], found[3], found[4]), strict=True
     ):
         more = 1000 * (with_users.p50 - without.p50)
         shown = f"{with_users} (without: {without})"

@@ -220,7 +220,7 @@ async def take_over(parts: Assembly) -> None:
     asyncio.get_running_loop().add_reader(parts.networks.fileno(), RulesWatch(parts.networks).heard)
     asyncio.get_running_loop().add_reader(engine.oom.fileno(), oom.heard, engine)
     _ = engine.spawn(_follow_resolver(engine), "following the host's resolv.conf")
-    parts.runtime.open_pool(slots.planner(engine, parts.networks))
+    parts.runtime.open_pool(slots.planner(engine, parts.networks), engine.users.settled)
 
 
 async def _follow_resolver(engine: Engine) -> None:

@@ -24,7 +24,7 @@ from sampan.errors import InvalidParameter, NotFound, SampanError, System
 from sampan.logs import options
 from sampan.spec.containers import ContainerConfig, CreateRequest, CreateResponse
 from sampan.spec.host_config import HostConfig
-from sampan.spec.ids import ContainerId, new_id
+from sampan.spec.ids import ContainerId
 from sampan.spec.networks import EndpointSettings
 from sampan.spec.user_maps import UserMaps
 from sampan.state.store import Put
@@ -45,8 +45,7 @@ async def create(
     asked = userns_mode.asked(host)
     if not request.user and (kept := kept_user(asked, caller)):
         config = msgspec.structs.replace(config, user=kept)
-    plain = slots.looks_plain(host, remapped=engine.users.default is not None)
-    container_id = engine.runtime.reserve(host.network_mode != "none") if plain else ContainerId(new_id())
+    container_id = slots.reserved(engine, host)
     taken = engine.containers.take_name(name, container_id)
     try:
         users = engine.users.take(container_id, asked, caller)

@@ -11,6 +11,7 @@ from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
 from sampan.spec.user_maps import Rows, UserMaps
 
+AUTO = Asked("auto")
 Caller = tuple[int, int]
 """User and group of the client's process, as the kernel says them."""
 
@@ -31,7 +32,7 @@ class Users:
         self._given = given
         self._donor = donor
         self._making: dict[ContainerId, UserMaps] = {}
-        """of containers that are not among the others yet"""
+        """of containers that are not among the others yet, and of parked slots"""
 
     def take(self, container: ContainerId, asked: Asked, caller: Caller | None) -> UserMaps | None:
         """The maps of a new container, taken until `settled`; None for the host's users.
@@ -52,6 +53,8 @@ class Users:
                 inside = _kept(asked, (uid, gid))
                 maps = self._filled(asked.size, ((inside[0], uid, 1),), ((inside[1], gid, 1),))
             case _:
+                if asked == AUTO and (parked := self._making.get(container)) is not None:
+                    return parked
                 maps = self._filled(asked.size, asked.uids, asked.gids)
         self._making[container] = maps
         return maps

@@ -20,7 +20,7 @@ from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import BEHIND, DESCRIPTOR_LIMIT, Kind, pair
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.neighbours import joined_by_exec, processes_beside
-from sampan.runtime.pool import Pool, SlotPlan
+from sampan.runtime.pool import Pool, SlotKind, SlotPlan
 from sampan.runtime.relinks import relink
 from sampan.runtime.request import (
     Adopted,
@@ -149,13 +149,15 @@ class RuntimeClient:
         await self._launcher.close()
         self._trash.close()
 
-    def reserve(self, bridge: bool) -> ContainerId:
+    def reserve(self, bridge: bool, users: bool = False) -> ContainerId:
         """See `port.Runtime`."""
-        return self._pool.reserve(bridge) or ContainerId(new_id())
+        return self._pool.reserve(SlotKind(bridge, users)) or ContainerId(new_id())
 
-    def open_pool(self, make: Callable[[ContainerId, bool], SlotPlan]) -> None:
-        """Begin to keep parked slots; `make` plans one for an id, on the default bridge or without a network."""
-        self._pool.open(make)
+    def open_pool(
+        self, make: Callable[[ContainerId, SlotKind], SlotPlan], lost: Callable[[ContainerId], None] = lambda _: None
+    ) -> None:
+        """Begin to keep parked slots: see `Pool.open`."""
+        self._pool.open(make, lost)
         self._exec_pool.refill()
 
     async def start(self, request: StartRequest) -> Running:

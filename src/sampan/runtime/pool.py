@@ -9,8 +9,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sampan.cgroups.plan import CgroupPlan
+from sampan.errors import SampanError
 from sampan.network.plan import LinkPlan
 from sampan.runtime import adoption, plan, world_plan
 from sampan.runtime.messages import Kind
@@ -29,6 +31,17 @@ _LEAVE_SECONDS = 5.0
 _CLOSE_SECONDS = 0.6
 _BUSY_SECONDS = 0.5
 _NEVER = (-2.0, -1.0)
+
+
+def _nothing(_container: ContainerId) -> None:
+    """Nobody wants to hear of it."""
+
+
+class SlotKind(NamedTuple):
+    """What slots there are: on the default bridge or without a network, and each also with a range of users of its own."""
+
+    bridge: bool
+    users: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,9 @@ def _shape(link: LinkPlan | None) -> tuple[object, ...] | None:
     return link.kind, link.bridge_index, link.mtu, link.name, link.isolated, link.hairpin, link.ipv6, link.sysctls
 
 
+_KINDS = tuple(SlotKind(bridge, users) for users in (False, True) for bridge in (False, True))
+
+
 class Pool:
     """Keeps slots of each kind that `make` can plan, and refills when nothing is being started.
 
@@ -93,21 +109,26 @@ class Pool:
         self._fork = fork
         self._directory = directory
         self._size = size
-        self._make: Callable[[ContainerId, bool], SlotPlan] | None = None
-        self._ready: dict[bool, list[Slot]] = {False: [], True: []}
+        self._make: Callable[[ContainerId, SlotKind], SlotPlan] | None = None
+        self._lost: Callable[[ContainerId], None] = _nothing
+        self._ready: dict[SlotKind, list[Slot]] = {kind: [] for kind in _KINDS}
         self._reserved: dict[ContainerId, Slot] = {}
         self._leaving: dict[ContainerId, Monitored] = {}
         self._making: set[asyncio.Task[None]] = set()
         self._starting = 0
         self._refill_due: asyncio.TimerHandle | None = None
         self._shrink_due: asyncio.TimerHandle | None = None
-        self._asked: dict[bool, tuple[float, float]] = {False: _NEVER, True: _NEVER}
+        self._asked: dict[SlotKind, tuple[float, float]] = dict.fromkeys(_KINDS, _NEVER)
         """when slots of each kind were asked for: the last time but one, and the last"""
         self._closed = False
 
-    def open(self, make: Callable[[ContainerId, bool], SlotPlan]) -> None:
-        """Begin to park slots. `make` plans one: for an id, on the default bridge or without a network."""
+    def open(self, make: Callable[[ContainerId, SlotKind], SlotPlan], lost: Callable[[ContainerId], None]) -> None:
+        """Begin to park slots. `make` plans one for an id, and raises SampanError where there can be none of that kind.
+
+        `lost` hears of each id whose slot was never reserved and goes.
+        """
         self._make = make
+        self._lost = lost
         self.refill_later(_REFILL_DELAY)
 
     async def close(self) -> None:
@@ -121,8 +142,8 @@ class Pool:
             await asyncio.wait(self._making, timeout=_CLOSE_SECONDS)
         for task in self._making:
             task.cancel()
-        slots = [*self._ready[False], *self._ready[True], *self._reserved.values()]
-        self._ready = {False: [], True: []}
+        slots = [*(slot for ready in self._ready.values() for slot in ready), *self._reserved.values()]
+        self._ready = {kind: [] for kind in _KINDS}
         self._reserved.clear()
         ending = [*(slot.monitored for slot in slots), *self._leaving.values()]
         for slot in slots:
@@ -134,13 +155,13 @@ class Pool:
         for monitored in ending:
             monitored.let_go()
 
-    def reserve(self, bridge: bool) -> ContainerId | None:
+    def reserve(self, kind: SlotKind) -> ContainerId | None:
         """The id of a slot that is now held for two seconds; None where none is ready."""
         loop = asyncio.get_running_loop()
-        self._asked[bridge] = (self._asked[bridge][1], loop.time())
-        if not self._ready[bridge]:
+        self._asked[kind] = (self._asked[kind][1], loop.time())
+        if not self._ready[kind]:
             return None
-        slot = self._ready[bridge].pop(0)
+        slot = self._ready[kind].pop(0)
         slot.giving_up = loop.call_later(_RESERVED_SECONDS, self._give_up, slot)
         self._reserved[slot.id] = slot
         return slot.id
@@ -186,16 +207,18 @@ class Pool:
         self._refill_due = None
         if self._starting or self._closed:
             return
-        for bridge in (False, True):
-            if len(self._ready[bridge]) < self._wanted(bridge) and not self._making:
-                task = asyncio.get_running_loop().create_task(self._park(bridge))
+        for kind in _KINDS:
+            if len(self._ready[kind]) < self._wanted(kind) and not self._making:
+                task = asyncio.get_running_loop().create_task(self._park(kind))
                 self._making.add(task)
                 task.add_done_callback(self._making.discard)
                 return
 
-    def _wanted(self, bridge: bool) -> int:
-        """How many of a kind are to be ready now."""
-        before, last = self._asked[bridge]
+    def _wanted(self, kind: SlotKind) -> int:
+        """How many of a kind are to be ready now. Of those with users of their own, none before one was asked for."""
+        before, last = self._asked[kind]
+        if kind.users and last < 0:
+            return 0
         busy = last - before < _BUSY_SECONDS and asyncio.get_running_loop().time() - last < _BUSY_SECONDS
         if busy and self._shrink_due is None:
             self._shrink_due = asyncio.get_running_loop().call_later(_BUSY_SECONDS, self._shrink)
@@ -204,14 +227,20 @@ class Pool:
     def _shrink(self) -> None:
         """Give up what is more than wanted; looked at again while starts go on."""
         self._shrink_due = None
-        for bridge, slots in self._ready.items():
-            while len(slots) > self._wanted(bridge):
+        for kind, slots in self._ready.items():
+            while len(slots) > self._wanted(kind):
                 self._give_up(slots.pop())
 
-    async def _park(self, bridge: bool) -> None:
+    async def _park(self, kind: SlotKind) -> None:
         assert self._make is not None
         name = ContainerId(new_id())
-        slot_plan = self._make(name, bridge)
+        try:
+            slot_plan = self._make(name, kind)
+        except SampanError as error:
+            # No range is free, for one. The next that is asked for is made cold, and says why it cannot be.
+            _log.debug("no slot is made ready: %s", error)
+            self._asked[kind] = _NEVER
+            return
         monitored = Monitored(name, name, f"{self._directory}/{name}", slot_plan.cgroup.groups)
         world = world_plan.world(slot_plan.config, name, slot_plan.cgroup.groups, slot_plan.link is not None)
         body = plan.park(name, monitored.directory, slot_plan.config, slot_plan.cgroup, slot_plan.link, world)
@@ -219,19 +248,24 @@ class Pool:
             await park(self._fork, Kind.PARK, body, monitored, self._slot_gone)
         except StartFailed as failure:
             _log.warning("a slot could not be made ready: %s", failure.message)
+            self._lost(name)
             self.refill_later(_RETRY_DELAY)
             return
-        self._ready[bridge].append(Slot(name, slot_plan, monitored, world))
+        self._ready[kind].append(Slot(name, slot_plan, monitored, world))
         self.refill_later(_REFILL_DELAY)
 
     def _give_up(self, slot: Slot) -> None:
-        self._reserved.pop(slot.id, None)
+        if self._reserved.pop(slot.id, None) is None:
+            self._lost(slot.id)
         if not slot.monitored.gone:
             self._leaving[slot.id] = slot.monitored
             slot.monitored.hang_up()
 
     def _slot_gone(self, monitored: Monitored) -> None:
         for slots in self._ready.values():
+            for slot in slots:
+                if slot.monitored is monitored:
+                    self._lost(slot.id)
             slots[:] = [slot for slot in slots if slot.monitored is not monitored]
         if self._leaving.pop(monitored.container, None) is None and not self._closed:
             # It was killed: nobody has taken back what it stood in.

@@ -48,10 +48,11 @@ class Runtime(Protocol):
         """`call` hears of each client that typed its detach keys: at a container, or at one of its execs."""
         ...
 
-    def reserve(self, bridge: bool) -> ContainerId:
+    def reserve(self, bridge: bool, users: bool = False) -> ContainerId:
         """The id for a container about to be created: that of a parked slot where one is ready (for two seconds), else a new one.
 
-        `bridge` says whether it is to stand on the default bridge. A start with the id uses the slot if it fits.
+        `bridge` says whether it is to stand on the default bridge, `users` whether it is to have a range of its own (`auto`).
+        A start with the id uses the slot if it fits.
         """
         ...
 

@@ -14,7 +14,7 @@ import pytest
 from sampan.cgroups import ending
 from sampan.cgroups.plan import CgroupPlan
 from sampan.runtime.client import RuntimeClient
-from sampan.runtime.pool import SlotPlan
+from sampan.runtime.pool import SlotKind, SlotPlan
 from sampan.runtime.request import (
     Adopted,
     AttachSpec,
@@ -130,14 +130,14 @@ class Bench:
         }
         return StartRequest(id=name, config=spec, **settings)  # type: ignore[arg-type]
 
-    def plan_slot(self, name: ContainerId, _bridge: bool) -> SlotPlan:
+    def plan_slot(self, name: ContainerId, _kind: SlotKind) -> SlotPlan:
         return SlotPlan(config("nothing"), self.groups_of(name), None)
 
     async def warm_id(self) -> ContainerId:
         """The id of a parked slot, waited for."""
         for _ in range(400):
             pool = self.runtime._pool
-            name = pool.reserve(False)
+            name = pool.reserve(SlotKind(False))
             if name is not None:
                 return name
             await asyncio.sleep(0.025)

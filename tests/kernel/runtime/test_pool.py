@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sampan.runtime.pool import SlotKind
 from tests.kernel.runtime.conftest import Bench
 from tests.requires import requires
 
@@ -9,7 +10,7 @@ needs = requires("root", "overlay", "netns", "busybox")
 
 
 def parked(bench: Bench) -> int:
-    return len(bench.runtime._pool._ready[False])
+    return len(bench.runtime._pool._ready[SlotKind(False)])
 
 
 async def until(bench: Bench, count: int, *, asking: bool) -> None:
@@ -19,7 +20,7 @@ async def until(bench: Bench, count: int, *, asking: bool) -> None:
         if parked(bench) == count:
             return
         if asking:
-            pool._asked[False] = (loop.time() - 0.1, loop.time())
+            pool._asked[SlotKind(False)] = (loop.time() - 0.1, loop.time())
             pool.refill_later(0)
         await asyncio.sleep(0.025)
     raise AssertionError(f"{parked(bench)} slots after ten seconds, not {count}")
