@@ -15,8 +15,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -61,12 +63,17 @@ PROGRAMS = {
     "htpasswd": "apache2-utils",
     "ip": "iproute2",
     "losetup": "mount",
+    "newuidmap": "uidmap",
     "nft": "nftables",
+    "pasta": "passt",
     "rsyslogd": "rsyslog",
     "runc": "runc",
+    "setpriv": "util-linux",
     "skopeo": "skopeo",
     "ufw": "ufw",
+    "slirp4netns": "slirp4netns",
     "umoci": "umoci",
+    "useradd": "passwd",
     "mmdebstrap": "mmdebstrap",
     "podman": "podman",
     "tmux": "tmux",
@@ -134,6 +141,22 @@ def _docker_release() -> int:
     return int(found[1]) if found else 0
 
 
+def _open_tree() -> Missing | None:
+    """An ordinary user runs this tree's command: who has it below /root needs another place."""
+    for path in (Path(__file__).parents[1] / "src", Path(sys.executable).resolve()):
+        done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "test", "-r", path], check=False)
+        if done.returncode:
+            return Missing(f"other users cannot read {path}")
+    return None
+
+
+def _way_out() -> Missing | None:
+    lines = Path("/proc/net/route").read_text().splitlines()[1:]
+    return (
+        None if any(line.split()[1] == "00000000" for line in lines) else Missing("this machine has no default route")
+    )
+
+
 def _cgroup_v2(trees: Hierarchies) -> Missing | None:
     return None if trees.v2 else Missing("no cgroup2 file system is mounted")
 
@@ -151,6 +174,8 @@ def _controller(version: int, controller: str) -> Missing | None:
 PROBES: dict[str, Callable[[], Missing | None]] = {
     **{name: functools.partial(_on_host, name) for name in HOST_PROBES},
     **{name: functools.partial(_program, name) for name in PROGRAMS},
+    "open-tree": _open_tree,
+    "way-out": _way_out,
     "docker-client:28": functools.partial(_docker_client, 28),
     "cgroup_v2": lambda: _cgroup_v2(hierarchies()),
     **{f"cgroup:{name}": functools.partial(_controller, 0, name) for name in CONTROLLERS},

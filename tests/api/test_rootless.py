@@ -1,0 +1,394 @@
+"""An ordinary user's engine, whole: no root takes part but to make the user, to load an image and to look (docs/rootless.md)."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.daemons import Outcome
+from tests.ordinary import SUBORDINATE, Lodging, lodging, ordinary_user
+from tests.registries import running_registry
+from tests.requires import requires
+from tests.waiting import eventually
+
+pytestmark = requires(
+    "root", "userns", "overlay", "nftables", "bridge", "veth", "busybox", "newuidmap", "pasta", "useradd", "setpriv",
+    "open-tree", "way-out", "docker-client", "ip",
+)  # fmt: skip
+
+HERE = Path(__file__).parent
+PEERS = HERE / "rootless_peers.py"
+SHARED = [f"--volume={path}:{path}:ro" for path in ("/usr", "/lib", "/lib64") if os.path.exists(path)]
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Lodging]:
+    with lodging() as engine:
+        yield engine
+
+
+@pytest.fixture(autouse=True)
+def _containers_go(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "home" in request.fixturenames:
+        request.getfixturevalue("home").remove_containers()
+
+
+def own_address() -> str:
+    """The machine's address on its way out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("198.51.100.1", 9))
+        return str(sock.getsockname()[0])
+
+
+def said(address: str, port: int, kind: str, within: tuple[str, ...] = ()) -> str:
+    """What the program of `rootless_peers` says to a caller: the caller's address as it sees it."""
+    done = subprocess.run(
+        [*within, "/usr/bin/python3", PEERS, "call", kind, address, str(port)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return done.stdout.strip() or done.stderr.strip()[-200:]
+
+
+@contextmanager
+def neighbour() -> Iterator[tuple[str, ...]]:
+    """A host on a wire of its own, 10.77.9.2 and fd77:9::2; the machine is .1 there. What to put before a command."""
+    name = f"sampan-n{os.getpid()}"
+    link = f"sn{os.getpid()}"[:14]
+    try:
+        for line in (
+            f"netns add {name}", f"link add {link} type veth peer name far netns {name}",
+            f"addr add 10.77.9.1/24 dev {link}", f"addr add fd77:9::1/64 dev {link} nodad", f"link set {link} up",
+            f"-n {name} addr add 10.77.9.2/24 dev far", f"-n {name} addr add fd77:9::2/64 dev far nodad",
+            f"-n {name} link set far up",
+        ):  # fmt: skip
+            subprocess.run(["ip", *line.split()], check=True)
+        yield ("ip", "netns", "exec", name)
+    finally:
+        subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
+        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+@contextmanager
+def relayed(port: int) -> Iterator[int]:
+    """A port of the machine's own address that leads to one of its loopback, which no rootless daemon reaches."""
+    server = socket.create_server((own_address(), 0))
+
+    def carry(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def join(client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", port)) as target:
+            back = threading.Thread(target=carry, args=(target, client))
+            back.start()
+            carry(client, target)
+            back.join(10)
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = server.accept()
+            except OSError:
+                return
+            threading.Thread(target=join, args=(client,), daemon=True).start()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield int(server.getsockname()[1])
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(10)
+
+
+def test_a_container_runs_and_is_root_of_nothing(home: Lodging) -> None:
+    """Root inside is the user outside, and other users inside are subordinate ids."""
+    assert home.ok("run", "--rm", "busybox", "id", "-u") == "0"
+    identifier = home.ok("run", "-d", "--user", "1000", "busybox", "sleep", "60")
+    pid = int(home.ok("inspect", "--format", "{{.State.Pid}}", identifier))
+    assert os.stat(f"/proc/{pid}").st_uid == home.person.subordinate()[999]
+    by_root = home.ok("run", "-d", "busybox", "sleep", "60")
+    pid = int(home.ok("inspect", "--format", "{{.State.Pid}}", by_root))
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert f"\nUid:\t{home.person.uid}\t" in status
+    assert home.ok("run", "--rm", "busybox", "cat", "/proc/self/uid_map").split() == [
+        *("0", str(home.person.uid), "1"),
+        *("1", str(home.person.subordinate()[0]), str(SUBORDINATE)),
+    ]
+
+
+def test_exec_top_and_logs(home: Lodging) -> None:
+    home.ok("run", "-d", "--name", "speaker", "busybox", "sh", "-c", "echo hello; exec sleep 60")
+    eventually(lambda: home.ok("logs", "speaker") == "hello")
+    assert home.ok("exec", "speaker", "hostname") == home.ok("inspect", "--format", "{{.Config.Hostname}}", "speaker")
+    assert "sleep 60" in home.ok("top", "speaker")
+    assert home.ok("exec", "--user", "5:6", "speaker", "id").startswith("uid=5")
+    home.ok(
+        "exec",
+        "speaker",
+        "sh",
+        "-c",
+        "cat /dev/zero | head -c 5 | wc -c > /dev/null; echo x > /dev/null; test -c /dev/tty",
+    )
+
+
+def test_files_belong_to_the_user(home: Lodging) -> None:
+    """A volume keeps its files, a bind shows the user's own; root's files inside are the user's outside, others' subordinate."""
+    home.ok("volume", "create", "kept")
+    home.ok("run", "--rm", "-v", "kept:/v", "busybox", "sh", "-c", "echo one > /v/file")
+    assert home.ok("run", "--rm", "-v", "kept:/v", "busybox", "cat", "/v/file") == "one"
+    shared = home.person.home / "shared"
+    shared.mkdir()
+    os.chown(shared, home.person.uid, home.person.gid)
+    home.ok("run", "--rm", "-v", f"{shared}:/s", "busybox", "sh", "-c", "touch /s/root /s/other; chown 33:33 /s/other")
+    assert (shared / "root").stat().st_uid == home.person.uid
+    assert (shared / "other").stat().st_uid == home.person.subordinate()[32]
+    strangers = [path for path in home.person.home.rglob("*") if path.lstat().st_uid not in allowed(home)]
+    assert strangers == []
+
+
+def allowed(home: Lodging) -> set[int]:
+    return {home.person.uid, *home.person.subordinate()}
+
+
+def test_layers_hide_and_replace(home: Lodging) -> None:
+    """Whiteouts and opaque directories are kept in the user's attributes: build, commit, diff and export see the same files."""
+    dockerfile = (
+        b"FROM busybox\nRUN mkdir /d && echo a > /d/a && echo b > /d/b && echo c > /c\n"
+        b"RUN rm /c /d/a && rm -r /var/www && mkdir /var/www && echo new > /var/www/new\n"
+    )
+    home.ok("build", "-t", "hidden", "-", stdin=dockerfile, timeout=120)
+    seen = home.ok("run", "--rm", "hidden", "sh", "-c", "ls /d /var/www; test ! -e /c")
+    assert seen.split() == ["/d:", "b", "/var/www:", "new"]
+    home.ok("run", "--name", "changed", "hidden", "sh", "-c", "rm /d/b; echo x > /x")
+    changes = home.ok("diff", "changed").splitlines()
+    assert {"D /d/b", "A /x"} <= set(changes)
+    home.ok("commit", "changed", "committed")
+    archive = home.directory / "committed.tar"
+    archive.write_bytes(home.sampan("save", "committed").out)
+    home.ok("rmi", "committed")
+    assert home.sampan("load", stdin=archive.read_bytes()).code == 0
+    assert home.ok("run", "--rm", "committed", "sh", "-c", "ls /d; cat /x") == "x"
+    assert "all whole" in home.ok("system", "check")
+
+
+def test_pulled_from_a_registry(home: Lodging, tmp_path: Path) -> None:
+    """Out by the uplink. The machine's loopback is not to be reached, so the registry is asked at the machine's address."""
+    config = home.person.home / ".config/sampan/daemon.json"
+    with running_registry(tmp_path / "r") as registry, relayed(registry.port) as port:
+        name = f"{own_address()}:{port}/busybox"
+        config.write_text(json.dumps({"insecure-registries": [f"{own_address()}:{port}"]}))
+        os.kill(home.daemon_pid(), 1)
+        eventually(lambda: f"{own_address()}:{port}".encode() in home.api("GET", "/info").body)
+        home.ok("tag", "busybox", name)
+        home.ok("push", name)
+        home.ok("rmi", name)
+        home.ok("pull", name)
+        assert home.ok("run", "--rm", name, "echo", "pulled") == "pulled"
+        home.ok("rmi", name)
+
+
+def test_names_in_a_network_of_ones_own(home: Lodging) -> None:
+    home.ok("network", "create", "own")
+    home.ok("run", "-d", "--name", "web", "--network", "own", "busybox", "httpd", "-f", "-h", "/etc")
+    fetch = ("run", "--rm", "--network", "own", "busybox", "wget", "-qO-", "http://web/passwd")
+    assert home.ok(*fetch).startswith("root:")
+    assert home.sampan("run", "--rm", "busybox", "wget", "-qO-", "-T", "2", "http://web/passwd").code != 0
+    home.remove_containers()
+    home.ok("network", "rm", "own")
+
+
+def test_published_ports_tell_who_calls(home: Lodging) -> None:
+    """By TCP and UDP, both families, from loopback, the machine and a neighbour; each caller under its own address."""
+    home.ok("network", "create", "--ipv6", "both")
+    home.ok(
+        *("run", "-d", "--name", "peers", "--network", "both", *SHARED, "-v", f"{PEERS}:/peers.py:ro"),
+        *("-p", "28080:80", "-p", "28081:81/udp", "busybox", "/usr/bin/python3", "/peers.py", "serve"),
+    )
+    eventually(lambda: "serving" in home.ok("logs", "peers"))
+    networks = json.loads(home.ok("inspect", "--format", "{{json .NetworkSettings.Networks}}", "peers"))
+    gateways = networks["both"]["Gateway"], networks["both"]["IPv6Gateway"]
+    with neighbour() as far:
+        for kind, port in (("tcp", 28080), ("udp", 28081)):
+            assert said("10.77.9.1", port, kind, far) == "10.77.9.2"
+            assert said("fd77:9::1", port, kind, far) == "fd77:9::2"
+            assert said(own_address(), port, kind) == own_address()
+            # Never loopback's (CVE-2021-20199).
+            assert said("127.0.0.1", port, kind) == gateways[0]
+            assert said("::1", port, kind) == gateways[1]
+        restart(home)
+        assert said("10.77.9.1", 28080, "tcp", far) == "10.77.9.2"
+        assert said("fd77:9::1", 28081, "udp", far) == "fd77:9::2"
+    home.remove_containers()
+    home.ok("network", "rm", "both")
+
+
+def restart(home: Lodging) -> None:
+    """The daemon ends and another takes over; containers go on."""
+    home.ok("rootless", "stop", "--daemon-only")
+    home.ok("rootless", "start")
+
+
+def test_a_port_is_where_it_was_asked_for(home: Lodging) -> None:
+    """On loopback it is on loopback alone; one that is taken or low is refused in Docker's words."""
+    home.ok("run", "-d", "--name", "local", "-p", "127.0.0.1:28090:80", "busybox", "httpd", "-f", "-h", "/etc")
+    eventually(lambda: reaches("127.0.0.1", 28090))
+    assert not reaches(own_address(), 28090)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = home.sampan("run", "-d", "-p", f"127.0.0.1:{other.getsockname()[1]}:80", "busybox", "true")
+        assert taken.code == 125
+        assert b"address already in use" in taken.err
+    again = home.sampan("run", "-d", "-p", "127.0.0.1:28090:80", "busybox", "true")
+    assert b"port is already allocated" in again.err
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) > 80:
+        low = home.sampan("run", "-d", "-p", "80:80", "busybox", "true")
+        assert b"permission denied" in low.err
+        assert b"ip_unprivileged_port_start" in low.err
+    home.ok("rm", "-f", "local")
+    assert not reaches("127.0.0.1", 28090)
+
+
+def reaches(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=2) as sock:
+            sock.sendall(b"GET /passwd HTTP/1.0\r\n\r\n")
+            return sock.recv(64).startswith(b"HTTP/1.")
+    except OSError:
+        return False
+
+
+def test_containers_outlive_the_daemon(home: Lodging) -> None:
+    identifier = home.ok("run", "-d", "busybox", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done")
+    pid = home.ok("inspect", "--format", "{{.State.Pid}}", identifier)
+    before = home.daemon_pid()
+    os.kill(before, 9)
+    eventually(lambda: not Path(f"/proc/{before}/cmdline").exists() or not Path(f"/proc/{before}/cmdline").read_bytes())
+    home.ok("rootless", "start")
+    assert home.ok("inspect", "--format", "{{.State.Pid}}", identifier) == pid
+    assert home.daemon_pid() != before
+    home.ok("stop", identifier)
+    assert home.ok("inspect", "--format", "{{.State.ExitCode}}", identifier) == "7"
+
+
+def test_started_on_demand(home: Lodging) -> None:
+    """The user has set it up, so that any command starts what is missing, and says so."""
+    home.ok("rootless", "stop", "--daemon-only")
+    eventually(lambda: home.sampan("rootless", "stop", "--daemon-only").text == "sampan: no daemon ran")
+    started = home.sampan("run", "--rm", "busybox", "echo", "here")
+    assert started.text == "here"
+    assert b"sampan: started a rootless daemon" in started.err
+
+
+def test_other_clients_and_what_they_are_told(home: Lodging) -> None:
+    """The docker command finds it under DOCKER_HOST; information says what it is, and what it lacks."""
+    told = home.person.execute("docker", "run", "--rm", "busybox", "echo", "by docker", env={"DOCKER_HOST": home.host})
+    assert told.text == "by docker"
+    info = home.api("GET", "/info").json()
+    assert isinstance(info, dict)
+    assert "name=rootless" in info["SecurityOptions"]
+    assert info["CgroupDriver"] == "none"
+    assert any("No memory limit support" in line for line in info["Warnings"])
+    limited = home.sampan("run", "--rm", "-m", "64m", "busybox", "echo", "ran")
+    assert limited.text == "ran"
+    assert b"Limitation discarded" in limited.err
+    paused = home.sampan("run", "-d", "--name", "restless", "busybox", "sleep", "60")
+    assert paused.code == 0
+    assert b"freezer" in home.sampan("pause", "restless").err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--pid=host",), b"--pid=host is not possible in rootless mode"),
+        (("--ipc=host",), b"--ipc=host is not possible in rootless mode"),
+        (("--cgroupns=host",), b"--cgroupns=host is not possible in rootless mode"),
+        (("-p", "28099:80/sctp",), b"SCTP ports (80/sctp) cannot be published in rootless mode"),
+    ],
+)  # fmt: skip
+def test_refused_by_name(home: Lodging, words: tuple[str, ...], told: bytes) -> None:
+    refused = home.sampan("run", "--rm", *words, "busybox", "true")
+    assert refused.code == 125
+    assert told in refused.err
+
+
+def test_the_host_network_is_the_daemons(home: Lodging) -> None:
+    """`--network host` has the way out and the bridges, not the machine's own links; host-gateway is the machine."""
+    links = home.ok("run", "--rm", "--network", "host", "busybox", "ls", "/sys/class/net")
+    assert "tap0" in links.split()
+    assert "eth0" not in links.split() or Path("/sys/class/net/eth0").exists() is False
+    line = home.ok("run", "--rm", "--add-host", "machine:host-gateway", "busybox", "cat", "/etc/hosts")
+    assert f"{own_address()}\tmachine" in line
+
+
+def test_privileged_and_devices(home: Lodging) -> None:
+    """Nodes are the machine's own, shown; nothing that the user could not open outside is to be opened inside."""
+    home.ok("run", "--rm", "--device", "/dev/net/tun", "busybox", "test", "-c", "/dev/net/tun")
+    seen = home.ok("run", "--rm", "--privileged", "busybox", "ls", "/dev").split()
+    assert "null" in seen
+    assert "vda" not in seen
+    refused = home.sampan("run", "--rm", "--privileged", "busybox", "mknod", "/disk", "b", "8", "0")
+    assert b"Operation not permitted" in refused.err
+
+
+@requires("slirp4netns")
+def test_without_a_setup_it_says_how_and_starts_with_slirp4netns() -> None:
+    with ordinary_user() as person:
+        lost = person.sampan("ps")
+        assert lost.code == 1
+        assert b"sampan rootless setup" in lost.err
+        checked = person.sampan("rootless", "check")
+        assert checked.code == 0, checked
+        assert "a rootless daemon can run here" in checked.text
+        engine = Lodging(person)
+        try:
+            engine.ok("rootless", "start", "--network", "slirp4netns")
+            engine.load_busybox()
+            assert engine.ok("run", "--rm", "busybox", "cat", "/etc/resolv.conf").endswith("nameserver 10.0.2.3")
+            with socket.create_server((own_address(), 0)) as server:
+                address, port = server.getsockname()[:2]
+                answering = threading.Thread(target=greet, args=(server,))
+                answering.start()
+                assert engine.ok("run", "--rm", "busybox", "nc", "-w", "5", address, str(port)) == "hello"
+                answering.join(10)
+        finally:
+            stopped: Outcome = person.sampan("rootless", "stop")
+        assert stopped.code == 0, stopped
+
+
+def greet(server: socket.socket) -> None:
+    server.settimeout(20)
+    client, _ = server.accept()
+    with client:
+        client.sendall(b"hello")
+
+
+def test_check_says_what_is_missing_and_what_to_do() -> None:
+    """A user without subordinate ids is told the line to write, and nothing is started for it."""
+    with ordinary_user() as person:
+        start = person.subordinate()[0]
+        remove = ["usermod", "--del-subuids", f"{start}-{start + SUBORDINATE - 1}", person.name]
+        subprocess.run(remove, check=True)
+        try:
+            checked = person.sampan("rootless", "check")
+            assert checked.code == 1
+            line = next(line for line in checked.text.splitlines() if line.startswith("/etc/subuid"))
+            assert " NO " in line
+            assert f"as root, add to /etc/subuid: {person.name}:" in line
+            refused = person.sampan("rootless", "setup")
+            assert refused.code == 1
+            assert b"nothing was set up" in refused.err
+            assert not (person.run_directory / "sampan/keeper.sock").exists()
+        finally:
+            subprocess.run([*remove[:1], "--add-subuids", *remove[2:]], check=True)
