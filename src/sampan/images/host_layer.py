@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from sampan.errors import InvalidParameter, System
 from sampan.files.root import SafeRoot
+from sampan.host.mapped import is_mapped
 from sampan.images.host_hidden import REPLACED, Hidden, Survey, survey
 from sampan.kernel.files import OVERLAYFS_SUPER_MAGIC, file_system_type
 from sampan.kernel.mount import OpenTree, fsconfig_create, fsconfig_string, fsmount, fsopen, open_tree
@@ -133,6 +134,8 @@ def _holds(known: Survey | None, root: str) -> bool:
 
 def why_unfit(root: str = "/") -> str | None:
     """Why the root cannot be a lower directory, as far as it can be known without trying; None where nothing is known."""
+    if is_mapped():
+        return "a daemon without root cannot copy the mount of the root directory"
     descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY)
     try:
         kind = file_system_type(descriptor)

@@ -1,8 +1,19 @@
 """Control groups found in what /proc says, for the kinds of hosts there are."""
 
+from pathlib import Path
+
 import pytest
 
-from sampan.cgroups.hierarchy import Hierarchy, Mode, arrange, parse_membership, parse_mountinfo
+from sampan.cgroups.hierarchy import (
+    LEAF,
+    Hierarchy,
+    Mode,
+    Mounted,
+    arrange,
+    delegated,
+    parse_membership,
+    parse_mountinfo,
+)
 
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "devices", "freezer", "cpuset", "blkio")
 
@@ -71,3 +82,21 @@ def test_version(controller: str, on_hybrid: int, on_v2: int) -> None:
     v2 = Hierarchy({}, "/u", frozenset({"cpu", "memory", "io", "pids"}))
     assert (hybrid.version(controller), v2.version(controller)) == (on_hybrid, on_v2)
     assert Hierarchy({}).version(controller) == 0
+
+
+def test_what_a_user_may_write_to_is_tried(tmp_path: Path) -> None:
+    """In a user namespace: the group that this process stands in where it was delegated, its parent where that is a leaf."""
+    mine = tmp_path / "user.slice" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "cgroup.procs").touch()
+    mounts = [Mounted("/", str(tmp_path), True, True, ("rw",))]
+    found = arrange(mounts, [], {"": "/user.slice/mine"})
+    given = delegated(found, mounts, {"": "/user.slice/mine"})
+    assert (given.v2, given.mode, given.optional, given.guards_devices) == (str(mine), Mode.V2, False, False)
+    assert delegated(found, mounts, {"": f"/user.slice/mine/sampan-1{LEAF}"}).v2 == str(mine)
+    nothing = delegated(found, mounts, {"": "/user.slice"})
+    assert (nothing.v2, nothing.mode, nothing.optional) == ("", Mode.NONE, True)
+    # A namespace of groups shows what is above it by dots, and leads nowhere from the mount.
+    assert delegated(found, mounts, {"": "/../other"}).v2 == ""
+    part = [Mounted("/other", str(tmp_path), True, True, ("rw",))]
+    assert delegated(found, part, {"": "/user.slice/mine"}).optional

@@ -206,3 +206,17 @@ def test_difference_is_what_the_later_plan_has_and_the_earlier_has_not() -> None
         ("cpu", "cpu.shares", "5"),
     )
     assert difference(after.writes, after.writes) == ()
+
+
+def test_without_groups_where_they_are_optional() -> None:
+    """An ordinary user's containers: device rules are the kernel's, and a limit that was taken off needs no controller."""
+    nothing = Hierarchy({}, optional=True, guards_devices=False)
+    rules = (oci.DeviceRule(allow=False),)
+    made = plan(nothing, "i1", ID, "", oci.Resources(devices=rules, memory=oci.Memory(swap=-1)))
+    assert (made.groups, made.writes, made.device_program) == ({}, (), b"")
+    with pytest.raises(System, match="memory limits cannot be enforced"):
+        plan(nothing, "i1", ID, "", oci.Resources(memory=oci.Memory(limit=64 * MB)))
+    with pytest.raises(System, match="no control groups are mounted"):
+        place(Hierarchy({}), "i1", ID)
+    given = Hierarchy({}, "/cg/mine", frozenset({"memory"}), guards_devices=False)
+    assert plan(given, "i1", ID, "", oci.Resources(devices=rules)).device_program == b""
