@@ -198,7 +198,7 @@ def _backend(parts: Assembly) -> Backend:
             volumes,
             parts.build_cache,
             plans,
-            Sizes(engine, parts.volumes, parts.snapshots, parts.workers),
+            sizes,
         ),
         build_cache=parts.build_cache,
         events=EventsApi(engine),
