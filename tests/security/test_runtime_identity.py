@@ -77,6 +77,10 @@ def test_sec_cve_2019_5736_entrypoint(engine: Sampan, entry: list[str]) -> None:
     outcome = run(engine, tag)
     assert outcome.code != 0, outcome
     assert b"python" not in outcome.out
+    # The image of the machine itself has all that the interpreter needs.
+    hosts = run(engine, "--entrypoint", "/proc/self/exe", "host", "-c", "print('python')")
+    assert hosts.code != 0, hosts
+    assert b"python\n" not in hosts.out
     sleeper = engine.docker("run", "-d", "--network", "none", "--entrypoint", "sleep", tag, "600").text
     inside = engine.docker("exec", sleeper, *entry, "-c", "print('python')")
     assert inside.code != 0, inside
@@ -248,8 +252,14 @@ def test_sec_cve_2020_15257(engine: Sampan, sleeper: str) -> None:
 
 def test_sec_cve_2020_15257_modes(engine: Sampan, sleeper: str) -> None:
     eventually(engine.has_no_trash, "the trash is not emptied")
-    for path in [*engine.exec_root.rglob("*.sock"), *engine.data_root.rglob("*.sock")]:
-        reachable = all(parent.stat().st_mode & 0o001 for parent in (path.parent, *path.parent.parents))
+    sockets = [path for root in (engine.exec_root, engine.data_root) for path in root.rglob("*") if path.is_socket()]
+    assert sockets
+    for path in sockets:
+        # The directory that the test made is closed; those of the engine have to be so by themselves.
+        ours = (
+            parent for parent in path.parents if parent.is_relative_to(engine.directory) and parent != engine.directory
+        )
+        reachable = all(parent.stat().st_mode & 0o001 for parent in ours)
         assert not reachable or not path.stat().st_mode & 0o006, path
 
 
@@ -286,7 +296,7 @@ def test_sec_cve_2025_9074(engine: Sampan) -> None:
     script = f"""
     g=$(ip route | awk '/default/ {{print $3}}'); echo "gateway $g"
     for p in {ports}; do for a in $g 127.0.0.1; do
-      wget -T 1 -q -O - http://$a:$p/_ping 2>/dev/null | grep -q OK && echo "ANSWERED $a:$p"
+      printf 'GET /_ping HTTP/1.0\r\nHost: localhost\r\n\r\n' | nc -w 1 $a $p 2>/dev/null | grep -q ^OK && echo "ANSWERED $a:$p"
     done; done; true
     """
     outcome = engine.docker("run", "--rm", "busybox", "sh", "-c", script, timeout=120)

@@ -58,22 +58,23 @@ WEAKENINGS = (
         ),
     ),
     _weak(
-        "the program's name is not looked up as the program's user would",
-        "test_sec_cve_2019_5736_entrypoint test_sec_cve_2024_21626_program",
+        "the interpreter may be executed again",
+        "test_sec_cve_2019_5736_entrypoint",
+        ("runtime/spawn.py", "        os.fchmod(copy, 0)\n", ""),
+    ),
+    _weak(
+        "a directory is open while the program is looked up",
+        "test_sec_cve_2024_21626_program",
         (
             "runtime/execute.py",
-            "        execve(context.program,",
-            "        os.dup2(2, 7); execve(b'/bin/echo' if b'/proc/' in context.program else context.program,",
+            "    name = arguments[0]\n    context.environment",
+            "    name = arguments[0]\n    os.dup2(os.open('/', os.O_RDONLY), 7)\n    context.environment",
         ),
-        (
-            "runtime/execute.py",
-            "        number = _why_not(candidate)\n        if number == 0:\n            context.program = candidate\n            return\n        if number == errno.ENOENT:",
-            "        number = 0\n        if number == 0:\n            context.program = candidate\n            return\n        if number == errno.ENOENT:",
-        ),
+        ("runtime/init.py", "    kept = channel.fileno()\n", "    return\n    kept = channel.fileno()\n"),
     ),
     _weak(
         "a working directory may be a magic link",
-        "test_sec_cve_2024_21626_run test_sec_cve_2024_21626_exec test_sec_cve_2024_21626_work_directories",
+        "test_sec_cve_2024_21626_run test_sec_cve_2024_21626_work_directories",
         ("runtime/execute.py", f"{_IN_ROOT})\n        os.fchdir", "Resolve(0))\n        os.fchdir"),
         (
             "runtime/execute.py",
@@ -127,7 +128,7 @@ WEAKENINGS = (
     # procfs, masks, mount targets
     _weak(
         "nothing is masked",
-        "test_sec_cve_2017_16539_masked test_sec_cve_2025_31133_image test_sec_cve_2019_19921",
+        "test_sec_cve_2017_16539_masked test_sec_cve_2025_31133_image",
         ("runtime/masks.py", "    _later_if_detached(context, _mask, paths)", "    return"),
     ),
     _weak(
@@ -156,15 +157,6 @@ WEAKENINGS = (
         ("runtime/masks.py", "os.O_PATH | os.O_NOFOLLOW, _INSIDE | Resolve.NO_SYMLINKS)", "os.O_PATH, _INSIDE)"),
     ),
     _weak(
-        "/proc, /sys and /dev may be links of the image",
-        "test_sec_cve_2019_19921 test_sec_cve_2026_41579",
-        (
-            "runtime/rootfs.py",
-            "            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW\n            return openat2(context.root, os.fsencode(name), flags, Resolve.NO_SYMLINKS | Resolve.BENEATH)",
-            "            return os.open('/' + name, os.O_PATH)",
-        ),
-    ),
-    _weak(
         "the filter is gone, and capabilities are whole",
         "test_sec_cve_2022_0492 test_sec_cve_2026_31431_and_abi_holes test_sec_cve_2022_24769_run test_sec_cve_2014_6408 test_sec_cve_2024_23653",
         (
@@ -186,7 +178,11 @@ WEAKENINGS = (
     _weak(
         "paths of images are the host's",
         "test_sec_cve_2022_23648",
-        ("files/root.py", f"_IN_ROOT = {_IN_ROOT}", "_IN_ROOT = Resolve(0)"),
+        (
+            "files/root.py",
+            'return openat2(self.fd, raw or b".", flags, _IN_ROOT, mode)',
+            "return os.open(raw.lstrip(b'/') or b'.', flags, mode, dir_fd=self.fd)",
+        ),
     ),
     _weak(
         "volumes are filled again and again",
@@ -216,7 +212,11 @@ WEAKENINGS = (
     _weak(
         "capabilities are kept by every user",
         "test_sec_cve_2016_8867",
-        ("runtime/credentials.py", "    root = identity.uid == 0\n", "    root = True\n"),
+        (
+            "runtime/credentials.py",
+            '    ambient = mask(capabilities.get("ambient", []))',
+            '    ambient = inheritable = mask(capabilities.get("permitted", []))',
+        ),
     ),
     _weak(
         "a number may be a name",
