@@ -216,7 +216,9 @@ def test_sec_cve_2022_4318(engine: Sampan, host: dict[str, object]) -> None:
         started = engine.api("POST", f"/containers/{identifier}/start")
         if started.status == 204:
             engine.api("POST", f"/containers/{identifier}/wait")
-            logs = engine.api("GET", f"/containers/{identifier}/logs?stdout=1").body
+            # By the command: between the lines of the API's answer stand the heads of its frames.
+            logs = engine.docker("logs", identifier).out
+            assert logs
             assert not re.search(rb"^(1\.2\.3\.4|nameserver 6\.6\.6\.6)", logs, re.MULTILINE)
             assert b"\n1.2.3.4" not in logs
             assert b"\nnameserver 6.6.6.6" not in logs

@@ -362,10 +362,12 @@ def test_sec_cve_2023_25809(engine: Sampan, mode: str, user: str) -> None:
 def test_sec_cve_2022_23648(engine: Sampan, canary: Canary, where: str) -> None:
     def build(layer: Layer) -> None:
         layer.symlink("link", canary.path)
+        # Without it the start would fail for want of a place, and nothing would be shown.
+        layer.directory(f"{canary.path[1:]}/directory")
         layer.directory("x")
 
     tag = load(engine, "sec-copyup", build, {"Volumes": {where: {}}})
-    outcome = run(engine, tag, "sh", "-c", f"find {where} -xdev -type f 2>/dev/null | xargs cat 2>/dev/null")
+    outcome = run(engine, tag, "sh", "-c", f"find {where}/ -xdev -type f 2>/dev/null | xargs cat 2>/dev/null")
     assert canary.secret.encode() not in outcome.out
     if where != "/":
         assert Path("/etc/os-release").read_bytes().strip() not in outcome.out

@@ -91,7 +91,7 @@ def test_a_profile_by_name(denies: str) -> None:
 
 
 def test_sec_apparmor_that_is_not_there_stops_the_start(service: None) -> None:
-    """No container runs without the profile that it was to have. 127 is what the command makes of the kernel's words, as Docker's."""
+    """No container runs without the profile that it was to have. The command makes 127 of the kernel's words."""
     told = sampan("run", "--rm", "--security-opt", "apparmor=nosuch", "busybox", "sh", "-c", "echo ran", expect=127)
     assert "unable to apply apparmor profile" in told
     assert "ran" not in told.splitlines()
