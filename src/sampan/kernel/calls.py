@@ -32,6 +32,9 @@ _EVERYWHERE = {
     "openat2": 437,
     "mount_setattr": 442,
     "quotactl_fd": 443,
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445,
+    "landlock_restrict_self": 446,
 }
 _BY_MACHINE = {
     "x86_64": {

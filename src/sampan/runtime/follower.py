@@ -18,7 +18,8 @@ import sys
 from io import FileIO
 
 from sampan.kernel.inotify import Inotify, inotify_add_watch, inotify_init1
-from sampan.kernel.process import Title, close_all_but
+from sampan.kernel.landlock import Access, landlock_restrict, landlock_version
+from sampan.kernel.process import Prctl, Title, close_all_but, prctl
 from sampan.logs.reading import Query, Reading
 from sampan.logs.records import frames, render
 from sampan.runtime import record
@@ -47,7 +48,10 @@ def main(message: Message, title: Title) -> NoReturn:
         signal.set_wakeup_fd(-1)
         close_all_but(message.descriptors)
         title.set(f"sampan-follower {str(message.body['id'])[:12]}")
-        Follower(message.body, message.descriptors).run()
+        body = message.body
+        follower = Follower(body, message.descriptors)
+        _confine((os.path.dirname(str(body["path"])), os.path.dirname(str(body["directory"]))))
+        follower.run()
         code = 0
     except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
         sys.excepthook(*sys.exc_info())
@@ -164,6 +168,23 @@ class Follower:
         now = record.read(str(self._body["directory"]))
         # Committed and removed, or replaced by the record of the next run, which appends to the same log.
         return now is None or "exit" in now or now["init"] != self._body["init"]
+
+
+def _confine(readable: tuple[str, ...]) -> None:
+    """An extra lock, where the kernel has it: of all files only what lies in these directories can be read, and none written.
+
+    The log's directory, and the one in which the record of each run lies: a directory of its own, made anew with the next.
+    """
+    version = landlock_version()
+    if not version:
+        return
+    places = [os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for place in readable]
+    try:
+        prctl(Prctl.SET_NO_NEW_PRIVS, 1)
+        landlock_restrict([(place, Access.READ_FILE | Access.READ_DIR) for place in places], version)
+    finally:
+        for place in places:
+            os.close(place)
 
 
 class ClientGone(Exception):

@@ -72,7 +72,7 @@ def spawn_launcher(
             ],
             setsid=True,
         )
-        # It runs: from now on nobody executes or opens it again, as the program /proc/self/exe of an image that has Python's libraries.
+        # It runs: nobody executes or opens it again, as the program /proc/self/exe of an image that has Python's libraries.
         os.fchmod(copy, 0)
     finally:
         os.close(copy)

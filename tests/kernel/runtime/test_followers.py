@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
+from sampan.kernel.landlock import landlock_version
 from sampan.logs.files import close_all
 from sampan.logs.reader import open_at
 from sampan.logs.reading import Query
@@ -12,6 +14,7 @@ from sampan.runtime import followers
 from sampan.runtime.request import FollowRequest, LogSpec, StartRequest
 from sampan.spec.ids import ContainerId, new_id
 from tests.kernel.runtime.conftest import Bench, _read_all, config, unframed
+from tests.processes import pids, title
 from tests.requires import requires
 
 needs = requires("root", "overlay", "mount-interface", "pidns", "netns", "busybox")
@@ -73,5 +76,27 @@ def test_no_follower_of_what_does_not_run_and_none_beyond_the_bound(
         await bench.exit_of(request.id)
         for mine, _ in pairs:
             mine.close()
+
+    bench.run(body)
+
+
+@needs
+@pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock")
+def test_a_follower_can_open_nothing_else(bench: Bench) -> None:
+    async def body(bench: Bench) -> None:
+        name = ContainerId(new_id())
+        log = LogSpec(str(bench.base / "data/containers" / name / f"{name}-json.log"))
+        request = bench.request(config("sh", "-c", "echo one; sleep 3"), name, log=log)
+        await bench.runtime.start(request)
+        ours, theirs = socket.socketpair()
+        ours.settimeout(20)
+        gone = asyncio.Event()
+        assert await follow(bench, request, theirs, gone)
+        assert b"one" in await asyncio.to_thread(ours.recv, 1000)
+        (follower,) = [pid for pid in pids() if title(pid).startswith(f"sampan-follower {name[:12]}")]
+        assert "NoNewPrivs:\t1" in Path(f"/proc/{follower}/status").read_text()
+        ours.close()
+        await asyncio.wait_for(gone.wait(), 20)
+        assert (await bench.exit_of(request.id)).code == 0
 
     bench.run(body)
