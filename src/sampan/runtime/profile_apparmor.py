@@ -4,36 +4,47 @@ The profile says what a container may not do to /proc, /sys, mounts, other proce
 other walls leave open. It is text there, and compiled here, because a host with AppArmor in its kernel need not have the tools.
 """
 
-import base64
 import zlib
 
 NAME = "sampan-default"
 
 _COMPILED = (
-    "c-rll+fx)r6voe9V3E7x0*eqJf*=T9K@<^DA)*3`hyf9HxvZifl&CRJv68<cRY|2PcOUYUs#H>yN-UGgQ<6$0DWCmMlHcj+S%zg-&?0$})AddF"
-    "^qlUQGxL4DeKwdS_h;@b%`V&)f2gWTf?2Y7XCXd2HzT2p0$Ga9FUD>+P0z$*_vY?OFjL}lvFl3`@(Z?n$O`7jV(jjX3FopuC_eH3gC+R|LoyXx"
-    "TxvbU3@I*W1-HoJ!rbiC+tZU0;%>3nbUY@R<9T9j$M}N|s#1}>H$`qQ+>Ou8JkSe130jx9EL$)I{vWG+e1Ap#d@EejBk;ItUH1(<j<4|dj`K-R"
-    "0{SLGT=Tw}QhmYnmD+ZxXI>qnbGx-`8JveW*IE$)J2;Qnw#aMNGt(SHDZkSOoA0GY6+CN~O|#}t`<=WmH(-^Uk@&vO^|xF_tEiL4sg?`CR<JE`"
-    "H^-`N-2%Gp{61SJ+hNPvwgeMJj@WjQ9pgUJb`bXT9R<a9ObDC?5oJFp2fg<GXTW7p0Y)vCzXD2>i>hug3|Ncg8u%JafGGF|d<(t<--92(k6;L#"
-    "2T#CH;AilQy^oIl75oN%2Y-M+!C&BS@YKdL?OEacN#99h%(3k)UV0~5J8blhy-r!SdWvg%Y`rg0@3$?tJ|ZXNq;2=`)_SF%;+$QUEBNiVKFck&"
-    "tCR^7t$I4XZtb$h#^rlz;_yo@$R~;b&mQE<<q>5WU$dMqSYe)NKfGz-E=Q%4FVrQc<g5(P_QR{^7r!*gLGHP8jZ!T&iQ<l}@yyc+8{U8oXSnk@"
-    "zH*E7(bvWLUMf{mD-E(&4oIsUg1yJ2LrP#>C9K*db&`!DvQb14Y%SWL5>7hbEsfHQVvfW3ZlWHL3-I`o48lt1&7I=SCBMZHxIadT!ttn#OH8I@"
-    "5)O8H;`O#?HkZ#=)&eVZ8({U$1X(E9hjx9G5T%HEI|!rYJ!V~Lv8-!>ckO1K(0xkT8YLe_H{(~nMyXh%bi&+D!{RPedV%U!H5oDbY-EKvfO-$2"
-    "-oxm58;UMLySjtQF>6uoe^_c+9~xLS+RUnP98GFD4Z2xrwDf^~^gLiRJ%FkQ(e)53>M(2SFuGKXfKk@oF_b)plE+wsqv$z`o}->$l}&raENeO0"
-    "^5w0}vm{NPHJ=##(UW%!(zSyq+--XiHhUp4wR`^I$$O?xYj+;k^t#vAHLq_FZR-7!eYJ0;-)bNCx_j<oJBmuxzfpZUe=5KAoV#P!i%^R1_mY+o"
-    "4L@|@p8HN@h>KKy>+$uDN%nP;g)B+ulk%R=N*<<r<_+m%{#1VJId{jd7oNOqJ}D>jdvc|qJrCI&$IZX9Y)+61@<F!E6~Z<bEAixKg*HbE*nBEt"
-    "vj)wj%4`-<YV)N^n<E8nj->ajGP#A5)9nN`pcd@%JdfrYb)XS6gI2KHW*+S}pKAb3;26*~>8#D420$OseB*-6#|FVAn`60o*%gy-IQiQ+7y&Ub"
-    "1}1IZ=H_ggLrvNIN_Vl>!3}WBzVA7(0N&L_5$HF354;aP&=n7S3_b;)fX~3^;7jlYc;v~~=IwqdV2|0JV}Q3G24$eow5veay!l$wqaIbfw=k_{"
-    "`m(KOVWO`&(Gxa3tJ{IJt-%zn!o<krdUf&UZ;uQwl1qfLmAcqmEjIfsw<t%{Bb%esa;|14Mi$%A+V&fkE4%g@56uxHurp%v#A^FKy`>C}MR<FW"
-    "#C#FkZdq{_^gNS$7BsWwu|IU4LVLEs_aeBSNz^&$BNrX%p0g6Ion~iQj84?^0NSXBvxWTj>|__Id%8XBeKq$C!1Z?c+Q}}j72o6RgClUhjbjJ<"
-    ";Yd<RXJ<U^es<BiLmWUeJ!s?-``UBpM0bTFMn%_P`EbHNidH7j%BWR`Yi`DuYPbJl=Ik(4MYBdz%N93UbDsVt^^MIv**f#AM`o=Lz`;!TmIDWK"
-    ";b$TG$VZ_Cu&)IE6~X!nm|6}$t5C;lu(KK#*23F5^iU5M8)0J;eB5U;G5w$7D9qFyUkJw4pvAqgQ)h2u_QUY?7_%3wDmr@yvmb}IT`>Bj$yK`H"
-    "U=wQS<?Hsr!?Pw!IdAfme%R?`Dnlkq$zf*w&q4nsx<(xO&rb=*45G^?$^!d8Nv4@S%DHlMH+>am_BtZoN34}ZS5K4;M01d+hKNgJoFsxnaJrRf"
-    "r%fa?@GlPQl$SRRLsQ!+PrKLTVkd~C+vJP=MA<_`111_F))8jEnD8GX(yJyLbAFjz8zsgG^V^hc(HCTeqtRRDSL^1AD>I4THr3voQQM}a&xig6"
-    "kMXgJ"
+    "78daed98db53144714c6cf5e6091bbe2028b10208220085e4114115121a2028a88011176b9aca22094a8314fb192bf225549a52a771ff2"
+    "94aa5452954a2c93ca53924a25299ffd4f92dfe9e959866557d0227991d3f54df7f49cee9933f37dbd7d369825f767ee2ccd2edc167fa8"
+    "aa4a8259b27867213e3b3723a18c02598acd2fc66e374dcfc463f7e6ee4a3053e273b1eb4b12f20bb67cc80ae6c862ecee8d09e7b23f28"
+    "3ef1ff8325f9054332155b5c6a3dc40c292e6705b7c8e2c2dcecd4dbd39312e26eb1d8743c2699e379626dc7f8830eaa5291bc37456e2f"
+    "dc8dcfcd3cd00b3e095a97b82c5b3005fe1fab7c7c7f45fd7c2b5cd323f0b86a5df70d3c8eaff0f78ef3494f02fa26425cf3be99527dc1"
+    "f495da76a9675e1da373bbb56b199c8738d75a11013b388fd8b6c86bd633d31c4329bfd3069befa546153c6b974db3e64ffb9dbc2f3760"
+    "959b91f8becef5b75c45aba893c6a9960bc056b02d7137c7aa6ddd02baedfc3e5b27db61cbdab60413458ed876911de33ed37610f6f41d"
+    "05c5764c089c0611653f2807bdf6fe67c0655001462d97bf024a948baa6e300c588be41af81a4c8028f8067c0bbe03df831fc08f60089c"
+    "074fc04fe067f08bbd8f8efd15fc067e077f803fc15fe06ff0d4c633ed59e1fc49df4963ccb1ed2d5e7a275a3b6cf48ebd4e59b67a8a6b"
+    "7b6cbd2f51efb72db73e2227e4a46df7f0d67aa59fe29c5d962bf8edb73ecb2db5ab940913ad7a3abe6eedb2c6c6e57b6ae2f04b2ec827"
+    "8a00cf1ee4cbe51165195fb39c2f58619e693fbc69e12e47a5932fd425a7e4ac0cd0f6c3abe717bf34c941eeb9738d522d3589e28eadf1"
+    "ccd3091bde800d67b8f339be728bf4d1d7c5fa5e2a55522b0db2570e48ab1c82bdc7a4434a605d25acda2575928d22b25144116c2ddaa0"
+    "124e3adf2d8dd28c628ec3f86ea21e900bf0f8920cc24ae7cd9de2cd25bfc511b83f4689c2f1a88c4b4ca664120e767ae2f5b6673697cf"
+    "57d6022b741b60f5ce045928d887767d9410a5887a3b08a3e53d665d69b1ac6b8177ed669dd07d4ad91a251f4637e357be46a958a374c2"
+    "dc4ec3e22e537a81ea57351931fa6c648538807a0fa2dec3e8791b8a2e41bbba83ca316b51ee7f586a591f1a5835daccaa711c4d6a390d"
+    "ba5969b4f4817ef43c60343d80aa07d1f5102bea306bea30ba548c8051d6de31943c8692c75883a3e8398a9ea39e5f954d7bc52c6b39d9"
+    "f2e5adccb3244d9e359f18fcd193770cd2b58328dc6d7b11367b2131b57bfee1c97ba64f6b771ed7f4bad7d735af6f106deafd927db56f"
+    "a5df6a1ff7ba7bee623b8a4ad5bf517d3a7f2abff59cbb63d78b508aeff79296110d3f74e19efb4e64888b547eebf1f58e49f67592852c"
+    "49e793f29ecf4a1ea67be60de963fe547eeb3977c7ae179ebc6c3e2927f37b72a5a03d0fd91cc7cdbfb36c4e900bf241b6cd15c236172b"
+    "f1e4678536470bd87c2a62b306cda5ca6c16516af3a54a9b23056d8ea4f7ac32b98593d3ed0435a016ecf23c8fe61a75a011348356b0db"
+    "661eed369f6b004de018d035e9accd9f06401fd07ce382cdc706c1259b63b979d915936f38f9db381801313006266ddee6e66c9a434dd9"
+    "fc4a77b1d7c10d70cbbeef39b000ded54511e8377c0fbc0f3ed0150f7c0c3e059f80cfc0e7e04bf00578e4c9d7e6ed7e29608fd99e6380"
+    "b71f0665a0d0b4ab40d8bcf95ad3a31e55bcb730ad66fab2ad6761a2af39d113363dabdb81b4adc114adc2c4c8e47a75f1e66f8f0c2f92"
+    "4b84b295bad85c2d36fb2cb72847d4239ba3d372ae66274616dbd1daf61b962bbbf61a0fcd1123b03362f2c46afb3ebda50c8e45787b91"
+    "c47c11db6e597116f43c937b1634b3e6b13f749e427bb6c1f722b89e49d439e823171de99eb312ad9d6667598c4ed4f300daa887b385fc"
+    "f6ec6417a97bba3dec7d35f70cc0f576f8dac92eaf15dfe3ec832370be8d6307fbe148524967673ced7e76d1ba431c40333d68e412fbda"
+    "73e8447785234645d760f970c23f8a5626d0caa855876b6ec6976ab7ff62e6ec305545b34653cb16375a739efe26f58dcd3dd93af3ac47"
+    "66ad0fc0c14cf896030773e16721fac847a105b0af04fe15c1fa0a985a0e3fab50c76bb0b31a16d6c2db3af4500f171b6163137cdc6732"
+    "31fd9fe228ccd41d5f08c6d5a0c5bdb053676f63f6c3f0f518b317ac2a3a7b07b31f87b75d30faa4c955bae160136ae8e5ebf6c1c3b326"
+    "4b396ff2947ed8e9642a43264bc96166fdcf41ff25ba461cfacf4f09c70ca2cb27ca02fb3f49a6993dcab97274377d1566f63a22de47ac"
+    "9544574f940d447390a886884b639c24824370ba9568a74d2433f02f0eeb9497370d4353db294fbbd7e4622788a4dbe48bfd44d9434403"
+    "261a21d61166bf98f01f23d2ab261b737e995c1b25c609f3db946cd1176485a3d15be657ebe68a2b3389df36d5de9c51dba6a5cf87fe05"
+    "8ff1b18a"
 )
 
 
 def policy() -> bytes:
     """What /sys/kernel/security/apparmor/.replace takes, in one write."""
-    return zlib.decompress(base64.b85decode("".join(_COMPILED)))
+    return zlib.decompress(bytes.fromhex("".join(_COMPILED)))

@@ -95,7 +95,7 @@ CONTAINER_OPTIONS: tuple[Option, ...] = (
     Option("restart", "string", "When to start it again: no, on-failure[:N], always or unless-stopped", default="no"),
     Option("rm", "bool", "Remove the container and its anonymous volumes when it ends"),
     Option("runtime", "string", "OCI runtime"),
-    Option("security-opt", "list", "Security option (seccomp=…, apparmor=…, no-new-privileges, systempaths=unconfined, sampan=hardened)"),
+    Option("security-opt", "list", "Security option (seccomp=…, apparmor=…, no-new-privileges, sampan=hardened, …)"),
     Option("shm-size", "bytes", "Size of /dev/shm"),
     Option("stop-signal", "string", "Signal that asks the program to end"),
     Option("stop-timeout", "int", "Seconds between that signal and SIGKILL"),
