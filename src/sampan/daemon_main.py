@@ -192,14 +192,7 @@ def _backend(parts: Assembly) -> Backend:
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
         system=SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings),
-        disk=DiskApi(
-            engine,
-            images,
-            volumes,
-            parts.build_cache,
-            plans,
-            sizes,
-        ),
+        disk=DiskApi(engine, images, volumes, parts.build_cache, plans, sizes),
         build_cache=parts.build_cache,
         events=EventsApi(engine),
     )

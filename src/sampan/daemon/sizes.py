@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -102,7 +103,8 @@ class Sizes:
         walk = self._walk(key)
         if known is None:
             return await asyncio.shield(walk)
-        await asyncio.wait({walk}, timeout=max(0.0, until.at - time.monotonic()))
+        if known.took < _BUDGET:
+            await asyncio.wait({walk}, timeout=max(0.0, until.at - time.monotonic()))
         return walk.result() if walk.done() else known.size
 
     def _is_fresh(self, known: _Known) -> bool:
@@ -122,8 +124,13 @@ class Sizes:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._measured(key))
             self._walking[key] = task
-            task.add_done_callback(lambda _: self._walking.pop(key, None))
+            task.add_done_callback(partial(self._walked, key))
         return task
+
+    def _walked(self, key: Key, task: "asyncio.Task[int]") -> None:
+        del self._walking[key]
+        if not task.cancelled():
+            task.exception()  # told to whoever still waits; nobody may
 
     async def _measured(self, key: Key) -> int:
         known = self._known.get(key)
