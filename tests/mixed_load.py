@@ -19,6 +19,8 @@ NAMES = 4
 """Names of each kind that one client juggles with."""
 SECONDS = 90
 """How long an answer may take while the engine is killed and comes back."""
+_AGAIN = 0.05
+"""Seconds until a client tries again whose engine was not there."""
 REMOVED, KNOWN_WRONG = (204, 200, 404), (409,)
 LISTS = {
     "containers": "/containers/{}/json",
@@ -58,6 +60,7 @@ class Client:
             self._acts[name]()
         except (OSError, http.client.HTTPException):
             self.cut_off += 1
+            time.sleep(_AGAIN)
         else:
             self.done[name] += 1
 
@@ -138,7 +141,9 @@ class Client:
             path = f"/networks/{name}"
             self._become("networks", name, False, lambda: self._ask("DELETE", path, None, REMOVED), REMOVED)
         else:
-            body = {"Name": name}
+            # Not from the pools: they are the whole machine's.
+            subnet = f"10.{200 + self.number}.{name[-1]}.0/24"
+            body = {"Name": name, "IPAM": {"Config": [{"Subnet": subnet}]}}
             wanted = (201, 409)
             self._become(
                 "networks", name, True, lambda: self._ask("POST", "/networks/create", body, wanted), (201, 409)

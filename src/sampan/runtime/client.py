@@ -364,11 +364,7 @@ class RuntimeClient:
 
     def signal(self, target: ContainerId | ExecId, number: int) -> None:
         """See `port.Runtime`."""
-        monitored = self._live[target]
-        try:
-            signal.pidfd_send_signal(monitored.pidfd, number)
-        except ProcessLookupError as error:
-            raise KeyError(target) from error
+        self._live[target].signal(number)
 
     async def pause(self, container: ContainerId) -> None:
         """See `port.Runtime`."""

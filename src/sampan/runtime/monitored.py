@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 
@@ -100,6 +101,15 @@ class Monitored:
     def pidfds(self) -> tuple[int, int]:
         """Of the program and of the monitor, -1 for one that is gone. They stay this object's."""
         return self.pidfd, self._monitor_pidfd
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the program. Raises KeyError where it has ended, or its monitor has and it is about to be killed."""
+        if self.pidfd < 0:
+            raise KeyError(self.id)
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError as error:
+            raise KeyError(self.id) from error
 
     @property
     def has_started(self) -> bool:
