@@ -27,7 +27,7 @@ DOCKERFILES: Mapping[str, str] = {
     "runs": "FROM busybox\nRUN echo one > /one\nRUN rm /one && mkdir /two && ln -s two /three\n",
     "stages": "FROM busybox AS below\nRUN echo x > /x\nFROM busybox\nCOPY --from=below /x /y\nCOPY --from=busybox /bin/sh /z\n",
     "configuration": (
-        "FROM busybox\nENV A=1 B=2\nUSER 7:8\nWORKDIR /work/place\nEXPOSE 80/tcp 90/udp\nVOLUME /data\nSTOPSIGNAL SIGUSR1\n"
+        "FROM busybox\nENV A=1 B=2\nUSER 7:8\nWORKDIR /made/here\nEXPOSE 80/tcp 90/udp\nVOLUME /data\nSTOPSIGNAL SIGUSR1\n"
         'HEALTHCHECK --interval=5s CMD true\nENTRYPOINT ["cat"]\nCMD ["x"]\nSHELL ["/bin/sh", "-ec"]\nONBUILD RUN true\n'
     ),
     "arguments": (

@@ -145,13 +145,10 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     host_layer = HostLayer((str(config.data_root), str(config.exec_root)))
     known = replace(config.registries, proxies=registry_settings.proxies(config.registries.proxies, os.environ))
     registries = RemoteRegistries(known)
-    travel = Travel(
-        registries, config.max_downloads, config.max_uploads, config.download_attempts, policy=config.policy
-    )
     content = Content(config.data_root / "content")
     built = Holdings(store.table(TABLE))
     notify = partial(_image_event, loop, events)
-    images = Images(store, content, snapshots, notify, host_layer, travel, keepers=[built])
+    images = Images(store, content, snapshots, notify, host_layer, _travel(config, registries), keepers=[built])
     layers = ImageLayers(images, snapshots, workers)
     containers: Registry[Container] = Registry()
     kept_volumes = Volumes(store, config.data_root / "volumes", open_quotas(config.data_root))
@@ -202,6 +199,10 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     drivers = (snapshots, facts, kept_volumes, groups)
     kept = BuildCacheApi(images.catalog, store, built, config.data_root, workers)
     return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known), kept)
+
+
+def _travel(config: DaemonConfig, registries: RemoteRegistries) -> Travel:
+    return Travel(registries, config.max_downloads, config.max_uploads, config.download_attempts, policy=config.policy)
 
 
 async def take_over(parts: Assembly) -> None:
