@@ -59,10 +59,14 @@ class Operation:
     act: Callable[[Scene], None]
     judge: Callable[[Scene], None]
     daemon_dies = True
+    armed_before = False
+    """whether `prepare` passes none of its points, and may be done by the daemon that is armed already"""
 
 
 class Create(Operation):
     """Unacknowledged, so it may be there or not; `kept` says which the point's place demands."""
+
+    armed_before = True
 
     def __init__(self, *, kept: bool) -> None:
         self.kept = kept
@@ -85,6 +89,8 @@ class Create(Operation):
 
 class Start(Operation):
     """`runs`: whether the program must run under the next daemon (True), must not (False), or either (None)."""
+
+    armed_before = True
 
     def __init__(self, *, runs: bool | None, daemon_dies: bool = True, cold: bool = False) -> None:
         self.runs, self.daemon_dies, self.cold = runs, daemon_dies, cold
@@ -112,6 +118,8 @@ class Start(Operation):
 class FailedStart(Start):
     """The launcher or monitor dies: the start is answered for with an error, and the container can be started later."""
 
+    armed_before = False
+
     def __init__(self, *, cold: bool = False) -> None:
         super().__init__(runs=False, daemon_dies=False, cold=cold)
 
@@ -124,6 +132,8 @@ class FailedStart(Start):
 
 class CutRun(Start):
     """The start was acknowledged, and the program died with its builder."""
+
+    armed_before = False
 
     def __init__(self) -> None:
         super().__init__(runs=False, daemon_dies=False)
@@ -163,6 +173,8 @@ class Exit(Operation):
 class Remove(Operation):
     """Removal of a container; `done`: the point stands behind the commit."""
 
+    armed_before = True
+
     def __init__(self, *, done: bool) -> None:
         self.done = done
 
@@ -184,6 +196,8 @@ class Remove(Operation):
 class Rename(Operation):
     """The new name is durable and the old one is free."""
 
+    armed_before = True
+
     def prepare(self, scene: Scene) -> None:
         scene.box = Box(scene.engine, "true", name="old")
 
@@ -198,6 +212,8 @@ class Rename(Operation):
 
 class Exec(Operation):
     """The container goes on, and nothing of the exec stays when it has ended."""
+
+    armed_before = True
 
     def prepare(self, scene: Scene) -> None:
         scene.box = Box(scene.engine, *FOREVER).start()
@@ -215,6 +231,8 @@ class Exec(Operation):
 
 class Load(Operation):
     """An image of a layer of its own, by `docker load` or `docker import`."""
+
+    armed_before = True
 
     def __init__(self, *, named: bool, by_import: bool = False) -> None:
         self.named, self.by_import = named, by_import
@@ -250,6 +268,8 @@ class Build(Operation):
     """An image of one step. The step is kept or made anew: the same comes of it."""
 
     TEXT = "FROM busybox\nRUN echo built > /built\n"
+
+    armed_before = True
 
     def __init__(self, *, named: bool) -> None:
         self.named = named
@@ -384,20 +404,20 @@ def test_every_point_has_a_case() -> None:
 
 @pytest.fixture
 def scene(engine: Sampan) -> Iterator[Scene]:
-    """Containers and all else are gone before and after; the daemon runs, without a crash point."""
+    """Containers and all else are gone afterwards; the daemon is stopped where the test has come to its end."""
     made = Scene(engine)
     yield made
     while Stream.opened:
         Stream.opened.pop().close()
-    if engine.process is None or engine.process.poll() is not None:
-        engine.start()
-    engine.remove_containers()
+    if engine.process is not None:
+        if engine.process.poll() is not None:
+            engine.start()
+        engine.remove_containers()
 
 
 def restart(engine: Sampan) -> None:
     """Another daemon, where one still runs by its death: containers go on."""
-    assert engine.process is not None
-    if engine.process.poll() is None:
+    if engine.process is not None and engine.process.poll() is None:
         engine.kill()
     engine.start()
 
@@ -416,8 +436,14 @@ def start_armed(engine: Sampan, point: str, monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_crash(scene: Scene, point: str, operation: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = scene.engine
-    operation.prepare(scene)
-    start_armed(engine, point, monkeypatch)
+    if operation.armed_before:
+        start_armed(engine, point, monkeypatch)
+        operation.prepare(scene)
+    else:
+        if engine.process is None:
+            engine.start()
+        operation.prepare(scene)
+        start_armed(engine, point, monkeypatch)
     process = engine.process
     assert process is not None
     operation.act(scene)
@@ -433,7 +459,6 @@ def test_crash(scene: Scene, point: str, operation: Operation, monkeypatch: pyte
     engine.stop()
     nothing = leaks.Snapshot(frozenset())
     assert leaks.settled(lambda: leaks.marked(engine.instance, str(engine.directory)), nothing, 5) == []
-    engine.start()
 
 
 def goes_on(engine: Sampan) -> None:
