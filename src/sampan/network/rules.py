@@ -172,6 +172,8 @@ class Table:
 
     def _forwarded(self, rule: Callable[..., Message], guard: bool) -> Iterator[Message]:
         family, drop, accept = self.family, say.verdict(Verdict.DROP), say.verdict(Verdict.ACCEPT)
+        # First, because with br_netfilter each packet between neighbours comes here: one look-up, and it is through.
+        yield rule("forward", say.interfaces_in("neighbours"), accept, words="icc")
         yield rule(
             "forward", say.interface_in(Meta.IIFNAME, "internal"), say.interfaces_in("within", inside=False), drop,
             words="internal networks have no way out",
@@ -188,7 +190,6 @@ class Table:
             )  # fmt: skip
         yield rule("to_containers", say.connection_state(CtState.ESTABLISHED | CtState.RELATED), accept)
         yield rule("to_containers", say.connection_status(CtStatus.DST_NAT), accept, words="published")
-        yield rule("to_containers", say.interfaces_in("neighbours"), accept, words="icc")
         yield rule("to_containers", say.interfaces_in("within"), say.linked_in(family, "links"), accept, words="linked")
         # What follows is for callers from elsewhere: within a bridge without icc nothing more is open.
         yield rule("to_containers", say.interfaces_in("within"), drop)
