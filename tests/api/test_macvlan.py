@@ -238,3 +238,29 @@ def test_a_parent_that_is_gone(engine: Sampan, neighbour: Namespace) -> None:
         run(engine, "one", "--network", "lan")
     finally:
         subprocess.run(["ip", "link", "delete", wire], check=True)
+
+
+def test_two_subnets_of_a_family(engine: Sampan, neighbour: Namespace) -> None:
+    """The daemon is asked by its API: the command sends subnets in any order."""
+    pools = [
+        {"Subnet": "10.241.0.0/24", "Gateway": ROUTER, "IPRange": "10.241.0.252/31"},
+        {"Subnet": "10.242.0.0/24", "Gateway": "10.242.0.1"},
+    ]
+    body = {"Name": "both", "Driver": "macvlan", "Options": {"parent": PARENT}, "IPAM": {"Config": pools}}
+    assert engine.api("POST", "/networks/create", body).status == 201
+    assert json.loads(ok(engine.docker("network", "inspect", "both")))[0]["IPAM"]["Config"] == pools
+    for name in ("one", "two", "three"):
+        run(engine, name, "--network", "both")
+    assert links(engine, "one") == ["eth0 10.241.0.252/24", f"default via {ROUTER}"]
+    assert links(engine, "three") == ["eth0 10.242.0.2/24", "default via 10.242.0.1"]
+    assert asks(neighbour, "10.241.0.253")
+    run(engine, "four", "--network", "both", "--ip", "10.242.0.77")
+    assert reaches(engine, "three", "four")
+    engine.kill()
+    engine.start()
+    run(engine, "five", "--network", "both")
+    assert address(engine, "five", "both") == "10.242.0.3", "what runs keeps its address, in either subnet"
+    ok(engine.docker("rm", "-f", "one"))
+    run(engine, "six", "--network", "both")
+    assert address(engine, "six", "both") == "10.241.0.252"
+    assert "no configured subnet" in refused(engine.docker("run", "--network", "both", "--ip", "10.243.0.9", "busybox"))

@@ -361,3 +361,22 @@ def test_sampan_s_own_command(engine: Sampan) -> None:
     assert "network mine not found" in refused(engine.sampan("network", "rm", "mine"))
     ok(engine.sampan("network", "create", "idle"))
     assert ok(engine.sampan("network", "prune", "-f")) == "Deleted Networks:\nidle"
+
+
+def test_what_is_not_exposed_is_not_published(engine: Sampan) -> None:
+    """As in Docker 28; commands expose what they publish, so it is the API alone that shows it."""
+    bindings = {
+        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
+        "81/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
+    }
+    body = {
+        "Image": "busybox",
+        "Cmd": ["sleep", "1000"],
+        "ExposedPorts": {"81/tcp": {}},
+        "HostConfig": {"PortBindings": bindings},
+    }
+    assert engine.api("POST", "/containers/create?name=half", body).status == 201
+    ok(engine.docker("start", "half"))
+    assert ok(engine.docker("port", "half")).startswith("81/tcp -> 127.0.0.1:")
+    shown = json.loads(ok(engine.docker("inspect", "-f", "{{json .HostConfig.PortBindings}}", "half")))
+    assert shown == bindings
