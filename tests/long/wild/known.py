@@ -102,12 +102,6 @@ KNOWN = (
         ("buildkit-20.10",),
     ),
     Known(
-        r"tree three: .*",
-        "BuildKit gives --chmod to no directory that it makes for a destination with a slash at its end.",
-        ("copy-chmod",),
-        ("buildkit-28",),
-    ),
-    Known(
         r"tree xz/.*",
         "Docker unpacks xz with the program `xz`, which is not in the root that release 28 runs from.",
         ("add-archives",),
