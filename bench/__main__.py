@@ -293,6 +293,22 @@ def built(pair: Pair) -> list[Row]:
     return [*rows, Row(f"build: {builds.STAGES} stages at once", *shown, used, "≥ 1.6 processors", used >= 1.6)]
 
 
+def built_by_buildx(pair: Pair) -> list[Row]:
+    """The newest Docker's client and engine; its client also on Sampan."""
+    files = 20_000 if pair.scale >= 1 else 2_000
+    with running_newest_docker() as newest:
+        newest.load_busybox()
+        peer = f"Docker {version_of(newest)}, buildx on both"
+        with builds.with_buildx(pair.sampan, newest) as (ours, theirs):
+            steps = [builds.ten_steps(one, pair.times(5)) for one in (ours, theirs)]
+            changed = [builds.changed(one, files, pair.times(5)) for one in (ours, theirs)]
+    return [
+        compared(f"build: ten small RUNs, no cache; {peer}", steps[0][0], steps[1][0], 6),
+        compared(f"build: the same again, from the cache; {peer}", steps[0][1], steps[1][1], 3),
+        compared(f"build: one of {files} files changed; {peer}", changed[0], changed[1], 1),
+    ]
+
+
 # Those that delete many files come last: an ext4 without a journal does not use an inode again for minutes after its removal,
 # and looks past each of them for a free one at every file that it makes.
 MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
@@ -313,6 +329,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "pulls": pulls,
     "network": traffic,
     "builds": built,
+    "buildx": built_by_buildx,
     "copies": copies,
     "unpacking": unpacking,
     "storage": storage_answers,

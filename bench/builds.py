@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.samples import Samples
 from tests.daemons import Daemon, entry_point, scrubbed_environment
+from tests.long import buildx
 
 STAGES = 4
 _WORK = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done"
@@ -26,10 +27,14 @@ class Builder:
     engine: Daemon
     command: tuple[str, ...]
     buildkit: str = ""
+    configuration: str = ""
+    """the directory with the client's plugins"""
 
     def build(self, directory: Path, *options: str) -> float:
         """Seconds that the whole command took."""
         environment = {**scrubbed_environment(), "DOCKER_HOST": self.engine.host, "DOCKER_BUILDKIT": self.buildkit}
+        if self.configuration:
+            environment |= {"DOCKER_CONFIG": self.configuration, "BUILDX_CONFIG": f"{self.configuration}/buildx"}
         del environment["PYTHONPATH"]
         began = time.perf_counter()
         subprocess.run(
@@ -47,6 +52,22 @@ def builders(sampan: Daemon, docker: Daemon) -> tuple[Builder, Builder, Builder]
         Builder("classic", docker, client, "0"),
         Builder("BuildKit", docker, client, "1"),
     )
+
+
+@contextmanager
+def with_buildx(*engines: Daemon) -> Iterator[tuple[Builder, ...]]:
+    """The newest client's `docker build`, which is buildx, with each of these engines."""
+    home = Path(tempfile.mkdtemp(prefix="bench-buildx-", dir="/tmp"))
+    try:
+        made = []
+        for number, engine in enumerate(engines):
+            plugins = home / str(number) / "cli-plugins"
+            plugins.mkdir(parents=True)
+            (plugins / "docker-buildx").symlink_to(buildx.program())
+            made.append(Builder("buildx", engine, ("docker",), "1", str(home / str(number))))
+        yield tuple(made)
+    finally:
+        shutil.rmtree(home)
 
 
 @contextmanager
@@ -79,12 +100,28 @@ def stages(builder: Builder, count: int, repetitions: int) -> Samples:
         return Samples(tuple(builder.build(place, "--no-cache") for _ in range(repetitions)))
 
 
+def changed(builder: Builder, files: int, repetitions: int) -> Samples:
+    """A context of that many files again, after one of them changed."""
+    with directory("FROM busybox\nCOPY . /src\n") as place:
+        _fill(place, files)
+        builder.build(place)
+        times = []
+        for number in range(repetitions):
+            (place / "d0" / "f0").write_text(f"changed {number}\n" * 20)
+            times.append(builder.build(place))
+        return Samples(tuple(times))
+
+
+def _fill(place: Path, files: int) -> None:
+    for number in range(files):
+        below = place / f"d{number // 100}"
+        below.mkdir(exist_ok=True)
+        (below / f"f{number}").write_text(f"file {number}\n" * 20)
+
+
 def context(builder: Builder, files: int, repetitions: int) -> tuple[Samples, Samples]:
     """(a context of that many files for the first time, the same unchanged one again)."""
     with directory("FROM busybox\nCOPY . /src\n") as place:
-        for number in range(files):
-            below = place / f"d{number // 100}"
-            below.mkdir(exist_ok=True)
-            (below / f"f{number}").write_text(f"file {number}\n" * 20)
+        _fill(place, files)
         first = builder.build(place)
         return Samples((first,)), Samples(tuple(builder.build(place) for _ in range(repetitions)))

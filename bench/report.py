@@ -34,7 +34,7 @@ SECTIONS = {
     ),
     "Images": ("archives", "pushes", "pulls", "unpacking"),
     "Networks": ("network",),
-    "Builds": ("builds",),
+    "Builds": ("builds", "buildx"),
     "Storage": ("storage",),
 }
 """The tables of the document, and the measures in each."""

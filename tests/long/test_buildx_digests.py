@@ -58,8 +58,8 @@ def test_one_image_by_three_ways(engine: Sampan, tmp_path: Path, name: str) -> N
     for path, content in {**FILES, "Dockerfile": DOCKERFILES[name]}.items():
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).write_text(content)
-    for made in place.rglob("*"):
-        made.chmod(0o755 if made.is_dir() else 0o644)
+    for found in place.rglob("*"):
+        found.chmod(0o755 if found.is_dir() else 0o644)
     buildx = Buildx(engine, tmp_path / "docker")
     words = ("--no-cache", "--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}", "--build-arg", "WORD=sea", "--iidfile")
 

@@ -75,7 +75,8 @@ Origin = Local | Image | Git | Web | Upload | Layout | Made
 def main_origin(text: str) -> Origin:
     """What the attribute `context` names. Raises InvalidParameter, NotImplementedHere."""
     if text.startswith("github.com/"):
-        text = f"https://{text}" + ("" if ".git" in text else ".git")
+        repository, mark, rest = text.partition("#")
+        text = f"https://{repository.removesuffix('.git')}.git{mark}{rest}"
     source = git_address(text)
     if source is not None:
         return Git(source, text)
