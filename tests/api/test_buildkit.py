@@ -3,17 +3,21 @@
 import asyncio
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
+from grpclib.client import StreamStreamMethod, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from sampan.buildkit.definitions import digest_of_operation
 from sampan.buildkit.protocol import control_pb2 as control
 from sampan.buildkit.protocol import gateway_pb2 as gateway
+from sampan.buildkit.protocol import operations_pb2 as operations
 from sampan.buildkit.synced import METHOD
 from tests.api.grpc_clients import CONTROL, GATEWAY, Directory, calling, offering, solve, status, upgraded
 from tests.daemons import Sampan, running_sampan
@@ -179,3 +183,105 @@ def test_a_session_in_a_call(engine: Sampan) -> None:
                 await stream.end()
 
     asyncio.run(play())
+
+
+def test_passwords_in_addresses_are_told_nowhere(engine: Sampan) -> None:
+    """Neither in the fault, nor in the progress, nor in the history (CVE-2023-26054)."""
+    address = "http://somebody:hush@127.0.0.1:1/x.tar"
+
+    async def play() -> None:
+        async with offering(engine, "hush", Directory({})), calling(engine) as caller:
+            with pytest.raises(GRPCError) as caught:
+                await solve(caller, "hush", "hush", FrontendAttrs={"context": address})
+            told = await status(caller, "hush")
+            listen = UnaryStreamMethod(
+                caller, f"{CONTROL}ListenBuildHistory", control.BuildHistoryRequest, control.BuildHistoryEvent
+            )
+            events = await listen(control.BuildHistoryRequest(Ref="hush", EarlyExit=True), timeout=30)
+            assert events[0].record.FrontendAttrs["context"].endswith("@127.0.0.1:1/x.tar")
+            for text in (str(caught.value.message), str(told), str(events)):
+                assert "hush@" not in text
+
+    asyncio.run(play())
+    assert "hush@" not in engine.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["ref~=filtered"], {"filtered-good", "filtered-bad"}),
+        (["ref~=filtered,status==error"], {"filtered-bad"}),
+        (["ref==filtered-good", "status==running"], {"filtered-good"}),
+        (["ref~=filtered,duration>1h"], set()),
+        (["ref~=filtered,startedAt>1h,completedAt>2020-01-01T00:00:00Z"], {"filtered-good", "filtered-bad"}),
+    ],
+)
+def test_the_history_is_filtered(engine: Sampan, filters: list[str], found: set[str]) -> None:
+    async def play() -> None:
+        good, bad = Directory({"Dockerfile": b"FROM busybox\n"}), Directory({"Dockerfile": b"FROM busybox\nWRONG\n"})
+        async with offering(engine, "good", good), offering(engine, "bad", bad), calling(engine) as caller:
+            await solve(caller, "filtered-good", "good")
+            with pytest.raises(GRPCError):
+                await solve(caller, "filtered-bad", "bad")
+            listen = UnaryStreamMethod(
+                caller, f"{CONTROL}ListenBuildHistory", control.BuildHistoryRequest, control.BuildHistoryEvent
+            )
+            events = await listen(control.BuildHistoryRequest(Filter=filters, EarlyExit=True), timeout=30)
+            assert {event.record.Ref for event in events} == found
+            with pytest.raises(GRPCError, match="failed to parse filter"):
+                await listen(control.BuildHistoryRequest(Filter=["wonder==1"], EarlyExit=True), timeout=30)
+
+    asyncio.run(play())
+
+
+def test_what_a_client_reads_in_a_source(engine: Sampan) -> None:
+    """A graph that names a URL, as buildx sends it for a Dockerfile behind one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    async def play(url: str) -> None:
+        source = operations.Op(
+            source=operations.SourceOp(identifier=url, attrs={"http.filename": "Dockerfile"})
+        ).SerializeToString()
+        last = operations.Op(inputs=[operations.Input(digest=digest_of_operation(source))]).SerializeToString()
+        graph = operations.Definition(**{"def": [source, last]})  # type: ignore[arg-type] # a word of Python's
+        who = {"buildkit-controlapi-buildid": "reads"}
+        async with offering(engine, "reads", Directory({})), calling(engine) as caller:
+            lead = UnaryUnaryMethod(caller, f"{CONTROL}Solve", control.SolveRequest, control.SolveResponse)
+            leading = asyncio.get_running_loop().create_task(
+                lead(control.SolveRequest(Ref="reads", Session="reads"), timeout=60)
+            )
+            ask = UnaryUnaryMethod(caller, f"{GATEWAY}Solve", gateway.SolveRequest, gateway.SolveResponse)
+            answer = await ask(gateway.SolveRequest(Definition=graph), timeout=30, metadata=who)
+            ref = answer.result.ref.id
+            read = UnaryUnaryMethod(caller, f"{GATEWAY}ReadFile", gateway.ReadFileRequest, gateway.ReadFileResponse)
+            whole = await read(gateway.ReadFileRequest(Ref=ref, FilePath="/Dockerfile"), timeout=30, metadata=who)
+            part = gateway.FileRange(Offset=1, Length=3)
+            some = await read(
+                gateway.ReadFileRequest(Ref=ref, FilePath="./Dockerfile", Range=part), timeout=30, metadata=who
+            )
+            stat = UnaryUnaryMethod(caller, f"{GATEWAY}StatFile", gateway.StatFileRequest, gateway.StatFileResponse)
+            told = await stat(gateway.StatFileRequest(Ref=ref, Path="Dockerfile"), timeout=30, metadata=who)
+            listing = UnaryUnaryMethod(caller, f"{GATEWAY}ReadDir", gateway.ReadDirRequest, gateway.ReadDirResponse)
+            names = await listing(gateway.ReadDirRequest(Ref=ref, DirPath="/"), timeout=30, metadata=who)
+            for path in ("/missing", "../../../etc/passwd"):
+                with pytest.raises(GRPCError, match="no such file"):
+                    await read(gateway.ReadFileRequest(Ref=ref, FilePath=path), timeout=30, metadata=who)
+            end = UnaryUnaryMethod(caller, f"{GATEWAY}Return", gateway.ReturnRequest, gateway.ReturnResponse)
+            await end(gateway.ReturnRequest(), timeout=30, metadata=who)
+            await leading
+        assert (whole.Data, some.Data, told.stat.size) == (b"hello", b"ell", 5)
+        assert [one.path for one in names.entries] == ["Dockerfile"]
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        asyncio.run(play(f"http://127.0.0.1:{server.server_address[1]}/Dockerfile"))
+        server.shutdown()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from grpclib.client import UnaryUnaryMethod
-from grpclib.const import Cardinality, Handler, Status
+from grpclib.const import Cardinality, Handler
 from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
@@ -152,7 +152,7 @@ def test_a_list_without_end(engine: Sampan) -> None:
     async def play() -> None:
         async with offering(engine, "endless", endless), calling(engine) as caller:
             task = asyncio.get_running_loop().create_task(solve(caller, "endless", "endless"))
-            await asyncio.wait([task], timeout=3)
+            await asyncio.wait([task], timeout=1.5)
             assert engine.api("GET", "/_ping").status == 200
             task.cancel()
             await asyncio.wait([task])
@@ -382,7 +382,7 @@ def test_an_upload_that_is_no_archive_and_one_without_end(engine: Sampan) -> Non
         async with offering(engine, "upload", Directory({}), **method), calling(engine) as caller:
             attributes = {"context": "http://buildkit-session/x"}
             task = asyncio.get_running_loop().create_task(solve(caller, "upload", "upload", FrontendAttrs=attributes))
-            await asyncio.wait([task], timeout=2)
+            await asyncio.wait([task], timeout=1)
             task.cancel()
             await asyncio.wait([task])
             await asyncio.wait_for(ended.wait(), 20)
@@ -529,16 +529,3 @@ def test_a_hundred_and_one_calls_at_once(engine: Sampan) -> None:
     """More streams than HTTP/2 was told that there may be."""
     sent = (frame(1, 4, stream, HEADERS) for stream in range(1, 2001, 2))
     assert broken_off(engine, sent) < 1 << 20
-
-
-def test_status_is_told_to_no_more_than_ask(engine: Sampan) -> None:
-    """A wrong status of a gateway's end is an error like any other."""
-
-    async def play() -> None:
-        async with calling(engine) as caller:
-            ask = UnaryUnaryMethod(caller, f"{GATEWAY}Return", gateway.ReturnRequest, gateway.ReturnResponse)
-            with pytest.raises(GRPCError) as caught:
-                await ask(gateway.ReturnRequest(), timeout=30, metadata={"buildkit-controlapi-buildid": "x" * 3000})
-            assert caught.value.status is Status.NOT_FOUND
-
-    asyncio.run(play())

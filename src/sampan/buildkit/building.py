@@ -22,6 +22,7 @@ from sampan.build.planning import Wish
 from sampan.build.progress import Number, Reporter, WarningEvent
 from sampan.build.reporting import GraphReport
 from sampan.build.request import BuildRequest, Built, CacheOption, Output, clock_of, indexed_of
+from sampan.build.tree.git_program import redacted
 from sampan.buildkit import attributes, faults
 from sampan.buildkit.attributes import Asked
 from sampan.buildkit.connections import Detail
@@ -129,7 +130,8 @@ class Workshop:
                 wish = wish_of(asked, files.named)
                 return Outcome(answer(asked.subrequest, files.file, files.text, parse(files.text), wish))
             refuse(solve.request)
-            loading = report.reporter.announce(f"[internal] load build definition from {asked.remote or asked.file}")
+            where = redacted(asked.remote) or asked.file
+            loading = report.reporter.announce(f"[internal] load build definition from {where}")
             report.reporter.start(loading)
             async with gathering.files(asked) as files:
                 report.reporter.end(loading)
@@ -235,4 +237,4 @@ def _told(error: SampanError | OSError, report: _Report, files: Files | None) ->
         details.append(faults.source_detail(files.file, files.text, at))
     # What is wrong with what is built has no kind of its own in BuildKit; a client shows the others' names.
     status = faults.status_of(error) if isinstance(error, NotImplementedHere) else Status.UNKNOWN
-    return GRPCError(status, report.words(error), details)
+    return GRPCError(status, redacted(report.words(error)), details)

@@ -13,6 +13,7 @@ from grpclib.server import Stream
 
 from sampan.build.git_address import BadAddress, git_address
 from sampan.build.progress import Number, VertexEvent
+from sampan.build.tree.git_program import redacted
 from sampan.buildkit import filters
 from sampan.buildkit.calls import answering, received
 from sampan.buildkit.connections import Details
@@ -216,7 +217,8 @@ def _event(solve: Solve) -> control.BuildHistoryEvent:
     record = control.BuildHistoryRecord(
         Ref=solve.ref,
         Frontend=solve.request.Frontend or BUILT_IN,
-        FrontendAttrs=dict(solve.attributes),
+        # Addresses may have passwords in them (CVE-2023-26054).
+        FrontendAttrs={name: redacted(value) for name, value in solve.attributes.items()},
         Exporters=list(solve.request.Exporters),
         CreatedAt=moment(solve.began),
         CompletedAt=moment(solve.ended),

@@ -3,7 +3,9 @@
 import os
 import stat
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -242,3 +244,38 @@ def test_source_trees_say_where_they_are_from(only: str, one: dict[str, str], tm
         tree: DirectoryTree = fetch_git(GitSource(repository=f"{only}/one/.git"), one["second"], ACCESS, place)
         assert tree.label == f"{only}/one/.git"
         os.close(tree.root)
+
+
+def test_a_header_goes_to_the_repositorys_own_server_alone(tmp_path: Path) -> None:
+    """In no argument of the program, and not where a redirection leads."""
+    seen: list[tuple[int, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            port = int(self.headers["Host"].rpartition(":")[2])
+            seen.append((port, self.headers.get("Authorization", "")))
+            if port == other.server_address[1]:
+                self.send_error(404)
+                return
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{other.server_address[1]}{self.path}")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Handler) as first,
+        ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other,
+    ):
+        for server in (first, other):
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        access = Access(ACCESS.program, authorization="basic c2VjcmV0")
+        source = GitSource(repository=f"http://127.0.0.1:{first.server_address[1]}/x.git")
+        with opened(tmp_path) as place, pytest.raises(GitFailed) as caught:
+            git_commit(source, access, place)
+        for server in (first, other):
+            server.shutdown()
+    assert "c2VjcmV0" not in str(caught.value)
+    assert (first.server_address[1], "basic c2VjcmV0") in seen
+    assert all(not header for port, header in seen if port == other.server_address[1]), seen

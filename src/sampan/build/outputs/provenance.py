@@ -13,6 +13,7 @@ import msgspec
 
 from sampan.build.operations import GitSource, Graph, ImageSource, Place, Target, UrlSource
 from sampan.build.outputs.attestations import PROVENANCE_02, PROVENANCE_1, Statement
+from sampan.build.tree.git_program import redacted
 from sampan.errors import InvalidParameter
 from sampan.images.references import parse_reference
 
@@ -168,9 +169,9 @@ def _material(operation: object, content: str) -> Material | None:
             return Material(uri, {"sha256": digest})
         case GitSource():
             mark = f"#{operation.reference}" if operation.reference else ""
-            return Material(f"{operation.repository}{mark}", {"sha1": digest})
+            return Material(f"{redacted(operation.repository)}{mark}", {"sha1": digest})
         case UrlSource():
-            return Material(operation.url, {"sha256": digest} if len(digest) == 64 else {})
+            return Material(redacted(operation.url), {"sha256": digest} if len(digest) == 64 else {})
         case _:
             return None
 
