@@ -1,5 +1,6 @@
 """Contexts from elsewhere, with the real buildx: git, URLs, standard input, OCI layouts, other targets."""
 
+import base64
 import io
 import json
 import tarfile
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -51,8 +53,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def web(directory: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(directory)))
+def web(directory: Path, handler: type[_Quiet] = _Quiet) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(directory)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -224,3 +226,36 @@ def test_front_ends(buildx: Buildx, tmp_path: Path, syntax: str, words: str) -> 
     by_argument = buildx("build", "--build-arg", f"BUILDKIT_SYNTAX={syntax}", "-", stdin=b"FROM busybox\n")
     assert (done.code == 0, by_argument.code == 0) == (not words, not words), (done, by_argument)
     assert words in done.err.decode()
+
+
+def test_tokens_for_private_repositories(buildx: Buildx, read: Callable[..., str], tmp_path: Path) -> None:
+    """A server that gives nothing to whoever has no token: as the main context, as a named one, and in ADD."""
+    place = tmp_path / "served" / "private.git"
+    commit(place, {"Dockerfile": ONE.encode(), "note": b"private"})
+    git(place, "update-server-info")
+
+    class Private(_Quiet):
+        def send_head(self) -> io.BytesIO | BinaryIO | None:
+            if self.headers.get("Authorization") != "basic " + base64.b64encode(b"x-access-token:hush").decode():
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", "Basic")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return None
+            return super().send_head()
+
+    token = tmp_path / "token"
+    token.write_text("hush\n")
+    with web(tmp_path / "served", Private) as url:
+        address = f"{url}/private.git/.git"
+        refused = buildx("build", address)
+        secret = ("--secret", f"id=GIT_AUTH_TOKEN,src={token}")
+        ok(buildx("build", *secret, "-t", "private", address))
+        text = f"FROM busybox\nADD {address} /added\nCOPY --from=named note /note\nRUN cat /added/note >> /note\n"
+        ok(buildx("build", *secret, "--build-context", f"named={address}", "-t", "both", "-", stdin=text.encode()))
+        wrong = buildx("build", "--secret", f"id=GIT_AUTH_TOKEN.elsewhere.test,src={token}", address)
+    assert refused.code != 0
+    assert wrong.code != 0
+    assert "hush" not in wrong.err.decode()
+    assert read("private") == "private"
+    assert read("both") == "privateprivate"

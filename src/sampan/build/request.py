@@ -105,6 +105,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     run: RunSettings = RunSettings()
     secrets: Mapping[str, bytes] = {}
     allowed: frozenset[Entitlement] = frozenset()
+    authorizations: Mapping[str, str] = {}
+    """HTTP's header for git, by the repository's host; "" stands for every other"""
     ssh: Mapping[str, str] = {}
     """an agent's socket, by the id that mounts name"""
     credentials: Mapping[str, Credentials] = {}

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from sampan.build.lookup import Lookup
 from sampan.build.needs import Progress
@@ -128,7 +129,7 @@ class Sources:
                 return Tree(source=(await self._url(place, source)).tree)
             case GitSource() as source:
                 commit = await self._commit(place, source)
-                tree = await self._threads.run(fetch_git, source, commit, self._access(), self._fresh())
+                tree = await self._threads.run(fetch_git, source, commit, self._access(source), self._fresh())
                 self._opened.append(tree.root)
                 return Tree(source=tree)
             case _:
@@ -144,7 +145,7 @@ class Sources:
 
     async def _commit(self, place: Place, source: GitSource) -> str:
         if place not in self._commits:
-            self._commits[place] = await self._stoppable(git_commit, source, self._access(), self._scratch)
+            self._commits[place] = await self._stoppable(git_commit, source, self._access(source), self._scratch)
         return self._commits[place]
 
     async def _stoppable(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -168,8 +169,11 @@ class Sources:
 
         return watch
 
-    def _access(self) -> Access:
-        return Access(self._remote.git, self._request.ssh.get("default", ""), self._end)
+    def _access(self, source: GitSource) -> Access:
+        known = self._request.authorizations
+        host = urlsplit(source.repository).hostname or ""
+        agent = self._request.ssh.get("default", "")
+        return Access(self._remote.git, agent, self._end, known.get(host, known.get("", "")))
 
     def _context(self, name: str) -> Context:
         try:

@@ -36,7 +36,7 @@ from sampan.buildkit.protocol.operations_pb2 import Definition
 from sampan.buildkit.sending import Sending
 from sampan.buildkit.sessions import Sessions
 from sampan.buildkit.solves import Solve, Solves
-from sampan.buildkit.sources import Client, ids_of
+from sampan.buildkit.sources import Client, ids_of, repositories_of
 from sampan.buildkit.statuses import Statuses
 from sampan.buildkit.subrequests import answer, findings, url_of
 from sampan.buildkit.wishes import Caches, attests_of, outputs_of, refuse, settings_of, wish_of
@@ -184,6 +184,7 @@ class Workshop:
                 run=settings_of(asked),
                 allowed=entitlements(solve.request.Entitlements, self.builder.manner.entitlements),
                 secrets=await client.secrets(ids_of(dockerfile, "secret")),
+                authorizations=await client.authorizations(repositories_of(dockerfile, files.named)),
                 ssh=agents,
                 credentials=await client.credentials(dockerfile, wish),
                 clock=clock_of(asked.arguments.get("SOURCE_DATE_EPOCH", "")),

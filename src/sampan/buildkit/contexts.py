@@ -4,7 +4,6 @@ attributes ─▶ origins ─▶ a directory of the session │ git, a URL: fetc
                                  └──────────▶ Files: the Dockerfile's text, contexts by name, what each name means
 """
 
-import base64
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,7 +23,6 @@ from sampan.errors import InvalidParameter, NotFound, NotImplementedHere
 
 _AGENT = "default"
 """Whom git asks, where a repository is reached by ssh."""
-_HEADER, _TOKEN = "GIT_AUTH_HEADER", "GIT_AUTH_TOKEN"
 _ALONE = "context"
 """What BuildKit calls a Dockerfile that came alone from a URL."""
 
@@ -164,9 +162,8 @@ class Gathering:
             match origin:
                 case Git():
                     agents = await stack.enter_async_context(self._client.agents([_AGENT]))
-                    host = urlsplit(origin.source.repository).hostname or ""
-                    names = [f"{_HEADER}.{host}", f"{_TOKEN}.{host}", _HEADER, _TOKEN]
-                    authorization = _authorization(await self._client.secrets(names), names)
+                    known = await self._client.authorizations([origin.source.repository])
+                    authorization = known.get(urlsplit(origin.source.repository).hostname or "", known.get("", ""))
                     wish = Fetch(git=origin.source, agent=agents.get(_AGENT, ""), authorization=authorization)
                     found = await self._builder.fetch(wish, into)
                 case Web():
@@ -222,20 +219,6 @@ def _chosen(found: Context, file: str, wanted: list[str]) -> tuple[str, str, byt
 
 def _opened(spool: int) -> BinaryIO:
     return cast(BinaryIO, open(os.dup(spool), "rb", buffering=0))
-
-
-def _authorization(secrets: Mapping[str, bytes], names: Sequence[str]) -> str:
-    """What git is to send as `Authorization`: of the first of these secrets that there is. Raises InvalidParameter."""
-    name = next((name for name in names if name in secrets), "")
-    if not name:
-        return ""
-    header = secrets[name].strip()
-    if name.startswith(_TOKEN):
-        header = b"basic " + base64.b64encode(b"x-access-token:" + header)
-    text = header.decode("latin-1")
-    if not text.isprintable():
-        raise InvalidParameter(f"the secret {name} is no header: it has a control character in it")
-    return text
 
 
 def _content(found: Context, name: str) -> bytes | None:

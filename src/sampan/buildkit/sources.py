@@ -1,15 +1,18 @@
 """What a build needs of its client, fetched ahead: directories, stores, secrets, agents, credentials."""
 
 import asyncio
+import base64
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
-from sampan.build.planning import Wish, missing_images
+from sampan.build.git_address import git_address
+from sampan.build.planning import NamedContext, Wish, missing_images
 from sampan.build.request import SECRET_LIMIT
 from sampan.build.tree.context import Context
 from sampan.buildkit.needs import Builder
@@ -20,7 +23,7 @@ from sampan.buildkit.stores import ClientStore
 from sampan.buildkit.subrequests import mount_ids
 from sampan.buildkit.synced import synced
 from sampan.buildkit.uploads import uploaded
-from sampan.dockerfile.instructions import Dockerfile
+from sampan.dockerfile.instructions import Add, Dockerfile
 from sampan.errors import InvalidParameter, SampanError, System
 from sampan.images.references import parse_reference
 from sampan.registry.names import HUB_INDEX
@@ -30,6 +33,7 @@ _SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105 - a method
 _CHECK_AGENT = "/moby.sshforward.v1.SSH/CheckAgent"
 _AGENT = "/moby.sshforward.v1.SSH/ForwardAgent"
 _CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
+_GIT_HEADER, _GIT_TOKEN = "GIT_AUTH_HEADER", "GIT_AUTH_TOKEN"
 _SECONDS = 30.0
 _PIECE = 32 * 1024
 
@@ -99,6 +103,23 @@ class Client:
             if len(answer.data) > SECRET_LIMIT:
                 raise InvalidParameter(f"invalid secret size {len(answer.data)}: {SECRET_LIMIT} are allowed")
             found[name] = answer.data
+        return found
+
+    async def authorizations(self, repositories: Iterable[str]) -> dict[str, str]:
+        """What git is to send as `Authorization` to the hosts of these repositories, of the secrets that the client has for it.
+
+        By host; "" for every other one. Raises InvalidParameter, System.
+        """
+        parts = [urlsplit(repository) for repository in repositories]
+        hosts = {one.hostname for one in parts if one.scheme in ("http", "https") and one.hostname}
+        found: dict[str, str] = {}
+        for host in (*sorted(hosts), "") if hosts else ():
+            for name in (_GIT_HEADER, _GIT_TOKEN):
+                full = f"{name}.{host}" if host else name
+                secret = (await self.secrets([full])).get(full)
+                if secret is not None:
+                    found[host] = _authorization(full, secret.strip(), token=name == _GIT_TOKEN)
+                    break
         return found
 
     async def credentials(self, dockerfile: Dockerfile, wish: Wish) -> dict[str, Credentials]:
@@ -191,6 +212,30 @@ class _Agent:
             pass  # the agent's user finds the connection closed
         finally:
             writer.close()
+
+
+def _authorization(name: str, secret: bytes, *, token: bool) -> str:
+    """The header. Raises InvalidParameter."""
+    if token:
+        secret = b"basic " + base64.b64encode(b"x-access-token:" + secret)
+    text = secret.decode("latin-1")
+    if not text.isprintable():
+        raise InvalidParameter(f"the secret {name} is no header: it has a control character in it")
+    return text
+
+
+def repositories_of(dockerfile: Dockerfile, named: Mapping[str, NamedContext]) -> list[str]:
+    """The git repositories that ADD and named contexts name; one with a variable in it is not known ahead."""
+    words = [one.repository for one in named.values() if one.repository]
+    for stage in dockerfile.stages:
+        words += [word.text for each in stage.instructions if isinstance(each, Add) for word in each.paths]
+    found = []
+    for word in words:
+        with suppress(SampanError):  # the build tells what is wrong with it
+            source = git_address(word)
+            if source is not None:
+                found.append(source.repository)
+    return found
 
 
 def _domains(dockerfile: Dockerfile, wish: Wish) -> list[str]:
