@@ -29,6 +29,8 @@ class LocalVolumes:
         self._mounted = mounted
         self._users = users
         self._workers = workers
+        # Threads of their own: a server that does not answer keeps nobody waiting who mounts nothing.
+        self._mounting = Workers()
         self._events = events
 
     async def create(
@@ -50,7 +52,7 @@ class LocalVolumes:
         in_use = bool(self._users(name))
         try:
             if self._volumes.get(name).mounted:
-                await self._workers.run(self._populate_mounted, name, image_root, path)
+                await self._mounting.run(self._populate_mounted, name, image_root, path)
             else:
                 await self._workers.run(self._volumes.populate, name, image_root, path, in_use)
         except OSError as error:
@@ -65,7 +67,7 @@ class LocalVolumes:
         written: list[socket.socket] = []
         try:
             for name in dict.fromkeys(name for name in names if self._volumes.get(name).mounted):
-                written.append(await self._workers.run(self._hold, user, name))  # noqa: PERF401 - what is written gets closed
+                written.append(await self._mounting.run(self._hold, user, name))  # noqa: PERF401 - what is written gets closed
         except BaseException:
             for letter in written:
                 letter.close()

@@ -8,7 +8,7 @@ let_go(user)     ──▶ with the last user the stage is closed, and the mount
 import os
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sampan.errors import System
@@ -48,6 +48,9 @@ class MountedVolumes:
                 if found < 0:
                     found = _mounted(volume)
                     with self._lock:
+                        if not self._users.get(name):
+                            os.close(found)
+                            raise MountFailed(f"volume {name} was mounted for a start that was given up meanwhile")
                         self._stages[name] = found
                 return letters.write(name, found)
         except BaseException:
@@ -107,19 +110,6 @@ class MountedVolumes:
                 os.close(directory)
         finally:
             self.let_go(user)
-
-    def active(self) -> Iterable[str]:
-        """The volumes that are mounted now."""
-        with self._lock:
-            return tuple(self._stages)
-
-    def close(self) -> None:
-        """Let go of all that is this daemon's; what monitors hold stays."""
-        with self._lock:
-            stages, self._stages = list(self._stages.values()), {}
-            self._users.clear()
-        for descriptor in stages:
-            os.close(descriptor)
 
 
 def _mounted(volume: Volume) -> int:
