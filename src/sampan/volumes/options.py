@@ -135,10 +135,14 @@ def _is_address(text: str, version: int = 0) -> bool:
 
 
 def _port(device: str) -> bool:
-    try:
-        return urlsplit(device).port is not None
-    except ValueError as error:
-        raise InvalidParameter(f"error parsing mount device url: {error}") from error
+    """Whether the device names a port. Raises InvalidParameter in Go's words for one that is none."""
+    host, colon, port = urlsplit(device).netloc.rpartition("@")[2].rpartition(":")
+    if not colon or "]" in port:
+        return False
+    if port and not (port.isascii() and port.isdigit()):
+        why = f'parse "{device}": invalid port ":{port}" after host'
+        raise InvalidParameter(f"error parsing mount device url: {why}")
+    return bool(host and port)
 
 
 def _without_password(data: str) -> str:

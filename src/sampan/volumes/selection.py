@@ -1,15 +1,21 @@
 """Filters of `volume ls` and `volume prune`."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from sampan.errors import InvalidParameter
 from sampan.volumes.local import NoSuchVolume, Users, Volume, VolumeInUse, Volumes
 
+_LONGEST = 256
+_GO_TRUTHS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
 _TRUTHS = {"1": True, "true": True, "True": True, "0": False, "false": False, "False": False}
 
 
 def select(volumes: Sequence[Volume], filters: Mapping[str, Sequence[str]], users: Users) -> list[Volume]:
-    """The volumes that fit: `dangling`, `driver`, `label` (all must fit), `name` (any part of it).
+    """The volumes that fit: `dangling`, `driver`, `label` (all must fit), `name` (found in it, as a regular expression).
 
     Raises InvalidParameter in Docker's words.
     """
@@ -21,7 +27,7 @@ def select(volumes: Sequence[Volume], filters: Mapping[str, Sequence[str]], user
     for volume in volumes:
         if filters.get("driver") and volume.driver not in filters["driver"]:
             continue
-        if filters.get("name") and not any(part in volume.name for part in filters["name"]):
+        if filters.get("name") and not any(_matches(pattern, volume.name) for pattern in filters["name"]):
             continue
         if not all(has_label(volume.labels, label) for label in filters.get("label", ())):
             continue
@@ -36,7 +42,7 @@ def prunable(volumes: Volumes, filters: Mapping[str, Sequence[str]], users: User
     for name in filters:
         if name not in ("all", "label", "label!"):
             raise InvalidParameter(f"invalid filter '{name}'")
-    every = _truth(filters, "all") or False
+    every = _every(filters.get("all") or ())
     found = []
     for volume in volumes.list():
         # As in Docker nothing with options goes: what is in it may lie elsewhere.
@@ -64,6 +70,22 @@ def prune(volumes: Volumes, filters: Mapping[str, Sequence[str]], users: Users) 
         removed.append(volume.name)
         freed += size
     return removed, freed
+
+
+def _every(values: Sequence[str]) -> bool:
+    if len(values) > 1:
+        raise InvalidParameter(f"invalid filter 'all=[{' '.join(values)}]': only one value is expected")
+    if values and values[0] not in _GO_TRUTHS:
+        raise InvalidParameter(f"invalid filter 'all': strconv.ParseBool: parsing \"{values[0]}\": invalid syntax")
+    return bool(values) and _GO_TRUTHS[values[0]]
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """A name or a regular expression that is found in it, as in Docker."""
+    try:
+        return pattern == name or (len(pattern) <= _LONGEST and re.search(pattern, name) is not None)
+    except re.error:
+        return False
 
 
 def has_label(labels: Mapping[str, str], wanted: str) -> bool:

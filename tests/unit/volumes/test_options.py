@@ -49,3 +49,23 @@ def test_a_bound_needs_quotas() -> None:
 def test_a_nul_byte_is_refused() -> None:
     with pytest.raises(InvalidParameter, match="NUL"):
         check({"type": "none", "device": "/a\0b"}, quotas=False)
+
+
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [
+        ("//host:445/x", "port not allowed in CIFS device URL, include 'port' in 'o='"),
+        ("//host:bad/x", 'error parsing mount device url: parse "//host:bad/x": invalid port ":bad" after host'),
+        ("//host:/x", ""),
+        ("//[2001:db8::1]/x", ""),
+        ("//[2001:db8::1]:445/x", "port not allowed in CIFS device URL, include 'port' in 'o='"),
+    ],
+)
+def test_ports_of_cifs(device: str, text: str) -> None:
+    options = {"type": "cifs", "device": device}
+    if not text:
+        check(options, quotas=False)
+        return
+    with pytest.raises(InvalidParameter) as caught:
+        check(options, quotas=False)
+    assert str(caught.value) == text
