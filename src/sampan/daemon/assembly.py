@@ -74,7 +74,6 @@ from sampan.snapshots.protocol import Snapshotter
 from sampan.spec.ids import ContainerId, ImageId, InstanceId
 from sampan.state.store import Store
 from sampan.volumes.local import Volumes
-from sampan.volumes.mounted import MountedVolumes
 
 _log = logging.getLogger("sampan.daemon")
 _PROFILE_LIMIT = 1 << 20
@@ -137,7 +136,6 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     facts = read()
     hierarchy = detect()
     make_room(hierarchy, instance)
-    loop = asyncio.get_running_loop()
     store = Store(config.data_root / "sampan.db")
     events = Events(config.data_root)
     workers = Workers()
@@ -147,19 +145,18 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     registries = RemoteRegistries(known)
     content = Content(config.data_root / "content")
     built = Holdings(store.table(TABLE))
-    notify = partial(_image_event, loop, events)
+    notify = partial(_image_event, asyncio.get_running_loop(), events)
     images = Images(store, content, snapshots, notify, host_layer, _travel(config, registries), keepers=[built])
     layers = ImageLayers(images, snapshots, workers)
     containers: Registry[Container] = Registry()
     kept_volumes = Volumes(store, config.data_root / "volumes", open_quotas(config.data_root))
-    mounted = MountedVolumes(kept_volumes)
-    volumes = LocalVolumes(kept_volumes, mounted, partial(volume_users, containers), workers, events)
+    volumes = LocalVolumes(kept_volumes, partial(volume_users, containers), workers, events)
     runtime = RuntimeClient(
         str(config.exec_root),
         str(config.data_root),
         _ENVIRONMENT,
         host_layer=host_layer.mount,
-        roots=Roots(lambda image: layers.view(ImageId(image)), mounted.tree),
+        roots=Roots(lambda image: layers.view(ImageId(image)), volumes.tree),
     )
     networks = Networks(instance, _network_options(config))
     found = means.probe(hierarchy, instance)

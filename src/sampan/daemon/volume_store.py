@@ -13,7 +13,7 @@ from sampan.spec.ids import ContainerId
 from sampan.volumes import letters
 from sampan.volumes.local import Volume, Volumes
 from sampan.volumes.mounted import MountedVolumes, MountFailed
-from sampan.volumes.population import populate_mounted
+from sampan.volumes.population import has_directory, populate_mounted
 
 _log = logging.getLogger("sampan.daemon")
 Users = Callable[[str], Sequence[ContainerId]]
@@ -22,11 +22,9 @@ Users = Callable[[str], Sequence[ContainerId]]
 class LocalVolumes:
     """Implements `needs.VolumeStore`."""
 
-    def __init__(
-        self, volumes: Volumes, mounted: MountedVolumes, users: Users, workers: Workers, events: Events
-    ) -> None:
+    def __init__(self, volumes: Volumes, users: Users, workers: Workers, events: Events) -> None:
         self._volumes = volumes
-        self._mounted = mounted
+        self._mounted = MountedVolumes(volumes)
         self._users = users
         self._workers = workers
         # Threads of their own: a server that does not answer keeps nobody waiting who mounts nothing.
@@ -59,8 +57,9 @@ class LocalVolumes:
             raise System(f"populating volume {name} from {path}: {error.strerror}") from error
 
     def _populate_mounted(self, name: str, image_root: int, path: str) -> None:
-        with self._mounted.root(name) as directory:
-            populate_mounted(directory, image_root, path)
+        if has_directory(image_root, path):
+            with self._mounted.root(name) as directory:
+                populate_mounted(directory, image_root, path)
 
     async def hold(self, user: str, names: Iterable[str]) -> tuple[socket.socket, ...]:
         """See `needs.VolumeStore`."""

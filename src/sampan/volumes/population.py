@@ -45,6 +45,16 @@ def populate(volume: int, image_root: int, path: str, in_use: bool) -> bool:
     return True
 
 
+def has_directory(image_root: int, path: str) -> bool:
+    """Whether the image has a directory at `path`: nothing need be mounted where it has none."""
+    with SafeRoot(image_root) as image:
+        try:
+            os.close(image.open(path, os.O_PATH | os.O_DIRECTORY))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
 def populate_mounted(target: int, image_root: int, path: str) -> bool:
     """`populate` for a volume that is a mount, whose root directory is `target`. A crash may leave part of it, as in Docker."""
     if not _is_empty(target, b"."):

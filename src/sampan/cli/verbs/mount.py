@@ -48,7 +48,7 @@ MOUNT = Command(
     (),
     words=(0, None),
     completes="container",
-    examples=("mount web", 'ls "$(sampan mount web)/etc"', "mount"),
+    examples=("mount web", "mount"),
 )
 UMOUNT = Command(
     "[OPTIONS] [CONTAINER...]",
