@@ -12,7 +12,8 @@ NS_GET_USERNS = 0xB701
 KINDS = ("net", "pid", "mnt", "uts", "ipc")
 POOL = ("--userns-pool", "700000:2000000")
 FIRST = 700000
-_BOUND = 'for name in subuid subgid; do mount --bind "$0/$name" "/etc/$name"; done; exec "$@"'
+_BOUND = 'mount -t tmpfs tmpfs /mnt && cp -a /etc/. /mnt && cp "$0"/subuid "$0"/subgid /mnt && mount --bind /mnt /etc && exec "$@"'
+"""All of /etc: what is bound over one file goes when somebody of the host's, such as useradd, replaces that."""
 
 
 def within(directory: Path, lines: str) -> tuple[str, ...]:
