@@ -67,7 +67,9 @@ def _check_group(group: str, name: str, uid: int, *, numeric: bool) -> None:
             grp.getgrnam(group or name)
     except (KeyError, OverflowError) as error:
         if group.isdecimal() or (not group and numeric):
-            raise InvalidParameter(f"Gid {group or uid} has no entry in /etc/group: no such group") from error
+            # dockerd's words, the wrong file's name included.
+            file = "/etc/passwd" if group else "/etc/group"
+            raise InvalidParameter(f"Gid {group or uid} has no entry in {file}: no such group") from error
         kind = "groupname" if group else "gid"
         raise InvalidParameter(f'Error during {kind} lookup for "{group or name}": no such group') from error
 
