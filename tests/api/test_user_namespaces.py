@@ -310,6 +310,15 @@ def test_explicit_maps(engine: Sampan) -> None:
     assert rows == [["0", "100000", "1000"], ["5000", "5000", "1"], ["0", "300000", "10"]]
 
 
+def test_the_upper_half_of_ids(engine: Sampan) -> None:
+    """Podman's usual range lies there, and some system calls return ids as signed numbers."""
+    mode = "private:uidmapping=0:3000000000:65536"
+    container = started(engine, mode, "sh", "-c", "touch /x && rmdir /home && sleep 1000")
+    assert ids(pid(engine, container)) == ({3000000000}, {3000000000})
+    eventually(lambda: "D /home" in engine.docker("diff", container).text)
+    assert engine.docker("exec", "-u", "65535:65535", container, "id", "-u").text == "65535"
+
+
 def test_docker_s_own_command_says_it_by_annotation(engine: Sampan) -> None:
     done = engine.docker(
         "run", "--rm", "--annotation", "sampan.userns=auto:size=300", "busybox", "cat", "/proc/self/uid_map"

@@ -4,7 +4,8 @@ import asyncio
 import socket
 import struct
 
-_CREDENTIALS = struct.Struct("3i")
+_CREDENTIALS = struct.Struct("=iII")
+_NOBODY = 2**32 - 1
 
 
 def caller_of(transport: asyncio.BaseTransport) -> tuple[int, int] | None:
@@ -13,5 +14,5 @@ def caller_of(transport: asyncio.BaseTransport) -> tuple[int, int] | None:
     if sock is None or sock.family != socket.AF_UNIX:
         return None
     _, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    # -1 where the process is of a user namespace that this one does not know (unix(7)).
-    return (uid, gid) if uid >= 0 and gid >= 0 else None
+    # The last number where the process is of a user namespace that this one does not know (unix(7)).
+    return (uid, gid) if _NOBODY not in (uid, gid) else None

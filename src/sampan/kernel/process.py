@@ -99,7 +99,8 @@ def set_file_ids(uid: int, gid: int) -> None:
     """
     for call, wanted in ((_setfsgid, gid), (_setfsuid, uid)):
         call(wanted)
-        if call(_NOBODY) != wanted:
+        # What they return is a signed number, and half of all ids are negative in it.
+        if call(_NOBODY) & _NOBODY != wanted:
             raise PermissionError(errno.EPERM, f"{call.__name__} {wanted}")
 
 
