@@ -18,7 +18,7 @@ from tests.requires import requires
 from tests.waiting import eventually
 
 pytestmark = requires(
-    "root", "userns", "overlay", "nftables", "bridge", "veth", "busybox", "newuidmap", "pasta", "useradd", "setpriv",
+    "root", "userns", "overlay", "nftables", "bridge", "veth", "busybox", "newuidmap", "pasta", "slirp4netns", "useradd", "setpriv",
     "open-tree", "way-out", "docker-client", "ip",
 )  # fmt: skip
 
@@ -282,6 +282,49 @@ def test_containers_outlive_the_daemon(home: Lodging) -> None:
     assert home.ok("inspect", "--format", "{{.State.ExitCode}}", identifier) == "7"
 
 
+def test_the_way_out_is_made_again(home: Lodging) -> None:
+    """slirp4netns dies: what runs goes on, and the next start leads out again."""
+    home.ok("run", "-d", "--name", "inside", "busybox", "sleep", "60")
+    os.kill(int((home.exec_root / "uplink.pid").read_text().split()[0]), 9)
+    eventually(lambda: "tap0" not in home.ok("run", "--rm", "--network", "host", "busybox", "ls", "/sys/class/net"))
+    home.ok("rootless", "start")
+    assert "tap0" in home.ok("run", "--rm", "--network", "host", "busybox", "ls", "/sys/class/net")
+    # Whatever the machine's resolver says, it is asked.
+    assert b"10.0.2.3:53" in home.sampan("exec", "inside", "nslookup", "localhost", "10.0.2.3").out
+
+
+def test_the_keeper_dies(home: Lodging) -> None:
+    """What runs goes on and can be stopped; nothing more is published until all of it was started anew."""
+    home.ok(
+        "run",
+        "-d",
+        "--name",
+        "open",
+        "--stop-timeout",
+        "1",
+        "-p",
+        "127.0.0.1:28120:80",
+        "busybox",
+        "httpd",
+        "-f",
+        "-h",
+        "/etc",
+    )
+    pid = next(line.split()[0] for line in home.person.processes() if "sampan-keeper" in line)
+    os.kill(int(pid), 9)
+    eventually(lambda: not any("sampan-keeper" in line for line in home.person.processes()))
+    assert reaches("127.0.0.1", 28120)
+    refused = home.sampan("run", "-d", "-p", "28121:80", "busybox", "true")
+    assert b"the keeper, which opens it, is gone (sampan rootless stop, then start)" in refused.err
+    again = home.sampan("rootless", "start")
+    assert b"has lost its keeper: sampan rootless stop, then start" in again.err
+    home.ok("rootless", "stop")
+    assert not reaches("127.0.0.1", 28120)
+    home.ok("rootless", "start")
+    home.ok("start", "open")
+    eventually(lambda: reaches("127.0.0.1", 28120))
+
+
 def test_started_on_demand(home: Lodging) -> None:
     """The user has set it up, so that any command starts what is missing, and says so."""
     home.ok("rootless", "stop", "--daemon-only")
@@ -342,8 +385,7 @@ def test_privileged_and_devices(home: Lodging) -> None:
     assert b"Operation not permitted" in refused.err
 
 
-@requires("slirp4netns")
-def test_without_a_setup_it_says_how_and_starts_with_slirp4netns() -> None:
+def test_without_a_setup_it_says_how_and_starts_with_pasta() -> None:
     with ordinary_user() as person:
         lost = person.sampan("ps")
         assert lost.code == 1
@@ -353,14 +395,17 @@ def test_without_a_setup_it_says_how_and_starts_with_slirp4netns() -> None:
         assert "a rootless daemon can run here" in checked.text
         engine = Lodging(person)
         try:
-            engine.ok("rootless", "start", "--network", "slirp4netns")
+            engine.ok("rootless", "start", "--network", "pasta")
             engine.load_busybox()
             assert engine.ok("run", "--rm", "busybox", "cat", "/etc/resolv.conf").endswith("nameserver 10.0.2.3")
             with socket.create_server((own_address(), 0)) as server:
                 address, port = server.getsockname()[:2]
                 answering = threading.Thread(target=greet, args=(server,))
                 answering.start()
-                assert engine.ok("run", "--rm", "busybox", "nc", "-w", "5", address, str(port)) == "hello"
+                assert (
+                    engine.ok("run", "--rm", "busybox", "sh", "-c", f"timeout -s KILL 3 nc {address} {port}; true")
+                    == "hello"
+                )
                 answering.join(10)
         finally:
             stopped: Outcome = person.sampan("rootless", "stop")

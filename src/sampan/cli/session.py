@@ -8,7 +8,7 @@ import sys
 from sampan.cli import config as configuration
 from sampan.client.address import DEFAULT_SOCKET
 from sampan.client.documents import object_of, text_of
-from sampan.client.engine import Engine
+from sampan.client.engine import PING_TIMEOUT, Engine
 from sampan.client.failures import DaemonUnreachable
 
 TYPE_CHECKING = False
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sampan.cli.config import Globals
     from sampan.client.address import Address
     from sampan.client.documents import Document
+
+_OWN_SOCKET = "/sampan/sampan.sock"
+"""How the socket of a user's own daemon ends (`rootless.places`)."""
+_OWN_PATIENCE = 1.0
 
 
 class Session:
@@ -64,8 +68,10 @@ class Session:
         return Engine(self.address, self.given.environ.get("DOCKER_API_VERSION", ""), extra)
 
     def _meet(self, engine: Engine) -> None:
+        own = os.geteuid() != 0 and self.address.path.endswith(_OWN_SOCKET)
         try:
-            engine.ping()
+            # While containers live a dead daemon's socket takes callers in; a user's own is started, and not waited for.
+            engine.ping(_OWN_PATIENCE if own else PING_TIMEOUT)
         except DaemonUnreachable as error:
             if self.address.scheme != "unix":
                 raise

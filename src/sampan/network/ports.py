@@ -227,6 +227,8 @@ class HostPorts:
                 reason = os.strerror(number).lower()
                 if self._outside is not None and number == errno.EACCES:
                     reason += _LOW_PORT
+                if self._outside is not None and number in (errno.ECONNREFUSED, errno.ENOENT):
+                    reason = "the keeper, which opens it, is gone (sampan rootless stop, then start)"
                 raise _Refused(_refusal(forward) + reason, number) from error
         return held
 

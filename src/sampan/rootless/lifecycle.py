@@ -90,8 +90,10 @@ def start(places: Places, choices: Choices, environ: Mapping[str, str]) -> str:
     with _one_at_a_time(places):
         present = state(places)
         program = uplink.choose(choices.network, lambda name: shutil.which(name, path=mapping.ENVIRONMENT["PATH"]))
-        own = uplink.addresses(mapping.read("/proc/net/route"))
+        own = uplink.addresses(mapping.read("/proc/net/route"), mapping.read("/proc/net/ipv6_route"))
         if present is None:
+            if orphan := _orphan(places):
+                raise Unavailable(f"the daemon (pid {orphan}) has lost its keeper: sampan rootless stop, then start")
             _start_keeper(places, own, program)
             present = state(places)
         if present is None:
@@ -115,7 +117,7 @@ def stop(places: Places, *, daemon_only: bool = False) -> str:
     """End the daemon; unless `daemon_only`, then uplink and keeper too. Containers are the caller's to stop first."""
     with _one_at_a_time(places):
         present = state(places)
-        pid = int(present["daemon"]) if present else 0
+        pid = int(present["daemon"]) if present else _orphan(places)
         if pid:
             os.kill(pid, signal.SIGTERM)
             ends = time.monotonic() + _END_SECONDS
@@ -130,7 +132,15 @@ def stop(places: Places, *, daemon_only: bool = False) -> str:
         uplink.stop(places.uplink)
         if present is not None:
             _asked(places, {"want": "end"})
-        return "sampan: the rootless engine has ended" if present else "sampan: no rootless engine ran"
+        return "sampan: the rootless engine has ended" if present or pid else "sampan: no rootless engine ran"
+
+
+def _orphan(places: Places) -> int:
+    """The daemon that goes on though its keeper has died; 0 where there is none. By pid file and command line."""
+    text = mapping.read(f"{places.run}/sampand.pid").strip()
+    pid = int(text) if text.isdecimal() else 0
+    words = mapping.read(f"/proc/{pid}/cmdline").split("\0") if pid else []
+    return pid if places.run in words and "--rootless" in words else 0
 
 
 def daemon_words(places: Places, gateway: str) -> list[str]:

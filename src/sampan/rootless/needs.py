@@ -242,6 +242,11 @@ def _nftables() -> None:
 
 def _network() -> Finding:
     program = uplink.choose("", lambda name: shutil.which(name, path=mapping.ENVIRONMENT["PATH"]))
+    if program == "pasta" and not uplink.is_whole(
+        uplink.version_of(shutil.which("pasta", path=mapping.ENVIRONMENT["PATH"]) or "")
+    ):
+        why = "pasta, an old one, under load loses the end of connections"
+        return _finding("way out", False, why, "as root: apt install slirp4netns")
     why = "" if program != uplink.NONE else "neither pasta nor slirp4netns is installed: containers have no way out"
     return _finding("way out", program != uplink.NONE, why or program, "as root: apt install passt (or slirp4netns)")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import signal
 import subprocess
 import time
@@ -21,32 +22,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 PROGRAMS = {"pasta": "passt", "slirp4netns": "slirp4netns"}
-"""Name → the Debian package that has it; the first that is there is taken."""
+"""Name → the Debian package that has it; the first that is there is taken, as a rule (`choose`)."""
 NONE = "none"
 TUN = "/dev/net/tun"
 _SUBNETS = ("10.0.2.0/24", "10.41.2.0/24", "192.168.242.0/24", "172.30.242.0/24")
+_OWN6, _GATEWAY6 = "fd53:616d:7061:6e::100", "fd53:616d:7061:6e::2"
+"""A unique local network of no meaning elsewhere (RFC 4193)."""
+_FAMILIES = {True: ("--address", _OWN6, "--gateway", _GATEWAY6), False: ("--ipv4-only",)}
+"""Of pasta: slirp4netns' IPv6 is an experiment."""
 _MTU = 65520
 _SECONDS = 8.0
+_WHOLE_SINCE = 2024
 _PAUSE = 0.01
 _ROUTES = "/proc/net/route"
 
 
 class Addresses:
-    """Of one subnet: the namespace's own, the gateway's, and the one at which questions of names are answered."""
+    """Of one subnet: the namespace's own, the gateway's, and the one at which questions of names are answered.
 
-    __slots__ = ("dns", "gateway", "own", "subnet")
+    `ipv6`: whether there are such of IPv6, too.
+    """
 
-    def __init__(self, subnet: str) -> None:
+    __slots__ = ("dns", "gateway", "ipv6", "own", "subnet")
+
+    def __init__(self, subnet: str, ipv6: bool = False) -> None:
+        self.ipv6 = ipv6
         network = ipaddress.ip_network(subnet)
         self.subnet = subnet
         self.gateway, self.dns, self.own = (str(network.network_address + number) for number in (2, 3, 100))
 
 
-def addresses(routes: str) -> Addresses:
-    """The first subnet that overlaps no route of the machine. `routes` is the text of /proc/net/route."""
+def addresses(routes: str, routes6: str = "") -> Addresses:
+    """The first subnet that overlaps no route of the machine. `routes` is the text of /proc/net/route, `routes6` of ipv6_route."""
     taken = list(_networks(routes))
     free = (text for text in _SUBNETS if not any(ipaddress.ip_network(text).overlaps(one) for one in taken))
-    return Addresses(next(free, _SUBNETS[0]))
+    return Addresses(next(free, _SUBNETS[0]), any(_is_way_out(line.split()) for line in routes6.splitlines()))
+
+
+def _is_way_out(fields: list[str]) -> bool:
+    """Whether a line of ipv6_route is a default route; the kernel has one of its own that refuses everything, by `lo`."""
+    return len(fields) == 10 and fields[0] == "0" * 32 and fields[1] == "00" and fields[9] != "lo"
 
 
 def _networks(routes: str) -> Iterable[ipaddress.IPv4Network]:
@@ -57,13 +72,45 @@ def _networks(routes: str) -> Iterable[ipaddress.IPv4Network]:
             yield ipaddress.IPv4Network((where & mask, mask.bit_count()))
 
 
-def choose(wanted: str, find: Callable[[str], str | None]) -> str:
-    """The program to use: the one that is wanted, else the first there is, else NONE. Raises Unavailable."""
+def is_whole(version: str) -> bool:
+    """Whether this pasta, by what `--version` says, is not of those that lose the end of a connection under load.
+
+    Debian 12's, of March 2023, does: an end that comes with the last bytes is never told. It says "unknown version", later ones
+    their date.
+    """
+    dated = re.search(r"(20[0-9]{2})[-_.]?[0-9]{2}[-_.]?[0-9]{2}", version)
+    return dated is not None and int(dated[1]) >= _WHOLE_SINCE
+
+
+def version_of(path: str) -> str:
+    """What `pasta --version` says; empty where it says nothing."""
+    try:
+        done = subprocess.run(
+            [path, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            env=ENVIRONMENT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace").partition("\n")[0]
+
+
+def choose(wanted: str, find: Callable[[str], str | None], version: Callable[[str], str] = version_of) -> str:
+    """The program to use: the one that is wanted, else pasta, unless it is an old one and slirp4netns is there; else NONE.
+
+    Raises Unavailable.
+    """
     if wanted == NONE or (wanted and find(wanted)):
         return wanted
     if wanted:
         raise Unavailable(f"{wanted} is not installed: apt install {PROGRAMS.get(wanted, wanted)}")
-    return next((name for name in PROGRAMS if find(name)), NONE)
+    found = [name for name in PROGRAMS if find(name)]
+    if len(found) > 1 and not is_whole(version(str(find("pasta")))):
+        found.reverse()
+    return found[0] if found else NONE
 
 
 def command(program: str, userns: str, netns: str, own: Addresses) -> list[str]:
@@ -71,7 +118,7 @@ def command(program: str, userns: str, netns: str, own: Addresses) -> list[str]:
     if program == "pasta":
         subnet = ipaddress.ip_network(own.subnet)
         return [
-            "pasta", "--foreground", "--quiet", "--config-net", "--no-map-gw", "--ipv4-only",
+            "pasta", "--foreground", "--quiet", "--config-net", "--no-map-gw", *_FAMILIES[own.ipv6],
             "--address", own.own, "--netmask", str(subnet.prefixlen), "--gateway", own.gateway, "--dns-forward", own.dns,
             "--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none", "--ns-ifname", "tap0",
             "--userns", userns, "--netns", netns,

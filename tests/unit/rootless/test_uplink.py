@@ -26,13 +26,42 @@ def test_a_subnet_that_the_machine_has_no_route_to() -> None:
     assert uplink.addresses("").subnet == "10.0.2.0/24"
 
 
+def test_ipv6_where_the_machine_has_a_way_out_by_it() -> None:
+    zeros = "0" * 32
+    refusing = f"{zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200       lo\n"
+    real = f"{zeros} 00 {zeros} 00 fd00{'0' * 27}1 00000400 00000003 00000000 00000003     eth0\n"
+    assert not uplink.addresses("", refusing).ipv6
+    assert uplink.addresses("", refusing + real).ipv6
+    words = uplink.command("pasta", "/u", "/n", uplink.addresses("", real))
+    assert "--ipv4-only" not in words
+    assert "--ipv4-only" in uplink.command("pasta", "/u", "/n", uplink.addresses("", refusing))
+
+
 def test_the_first_that_is_there_unless_one_is_wanted() -> None:
-    assert uplink.choose("", lambda name: f"/bin/{name}") == "pasta"
+    new, old = "pasta 2024_06_07.8a83b53", "pasta unknown version"
+    assert uplink.choose("", lambda name: f"/bin/{name}", lambda _path: new) == "pasta"
+    assert uplink.choose("", lambda name: f"/bin/{name}", lambda _path: old) == "slirp4netns"
+    assert uplink.choose("", lambda name: name if name == "pasta" else None, lambda _path: old) == "pasta"
+    assert uplink.choose("pasta", lambda name: f"/bin/{name}", lambda _path: old) == "pasta"
     assert uplink.choose("", lambda name: "/x" if name == "slirp4netns" else None) == "slirp4netns"
     assert uplink.choose("", lambda _name: None) == "none"
     assert uplink.choose("none", lambda name: name) == "none"
     with pytest.raises(Unavailable, match="pasta is not installed: apt install passt"):
         uplink.choose("pasta", lambda _name: None)
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        ("pasta unknown version", False),
+        ("", False),
+        ("pasta 0.0~git20230309.7c7625d-1", False),
+        ("pasta 0.0~git20240220.1e6f92b-1", True),
+        ("pasta 2025_05_03.587980c", True),
+    ],
+)
+def test_an_old_pasta_is_known(said: str, whole: bool) -> None:
+    assert uplink.is_whole(said) is whole
 
 
 @pytest.mark.parametrize("program", ["pasta", "slirp4netns"])
