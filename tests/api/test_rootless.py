@@ -15,6 +15,7 @@ from tests.daemons import Outcome
 from tests.ordinary import SUBORDINATE, Lodging, lodging, ordinary_user
 from tests.registries import running_registry
 from tests.requires import requires
+from tests.security.test_rootless import own_address, reach_nothing_of_loopback
 from tests.waiting import eventually
 
 pytestmark = requires(
@@ -29,7 +30,7 @@ SHARED = [f"--volume={path}:{path}:ro" for path in ("/usr", "/lib", "/lib64") if
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Lodging]:
-    with lodging() as engine:
+    with lodging("--network", "slirp4netns") as engine:
         yield engine
 
 
@@ -38,13 +39,6 @@ def _containers_go(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "home" in request.fixturenames:
         request.getfixturevalue("home").remove_containers()
-
-
-def own_address() -> str:
-    """The machine's address on its way out."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect(("198.51.100.1", 9))
-        return str(sock.getsockname()[0])
 
 
 def said(address: str, port: int, kind: str, within: tuple[str, ...] = ()) -> str:
@@ -291,6 +285,11 @@ def test_the_way_out_is_made_again(home: Lodging) -> None:
     assert "tap0" in home.ok("run", "--rm", "--network", "host", "busybox", "ls", "/sys/class/net")
     # Whatever the machine's resolver says, it is asked.
     assert b"10.0.2.3:53" in home.sampan("exec", "inside", "nslookup", "localhost", "10.0.2.3").out
+
+
+@pytest.mark.parametrize("network", ["bridge", "host"])
+def test_sec_loopback_of_the_machine_with_slirp4netns(home: Lodging, network: str) -> None:
+    reach_nothing_of_loopback(home, network)
 
 
 def test_the_keeper_dies(home: Lodging) -> None:

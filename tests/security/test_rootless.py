@@ -96,15 +96,11 @@ def test_delegated_groups_are_used(home: Lodging) -> None:
 
 @pytest.mark.parametrize("network", ["bridge", "host"])
 def test_sec_loopback_of_the_machine(home: Lodging, network: str) -> None:
-    """slirp4netns without --disable-host-loopback, pasta's --map-gw: the gateway's address led to the machine's 127.0.0.1."""
+    """slirp4netns without --disable-host-loopback, pasta's --map-gw: the gateway's address led to the machine's 127.0.0.1.
+
+    With slirp4netns: tests/api/test_rootless.py, whose engine has it.
+    """
     reach_nothing_of_loopback(home, network)
-
-
-@requires("slirp4netns")
-def test_sec_loopback_of_the_machine_with_slirp4netns() -> None:
-    with lodging("--network", "slirp4netns") as engine:
-        for network in ("bridge", "host"):
-            reach_nothing_of_loopback(engine, network)
 
 
 def reach_nothing_of_loopback(engine: Lodging, network: str) -> None:
