@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from tests.daemons import Daemon, Outcome, entry_point
+from tests.daemons import PROJECT, SOURCE, Daemon, Outcome, entry_point
 from tests.waiting import eventually
 
 SUBORDINATE = 65536
@@ -37,6 +37,11 @@ class Person:
         self._tun = directory / "tun"
         os.mknod(self._tun, stat.S_IFCHR | 0o666, _TUN)
         self._tun.chmod(0o666)
+        self._source = SOURCE
+        if SOURCE != PROJECT / "src":
+            # A weakened copy lies in a directory of root's.
+            self._source = directory / "src"
+            shutil.copytree(SOURCE, self._source)
         self.group: Path | None = None
         """a control group that is delegated to this user, in which its commands begin"""
 
@@ -54,6 +59,7 @@ class Person:
             "HOME": str(self.home),
             "USER": self.name,
             "XDG_RUNTIME_DIR": str(self.run_directory),
+            "PYTHONPATH": str(self._source),
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         }
         settings = [f"{key}={value}" for key, value in {**own, **(env or {})}.items()]

@@ -62,7 +62,7 @@ def own_address() -> str:
         return str(sock.getsockname()[0])
 
 
-def test_sec_cve_2023_25809(home: Lodging) -> None:
+def test_sec_cve_2023_25809_rootless(home: Lodging) -> None:
     """runc, rootless: /sys/fs/cgroup was the machine's, writable for its owner, where the cgroup namespace was not unshared."""
     assert home.person.group is not None
     script = "mkdir /sys/fs/cgroup/mine 2>&1; echo 1 > /sys/fs/cgroup/cgroup.freeze; cat /proc/self/cgroup"

@@ -167,8 +167,18 @@ WEAKENINGS = (
     ),
     _weak(
         "control groups can be written to",
-        "test_sec_cve_2023_25809",
+        "test_sec_cve_2023_25809 test_sec_cve_2023_25809_rootless",
         ("runtime/profile_files.py", '"cgroup", "cgroup", ("ro", "nosuid"', '"cgroup", "cgroup", ("nosuid"'),
+    ),
+    _weak(
+        "a rootless engine's way out leads to the machine's loopback",
+        "test_sec_loopback_of_the_machine",
+        ("rootless/uplink.py", '"--no-map-gw", ', ""),
+    ),
+    _weak(
+        "a rootless engine's sockets are open to whoever comes near",
+        "test_sec_nobody_else_speaks_to_it",
+        ("daemon/listeners.py", "mode = _MODE & ~0o077 if config.rootless else _MODE", "mode = 0o666"),
     ),
     _weak(
         "paths of images are the host's",
