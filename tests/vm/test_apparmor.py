@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sampan.runtime.profile_apparmor import policy
 from tests.vm.conftest import sampan, shell
 
 PROFILES = Path("/sys/kernel/security/apparmor/profiles")
@@ -104,3 +105,11 @@ def test_the_profile_comes_back_with_the_daemon(service: None) -> None:
     assert "unable to apply apparmor profile" in told
     shell("systemctl", "restart", "sampan.service")
     assert sampan("run", "--rm", "busybox", "sh", "-c", CURRENT) == "sampan-default (enforce)"
+
+
+def test_the_compiled_profile_is_that_of_its_text() -> None:
+    """As scripts/apparmor makes it."""
+    text = Path(__file__).parents[2] / "packaging/apparmor/sampan-default"
+    abi = "/etc/apparmor.d/abi/3.0"
+    command = ["apparmor_parser", "-S", "-K", "--policy-features", abi, "--kernel-features", abi, str(text)]
+    assert subprocess.run(command, check=True, capture_output=True).stdout == policy()
