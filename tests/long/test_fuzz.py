@@ -23,7 +23,13 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 SECONDS = 20
 DOCKERS_OWN = (
     *("failed to create task for container", "strconv.Atoi", "OCI runtime exec failed", "unable to find "),
-    *("failed to join", "is not paused", "cannot remove the default link name", ": dial tcp: "),
+    *(
+        "failed to join",
+        "no upgrade proto in request",
+        "is not paused",
+        "cannot remove the default link name",
+        ": dial tcp: ",
+    ),
 )
 """What Docker answers with 500 and says so: programs, users and registries that are not there, numbers that are none."""
 ENDLESS = {"GET /events", "GET /containers/{id}/stats", "GET /containers/{id}/logs", "POST /containers/{id}/wait"}

@@ -404,6 +404,8 @@ WITHOUT = {
     "test_sec_cve_2024_21626_the_working_directory_is_inside": _PIVOT,
     "test_sec_cve_2025_23266": "no helper is executed for a container, so none has an environment",
     "test_sec_cve_2018_15664_out": _PORTER,
+    "test_sec_cve_2018_15664_paused": _PORTER,
+    "test_sec_cve_2021_30465_paused": _PIVOT,
     "test_sec_cve_2018_15664_in": _PORTER,
     "test_sec_cve_2019_14271_nothing_of_the_container_is_loaded": _PORTER,
     "test_sec_cve_2021_41089": _PORTER,
@@ -426,5 +428,8 @@ WITHOUT = {
     "test_sec_secrets_are_in_no_layer": "not written yet",
     "test_sec_secrets_that_are_missing": "not written yet",
     "test_sec_injection_by_end_points": "not written yet",
+    "test_sec_loopback_of_the_machine": "not written yet: a build for an ordinary user's engine",
+    "test_sec_loopback_of_the_machine_with_slirp4netns": "not written yet: a build for an ordinary user's engine",
+    "test_sec_nobody_else_speaks_to_it": "not written yet: a build for an ordinary user's engine",
 }
 """Tests for which there is no weakened build, and why."""
