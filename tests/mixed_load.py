@@ -154,12 +154,11 @@ class Client:
         context = Layer()
         context.file("Dockerfile", f"FROM busybox\nRUN echo {self.dice.random()} > /x\nCOPY Dockerfile /\n".encode())
         path = f"/build?t={tag}&rm=1&networkmode=none"
+        self.known.pop(("images", tag), None)
         answer = self.engine.api("POST", path, context.tar(), timeout=SECONDS)
         # A build whose step's monitor was killed fails, and says so.
         if answer.status == 200 and b"Successfully tagged" in answer.body:
             self.known["images", tag] = True
-        else:
-            self.known.pop(("images", tag), None)
 
     def _commit(self) -> None:
         tag, name = self._name("images"), self._name("containers")
