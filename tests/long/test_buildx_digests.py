@@ -31,8 +31,8 @@ DOCKERFILES: Mapping[str, str] = {
         'HEALTHCHECK --interval=5s CMD true\nENTRYPOINT ["cat"]\nCMD ["x"]\nSHELL ["/bin/sh", "-ec"]\nONBUILD RUN true\n'
     ),
     "arguments": (
-        "ARG TAG=latest\\nFROM busybox:$TAG\\nARG WORD=none\\nARG TARGETARCH\\nRUN echo $WORD $TARGETARCH > /word\\n"
-        "LABEL word=$WORD\\n"
+        "ARG TAG=latest\nFROM busybox:$TAG\nARG WORD=none\nARG TARGETARCH\nRUN echo $WORD $TARGETARCH > /word\n"
+        "LABEL word=$WORD\n"
     ),
     "documents": "FROM busybox\nRUN <<END\necho one > /one\necho two >> /one\nEND\nCOPY <<END /file\nwhat $HOME is\nEND\n",
     "mounts": (
