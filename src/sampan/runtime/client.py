@@ -77,8 +77,11 @@ class RuntimeClient:
         self._checkpoints = Checkpoints(exec_root, environment)
         self._resolver = ResolverPort(self._launcher, exec_root, self._pidfds, self._monitor)
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
+        self.on_exit = self._exit_calls.append
         self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
+        self.on_exec_exit = self._exec_exit_calls.append
         self._detach_calls: list[Callable[[ContainerId, ExecId | None], None]] = []
+        self.on_detach = self._detach_calls.append
 
     def inherited(self) -> list[socket.socket]:
         """Listening sockets that an earlier daemon's launcher kept; it ends now. Called before `open`, at most once."""
@@ -92,18 +95,6 @@ class RuntimeClient:
     def launcher_pid(self) -> int:
         """See `port.Runtime`."""
         return self._launcher.pid
-
-    def on_exit(self, call: Callable[[ContainerId, Exit], None]) -> None:
-        """See `port.Runtime`."""
-        self._exit_calls.append(call)
-
-    def on_exec_exit(self, call: Callable[[ContainerId, ExecId, Exit], None]) -> None:
-        """See `port.Runtime`."""
-        self._exec_exit_calls.append(call)
-
-    def on_detach(self, call: Callable[[ContainerId, ExecId | None], None]) -> None:
-        """See `port.Runtime`."""
-        self._detach_calls.append(call)
 
     async def open(self) -> tuple[Adopted, ...]:
         """See `port.Runtime`."""
