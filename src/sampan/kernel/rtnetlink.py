@@ -172,7 +172,7 @@ def rename_message(index: int, name: str) -> Message:
 
 
 def alias_message(name: str, alias: str) -> Message:
-    """Set a link's alias (ifAlias, at most 255 bytes): free text that stays with it."""
+    """Set a link's alias (ifAlias, at most 254 bytes, else ERANGE): free text that stays with it."""
     return (
         RTM_NEWLINK,
         0,

@@ -17,7 +17,8 @@ _log = logging.getLogger("sampan.network")
 
 _WAS_OFF = "forwarding-was-off"
 _WAS_OFF6 = "ipv6-forwarding-was-off"
-_ALIAS_LIMIT = 255
+_ALIAS_LIMIT = 254
+"""The kernel takes 255 bytes with the NUL (ERANGE)."""
 
 
 @dataclass(frozen=True, slots=True)

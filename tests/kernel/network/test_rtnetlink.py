@@ -8,6 +8,7 @@ import pytest
 
 from sampan.kernel import rtnetlink
 from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
+from sampan.network import forwarding
 from tests.kernel.network.lab import Lab
 from tests.requires import requires
 
@@ -131,3 +132,23 @@ def test_each_family_by_itself(route: Netlink) -> None:
     assert six not in found(socket.AF_INET6)
     with pytest.raises(OSError, match="route delete default"):
         route.request_all([rtnetlink.no_default_route_message(socket.AF_INET6)])
+
+
+def test_the_longest_alias_that_remembers_forwarding(route: Netlink) -> None:
+    """More links listen to routers than an alias has room for: some are left out, and the kernel takes the rest."""
+    links = [f"listener{number}" for number in range(40)]
+    for name in links:
+        route.request_all([rtnetlink.bridge_message(name, b"", 0)])
+        with open(f"/proc/sys/net/ipv6/conf/{name}/accept_ra", "w") as file:
+            file.write("1")
+    label = "sampan 0123456789ab"
+    memory = forwarding.missing(forwarding.Memory(), label, links, ipv6=True, allowed=True)
+    for filled in range(12):  # whatever the words before come to
+        alias = forwarding.missing(forwarding.Memory(), label + "x" * filled, links, ipv6=True, allowed=True).alias(
+            label + "x" * filled
+        )
+        route.request_all([rtnetlink.alias_message(links[0], alias)])
+    assert len(memory.listeners) > 15
+    route.request_all([rtnetlink.alias_message(links[0], "x" * 254)])
+    with pytest.raises(OSError, match="Numerical result out of range"):
+        route.request_all([rtnetlink.alias_message(links[0], "x" * 255)])
