@@ -138,12 +138,8 @@ def test_a_killed_daemon_leaves_it_and_the_next_one_has_it(engine: Sampan) -> No
     assert shown(box, "ActiveState") == ["active"]
 
 
-def test_it_is_the_default_where_it_is_dockers() -> None:
+def test_nobody_is_asked_by_default() -> None:
     with running_sampan() as other:
-        info = other.api("GET", "/info").json()
-        assert isinstance(info, dict)
-        assert info["CgroupDriver"] == ("systemd" if V2 else "cgroupfs")
-    with running_sampan("--exec-opt", "native.cgroupdriver=cgroupfs") as other:
         info = other.api("GET", "/info").json()
         assert isinstance(info, dict)
         assert info["CgroupDriver"] == "cgroupfs"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from sampan.cgroups import scopes
-from sampan.cgroups.hierarchy import Hierarchy, Mode
+from sampan.cgroups.hierarchy import Hierarchy
 from sampan.cgroups.leftovers import clear, leftovers, retire, scopes_left
 from sampan.cgroups.plan import CgroupPlan, parse_parent, plan
 from sampan.cgroups.scope_plan import slice_names
@@ -27,18 +27,15 @@ _RUNS = "/run/systemd/system"
 def managed_by_systemd(asked: str, hierarchy: Hierarchy, parent: str) -> bool:
     """Whether groups are scopes of systemd's. Raises InvalidParameter where that is asked for and cannot be.
 
-    Where `asked` says nothing it is as with Docker: on v2 alone with systemd as the machine's manager. That it is there is tried
-    by asking it something; and it is not where this daemon sees a part of the tree only, as in a container: systemd's units lie
-    outside.
+    Only where `asked` says so (Docker takes systemd by itself on v2 alone; docs/cgroups.md says why not here). That it is there is
+    tried by asking it something; and it is not where this daemon sees a part of the tree only, as in a container: systemd's units
+    lie outside.
     """
-    if asked == "cgroupfs" or (not asked and hierarchy.mode is not Mode.V2):
+    if asked != "systemd":
         return False
     trouble = _trouble(hierarchy)
-    if trouble and asked:
-        raise InvalidParameter(f"native.cgroupdriver=systemd: {trouble}")
     if trouble:
-        _log.info("control groups are written directly: %s", trouble)
-        return False
+        raise InvalidParameter(f"native.cgroupdriver=systemd: {trouble}")
     if parent:
         slice_names(parent)
     return True
