@@ -428,6 +428,5 @@ WITHOUT = {
     "test_sec_secrets_are_in_no_layer": "not written yet",
     "test_sec_secrets_that_are_missing": "not written yet",
     "test_sec_injection_by_end_points": "not written yet",
-    "test_sec_nobody_else_speaks_to_it": "not written yet: a build for an ordinary user's engine",
 }
 """Tests for which there is no weakened build, and why."""
