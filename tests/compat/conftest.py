@@ -1,5 +1,7 @@
 """Real clients, unmodified: docker-py, and the machine's `docker` under a terminal."""
 
+import gc
+import warnings
 from collections.abc import Iterator
 
 import docker
@@ -15,3 +17,7 @@ def client(engine: Sampan) -> Iterator[docker.DockerClient]:
     yield made
     made.close()
     engine.remove_containers()
+    # docker-py keeps the connection of an answer that was not read to its end (a build that failed) until it is collected.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -19,9 +19,19 @@ OWN = {
     "builder du",
     "builder mount-export",
     "builder mount-import",
+    "mount",
+    "umount",
+    "container mount",
+    "container umount",
+    "rootless check",
+    "rootless setup",
+    "rootless start",
+    "rootless stop",
+    "volume export",
+    "volume import",
 }
 PATHS = sorted(path for row in registry.COMMANDS for path in registry.spellings(row) if path not in OWN)
-NOT_DOCKERS = {"bars", "cgroup-conf", "check", "clear", "explain", "gidmap", "rules", "uidmap"}
+NOT_DOCKERS = {"bars", "cgroup-conf", "carry-out", "check", "clear", "explain", "gidmap", "plan", "rules", "uidmap"}
 BUILDX = set(
     """
     allow annotation attest build-context cache-to call load metadata-file no-cache-filter output progress provenance push

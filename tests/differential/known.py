@@ -115,6 +115,9 @@ KNOWN: tuple[Known, ...] = (
         "inside: own control groups", "? mountinfo: / /sys/fs/cgroup/systemd *", "the source is called as on the host"
     ),
     Known("inside: *", "+ mountinfo: /null /proc/interrupts *", LATER),
+    Known("inside: *", "+ mountinfo: /null /proc/kpage*", SAFER + ": physical pages are hidden"),
+    Known("inside: *", "+ mountinfo: /null /proc/slabinfo *", SAFER + ": the kernel's own memory is hidden"),
+    Known("inside: *", "+ mountinfo: /null /proc/vmallocinfo *", SAFER + ": addresses of the kernel are hidden"),
     Known("inside: *", "+ network: N: lo    inet6 ::1/N *", LATER),
     Known("inside: mounts", "? mountinfo: <data>/volumes/vol/_data *", SAFER + ": a volume propagates nothing"),
     Known(
