@@ -66,7 +66,9 @@ def report() -> Iterator[list[str]]:
     yield Lines()
 
 
-def test_two_thousand_kills(tmp_path: Path) -> None:
+def test_two_thousand_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a daemon writes down as it is killed is no line.
+    monkeypatch.setattr(Sampan, "answers", None)
     seed = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
     dice = random.Random(seed)
     with report() as lines, running_registry(tmp_path / "registry") as registry, running_sampan() as engine:
