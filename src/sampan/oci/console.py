@@ -12,6 +12,7 @@ import tty
 from collections.abc import Callable
 
 from sampan.errors import System
+from sampan.files.writing import write_all
 
 _NAME = b"/dev/ptmx"
 """What the descriptor is called in the message; runc sends the same."""
@@ -88,7 +89,7 @@ def _copy(terminal: int, pidfd: int) -> None:
         if 0 in ready:
             typed = os.read(0, _CHUNK)
             if typed:
-                _write(terminal, typed)
+                write_all(terminal, typed)
             else:
                 reading.remove(0)
         if terminal in ready:
@@ -98,11 +99,6 @@ def _copy(terminal: int, pidfd: int) -> None:
                 if error.errno != errno.EIO:
                     raise
                 return
-            _write(1, shown)
+            write_all(1, shown)
         elif pidfd in ready:
             return
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

@@ -15,6 +15,7 @@ import msgspec
 
 from sampan.cgroups.ending import frozen
 from sampan.errors import Conflict, InvalidParameter, NotFound
+from sampan.files.atomic import write_atomic
 from sampan.files.lock import LockFile
 from sampan.files.remove import remove_tree
 from sampan.oci import documents
@@ -84,11 +85,8 @@ class Container:
 
     def keep(self, kept: Kept) -> None:
         """Write the state: a reader sees the old or the new."""
-        temporary = self.directory / ".state.json"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(kept))
-        os.rename(temporary, self.directory / STATE)
+        # Of this boot alone: what does not survive the machine's end need not be durable.
+        write_atomic(self.directory / STATE, msgspec.json.encode(kept), durable=False)
 
     def load(self) -> Kept:
         """Raises NotFound; one that is half made has no state and is not there."""

@@ -4,7 +4,9 @@ Each reads the state on its standard input. It gets the environment that the bun
 caller's nor the image's (CVE-2025-23266).
 """
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 
 import msgspec
@@ -30,24 +32,31 @@ def run(point: str, hooks: Sequence[Hook], state: State) -> None:
     text = msgspec.json.encode(state)
     for number, hook in enumerate(hooks):
         try:
-            done = subprocess.run(
-                hook.args or (hook.path,),
-                executable=hook.path,
-                env=dict(_variable(entry) for entry in hook.env or ()),
-                input=text,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=hook.timeout or _LONGEST,
-                cwd=state.bundle,
-                check=False,
-            )
+            code, said = _run(hook, text, state.bundle)
         except subprocess.TimeoutExpired as error:
             raise System(f"error running {point} hook #{number}: {hook.path}: timed out") from error
         except OSError as error:
             raise System(f"error running {point} hook #{number}: {hook.path}: {error.strerror}") from error
-        if done.returncode:
-            said = done.stdout[-_SHOWN:].decode("utf-8", "replace").strip()
-            raise System(f"error running {point} hook #{number}: exit status {done.returncode}, output: {said}")
+        if code:
+            raise System(f"error running {point} hook #{number}: exit status {code}, output: {said}")
+
+
+def _run(hook: Hook, text: bytes, directory: str) -> tuple[int, str]:
+    """Its exit status and the last of what it wrote, which goes to a file: memory would have no bound."""
+    with tempfile.TemporaryFile() as output:
+        done = subprocess.run(
+            hook.args or (hook.path,),
+            executable=hook.path,
+            env=dict(_variable(entry) for entry in hook.env or ()),
+            input=text,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=hook.timeout or _LONGEST,
+            cwd=directory,
+            check=False,
+        )
+        output.seek(max(output.seek(0, os.SEEK_END) - _SHOWN, 0))
+        return done.returncode, output.read(_SHOWN).decode("utf-8", "replace").strip()
 
 
 def _variable(entry: str) -> tuple[str, str]:

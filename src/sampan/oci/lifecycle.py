@@ -4,6 +4,8 @@ import errno
 import os
 import signal
 
+import msgspec
+
 from sampan.cgroups import apply as groups
 from sampan.cgroups import change, scopes
 from sampan.cgroups.plan import CgroupPlan
@@ -151,6 +153,10 @@ def update(container: Container, wanted: CgroupPlan) -> None:
             change.change(kept.groups, change.difference(kept.writes, wanted.writes))
         except OSError as error:
             raise System(f"unable to set limits of {container.name}: {error}") from error
+        # The next update goes by what stands now, not by what stood at first.
+        asked = {(controller, file) for controller, file, _ in wanted.writes}
+        unchanged = tuple(write for write in kept.writes if write[:2] not in asked)
+        container.keep(msgspec.structs.replace(kept, writes=(*unchanged, *wanted.writes)))
     finally:
         lock.close()
 

@@ -16,6 +16,7 @@ import msgspec
 
 from sampan.cgroups.hierarchy import detect
 from sampan.errors import InvalidParameter, NotImplementedHere
+from sampan.files.atomic import write_atomic
 from sampan.kernel.caps import capget
 from sampan.oci import console, documents, groups, hooks, lifecycle
 from sampan.oci.containers import Container, everyone
@@ -125,10 +126,8 @@ def _console_socket(given: Parsed, *, terminal: bool, detached: bool) -> str:
 def _tell_pid(given: Parsed, pid: int) -> None:
     path = given.text("pid-file")
     if path:
-        # Renamed into place: a reader never sees half a number.
-        temporary = os.path.join(os.path.dirname(path), "." + os.path.basename(path))
-        Path(temporary).write_text(str(pid))
-        os.rename(temporary, path)
+        # A reader never sees half a number.
+        write_atomic(Path(path), str(pid).encode(), 0o644, durable=False)
 
 
 def start(first: Parsed, given: Parsed) -> int:
@@ -200,7 +199,9 @@ def _process(given: Parsed, bundle: documents.Bundle) -> documents.Process:
             raise InvalidParameter(f"--user {text[:40]!r} is not UID[:GID]")
         user = msgspec.structs.replace(user, uid=int(uid), gid=int(gid or "0"), additional_gids=())
     if more := given.values.get("additional-gids"):
-        gids = tuple(int(gid) for gid in more if gid.isdecimal() and len(gid) < 11)
+        if not all(gid.isdecimal() and len(gid) < 11 for gid in more):
+            raise InvalidParameter(f"--additional-gids {' '.join(more)[:80]!r}: a group is a number")
+        gids = tuple(int(gid) for gid in more)
         user = msgspec.structs.replace(user, additional_gids=(*(user.additional_gids or ()), *gids))
     return msgspec.structs.replace(
         own,

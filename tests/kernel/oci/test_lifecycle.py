@@ -242,6 +242,11 @@ def test_limits_at_birth_and_by_update(runtime: Runtime) -> None:
     assert "can't fork" in runtime("exec", runtime.name, "sh", "-c", crowd, code=2)
     runtime("update", "--resources", "-", runtime.name, stdin=json.dumps({"pids": {"limit": 50}}).encode())
     runtime("exec", runtime.name, "sh", "-c", crowd)
+    # Back to what it was born with: an update goes by what stands now.
+    runtime("update", "--pids-limit", "5", runtime.name)
+    # Those of the first crowd are nobody's to reap and still count: there is no room for one process more.
+    assert "temporarily unavailable" in runtime("exec", runtime.name, "true", code=255)
+    assert "a group is a number" in runtime("exec", "-g", "wheel", runtime.name, "id", code=255)
 
 
 def test_a_container_of_another_boot_is_stopped(runtime: Runtime) -> None:
