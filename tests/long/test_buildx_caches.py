@@ -2,12 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Sampan
 from tests.long.buildx import Buildx, ok, steps
 from tests.registries import running_registry
 from tests.requires import requires
@@ -20,18 +19,6 @@ FROM busybox
 COPY --from=below /below /x
 RUN echo top >> /x
 """
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Sampan]:
-    with running_sampan() as started:
-        started.load_busybox()
-        yield started
-
-
-@pytest.fixture
-def buildx(engine: Sampan, tmp_path: Path) -> Buildx:
-    return Buildx(engine, tmp_path / "docker")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import pytest
 
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Sampan
 from tests.kernel.build.git_server import commit, git, served
 from tests.long.buildx import Buildx, ok
 from tests.requires import requires
@@ -23,18 +23,6 @@ pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "busybox
 
 FAR = b"FROM busybox\nRUN echo -n layout > /far\n"
 ONE = "FROM busybox\nCOPY note /note\n"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Sampan]:
-    with running_sampan() as started:
-        started.load_busybox()
-        yield started
-
-
-@pytest.fixture
-def buildx(engine: Sampan, tmp_path: Path) -> Buildx:
-    return Buildx(engine, tmp_path / "docker")
 
 
 @pytest.fixture

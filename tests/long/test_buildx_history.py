@@ -2,23 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Sampan
 from tests.long.buildx import Buildx, ok
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "busybox")
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Sampan]:
-    with running_sampan() as started:
-        started.load_busybox()
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@
 
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Sampan
 from tests.long.buildx import Buildx, ok
 from tests.registries import running_registry
 from tests.requires import requires
@@ -16,18 +15,6 @@ from tests.requires import requires
 pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "busybox")
 
 BOTH = "linux/amd64,linux/arm64"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Sampan]:
-    with running_sampan() as started:
-        started.load_busybox()
-        yield started
-
-
-@pytest.fixture
-def buildx(engine: Sampan, tmp_path: Path) -> Buildx:
-    return Buildx(engine, tmp_path / "docker")
 
 
 @pytest.fixture
