@@ -283,6 +283,28 @@ class Docker(Daemon):
             hierarchy.rmdir()
 
 
+def refused_start(*flags: str, within: tuple[str, ...] = ()) -> str:
+    """What a Sampan says that ends at once because of its settings. Nothing of it is on the host afterwards."""
+    never = Sampan(within)
+    marks = (never.instance, str(never.directory))
+    before = leaks.marked(*marks)
+    try:
+        done = subprocess.run(
+            [*never.command(), *flags],
+            capture_output=True,
+            timeout=READY_SECONDS,
+            check=False,
+            env=scrubbed_environment(),
+        )
+        left = leaks.settled(lambda: leaks.marked(*marks), before)
+    finally:
+        never.remove()
+        leaks.clear(never.instance)
+    assert done.returncode != 0
+    assert left == []
+    return done.stderr.decode()
+
+
 @contextmanager
 def running_sampan(*flags: str, within: tuple[str, ...] = ()) -> Iterator[Sampan]:
     """A started private Sampan without images. On leaving it is stopped and the host searched for what it left."""

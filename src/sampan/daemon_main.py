@@ -96,8 +96,13 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
         _log.warning(warning)
     instance = presence.instance_of(settings.data_root)
     parts = await assemble(settings, instance, _own_socket(settings))
-    opened = listeners.open_listeners(settings, systemd.listening(os.environ), parts.runtime.inherited())
-    await take_over(parts)
+    try:
+        opened = listeners.open_listeners(settings, systemd.listening(os.environ), parts.runtime.inherited())
+        await take_over(parts)
+    except BaseException:
+        # Files and sockets go with the process; the groups in which the limits were looked for do not.
+        await parts.groups.retire(parts.engine)
+        raise
     parts.runtime.keep([listener.sock for listener in opened if listener.sock.family == socket.AF_UNIX])
     name = f"Sampan/{VERSION} (linux)"
     backend, watched = _backend(parts), None

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.daemons import Sampan, entry_point, running_sampan
+from tests.daemons import Sampan, entry_point, refused_start, running_sampan
 from tests.requires import requires
 from tests.waiting import eventually
 
@@ -171,6 +171,18 @@ def test_a_second_daemon_is_refused(engine: Sampan) -> None:
             f"{both[flag]} is in use by another daemon (pid {engine.process.pid if engine.process else 0})"
             in refused.stderr
         )
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--host", "unix:///proc/no.sock", "/proc/no.sock"),
+        ("--seccomp-profile", "/nowhere.json", "opening seccomp profile (/nowhere.json) failed"),
+        ("--userns-remap", "nosuchuser", "Error during uid lookup"),
+    ],
+)
+def test_a_start_that_is_refused_leaves_nothing(flag: str, value: str, words: str) -> None:
+    assert words in refused_start(flag, value)
 
 
 def test_live_restore_false_stops_them_first() -> None:

@@ -159,10 +159,11 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         roots=Roots(lambda image: layers.view(ImageId(image)), volumes.tree),
     )
     networks = Networks(instance, _network_options(config))
-    found = means.probe(hierarchy, instance)
-    hierarchy = replace(hierarchy, v2_weight=found.v2_weight)
     systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)
-    groups = GroupPlanner(hierarchy, instance, systemd=systemd)
+    users, around = _users(config, containers), _surroundings(config, facts, hierarchy, systemd=systemd)
+    # After every setting that may be refused: from here on there is something on the host to take away again.
+    found = means.probe(hierarchy, instance)
+    groups = GroupPlanner(replace(hierarchy, v2_weight=found.v2_weight), instance, systemd=systemd)
     wiring = NetworkWiring(networks, config, runtime)
     engine = Engine(
         config=config,
@@ -176,7 +177,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         events=events,
         containers=containers,
         planner=MountPlanner(volumes, containers.find, layers.mountable, api_socket, str(config.data_root)),
-        around=_surroundings(config, facts, hierarchy, systemd=systemd),
+        around=around,
         means=found,
         shm=SharedMemory(config.exec_root / "shm"),
         execs=Execs(),
@@ -186,7 +187,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         sampler=Sampler(runtime, containers, wiring),
         oom=OomNotices(),
         shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),
-        users=_users(config, containers),
+        users=users,
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )
