@@ -63,6 +63,8 @@ from sampan.kernel.caps import capget
 from sampan.network.networks import Networks
 from sampan.network.options import NetworkOptions, parse_bip, parse_pool
 from sampan.network.outside import SOCKET_NAME
+from sampan.plugins.places import Places
+from sampan.plugins.plugins import Plugins
 from sampan.registry.fetching import Fetcher
 from sampan.registry.registries import RemoteRegistries
 from sampan.runtime.client import RuntimeClient
@@ -110,6 +112,7 @@ class Assembly:
         await asyncio.gather(*self.engine.tasks, return_exceptions=True)
         await self.engine.transfers.close()
         await self.engine.looks.close()
+        self.engine.plugins.close()
         self.engine.sampler.close()
         asyncio.get_running_loop().remove_reader(self.engine.oom.fileno())
         self.engine.oom.close()
@@ -186,6 +189,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         looks=Looks(),
         sampler=Sampler(runtime, containers, wiring),
         oom=OomNotices(),
+        plugins=Plugins([_places(config)]),
         shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),
         users=users,
         trash=Trash(config.data_root / "trash-containers"),
@@ -250,6 +254,11 @@ def volume_users(containers: Registry[Container], name: str) -> list[ContainerId
         for container in containers
         if any(point.type == "volume" and point.name == name for point in container.definition.mounts)
     ]
+
+
+def _places(config: DaemonConfig) -> Places:
+    """Where plugins are looked for that are no managed ones."""
+    return Places.only(config.plugin_dirs) if config.plugin_dirs else Places.of_docker(config.exec_root / "plugins")
 
 
 def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:

@@ -78,6 +78,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     cgroup_driver: str = ""
     """cgroupfs or systemd; "" is cgroupfs"""
     cdi_spec_dirs: tuple[str, ...] = _CDI_DIRECTORIES
+    plugin_dirs: tuple[Path, ...] = ()
+    """empty: one of this instance's own, and Docker's"""
     storage_driver: str = ""
     bridge: bool = True
     bip: str = ""
@@ -135,6 +137,7 @@ def load(line: CommandLine) -> DaemonConfig:
         policy=read_policy(folder / "policy.json"),
         experimental=switch(merged, "experimental"),
         rootless=switch(merged, "rootless"),
+        plugin_dirs=tuple(_absolute(directory) for directory in listing(merged, "plugin-dirs")),
         allow_direct_routing=switch(merged, "allow-direct-routing"),
         published_ports=_one_of(merged, "published-ports", "judged", ("judged", "open")),
         builder=_builder(merged),

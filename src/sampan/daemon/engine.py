@@ -28,6 +28,7 @@ from sampan.daemon.transfers import Transfers
 from sampan.daemon.users import Users
 from sampan.errors import NotFound
 from sampan.files.trash import Trash
+from sampan.plugins.plugins import Plugins
 from sampan.runtime.port import Runtime
 from sampan.runtime.request import Exit
 from sampan.spec import oci_runtime as oci
@@ -69,6 +70,7 @@ class Engine:
     looks: Looks
     sampler: Sampler
     oom: OomNotices
+    plugins: Plugins
     shipping: LogShipping
     users: Users
     trash: Trash

@@ -114,6 +114,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("cpu-rt-period", N, NO, "the parent group's real-time budget is the host's business", default=0),
     Option("cpu-rt-runtime", N, NO, "the parent group's real-time budget is the host's business", default=0),
     Option("cdi-spec-dirs", L, YES, "default /etc/cdi and /var/run/cdi; files in JSON", flag="cdi-spec-dir"),
+    Option(
+        "plugin-dirs",
+        L,
+        YES,
+        "Sampan's own: where plugins are looked for instead of Docker's directories: docs/plugins.md",
+        flag="plugin-dir",
+    ),
     Option("nri-opts", M, NO, "the node resource interface is containerd's"),
     Option(
         "rootless",

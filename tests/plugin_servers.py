@@ -1,0 +1,129 @@
+"""Plugins for tests, written against Docker's documents and not against Sampan: a well-behaved one, and ones that answer bytes."""
+
+import json
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+Handler = Callable[[dict[str, Any]], Any]
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+class ServedPlugin:
+    """What a test sees of a plugin that is served: the calls that came, in order, and what it answers, which may be changed."""
+
+    def __init__(self, answers: dict[str, Handler | dict[str, Any]]) -> None:
+        self.answers = answers
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.headers: list[dict[str, str]] = []
+
+    def names(self) -> list[str]:
+        return [method for method, _ in self.calls]
+
+    def of(self, method: str) -> list[dict[str, Any]]:
+        return [body for called, body in self.calls if called == method]
+
+
+@contextmanager
+def served(
+    path: Path, implements: str | list[str], answers: dict[str, Handler | dict[str, Any]]
+) -> Iterator[ServedPlugin]:
+    """A plugin at the socket `path`. A handler gets the request's document; what it returns is the answer, bytes as they are.
+
+    A handler that returns a tuple gives the status first.
+    """
+    kinds = [implements] if isinstance(implements, str) else implements
+    plugin = ServedPlugin({"Plugin.Activate": {"Implements": kinds}, **answers})
+
+    class Answering(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            method = self.path.lstrip("/")
+            body = json.loads(raw) if raw.strip() else {}
+            plugin.headers.append(dict(self.headers))
+            plugin.calls.append((method, body))
+            answer: Any = plugin.answers.get(method)
+            status: int = 200
+            if answer is None:
+                status, answer = 404, b"404 page not found\n"
+            elif callable(answer):
+                answer = answer(body)
+            if isinstance(answer, tuple):
+                status, answer = answer
+            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/vnd.docker.plugins.v1.1+json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def address_string(self) -> str:
+            return "unix"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with _Server(str(path), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield plugin
+        finally:
+            server.shutdown()
+            thread.join()
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def answering(path: Path, behave: Callable[[socket.socket], None]) -> Iterator[None]:
+    """A socket at which `behave` is given each connection once the request's head has come, in a thread; then it is closed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(16)
+    threads: list[threading.Thread] = []
+
+    def one(connection: socket.socket) -> None:
+        with connection:
+            try:
+                got = b""
+                while b"\r\n\r\n" not in got and (data := connection.recv(65536)):
+                    got += data
+                behave(connection)
+            except OSError:
+                pass  # the engine has hung up, as it should
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threads.append(threading.Thread(target=one, args=(connection,), daemon=True))
+            threads[-1].start()
+
+    accepting = threading.Thread(target=accept, daemon=True)
+    accepting.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        accepting.join()
+        for thread in threads:
+            thread.join(10)
+        path.unlink(missing_ok=True)
