@@ -34,8 +34,9 @@ V2 = (GROUPS / "cgroup.controllers").exists()
 
 
 def group_of(container: str) -> Path:
-    """The container's own group below each tree's mount point."""
-    return Path("docker") / sampan("inspect", "--format", "{{.Id}}", container)
+    """The container's own group below each tree's mount point: with v2 alone it is a scope of systemd's."""
+    name = sampan("inspect", "--format", "{{.Id}}", container)
+    return Path(f"system.slice/docker-{name}.scope") if V2 else Path("docker") / name
 
 
 @pytest.fixture(scope="session")

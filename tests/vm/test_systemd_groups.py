@@ -2,6 +2,7 @@
 
 import itertools
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sampan.cgroups import scopes
 from tests.api.scenes import Box
 from tests.daemons import Sampan, running_sampan
 from tests.vm.conftest import shell
@@ -138,14 +140,42 @@ def test_a_killed_daemon_leaves_it_and_the_next_one_has_it(engine: Sampan) -> No
     assert shown(box, "ActiveState") == ["active"]
 
 
-def test_nobody_is_asked_by_default() -> None:
-    with running_sampan() as other:
+@pytest.mark.parametrize(
+    ("flags", "driver"),
+    [((), "systemd" if V2 else "cgroupfs"), (("--exec-opt", "native.cgroupdriver=cgroupfs"), "cgroupfs")],
+)
+def test_which_it_is_by_default(flags: tuple[str, ...], driver: str) -> None:
+    """Docker's choice: systemd where v2 is alone."""
+    with running_sampan(*flags) as other:
         info = other.api("GET", "/info").json()
         assert isinstance(info, dict)
-        assert info["CgroupDriver"] == "cgroupfs"
+        assert info["CgroupDriver"] == driver
+        other.load_busybox()
+        box = Box(other, "sleep", "1000", host={"NetworkMode": "none"}).start()
+        groups = box.groups()
+        assert groups
+        assert {group.name for group in groups} == {unit_of(box) if driver == "systemd" else box.id}
 
 
 STARTERS, STARTS, HOGS = 4, 10, 6
+CONNECTIONS = 200
+
+
+def test_systemd_answers_every_first_question_while_it_reloads() -> None:
+    """Where it is busy, greeting and question lie there together when it comes to them."""
+    ended = threading.Event()
+
+    def reload_again_and_again() -> None:
+        while not ended.is_set():
+            shell("systemctl", "daemon-reload")
+
+    with ThreadPoolExecutor(STARTERS + 1) as threads:
+        threads.submit(reload_again_and_again)
+        try:
+            told = list(threads.map(lambda _: scopes.trouble(), range(CONNECTIONS)))
+        finally:
+            ended.set()
+    assert told == [""] * CONNECTIONS
 
 
 def test_many_starts_on_a_machine_that_is_busy(engine: Sampan) -> None:

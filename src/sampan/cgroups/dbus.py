@@ -1,8 +1,12 @@
 """As much of D-Bus as systemd's manager asks for: one connection, one call after the other (dbus-specification.html).
 
-    connect ── "AUTH EXTERNAL uid" ─▶ "OK" ── "BEGIN" ─▶ messages: call ─▶ reply or error, signals in between
+    connect ── "AUTH EXTERNAL uid", "BEGIN" ─▶ "OK" ── messages: call ─▶ reply or error, signals in between
 
 systemd listens on a socket of its own, for root alone, where no bus and no greeting stand between (systemd's own commands use it).
+
+No message may be on its way before "BEGIN" has been read. Where systemd finds both in one read, it begins, keeps the message in its
+buffer, and looks there only when more bytes come (sd-bus, bus_socket_read_auth): a busy systemd never answers a short first call.
+So "BEGIN" goes out with "AUTH", as systemd's own commands send it, and "OK" tells that it has been read.
 
 Loaded by the launcher.
 """
@@ -61,10 +65,10 @@ class Manager:
         self._signals: list[tuple[dict[int, Any], bytes]] = []
         try:
             self._sock.connect(path)
-            self._sock.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
+            user = str(os.geteuid()).encode().hex().encode()
+            self._sock.sendall(b"\0AUTH EXTERNAL " + user + b"\r\nBEGIN\r\n")
             if not self._line().startswith(b"OK "):
                 raise OSError(errno.EACCES, "systemd does not know this user", path)
-            self._sock.sendall(b"BEGIN\r\n")
         except BaseException:
             self.close()
             raise

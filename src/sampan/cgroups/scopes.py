@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 90.0
 """For one answer of a busy systemd, and for one job: what systemd itself gives its services."""
+_ASKED = 30.0
+"""Seconds for the first question, at a daemon's start: half of what packaging/systemd/sampan.service gives that."""
 _OF_BEFORE = 30.0
 """Seconds for the scope of an earlier run to go: systemd takes it away when it has its turn."""
 _PAUSE = 0.01
@@ -86,7 +88,7 @@ def change(unit: str, properties: Sequence[Sequence[Any]]) -> None:
 def trouble() -> str:
     """Why no systemd can be talked to here; "" where one answers."""
     try:
-        manager = Manager(_SECONDS)
+        manager = Manager(_ASKED)
         try:
             manager.call("LoadUnit", "s", "system.slice")
         finally:

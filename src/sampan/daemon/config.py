@@ -76,7 +76,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     cgroup_parent: str = ""
     cgroup_driver: str = ""
-    """cgroupfs or systemd; "" is cgroupfs"""
+    """cgroupfs or systemd; "" is what `control_groups.managed_by_systemd` finds best"""
     cdi_spec_dirs: tuple[str, ...] = _CDI_DIRECTORIES
     plugin_dirs: tuple[Path, ...] = ()
     """empty: one of this instance's own, and Docker's"""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from sampan.cgroups import scopes
-from sampan.cgroups.hierarchy import Hierarchy
+from sampan.cgroups.hierarchy import Hierarchy, Mode
 from sampan.cgroups.leftovers import clear, leftovers, retire, scopes_left
 from sampan.cgroups.plan import CgroupPlan, parse_parent, plan
 from sampan.cgroups.scope_plan import slice_names
@@ -25,15 +25,19 @@ _RUNS = "/run/systemd/system"
 
 
 def managed_by_systemd(asked: str, hierarchy: Hierarchy, parent: str) -> bool:
-    """Whether groups are scopes of systemd's. Raises InvalidParameter where that is asked for and cannot be.
+    """Whether groups are scopes of systemd's: where `asked` says so, and by itself where Docker takes it, on v2 alone with systemd.
 
-    Only where `asked` says so (Docker takes systemd by itself on v2 alone; docs/cgroups.md says why not here). That it is there is
-    tried by asking it something; and it is not where this daemon sees a part of the tree only, as in a container: systemd's units
-    lie outside.
+    That it is there is tried by asking it something. Raises InvalidParameter where it is asked for and cannot be, and where
+    `parent` is no slice. A systemd that was not asked for and does not answer is said in the log, and groups are written
+    directly: containers that run keep theirs under either manager.
     """
-    if asked != "systemd":
+    by_itself = not asked and hierarchy.mode is Mode.V2 and not _obstacle(hierarchy)
+    if asked != "systemd" and not by_itself:
         return False
-    trouble = _trouble(hierarchy)
+    trouble = _obstacle(hierarchy) or _silence()
+    if trouble and by_itself:
+        _log.warning("control groups are written directly, as with native.cgroupdriver=cgroupfs: %s", trouble)
+        return False
     if trouble:
         raise InvalidParameter(f"native.cgroupdriver=systemd: {trouble}")
     if parent:
@@ -41,11 +45,14 @@ def managed_by_systemd(asked: str, hierarchy: Hierarchy, parent: str) -> bool:
     return True
 
 
-def _trouble(hierarchy: Hierarchy) -> str:
+def _obstacle(hierarchy: Hierarchy) -> str:
+    """Why systemd is not to be asked here; in a part of the tree, as in a container, its units lie outside."""
     if hierarchy.v2 and os.path.exists(f"{hierarchy.v2}/cgroup.type"):
         return "this daemon sees only a part of the tree of control groups"
-    if not os.path.isdir(_RUNS):
-        return "systemd is not the manager of this machine"
+    return "" if os.path.isdir(_RUNS) else "systemd is not the manager of this machine"
+
+
+def _silence() -> str:
     trouble = scopes.trouble()
     return f"systemd does not answer: {trouble}" if trouble else ""
 

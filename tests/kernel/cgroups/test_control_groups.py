@@ -232,9 +232,11 @@ def test_no_more_processor_time_than_allowed(make: Make) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         return int(100 * (used.ru_utime + used.ru_stime) / 0.6)
 
-    assert container.run(program) < 40
+    used = container.run(program)
+    assert used < 40
     stat = dict(line.split() for line in container.file("cpu", "cpu.stat").read_text().splitlines())
-    assert int(stat["nr_throttled"]) >= 3
+    # A machine with twenty programs for each processor gives it less than its quota.
+    assert int(stat["nr_throttled"]) >= 3 or used <= 10
 
 
 @on_each_host

@@ -71,7 +71,6 @@ def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Says]:
         with listener, listener.accept()[0] as client:
             client.recv(64)
             client.sendall(b"OK 1234\r\n")
-            client.recv(7, socket.MSG_WAITALL)
             for word in words:
                 heard.append(client.recv(65536))
                 does()
