@@ -162,7 +162,12 @@ def _backend(parts: Assembly) -> Backend:
         parts.fetcher,
     )
     volumes = VolumesApi(
-        parts.volumes, engine.volumes, lambda name: volume_users(engine.containers, name), parts.workers, engine.events
+        parts.volumes,
+        engine.volumes,
+        parts.plugin_volumes,
+        lambda name: volume_users(engine.containers, name),
+        parts.workers,
+        engine.events,
     )
     plans = PrunePlans(
         engine,

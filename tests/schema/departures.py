@@ -93,6 +93,7 @@ DEPARTURES: tuple[Departure, ...] = (
         "status 101 is not among *",
         "Docker answers so to a client that asks to upgrade the connection, as with attach",
     ),
+    Departure("* /volumes*", ".Status.*: * is not of type 'object'", "what a plugin tells of its volume is passed on"),
     Departure(
         "POST /*", "status 413 is none of this operation's", "bodies are bounded here; Docker reads them into memory"
     ),

@@ -30,6 +30,7 @@ from sampan.daemon import (
     slots,
     subordinate,
 )
+from sampan.daemon.all_volumes import AllVolumes
 from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
@@ -43,6 +44,7 @@ from sampan.daemon.log_shipping import LogShipping
 from sampan.daemon.looks import Looks
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
+from sampan.daemon.plugin_volumes import PluginVolumes
 from sampan.daemon.rules_watch import RulesWatch
 from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
@@ -98,6 +100,7 @@ class Assembly:
     snapshots: Snapshotter
     facts: Facts
     volumes: Volumes
+    plugin_volumes: PluginVolumes
     groups: GroupPlanner
     registries: RemoteRegistries
     asking: Workers
@@ -112,6 +115,7 @@ class Assembly:
         await asyncio.gather(*self.engine.tasks, return_exceptions=True)
         await self.engine.transfers.close()
         await self.engine.looks.close()
+        await self.plugin_volumes.close()
         self.engine.plugins.close()
         self.engine.sampler.close()
         asyncio.get_running_loop().remove_reader(self.engine.oom.fileno())
@@ -152,8 +156,8 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     images = Images(store, content, snapshots, notify, host_layer, _travel(config, registries), keepers=[built])
     layers = ImageLayers(images, snapshots, workers)
     containers: Registry[Container] = Registry()
-    kept_volumes = Volumes(store, config.data_root / "volumes", open_quotas(config.data_root))
-    volumes = LocalVolumes(kept_volumes, partial(volume_users, containers), workers, events)
+    plugins = Plugins([_places(config)])
+    kept_volumes, volumes = _volumes(config, store, plugins, containers, workers, events)
     runtime = RuntimeClient(
         str(config.exec_root),
         str(config.data_root),
@@ -189,7 +193,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         looks=Looks(),
         sampler=Sampler(runtime, containers, wiring),
         oom=OomNotices(),
-        plugins=Plugins([_places(config)]),
+        plugins=plugins,
         shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),
         users=users,
         trash=Trash(config.data_root / "trash-containers"),
@@ -198,7 +202,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_exit(partial(exits.on_exit, engine))
     runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
     runtime.on_detach(partial(attach.on_detach, engine))
-    drivers = (snapshots, facts, kept_volumes, groups)
+    drivers = (snapshots, facts, kept_volumes, volumes.plugins, groups)
     kept = BuildCacheApi(images.catalog, store, built, config.data_root, workers)
     return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known), kept)
 
@@ -214,6 +218,8 @@ async def take_over(parts: Assembly) -> None:
     parts.networks.open(network_changes.load(engine))
     found = await parts.runtime.open()
     await adopt.adopt(engine, found)
+    alive = {str(container.id) for container in engine.containers if container.state.alive}
+    engine.volumes.settle(alive.__contains__)
     await network_changes.finish(engine)
     parts.networks.adopted()
     adopt.ship(engine)
@@ -254,6 +260,22 @@ def volume_users(containers: Registry[Container], name: str) -> list[ContainerId
         for container in containers
         if any(point.type == "volume" and point.name == name for point in container.definition.mounts)
     ]
+
+
+def _volumes(
+    config: DaemonConfig,
+    store: Store,
+    plugins: Plugins,
+    containers: Registry[Container],
+    workers: Workers,
+    events: Events,
+) -> tuple[Volumes, AllVolumes]:
+    """Those of the driver `local`, and these with the plugins'."""
+    kept = Volumes(store, config.data_root / "volumes", open_quotas(config.data_root))
+    holders = partial(volume_users, containers)
+    local = LocalVolumes(kept, holders, workers, events)
+    remote = PluginVolumes(store, plugins, (str(config.data_root), str(config.exec_root)))
+    return kept, AllVolumes(local, remote, holders, workers, events)
 
 
 def _places(config: DaemonConfig) -> Places:

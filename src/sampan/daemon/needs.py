@@ -153,6 +153,10 @@ class VolumeStore(VolumesByName, Protocol):
         """Take over what the process `monitor` of a running container holds."""
         ...
 
+    def settle(self, living: Callable[[str], bool]) -> None:
+        """A new daemon has found what runs: what is held for others, by notes of the last one, is let go of."""
+        ...
+
     def tree(self, name: str, below: str, flags: OpenTree) -> int:
         """A copy of the mount that a held volume is (`runtime.sources.VolumeTree`)."""
         ...

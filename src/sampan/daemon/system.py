@@ -65,9 +65,9 @@ class SystemApi:
             driver_status=(("Backing Filesystem", _file_system(str(config.data_root))),),
             docker_root_dir=str(config.data_root),
             plugins=s.PluginsInfo(
-                volume=("local",),
+                volume=tuple(sorted(("local", *engine.plugins.active("VolumeDriver")))),
                 network=("bridge", "host", "null"),
-                log=tuple(driver for driver in DRIVERS if driver != "none"),
+                log=(*(driver for driver in DRIVERS if driver != "none"), *engine.plugins.active("LogDriver")),
             ),
             memory_limit=means.memory,
             swap_limit=means.swap,

@@ -1,4 +1,4 @@
-"""Volumes as create and start need them: `needs.VolumeStore` over `volumes`, in worker threads."""
+"""Volumes of the driver `local` as create and start need them: over `volumes`, in worker threads."""
 
 import logging
 import socket
@@ -20,7 +20,7 @@ Users = Callable[[str], Sequence[ContainerId]]
 
 
 class LocalVolumes:
-    """Implements `needs.VolumeStore`."""
+    """`needs.VolumeStore` for one driver; `AllVolumes` is for all."""
 
     def __init__(self, volumes: Volumes, users: Users, workers: Workers, events: Events) -> None:
         self._volumes = volumes
@@ -35,11 +35,15 @@ class LocalVolumes:
         self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
     ) -> FoundVolume:
         """See `needs.VolumeStore`."""
-        there = name and name in {volume.name for volume in self._volumes.list()}
+        there = self.has(name)
         made = await self._workers.run(make, self._volumes, name, driver, options, labels)
         if not there:
             self._events.publish("volume", "create", made.name, {"driver": made.driver})
         return _found(made)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a volume of that name."""
+        return self._volumes.has(name)
 
     def get(self, name: str) -> FoundVolume:
         """See `needs.VolumeStore`."""

@@ -1,4 +1,4 @@
-"""Volumes as the API calls them: `volumes` in worker threads."""
+"""Volumes as the API calls them: those of the driver `local` in worker threads, and those of plugins."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,22 +8,32 @@ import msgspec
 from sampan.daemon import volume_archives
 from sampan.daemon.events import Events
 from sampan.daemon.needs import VolumeStore
-from sampan.daemon.times import rfc3339
-from sampan.daemon.volume_store import Users, make
+from sampan.daemon.plugin_volumes import Listed, PluginVolumes
+from sampan.daemon.times import NEVER, rfc3339
+from sampan.daemon.volume_store import Users
 from sampan.daemon.workers import Workers
 from sampan.errors import System
 from sampan.spec import requests as r
 from sampan.spec import volumes as v
-from sampan.volumes.local import NoSuchVolume, Volume, Volumes
+from sampan.volumes.local import DRIVER, NoSuchVolume, Volume, VolumeInUse, Volumes
 from sampan.volumes.selection import prune, select
 
 
 class VolumesApi:
-    """Implements `api.backend.Volumes`."""
+    """Implements `api.backend.Volumes`. `volumes` are the driver local's, `store` all."""
 
-    def __init__(self, volumes: Volumes, store: VolumeStore, users: Users, workers: Workers, events: Events) -> None:
+    def __init__(
+        self,
+        volumes: Volumes,
+        store: VolumeStore,
+        plugins: PluginVolumes,
+        users: Users,
+        workers: Workers,
+        events: Events,
+    ) -> None:
         self._volumes = volumes
         self._store = store
+        self._plugins = plugins
         self._users = users
         self._workers = workers
         self._events = events
@@ -31,7 +41,14 @@ class VolumesApi:
     async def list(self, filters: r.Filters) -> v.VolumeList:
         """Volumes."""
         plain = {key: list(values) for key, values in filters.items()}
-        return v.VolumeList(volumes=tuple(_shown(one) for one in select(self._volumes.list(), plain, self._users)))
+        local = self._volumes.list()
+        listed, warnings = await self._plugins.list()
+        others = {one.name: one for one in listed if not self._volumes.has(one.name)}
+        found = select([*local, *map(_as_volume, others.values())], plain, self._users)
+        return v.VolumeList(
+            volumes=tuple(_told(others[one.name]) if one.name in others else _shown(one) for one in found),
+            warnings=tuple(warnings) or None,
+        )
 
     async def measured(self, measure: Callable[[str], Awaitable[int]]) -> tuple[v.Volume, ...]:
         """All volumes with their sizes, as `measure` tells them, and how many containers refer to each.
@@ -55,29 +72,34 @@ class VolumesApi:
         return await asyncio.shield(asyncio.get_running_loop().create_task(self._create(request)))
 
     async def _create(self, request: v.VolumeCreateRequest) -> v.Volume:
-        there = request.name in {volume.name for volume in self._volumes.list()}
-        made = await self._workers.run(
-            make, self._volumes, request.name, request.driver, request.driver_opts or {}, request.labels or {}
-        )
-        if not there:
-            self._events.publish("volume", "create", made.name, {"driver": made.driver})
-        return _shown(made)
+        options, labels = request.driver_opts or {}, request.labels or {}
+        made = await self._store.create(request.name, request.driver, options, labels)
+        return await self.inspect(made.name)
 
     async def inspect(self, name: str) -> v.Volume:
         """One volume."""
-        return _shown(self._volumes.get(name))
+        if self._volumes.has(name):
+            return _shown(self._volumes.get(name))
+        return _told(await self._plugins.get(name), detailed=True)
 
     async def remove(self, name: str, force: bool) -> None:
-        """Remove it; with `force` a volume that does not exist is no fault."""
+        """Remove it; with `force` a volume that does not exist is no fault, and one whose plugin cannot is forgotten."""
+        driver = DRIVER
         try:
-            await self._workers.run(self._volumes.remove, name, self._users)
+            if not self._volumes.has(name) and (record := await self._plugins.found(name)) is not None:
+                driver = record.driver
+                if using := self._users(name):
+                    raise VolumeInUse(name, using)
+                await self._plugins.remove(name, force=force)
+            else:
+                await self._workers.run(self._volumes.remove, name, self._users)
         except NoSuchVolume:
             if force:
                 return
             raise
         except OSError as error:
             raise System(f"remove {name}: {error.strerror}: {error.filename}") from error
-        self._events.publish("volume", "destroy", name, {"driver": "local"})
+        self._events.publish("volume", "destroy", name, {"driver": driver})
 
     async def prune(self, filters: r.Filters) -> v.VolumesPruneReport:
         """Remove volumes that nothing uses."""
@@ -105,4 +127,34 @@ def _shown(volume: Volume) -> v.Volume:
         name=volume.name,
         options=dict(volume.options) or None,
         scope=volume.scope,
+    )
+
+
+def _as_volume(listed: Listed) -> Volume:
+    """As filters look at it."""
+    record = listed.record
+    return Volume(
+        listed.name,
+        listed.told.mountpoint,
+        record.created,
+        record.labels,
+        anonymous=False,
+        options=record.options,
+        driver=record.driver,
+        scope=listed.scope,
+    )
+
+
+def _told(listed: Listed, *, detailed: bool = False) -> v.Volume:
+    """What a plugin tells, with what was asked for when the volume was made."""
+    record, told = listed.record, listed.told
+    return v.Volume(
+        created_at=told.created_at or NEVER,
+        driver=record.driver,
+        labels=record.labels or None,
+        mountpoint=told.mountpoint,
+        name=listed.name,
+        options=record.options or None,
+        scope=listed.scope,
+        status=(told.status or {}) if detailed else None,
     )

@@ -44,6 +44,8 @@ class Address:
     host: str = ""
     port: int = 0
     tls: Tls | None = None
+    root: str = ""
+    """the plugin's own root directory on the host, in which paths that it tells are meant; "" for the host's"""
 
     def __str__(self) -> str:
         return f"unix://{self.socket}" if self.socket else f"{'https' if self.tls else 'tcp'}://{self.host}:{self.port}"

@@ -59,6 +59,11 @@ class Plugins:
                 return address
         return None
 
+    def root(self, name: str) -> str:
+        """The root directory in which paths that the plugin tells are meant, "" for the host's. Raises PluginFailed."""
+        address = self.find(name)
+        return address.root if address is not None else ""
+
     async def _looked_at(self, name: str) -> Plugin | None:
         try:
             async with asyncio.timeout(_LOOK_SECONDS):

@@ -1,5 +1,7 @@
 """Volumes."""
 
+from typing import Any
+
 from sampan.spec.document import Document, Int64, Names, Pairs, sent
 
 
@@ -11,7 +13,10 @@ class UsageData(Document, frozen=True):
 
 
 class Volume(Document, frozen=True):
-    """A volume. `created_at` is RFC 3339, `mountpoint` a path on the host, `labels` and `options` null where none were given."""
+    """A volume. `created_at` is RFC 3339, `mountpoint` a path on the host, `labels` and `options` null where none were given.
+
+    `status` is what a plugin tells of it, of any form.
+    """
 
     created_at: str = ""
     driver: str = sent("local")
@@ -20,7 +25,7 @@ class Volume(Document, frozen=True):
     name: str = sent("")
     options: Pairs | None = sent(None)
     scope: str = sent("local")
-    status: Pairs | None = None
+    status: dict[str, Any] | None = None
     usage_data: UsageData | None = None
 
 

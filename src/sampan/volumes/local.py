@@ -139,6 +139,10 @@ class Volumes:
         mountpoint = str(self._directory / name / "_data")
         return Volume(name, mountpoint, record.created, record.labels, ANONYMOUS in record.labels, record.options)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a volume of that name."""
+        return name in self._table
+
     def list(self) -> tuple[Volume, ...]:
         """All volumes, by name."""
         return tuple(self.get(name) for name in sorted(self._table))
