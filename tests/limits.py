@@ -34,7 +34,7 @@ def _stats(engine: Sampan, box: Box) -> dict[str, Any]:
     return answer
 
 
-def _used(engine: Sampan, box: Box) -> int:
+def used(engine: Sampan, box: Box) -> int:
     """Nanoseconds of processor time."""
     return int(_stats(engine, box)["cpu_stats"]["cpu_usage"]["total_usage"])
 
@@ -56,13 +56,13 @@ def shares_divide_a_core(engine: Sampan, seconds: float) -> None:
     )
 
     def measure() -> float:
-        before = _used(engine, few), _used(engine, many)
+        before = used(engine, few), used(engine, many)
         spent = (0, 0)
         deadline = time.monotonic() + 60 + 20 * seconds
         while sum(spent) < seconds * 1e9:
             assert time.monotonic() < deadline, f"they had only {spent} ns"
             time.sleep(0.05)
-            spent = _used(engine, few) - before[0], _used(engine, many) - before[1]
+            spent = used(engine, few) - before[0], used(engine, many) - before[1]
         return spent[1] / sum(spent)
 
     _best_of_three(measure, 0.75, "the larger share of a core")

@@ -9,7 +9,7 @@ import pytest
 
 from tests import limits
 from tests.api.scenes import Box
-from tests.daemons import Sampan
+from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
 from tests.waiting import eventually
 
@@ -115,3 +115,38 @@ def test_a_set_of_processors(engine: Sampan) -> None:
     while time.monotonic() < until:
         assert stat.read_text().rpartition(")")[2].split()[36] == "0", "it runs on another processor"
     eventually(lambda: box.state()["Status"] == "running", "it does not run")
+
+
+REAL_TIME = """
+import os, time
+os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+print("granted", flush=True)
+while True:
+    pass
+"""
+
+
+def test_real_time_is_given_from_above_and_no_more_of_it() -> None:
+    """A tenth of a second in each. Where the kernel schedules no groups in real time the daemon does not start."""
+    flags = ("--cpu-rt-period", "1000000", "--cpu-rt-runtime", "200000")
+    if not list(Path("/sys/fs/cgroup").glob("cpu*/cpu.rt_runtime_us")):
+        with (
+            pytest.raises(AssertionError, match="daemon-scoped cpu-rt-period and cpu-rt-runtime are not"),
+            running_sampan(*flags),
+        ):
+            pass
+        return
+    host = {"NetworkMode": "none", "CapAdd": ["SYS_NICE"], "CpusetCpus": "0"}
+    with running_sampan(*flags) as engine:
+        granted = Box(
+            engine, "python3", "-c", REAL_TIME, Image="host", host={**host, "CpuRealtimeRuntime": 100_000}
+        ).start()
+        eventually(lambda: granted.logs() == "granted\n", "it never was of the real-time class")
+        before, began = limits.used(engine, granted), time.monotonic()
+        time.sleep(2)
+        share = (limits.used(engine, granted) - before) / 1e9 / (time.monotonic() - began)
+        assert 0.08 < share < 0.15
+        refused = Box(engine, "python3", "-c", REAL_TIME, Image="host", host=host).start()
+        refused.ended(1)
+        assert "PermissionError" in refused.logs()
+        engine.remove_containers()

@@ -49,15 +49,18 @@ def plan(
     resources: oci.Resources,
     *,
     systemd: bool = False,
+    budget: tuple[int, int] = (0, 0),
 ) -> CgroupPlan:
     """The groups of a container and the writes that limit it.
 
-    `parent` is Docker's --cgroup-parent, "" for the engine's own; with `systemd` a slice.
+    `parent` is Docker's --cgroup-parent, "" for the engine's own; with `systemd` a slice. `budget` is the period and run time that
+    groups above containers with real-time limits are to have, in microseconds, 0 for none.
     Raises InvalidParameter for a parent that leads elsewhere, System where a limit is asked for that no mounted controller
     can keep: what can be done without was to be dropped, with a warning, before (`means`).
     """
     groups = place(hierarchy, instance, container_id, parent, systemd=systemd)
     writes, program = limits(hierarchy, resources)
+    writes = (*_above(hierarchy, groups, resources.cpu, budget), *writes)
     if systemd:
         scope = scope_plan.scope(container_id, parent, resources, v2=hierarchy.mode is Mode.V2)
         return CgroupPlan(groups, writes, program, instance, scope)
@@ -194,6 +197,17 @@ def _cpu(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:
     if cpu.quota or cpu.period:
         quota = str(cpu.quota) if cpu.quota and cpu.quota > 0 else "max"
         yield UNIFIED, "cpu.max", f"{quota} {cpu.period or _DEFAULT_PERIOD}"
+
+
+def _above(hierarchy: Hierarchy, groups: dict[str, str], cpu: oci.Cpu, budget: tuple[int, int]) -> Iterator[Write]:
+    """No group has more real time than the one above it, and a new one has none: each is given the budget, from the top down."""
+    if not any(budget) or not (cpu.realtime_runtime or cpu.realtime_period) or hierarchy.version("cpu") != 1:
+        return
+    depth = groups["cpu"].removeprefix(hierarchy.v1["cpu"]).count("/") - 1
+    for level in range(depth, 0, -1):
+        for file, microseconds in zip(("cpu.rt_period_us", "cpu.rt_runtime_us"), budget, strict=True):
+            if microseconds:
+                yield "cpu", "../" * level + file, str(microseconds)
 
 
 def _cpuset(hierarchy: Hierarchy, cpu: oci.Cpu) -> Iterator[Write]:

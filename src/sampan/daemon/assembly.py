@@ -34,7 +34,7 @@ from sampan.daemon.all_volumes import AllVolumes
 from sampan.daemon.build_cache import BuildCacheApi
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.container import Container
-from sampan.daemon.control_groups import GroupPlanner, managed_by_systemd
+from sampan.daemon.control_groups import GroupPlanner, managed_by_systemd, realtime_budget
 from sampan.daemon.engine import Engine
 from sampan.daemon.events import Events
 from sampan.daemon.execs import Execs
@@ -167,10 +167,11 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     )
     networks = Networks(instance, _network_options(config))
     systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)
+    budget = realtime_budget(config.cpu_rt_period, config.cpu_rt_runtime, hierarchy)
     users, around = _users(config, containers), _surroundings(config, facts, hierarchy, systemd=systemd)
     # After every setting that may be refused: from here on there is something on the host to take away again.
     found = means.probe(hierarchy, instance)
-    groups = GroupPlanner(replace(hierarchy, v2_weight=found.v2_weight), instance, systemd=systemd)
+    groups = GroupPlanner(replace(hierarchy, v2_weight=found.v2_weight), instance, systemd=systemd, budget=budget)
     wiring = NetworkWiring(networks, config, runtime)
     engine = Engine(
         config=config,

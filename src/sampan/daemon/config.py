@@ -77,6 +77,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     cgroup_parent: str = ""
     cgroup_driver: str = ""
     """cgroupfs or systemd; "" is what `control_groups.managed_by_systemd` finds best"""
+    cpu_rt_period: int = 0
+    cpu_rt_runtime: int = 0
     cdi_spec_dirs: tuple[str, ...] = _CDI_DIRECTORIES
     plugin_dirs: tuple[Path, ...] = ()
     """empty: one of this instance's own, and Docker's"""
@@ -186,6 +188,8 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         log_opts=mapping(values, "log-opts"),
         labels=_labels(listing(values, "labels")),
         cgroup_parent=text("cgroup-parent"),
+        cpu_rt_period=decimal(values, "cpu-rt-period", 0),
+        cpu_rt_runtime=decimal(values, "cpu-rt-runtime", 0),
         cdi_spec_dirs=listing(values, "cdi-spec-dirs") or _CDI_DIRECTORIES,
         storage_driver=_storage_driver(text("storage-driver")),
         bridge=_bridge(text("bridge")),

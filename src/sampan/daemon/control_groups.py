@@ -45,6 +45,18 @@ def managed_by_systemd(asked: str, hierarchy: Hierarchy, parent: str) -> bool:
     return True
 
 
+def realtime_budget(period: int, runtime: int, hierarchy: Hierarchy) -> tuple[int, int]:
+    """What the daemon's `cpu-rt-period` and `cpu-rt-runtime` give the groups above containers. Raises InvalidParameter."""
+    if not period and not runtime:
+        return 0, 0
+    what = "daemon-scoped cpu-rt-period and cpu-rt-runtime are not"
+    if hierarchy.mode is Mode.V2:
+        raise InvalidParameter(f"{what} implemented for cgroup v2")
+    if not os.path.exists(f"{hierarchy.v1.get('cpu')}/cpu.rt_period_us"):
+        raise InvalidParameter(f"{what} supported by the kernel")
+    return period, runtime
+
+
 def _obstacle(hierarchy: Hierarchy) -> str:
     """Why systemd is not to be asked here; in a part of the tree, as in a container, its units lie outside."""
     if hierarchy.v2 and os.path.exists(f"{hierarchy.v2}/cgroup.type"):
@@ -60,16 +72,28 @@ def _silence() -> str:
 class GroupPlanner:
     """Implements `engine.CgroupPlanner` on this host's hierarchies, and keeps order there."""
 
-    def __init__(self, hierarchy: Hierarchy, instance: InstanceId, *, systemd: bool) -> None:
+    def __init__(
+        self, hierarchy: Hierarchy, instance: InstanceId, *, systemd: bool, budget: tuple[int, int] = (0, 0)
+    ) -> None:
+        """`budget` is that of `plan`."""
         self._hierarchy = hierarchy
         self._instance = instance
         self._systemd = systemd
+        self._budget = budget
         self._parents: set[str] = set()
         """those that this daemon's containers had; some of them may be gone"""
 
     def plan(self, container: ContainerId, parent: str, resources: oci_runtime.Resources) -> CgroupPlan:
         """See the Protocol."""
-        made = plan(self._hierarchy, self._instance, container, parent, resources, systemd=self._systemd)
+        made = plan(
+            self._hierarchy,
+            self._instance,
+            container,
+            parent,
+            resources,
+            systemd=self._systemd,
+            budget=self._budget,
+        )
         self._parents.add(parent)
         return made
 

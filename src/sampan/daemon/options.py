@@ -111,8 +111,8 @@ OPTIONS: tuple[Option, ...] = (
         YES,
         "Sampan's own: whose subordinate users `--userns auto` hands out, or FIRST:COUNT; containers",
     ),
-    Option("cpu-rt-period", N, NO, "the parent group's real-time budget is the host's business", default=0),
-    Option("cpu-rt-runtime", N, NO, "the parent group's real-time budget is the host's business", default=0),
+    Option("cpu-rt-period", N, YES, "microseconds, of the groups above containers with real-time limits; v1 alone"),
+    Option("cpu-rt-runtime", N, YES, "as cpu-rt-period"),
     Option("cdi-spec-dirs", L, YES, "default /etc/cdi and /var/run/cdi; files in JSON", flag="cdi-spec-dir"),
     Option(
         "plugin-dirs",

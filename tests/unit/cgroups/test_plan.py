@@ -220,3 +220,17 @@ def test_without_groups_where_they_are_optional() -> None:
         place(Hierarchy({}), "i1", ID)
     given = Hierarchy({}, "/cg/mine", frozenset({"memory"}), guards_devices=False)
     assert plan(given, "i1", ID, "", oci.Resources(devices=rules)).device_program == b""
+
+
+def test_real_time_is_given_to_the_groups_above_from_the_top_down() -> None:
+    asks = oci.Resources(cpu=oci.Cpu(realtime_runtime=1000))
+    budget = (1_000_000, 500_000)
+    found = plan(HYBRID, "abc", "c1", "/one/two", asks, budget=budget).writes
+    above = [
+        ("cpu", f"{way}{file}", text)
+        for way in ("../../../", "../../", "../")
+        for file, text in (("cpu.rt_period_us", "1000000"), ("cpu.rt_runtime_us", "500000"))
+    ]
+    assert [write for write in found if "rt_" in write[1]] == [*above, ("cpu", "cpu.rt_runtime_us", "1000")]
+    assert plan(HYBRID, "abc", "c1", "", asks, budget=(0, 7)).writes[0] == ("cpu", "../cpu.rt_runtime_us", "7")
+    assert not any("../" in name for _, name, _ in plan(HYBRID, "abc", "c1", "", oci.Resources(), budget=budget).writes)
