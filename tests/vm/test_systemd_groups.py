@@ -128,6 +128,10 @@ def test_pause_oom_and_a_fork_bomb(engine: Sampan) -> None:
     ).start()
     hungry.ended(137)
     assert hungry.state()["OOMKilled"] is True
+    # However soon systemd has taken the group away.
+    cause = hungry.state()["ExitCause"]
+    assert isinstance(cause, dict)
+    assert (cause["Kind"], cause["Memory"]["Victims"].split()[0], cause["Memory"]["Limit"]) == ("oom", "sh", 16 * MB)
 
 
 def test_a_killed_daemon_leaves_it_and_the_next_one_has_it(engine: Sampan) -> None:

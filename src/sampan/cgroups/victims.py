@@ -14,6 +14,8 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from sampan.cgroups.scope_plan import unit_name
+
 _ROOM = 8192
 """A record, with room for what follows its text."""
 _MOST_RECORDS = 20_000
@@ -60,12 +62,17 @@ class Victims:
             self._log = -1
 
     def take(self, container: str) -> list[Victim]:
-        """Who was killed in groups of `container` (its id is a directory of their path) since the last time it was asked for."""
-        self._read()
-        found = [victim for victim in self._kept if container in victim.group.split("/")]
+        """Who was killed in groups of `container` (a directory of their path is its own) since the last time it was asked for."""
+        found = self.known(container)
         for victim in found:
             self._kept.remove(victim)
         return found
+
+    def known(self, container: str) -> list[Victim]:
+        """Those whom `take` would tell."""
+        self._read()
+        own = {container, unit_name(container)}
+        return [victim for victim in self._kept if not own.isdisjoint(victim.group.split("/"))]
 
     def _read(self) -> None:
         for _ in range(_MOST_RECORDS):

@@ -59,6 +59,7 @@ def why(container: Container, ended: Exit, *, delay: float | None, found: bool =
 
 
 def _settle(engine: Engine, container: Container, ended: Exit, *, found: bool = False) -> None:
+    ended = oom.counted(engine, container, ended)
     engine.shm.release(container.id)
     engine.volumes.let_go(container.id)
     engine.sampler.ended(container.id)
@@ -72,7 +73,7 @@ def _settle(engine: Engine, container: Container, ended: Exit, *, found: bool = 
         Status.EXITED if decision.delay is None else Status.RESTARTING,
         pid=0,
         exit_code=ended.code,
-        # Where systemd takes the group away at its end, the monitor may come too late to count.
+        # The monitor does not see what was counted in a group that the program has removed.
         oom_killed=ended.oom_killed or container.oom_kills > 0,
         finished_ns=ended.ended_ns,
         restarts=state.restarts + (decision.delay is not None),

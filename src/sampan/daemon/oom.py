@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import signal
+from dataclasses import replace
 
 from sampan.cgroups.apply import oom_kills
 from sampan.daemon.container import Container
@@ -86,6 +88,25 @@ def _tell(engine: Engine, container: Container) -> None:
     found = tuple(map(str, engine.oom.victims.take(container.id)))
     container.victims = (*container.victims, *found)[-_MOST_NAMES:]
     engine.event(container, "oom", {"victims": ", ".join(found)} if found else None)
+
+
+def counted(engine: Engine, container: Container, exit_: Exit) -> Exit:
+    """The end with the kills that its monitor came too late to count, because systemd had taken the empty group away.
+
+    The daemon may have told some of them; the kernel's log knows of all (`victims`).
+    """
+    if exit_.oom_kills or not engine.around.systemd:
+        return exit_
+    kills = container.oom_kills + len(engine.oom.victims.known(container.id))
+    if not kills:
+        return exit_
+    return replace(
+        exit_,
+        oom_killed=True,
+        oom_kills=kills,
+        oom_limit=max(0, container.definition.host.memory),
+        cause="oom" if exit_.signal == signal.SIGKILL else exit_.cause,
+    )
 
 
 def ended(engine: Engine, container: Container, exit_: Exit) -> None:

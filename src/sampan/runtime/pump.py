@@ -57,6 +57,8 @@ class Pump:
         self._tied = tied
         self._program = -1
         self._ended = False
+        self.on_end: Callable[[], object] | None = None
+        """called as soon as the program has ended, before its last output is moved"""
         self.state: tuple[Kind, dict[str, Any], list[int]] = (Kind.STARTED, {}, [])
         """what a daemon that connects is told first"""
 
@@ -194,6 +196,8 @@ class Pump:
 
     def _end(self, ended: int) -> None:
         self._ended = True
+        if self.on_end is not None:
+            self.on_end()
         self._unwatch(ended)
 
     def _read_output(self, descriptor: int) -> None:

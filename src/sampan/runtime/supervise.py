@@ -11,6 +11,7 @@ import socket
 import time
 
 from sampan.cgroups import apply as cgroups
+from sampan.cgroups import scopes
 from sampan.crashpoints import crash_point
 from sampan.logs.writers import open_log
 from sampan.runtime import record
@@ -20,6 +21,7 @@ from sampan.runtime.stdio import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 
@@ -55,6 +57,9 @@ def supervise(life: Life) -> None:
         pump.add_client(client)
     pump.listen(life.listener)
     pump.add_channel(life.channel)
+    kills = Kills({} if body["exec"] else body["groups"])
+    if kills.must_hurry:
+        pump.on_end = kills.count
     pump.run(life.pidfd)
     for descriptor in life.held:
         # The ports are free before anybody hears of the end, for whoever starts it again. sampan-net may have some of the
@@ -64,7 +69,7 @@ def supervise(life: Life) -> None:
                 held.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue  # a socket that listens to nobody has nothing to shut down
-    ended = _end(body, life.pidfd)
+    ended = _end(kills, life.pidfd)
     record.write(str(body["directory"]), {**body["record"], "exit": ended})
     crash_point("monitor-after-exit-record")
     pump.tell(Kind.EXITED, {"id": body["id"], **ended}, [])
@@ -87,16 +92,34 @@ def _pump(body: dict[str, Any], streams: Streams) -> Pump:
     return pump
 
 
-def _end(body: dict[str, Any], pidfd: int) -> dict[str, Any]:
+class Kills:
+    """What the kernel has killed in the groups for lack of memory, as they tell while they are there."""
+
+    def __init__(self, groups: Mapping[str, str]) -> None:
+        self._groups = groups
+        self.number = self.limit = self.peak = 0
+        self.must_hurry = bool(scopes.unit_of(groups))
+        """systemd takes the groups away when it has heard that nobody stands in them"""
+
+    def count(self) -> None:
+        """Look, unless it is too late; what was seen before holds then."""
+        found = cgroups.oom_kills(self._groups)
+        if found > self.number:
+            self.number = found
+            self.limit, self.peak = cgroups.memory_bounds(self._groups)
+
+
+def _end(kills: Kills, pidfd: int) -> dict[str, Any]:
     """Reap the program and say how it ended."""
     status = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     assert status is not None
     by_signal = status.si_code != os.CLD_EXITED
     number = status.si_status if by_signal else 0
-    oom = 0 if body["exec"] else cgroups.oom_kills(body["groups"])
+    kills.count()
+    oom = kills.number
     cause = "oom" if oom and number == signal.SIGKILL else "signal" if by_signal else "exited"
     code = 128 + number if by_signal else status.si_status
     ooms = {"oom_killed": oom > 0, "oom_kills": oom}
     if oom:
-        ooms["oom_limit"], ooms["oom_peak"] = cgroups.memory_bounds(body["groups"])
+        ooms["oom_limit"], ooms["oom_peak"] = kills.limit, kills.peak
     return {"code": code, "signal": number, **ooms, "cause": cause, "ended_ns": time.time_ns()}

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 from sampan.cgroups import scopes
 from sampan.cgroups.dbus import Manager
 from sampan.cgroups.hierarchy import Hierarchy
+from sampan.cgroups.means import probe
 from sampan.daemon import control_groups
-from sampan.daemon.control_groups import managed_by_systemd
+from sampan.daemon.control_groups import managed_by_systemd, realtime_budget
 from sampan.errors import InvalidParameter
 from tests.unit.cgroups.test_dbus import message
 
@@ -112,3 +114,13 @@ def test_the_daemon_s_parent_is_a_slice(systemd: Callable[[bytes], list[bytes]],
     systemd(ANSWER)
     with pytest.raises(InvalidParameter, match="should be a valid slice"):
         managed_by_systemd("", v2, "/not/a/slice")
+
+
+def test_the_real_time_budget(v2: Hierarchy, tmp_path: Path) -> None:
+    v1 = Hierarchy({"cpu": str(tmp_path)})
+    for hierarchy, words in ((v2, "implemented for cgroup v2"), (v1, "supported by the kernel")):
+        without = probe(Hierarchy({}), "none")
+        assert realtime_budget(0, 0, hierarchy, without) == (0, 0)
+        with pytest.raises(InvalidParameter, match=f"cpu-rt-period and cpu-rt-runtime are not {words}"):
+            realtime_budget(0, 1, hierarchy, without)
+    assert realtime_budget(2, 1, v1, replace(without, cpu_realtime=True)) == (2, 1)
