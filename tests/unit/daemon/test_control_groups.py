@@ -117,9 +117,8 @@ def test_the_daemon_s_parent_is_a_slice(systemd: Callable[[bytes], list[bytes]],
 
 
 def test_the_real_time_budget(v2: Hierarchy, tmp_path: Path) -> None:
-    v1 = Hierarchy({"cpu": str(tmp_path)})
+    v1, without = Hierarchy({"cpu": str(tmp_path)}), probe(Hierarchy({}), "none")
     for hierarchy, words in ((v2, "implemented for cgroup v2"), (v1, "supported by the kernel")):
-        without = probe(Hierarchy({}), "none")
         assert realtime_budget(0, 0, hierarchy, without) == (0, 0)
         with pytest.raises(InvalidParameter, match=f"cpu-rt-period and cpu-rt-runtime are not {words}"):
             realtime_budget(0, 1, hierarchy, without)
