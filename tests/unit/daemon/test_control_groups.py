@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import pytest
 from sampan.cgroups import scopes
 from sampan.cgroups.dbus import Manager
 from sampan.cgroups.hierarchy import Hierarchy
-from sampan.cgroups.means import probe
 from sampan.daemon import control_groups
 from sampan.daemon.control_groups import managed_by_systemd, realtime_budget
 from sampan.errors import InvalidParameter
@@ -117,9 +115,14 @@ def test_the_daemon_s_parent_is_a_slice(systemd: Callable[[bytes], list[bytes]],
 
 
 def test_the_real_time_budget(v2: Hierarchy, tmp_path: Path) -> None:
-    v1, without = Hierarchy({"cpu": str(tmp_path)}), probe(Hierarchy({}), "none")
-    for hierarchy, words in ((v2, "implemented for cgroup v2"), (v1, "supported by the kernel")):
-        assert realtime_budget(0, 0, hierarchy, without) == (0, 0)
+    v1 = Hierarchy({"cpu": str(tmp_path)}, v2.v2)
+    for hierarchy, words in (
+        (v2, "implemented for cgroup v2"),
+        (v1, "supported by the kernel"),
+        (Hierarchy({"memory": str(tmp_path)}), "supported by the kernel"),
+    ):
+        assert realtime_budget(0, 0, hierarchy) == (0, 0)
         with pytest.raises(InvalidParameter, match=f"cpu-rt-period and cpu-rt-runtime are not {words}"):
-            realtime_budget(0, 1, hierarchy, without)
-    assert realtime_budget(2, 1, v1, replace(without, cpu_realtime=True)) == (2, 1)
+            realtime_budget(0, 1, hierarchy)
+    (tmp_path / "cpu.rt_period_us").touch()
+    assert realtime_budget(2, 1, v1) == (2, 1)
