@@ -103,12 +103,18 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
         # Files and sockets go with the process; the groups in which the limits were looked for do not.
         await parts.groups.retire(parts.engine)
         raise
+    try:
+        await parts.gate.use(settings.authorization_plugins)
+    except SampanError:
+        # Never unguarded: nothing was answered yet, and what runs goes on without a daemon.
+        await parts.close()
+        raise
     parts.runtime.keep([listener.sock for listener in opened if listener.sock.family == socket.AF_UNIX])
     name = f"Sampan/{VERSION} (linux)"
     backend, watched = _backend(parts), None
     if settings.metrics_addr:
         watched = await _serve_metrics(parts, backend, name)
-    server = Server(Application(backend, ROUTES, name, experimental=settings.experimental))
+    server = Server(Application(backend, ROUTES, name, experimental=settings.experimental, gate=parts.gate))
     await server.listen([Listening(listener.sock, listener.tls) for listener in opened])
     parts.engine.events.publish("daemon", "start", instance, {"name": parts.facts.name})
     # What lives as long as the daemon need not be looked at again by each collection.

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from sampan.api.backend import Backend
@@ -11,19 +13,31 @@ from sampan.api.routing import Route, Router
 from sampan.api.versions import MAXIMUM, TooOld, parse_version, split_version, text
 from sampan.errors import SampanError
 
+if TYPE_CHECKING:
+    from sampan.plugins.authorization import Gate
+
 _log = logging.getLogger("sampan.api")
 
 
 class Application:
     """The routes over one backend. `server` is what the Server header says, such as `Sampan/1.0.0 (linux)`.
 
-    `experimental` is what the header Docker-Experimental tells of the daemon.
+    `experimental` is what the header Docker-Experimental tells of the daemon; `gate` the plugins that every request passes.
     """
 
-    def __init__(self, backend: Backend, routes: Iterable[Route], server: str, *, experimental: bool = False) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        routes: Iterable[Route],
+        server: str,
+        *,
+        experimental: bool = False,
+        gate: "Gate | None" = None,
+    ) -> None:
         self.heads = Heads(server, text(MAXIMUM), experimental)
         self._backend = backend
         self._router = Router(routes)
+        self._gate = gate
 
     async def answer(self, request: Request) -> Answer:
         """What the request gets. Raises nothing but cancellation and ConnectionError (the client left while it was read)."""
@@ -37,6 +51,10 @@ class Application:
                 return EMPTY if request.method == "OPTIONS" else _NOT_FOUND
             route, request.name = found
             request.follows = route.follows
+            if self._gate is not None and self._gate.names:
+                from sampan.api.authorizing import authorized
+
+                return await authorized(self._gate, request, route, partial(route.handler, request, self._backend))
             return await route.handler(request, self._backend)
         except ConnectionError:
             raise

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 
 from sampan.api.application import Application
 from sampan.api.caller import caller_of
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._caller: tuple[int, int] | None = None
+        self._tls: ssl.SSLObject | None = None
         self._reader = RequestReader()
         self._request: Request | None = None
         self._task: asyncio.Task[None] | None = None
@@ -61,6 +63,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._caller = caller_of(transport)
+        self._tls = transport.get_extra_info("ssl_object")
         transport.set_write_buffer_limits(high=_WRITE_AHEAD)
         self._open.add(self)
 
@@ -148,6 +151,7 @@ class Connection(asyncio.Protocol):
         path, _, query = target.partition("?")
         request = self._request = Request(head.method, path, query, headers, self)
         request.caller = self._caller
+        request.tls = self._tls
         self._task = self._loop.create_task(self._serve(request))
 
     @property

@@ -1,5 +1,6 @@
 """One request as the routes see it."""
 
+import ssl
 from collections.abc import AsyncIterator
 from typing import Protocol, TypeVar
 
@@ -28,10 +29,26 @@ class Body(Protocol):
         ...
 
 
+class _Kept:
+    """A body that was read already."""
+
+    __slots__ = ("_rest", "expected")
+
+    def __init__(self, raw: bytes, expected: bool) -> None:
+        self._rest = raw
+        self.expected = expected
+
+    async def next_chunk(self) -> bytes:
+        rest, self._rest = self._rest, b""
+        return rest
+
+
 class Request:
     """Method, path and fields of one request; the body is read at most once, whole or as a stream."""
 
-    __slots__ = ("_body", "_form", "caller", "follows", "headers", "method", "name", "path", "query", "version")
+    __slots__ = (
+        *("_body", "_form", "caller", "follows", "headers", "method", "name", "path", "query", "tls", "version"),
+    )
 
     def __init__(self, method: str, path: str, query: str, headers: dict[bytes, bytes], body: Body) -> None:
         self.method = method
@@ -47,6 +64,8 @@ class Request:
         """Whether there is nothing left to do for it once its client has gone."""
         self.caller: tuple[int, int] | None = None
         """User and group of the client's process; None over TCP."""
+        self.tls: ssl.SSLObject | None = None
+        """Of the client's connection, where it speaks TLS."""
         self._body = body
         self._form: Form | None = None
 
@@ -83,6 +102,17 @@ class Request:
             parts.append(chunk)
         return b"".join(parts)
 
+    async def keep(self, limit: int) -> bytes:
+        """The whole body, which can still be read afterwards. Raises TooLarge beyond `limit` bytes."""
+        raw = await self.read(limit)
+        self._body = _Kept(raw, self._body.expected)
+        return raw
+
+    @property
+    def is_json(self) -> bool:
+        """Whether its body says that it is JSON; `check_json` lets no other pass."""
+        return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/json"
+
     def check_json(self) -> None:
         """Raise InvalidParameter where a body comes as something else than JSON."""
         given = self.headers.get(b"content-type", b"").decode("latin-1")
@@ -90,7 +120,7 @@ class Request:
             return
         if not given:
             raise InvalidParameter("malformed Content-Type header (): mime: no media type")
-        if given.partition(";")[0].strip().lower() != "application/json":
+        if not self.is_json:
             raise InvalidParameter(f"unsupported Content-Type header ({given}): must be 'application/json'")
 
     async def json(self, reader: Reader[D], required: bool = False) -> D:

@@ -151,8 +151,8 @@ class TlsTransport(asyncio.Transport):
         return self._closing
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - asyncio's own signature
-        """As the network's transport has it."""
-        return self._raw.get_extra_info(name, default)
+        """As the network's transport has it, and `ssl_object`."""
+        return self._tls if name == "ssl_object" else self._raw.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:
         """Bytes not yet sent."""

@@ -65,6 +65,7 @@ from sampan.kernel.caps import capget
 from sampan.network.networks import Networks
 from sampan.network.options import NetworkOptions, parse_bip, parse_pool
 from sampan.network.outside import SOCKET_NAME
+from sampan.plugins.authorization import Gate
 from sampan.plugins.places import Places
 from sampan.plugins.plugins import Plugins
 from sampan.registry.fetching import Fetcher
@@ -107,6 +108,7 @@ class Assembly:
     """threads of their own for what waits for registries: one that stalls keeps nobody else waiting"""
     fetcher: Fetcher
     build_cache: BuildCacheApi
+    gate: Gate
 
     async def close(self) -> None:
         """Let go of everything without stopping a container."""
@@ -205,7 +207,8 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     runtime.on_detach(partial(attach.on_detach, engine))
     drivers = (snapshots, facts, kept_volumes, volumes.plugins, groups)
     kept = BuildCacheApi(images.catalog, store, built, config.data_root, workers)
-    return Assembly(engine, images, networks, runtime, workers, *drivers, registries, Workers(), Fetcher(known), kept)
+    fetching = (registries, Workers(), Fetcher(known))
+    return Assembly(engine, images, networks, runtime, workers, *drivers, *fetching, kept, Gate(plugins))
 
 
 def _travel(config: DaemonConfig, registries: RemoteRegistries) -> Travel:

@@ -80,6 +80,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     cpu_rt_period: int = 0
     cpu_rt_runtime: int = 0
     cdi_spec_dirs: tuple[str, ...] = _CDI_DIRECTORIES
+    authorization_plugins: tuple[str, ...] = ()
     plugin_dirs: tuple[Path, ...] = ()
     """empty: one of this instance's own, and Docker's"""
     storage_driver: str = ""
@@ -139,6 +140,7 @@ def load(line: CommandLine) -> DaemonConfig:
         policy=read_policy(folder / "policy.json"),
         experimental=switch(merged, "experimental"),
         rootless=switch(merged, "rootless"),
+        authorization_plugins=listing(merged, "authorization-plugins"),
         plugin_dirs=tuple(_absolute(directory) for directory in listing(merged, "plugin-dirs")),
         allow_direct_routing=switch(merged, "allow-direct-routing"),
         published_ports=_one_of(merged, "published-ports", "judged", ("judged", "open")),

@@ -76,7 +76,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("tlscert", T, YES, "default /etc/sampan/cert.pem"),
     Option("tlskey", T, YES, "default /etc/sampan/key.pem"),
     Option("min-api-version", T, YES, "1.24 to 1.51", flag="-"),
-    Option("authorization-plugins", L, NO, "authorization plugins are not there yet", flag="authorization-plugin"),
+    Option("authorization-plugins", L, YES, "asked in this order: docs/plugins.md", flag="authorization-plugin"),
     # containers' defaults
     Option("live-restore", B, YES, "containers outlive the daemon unless this is false: then SIGTERM stops them first"),
     Option("shutdown-timeout", N, YES, "seconds that a stop at SIGTERM may take where a container names none"),

@@ -46,7 +46,10 @@ async def keep_reloaded(parts: Assembly, line: CommandLine, hung_up: asyncio.Eve
         path = config.file_of(line)
         _log.info("Got signal to reload configuration, reloading from: %s", path)
         try:
-            reload(parts, config.load(line))
+            read = config.load(line)
+            # All of them or none, as in Docker: who is no longer named is no longer asked.
+            await parts.gate.use(read.authorization_plugins)
+            reload(parts, read)
         except SampanError as error:
             _log.error("the configuration stays as it was: %s", error)
 
@@ -55,6 +58,7 @@ def reload(parts: Assembly, read: DaemonConfig) -> None:
     """Take over what may change, and tell so: the event has Docker's attributes, with every value that now stands."""
     given = {setting: getattr(read, setting) for key, setting in RELOADED.items() if key in read.file}
     given |= {setting: getattr(read, setting) for setting in _TRANSFERS.values()}
+    given["authorization_plugins"] = parts.gate.names
     engine = parts.engine
     registries = _registries(engine.config.registries, read)
     engine.config = now = msgspec.structs.replace(engine.config, **given, registries=registries, file=read.file)

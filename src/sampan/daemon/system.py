@@ -67,6 +67,7 @@ class SystemApi:
             plugins=s.PluginsInfo(
                 volume=tuple(sorted(("local", *engine.plugins.active("VolumeDriver")))),
                 network=("bridge", "host", "null"),
+                authorization=engine.config.authorization_plugins or None,
                 log=(*(driver for driver in DRIVERS if driver != "none"), *engine.plugins.active("LogDriver")),
             ),
             memory_limit=means.memory,
