@@ -1,6 +1,7 @@
 """An ordinary user made for a test, with subordinate ids, and that user's own engine (docs/rootless.md).
 
-Everything of the user's runs in a mount namespace in which /dev/net/tun is open to all, as udev has it on a whole machine. At
+Everything of the user's runs in a mount namespace in which /dev/net/tun and /dev/fuse are open to all, as udev has them on a
+whole machine. At
 the end the user goes, and with it every process, file and mount.
 """
 
@@ -21,6 +22,7 @@ from tests.waiting import eventually
 SUBORDINATE = 65536
 _END_SECONDS = 20.0
 _TUN = os.makedev(10, 200)
+_FUSE = os.makedev(10, 229)
 
 
 class Person:
@@ -35,8 +37,10 @@ class Person:
         self.run_directory.mkdir(mode=0o700)
         os.chown(self.run_directory, self.uid, self.gid)
         self._tun = directory / "tun"
-        os.mknod(self._tun, stat.S_IFCHR | 0o666, _TUN)
-        self._tun.chmod(0o666)
+        self._fuse = directory / "fuse"
+        for node, number in ((self._tun, _TUN), (self._fuse, _FUSE)):
+            os.mknod(node, stat.S_IFCHR | 0o666, number)
+            node.chmod(0o666)
         self._source = SOURCE
         if SOURCE != PROJECT / "src":
             # A weakened copy lies in a directory of root's.
@@ -65,7 +69,8 @@ class Person:
         settings = [f"{key}={value}" for key, value in {**own, **(env or {})}.items()]
         become = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "env", "-i", *settings]
         enter = f"echo 0 > {self.group}/cgroup.procs; " if self.group else ""
-        inside = f'{enter}mount --bind {self._tun} /dev/net/tun; cd /; exec "$@"'
+        fuse = f"mount --bind {self._fuse} /dev/fuse; " if os.path.exists("/dev/fuse") else ""
+        inside = f'{enter}mount --bind {self._tun} /dev/net/tun; {fuse}cd /; exec "$@"'
         return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", inside, "sh", *become, *words]
 
     def execute(

@@ -49,6 +49,7 @@ HOST_PROBES = {
     "ipvlan": "ipvlan",
     "nftables": "nftables",
     "seccomp": "seccomp",
+    "fuse": "fuse",
 }
 """Name here → the finding's name."""
 
@@ -59,6 +60,7 @@ PROGRAMS = {
     "docker-registry": "docker-registry",
     "dockerd": "docker.io",
     "firewalld": "firewalld",
+    "fuse-overlayfs": "fuse-overlayfs",
     "git": "git",
     "htpasswd": "apache2-utils",
     "ip": "iproute2",
@@ -72,6 +74,7 @@ PROGRAMS = {
     "skopeo": "skopeo",
     "ufw": "ufw",
     "slirp4netns": "slirp4netns",
+    "systemd-analyze": "systemd",
     "umoci": "umoci",
     "useradd": "passwd",
     "mmdebstrap": "mmdebstrap",

@@ -374,6 +374,32 @@ def test_the_host_network_is_the_daemons(home: Lodging) -> None:
     assert f"{own_address()}\tmachine" in line
 
 
+def test_a_cdi_device_is_the_machines_own(home: Lodging, tmp_path: Path) -> None:
+    """Its node is shown, as those of `--device`; a checkpoint is refused by name."""
+    nodes = [{"path": "/dev/card0", "hostPath": "/dev/zero"}]
+    device = {"name": "one", "containerEdits": {"deviceNodes": nodes, "env": ["CARD=one"]}}
+    text = json.dumps({"cdiVersion": "0.6.0", "kind": "example.com/card", "devices": [device]})
+    settings = home.person.home / ".config/sampan/daemon.json"
+    before = settings.read_text()
+    specs = home.person.home / "cdi"
+    specs.mkdir()
+    (specs / "card.json").write_text(text)
+    settings.write_text(json.dumps({"cdi-spec-dirs": [str(specs)], "experimental": True}))
+    try:
+        home.ok("rootless", "stop", "--daemon-only")
+        program = "echo $CARD; head -c 2 /dev/card0 | wc -c"
+        seen = home.ok("run", "--rm", "--device", "example.com/card=one", "busybox", "sh", "-c", program)
+        assert seen.split() == ["one", "2"]
+        home.ok("run", "-d", "--name", "still", "busybox", "sleep", "60")
+        refused = home.api("POST", "/containers/still/checkpoints", {"CheckpointID": "one", "Exit": False})
+        assert refused.status == 501
+        assert b"checkpoints are not possible in rootless mode" in refused.body
+    finally:
+        settings.write_text(before)
+        home.ok("rootless", "stop", "--daemon-only")
+        home.ok("rootless", "start")
+
+
 def test_privileged_and_devices(home: Lodging) -> None:
     """Nodes are the machine's own, shown; nothing that the user could not open outside is to be opened inside."""
     home.ok("run", "--rm", "--device", "/dev/net/tun", "busybox", "test", "-c", "/dev/net/tun")
@@ -416,6 +442,42 @@ def greet(server: socket.socket) -> None:
     client, _ = server.accept()
     with client:
         client.sendall(b"hello")
+
+
+@requires("fuse", "fuse-overlayfs")
+def test_where_the_kernel_refuses_overlay_fuse_overlayfs_merges(tmp_path: Path) -> None:
+    """The user's data lies on an overlay, which takes no other as its upper layer. Marks are files there, not devices."""
+    with ordinary_user() as person:
+        engine = Lodging(person)
+        for name in ("lower", "upper", "work"):
+            (tmp_path / name).mkdir()
+        engine.data_root.mkdir(parents=True)
+        for place in (tmp_path / "upper", engine.data_root.parent.parent, engine.data_root.parent, engine.data_root):
+            os.chown(place, person.uid, person.gid)
+        options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, engine.data_root], check=True)
+        try:
+            checked = person.sampan("rootless", "check")
+            assert b"fuse-overlayfs" in checked.out
+            started = person.sampan("rootless", "setup", "--quiet", "--network", "none")
+            assert started.code == 0, (started, engine.log_tail())
+            engine.load_busybox()
+            assert engine.ok("info", "--format", "{{.Driver}}") == "fuse-overlayfs"
+            script = "rm -r /etc; mkdir /etc; echo one > /etc/one; mv /root /moved; chown 33:33 /moved; exec sleep 600"
+            engine.ok("run", "-d", "--name", "first", "--net", "none", "busybox", "sh", "-c", script)
+            eventually(lambda: "A /moved" in engine.ok("diff", "first").splitlines())
+            engine.ok("rootless", "stop", "--daemon-only")
+            engine.ok("commit", "first", "second")
+            program = "cat /etc/one; ls -A /etc; stat -c %u /moved; ls -d /root"
+            seen = engine.sampan("run", "--rm", "--net", "none", "second", "sh", "-c", program).text.split()
+            assert seen[0] == "one"
+            assert "33" in seen
+            assert "passwd" not in seen
+            engine.remove_containers()
+        finally:
+            stopped = person.sampan("rootless", "stop")
+            subprocess.run(["umount", engine.data_root], check=True)
+        assert stopped.code == 0, stopped
 
 
 def test_check_says_what_is_missing_and_what_to_do() -> None:

@@ -25,7 +25,9 @@ MAKERS = {
     "xfs-without-reflink": ("mkfs.xfs", "-q", "-m", "reflink=0"),
     "btrfs": ("mkfs.btrfs", "-q"),
     "tmpfs": (),
+    "overlay": (),
 }
+"""How each is made. The last is no place for the kernel's overlay, which takes no overlay as its upper layer."""
 
 
 @pytest.fixture(params=list(MAKERS))
@@ -40,18 +42,25 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
             file.truncate(1 << 30)
         subprocess.run([*made, image], check=True)
         subprocess.run(["mount", "-o", "loop", image, target], check=True)
-    else:
+    elif request.param == "tmpfs":
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", target], check=True)
+    else:
+        for name in ("lower", "upper", "work"):
+            (tmp_path / name).mkdir()
+        options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, target], check=True)
     yield target
     subprocess.run(["umount", target], check=True)
 
 
-def test_the_conformance_suite(place: Path) -> None:
+def test_the_conformance_suite(place: Path, request: pytest.FixtureRequest) -> None:
     """Everything that tests/kernel/snapshots asks of the drivers."""
     # Docker and tar's own way with ACLs are compared on the machine's own file system only.
     suite = ["tests/kernel/snapshots/test_conformance.py", "tests/kernel/snapshots/test_changes.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={place}/run", *suite]
     command += ["tests/kernel/snapshots/test_drafts.py", "-o", "faulthandler_timeout=0"]
+    if "[overlay]" in request.node.name:
+        command += ["-k", "fuse or vfs"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout[-1500:])
     assert done.returncode == 0, done.stdout[-6000:]

@@ -130,14 +130,16 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "oci/command.py",
         ),
     ),
-    # Beside the runtime: layers are unpacked and files carried by jailed children, features are probed in one, a build's
-    # repositories are git's business, the command starts a daemon and asks the programs that keep logins; a bundle is made by a
-    # builder as a container is, and has hooks. The user of userns-remap=default is made by useradd.
+    # Beside the runtime: layers are unpacked and files carried by jailed children, or merged by a program; features are probed in
+    # one, a build's repositories are git's business, the command starts a daemon and asks the programs that keep logins; a bundle
+    # is made by a builder as a container is, and has hooks. The user of userns-remap=default is made by useradd.
     "subprocess": (
         ("subprocess", "os.fork", "os.posix_spawn", "pty.fork"),
         (
             "runtime/",
             "snapshots/jail.py",
+            "snapshots/server.py",
+            "snapshots/serving.py",
             "transfer/porter.py",
             "build/tree/git_program.py",
             "daemon/remap_user.py",

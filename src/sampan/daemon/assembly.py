@@ -76,6 +76,7 @@ from sampan.runtime.profile_files import thermal_throttle_paths
 from sampan.runtime.seccomp_policy import kernel_version
 from sampan.runtime.sources import Roots
 from sampan.snapshots.protocol import Snapshotter
+from sampan.snapshots.serving import serve
 from sampan.spec.ids import ContainerId, ImageId, InstanceId
 from sampan.state.store import Store
 from sampan.volumes.local import Volumes
@@ -165,7 +166,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         str(config.data_root),
         _ENVIRONMENT,
         host_layer=host_layer.mount,
-        roots=Roots(lambda image: layers.view(ImageId(image)), volumes.tree),
+        roots=Roots(lambda image: layers.view(ImageId(image)), volumes.tree, serve),
     )
     networks = Networks(instance, _network_options(config))
     systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)

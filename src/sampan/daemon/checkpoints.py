@@ -28,6 +28,8 @@ def require_experimental(engine: Engine) -> None:
     """Raise NotImplementedHere, as Docker's routes do, where the daemon is not in experimental mode."""
     if not engine.config.experimental:
         raise NotImplementedHere(DISABLED)
+    if engine.config.rootless:
+        raise NotImplementedHere("checkpoints are not possible in rootless mode: criu needs the machine's own root")
 
 
 async def create(engine: Engine, reference: str, request: CheckpointCreateRequest) -> None:
@@ -110,6 +112,8 @@ def _refuse(engine: Engine, container: Container) -> None:
         why = "this host has control groups of version 1"
     elif container.definition.users is not None:
         why = "it has a user namespace of its own"
+    elif engine.layers.driver == "fuse-overlayfs":
+        why = "its root is served by a program (storage driver fuse-overlayfs)"
     for kind, mode in shared.items():
         if verify.joins(mode):
             why = f"it shares the {kind} namespace of another container"

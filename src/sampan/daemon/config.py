@@ -281,8 +281,8 @@ def _builder(values: dict[str, object]) -> dict[str, object]:
 
 
 def _storage_driver(text: str) -> str:
-    if text not in ("", "overlay2", "overlay", "vfs"):
-        raise InvalidParameter(f'invalid storage-driver: "{text}": it is one of overlay2, overlay, vfs')
+    if text not in ("", "overlay2", "overlay", "fuse-overlayfs", "vfs"):
+        raise InvalidParameter(f'invalid storage-driver: "{text}": it is one of overlay2, overlay, fuse-overlayfs, vfs')
     return "overlay" if text == "overlay2" else text
 
 

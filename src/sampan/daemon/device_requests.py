@@ -15,8 +15,12 @@ from sampan.spec.cdi import BindMount, ContainerEdits, DeviceNode
 from sampan.spec.host_config import DeviceRequest
 
 
-def applied(config: oci.Config, requests: Sequence[DeviceRequest], directories: Sequence[str]) -> oci.Config:
+def applied(
+    config: oci.Config, requests: Sequence[DeviceRequest], directories: Sequence[str], *, borrows: bool = False
+) -> oci.Config:
     """`config` with the devices of the requests. `directories` hold CDI specifications.
+
+    `borrows`: device nodes are the machine's own, shown by a mount, because none can be made (rootless).
 
     Raises InvalidParameter in Docker's words where no driver has them, NotImplementedHere for a device that wants programs run.
     """
@@ -29,14 +33,23 @@ def applied(config: oci.Config, requests: Sequence[DeviceRequest], directories: 
         if request.options:
             raise InvalidParameter("unexpected options in CDI device request")
         for edits in cdi.edits(request.device_ids or (), directories):
-            config = _edited(config, edits)
+            config = _borrowed(config, edits) if borrows else config
+            config = _edited(config, edits, () if borrows else edits.device_nodes)
     return config
 
 
-def _edited(config: oci.Config, edits: ContainerEdits) -> oci.Config:
+def _borrowed(config: oci.Config, edits: ContainerEdits) -> oci.Config:
+    mounts = []
+    for node in edits.device_nodes:
+        _check_absolute(node.path)
+        mounts.append(oci.Mount(node.path, "bind", node.host_path or node.path, ("rbind", "rprivate")))
+    return msgspec.structs.replace(config, mounts=(*config.mounts, *mounts))
+
+
+def _edited(config: oci.Config, edits: ContainerEdits, made: Sequence[DeviceNode]) -> oci.Config:
     if edits.hooks:
         raise NotImplementedHere(f"CDI hooks ({edits.hooks[0].path}) are not implemented yet")
-    nodes = [_node(node) for node in edits.device_nodes]
+    nodes = [_node(node) for node in made]
     paths = {device.path for device, _ in nodes}
     process, linux, resources = config.process, config.linux, config.linux.resources
     groups = (*process.user.additional_groups, *(str(gid) for gid in edits.additional_gids))

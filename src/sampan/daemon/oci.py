@@ -105,7 +105,8 @@ def configuration(definition: Definition, around: Surroundings, joined: Joined) 
         ),
         init=wants_init(host, default=around.init),
     )
-    return device_requests.applied(config, host.device_requests or (), around.cdi_spec_dirs)
+    requests = host.device_requests or ()
+    return device_requests.applied(config, requests, around.cdi_spec_dirs, borrows=around.rootless)
 
 
 def cgroup_parent(host: HostConfig, around: Surroundings) -> str:

@@ -1,4 +1,4 @@
-"""The layers of a data root, by the driver that daemon.json names."""
+"""The layers of a data root, by the driver that daemon.json names, or the best that works there."""
 
 import logging
 import os
@@ -6,39 +6,83 @@ import os
 from sampan.daemon.config import DaemonConfig
 from sampan.errors import System
 from sampan.files.remove import remove_tree
-from sampan.snapshots.mounting import overlay
+from sampan.snapshots.mounting import OVERLAY, Merging
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Snapshotter
+from sampan.snapshots.serving import merging
 from sampan.snapshots.vfs import VfsSnapshotter
 
 _log = logging.getLogger("sampan.daemon")
 _PROBE = ".overlay-probe"
-
-
-def _is_refused(config: DaemonConfig) -> bool:
-    """Whether the kernel lets a rootless daemon mount no overlay here (before Linux 5.11, some file systems), tried."""
-    if not config.rootless:
-        return False
-    root = os.open(config.data_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    upper, work = (str(config.data_root / _PROBE / name) for name in ("upper", "work"))
-    try:
-        for path in (config.data_root / _PROBE, upper, work):
-            os.makedirs(path, 0o700, exist_ok=True)
-        os.close(overlay([root], upper, work))
-    except OSError as error:
-        _log.warning("no overlay here (%s): layers are copied (storage driver vfs), slow and large", error.strerror)
-        return True
-    finally:
-        remove_tree(root, _PROBE.encode())
-        os.close(root)
-    return False
+_PROGRAM = "fuse-overlayfs"
 
 
 def open_layers(config: DaemonConfig) -> Snapshotter:
     """Open them; whoever calls holds the data root's lock. Raises System."""
     try:
-        if config.storage_driver == "vfs" or (not config.storage_driver and _is_refused(config)):
+        if config.storage_driver == "vfs":
             return VfsSnapshotter(config.data_root)
-        return OverlaySnapshotter(config.data_root)
+        if config.storage_driver == "fuse-overlayfs":
+            return OverlaySnapshotter(config.data_root, _by_program())
+        if config.storage_driver or _has_layers(config):
+            return OverlaySnapshotter(config.data_root)
+        return _chosen(config)
     except OSError as error:
         raise System(f"layers below {config.data_root}: {error.strerror}: {error.filename}") from error
+
+
+def _program() -> str:
+    """Where fuse-overlayfs is; "" where it is not. Looked for only where it is needed: `shutil` loads every decompressor."""
+    import shutil
+
+    return shutil.which(_PROGRAM) or ""
+
+
+def _by_program() -> Merging:
+    program = _program()
+    if not program:
+        raise System(
+            "storage driver fuse-overlayfs: the program fuse-overlayfs is not in PATH (apt install fuse-overlayfs)"
+        )
+    return merging(program)
+
+
+def _has_layers(config: DaemonConfig) -> bool:
+    """Whether there are overlay's layers already: another driver would not show them."""
+    try:
+        return len(os.listdir(config.data_root / "layers" / OVERLAY.directory)) > 1
+    except FileNotFoundError:
+        return False
+
+
+def _chosen(config: DaemonConfig) -> Snapshotter:
+    """The kernel's overlay; where it refuses (without root before Linux 5.11, on some file systems) fuse-overlayfs, else copies."""
+    refused = _refusal(config, OVERLAY)
+    if not refused:
+        return OverlaySnapshotter(config.data_root)
+    if not _program():
+        why = "the program fuse-overlayfs is not installed"
+    else:
+        found = _by_program()
+        why = _refusal(config, found)
+        if not why:
+            _log.warning("no overlay here (%s): layers are merged by fuse-overlayfs, slower", refused)
+            return OverlaySnapshotter(config.data_root, found)
+    _log.warning("no overlay here (%s; %s): layers are copied (storage driver vfs), slow and large", refused, why)
+    return VfsSnapshotter(config.data_root)
+
+
+def _refusal(config: DaemonConfig, found: Merging) -> str:
+    """Why no union can be mounted below the data root, tried, with a mark of a layer's; "" where it can."""
+    root = os.open(config.data_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    upper, work = (str(config.data_root / _PROBE / name) for name in ("upper", "work"))
+    try:
+        for path in (config.data_root / _PROBE, upper, work):
+            os.makedirs(path, 0o700, exist_ok=True)
+        os.close(found.union([root], upper, work))
+    except OSError as error:
+        return str(error.strerror)
+    finally:
+        remove_tree(root, _PROBE.encode())
+        os.close(root)
+    return ""

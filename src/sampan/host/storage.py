@@ -123,8 +123,8 @@ def probes(data_root: str) -> tuple[Probe, ...]:
             "overlay",
             "files",
             lambda: _overlay(data_root),
-            "layers are copied with the vfs driver instead: slow, and large (--storage-driver vfs); a data root on "
-            "ext4, xfs or tmpfs can be an overlay, one on another overlay or on NFS cannot",
+            "layers are merged by fuse-overlayfs where it is installed, else copied with the vfs driver: slow, and large; "
+            "a data root on ext4, xfs, btrfs or tmpfs can be an overlay, one on another overlay or on NFS cannot",
         ),
         Probe(
             "host image",
@@ -133,6 +133,11 @@ def probes(data_root: str) -> tuple[Probe, ...]:
             "the image `host` cannot be used: the machine's root is no lower layer",
         ),
         Probe("idmapped mounts", "files", lambda: _idmapped(data_root), "containers have no users of their own"),
-        Probe("fuse", "files", _fuse, "load the module fuse; only programs in containers that mount with it need it"),
+        Probe(
+            "fuse",
+            "files",
+            _fuse,
+            "load the module fuse; fuse-overlayfs needs it, and programs that mount with it",
+        ),
         Probe("free disk", "files", lambda: _free(data_root), "prune images, or move the data root (--data-root)"),
     )

@@ -221,9 +221,12 @@ def _last_comment(config: Image) -> str:
     return config.history[-1].comment if config.history else ""
 
 
+_WITH_UPPER = ("overlay2", "fuse-overlayfs")
+
+
 def _driver_data(catalog: Catalog, image: ImageId) -> Mapping[str, str]:
     chain = catalog.chain(image)
-    if chain is None or catalog.snapshots.name != "overlay2":
+    if chain is None or catalog.snapshots.name not in _WITH_UPPER:
         return {}
     first, *others = catalog.snapshots.layer_directories(chain)
     data = {"UpperDir": first, "MergedDir": "", "WorkDir": ""}

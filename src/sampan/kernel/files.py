@@ -85,6 +85,18 @@ def sealed_file(name: str, content: bytes) -> int:
     return descriptor
 
 
+def bounded_file(name: str, size: int) -> int:
+    """A descriptor of a memory file of `size` NULs that never grows: what is written beyond its end is refused (EPERM)."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(descriptor, size)
+        add_seals(descriptor, Seal.SEAL | Seal.SHRINK | Seal.GROW)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def add_seals(descriptor: int, seals: Seal) -> None:
     """fcntl(F_ADD_SEALS)."""
     check(_fcntl(descriptor, _F_ADD_SEALS, int(seals)), "fcntl", descriptor, "F_ADD_SEALS", seals)

@@ -147,7 +147,7 @@ _INSIDE = {
     ),
     "own /sys": ("a container's /sys has covered parts; see /proc", True),
     "overlay": (
-        "Linux 5.11 or later and a local file system: until then layers are copied (storage driver vfs), slow and large",
+        "Linux 5.11 or later and a local file system; else, as root: apt install fuse-overlayfs; chmod 0666 /dev/fuse",
         False,
     ),
     "nftables": ("as root: modprobe nf_tables; without it no networks but none and host", True),

@@ -126,6 +126,8 @@ def _park(build: Build) -> bool:
 def _start(build: Build, parked: bool) -> None:
     run, body = build.journal.run, build.body
     groups = body["cgroup"]["groups"]
+    if body["root_mount"].get("served"):
+        build.mount = build.descriptors.pop(0)
     if build.birth is None:
         build.birth = bear(build)
         crash_point("monitor-after-clone")
@@ -138,12 +140,11 @@ def _start(build: Build, parked: bool) -> None:
         if scope := body["cgroup"]["scope"]:
             run("control groups", scopes.change, scope["unit"], scope["limits"])
         run("control groups", cgroups.write, groups, body["cgroup"]["writes"])
-    build.mount = run(
-        "union file system",
-        overlay,
-        body["root_mount"],
-        (build.users, body["users"]["root"]) if build.users >= 0 else None,
-    )
+    if build.mount < 0:
+        users_of = (build.users, body["users"]["root"]) if build.users >= 0 else None
+        build.mount = run("union file system", overlay, body["root_mount"], users_of)
+    elif build.users >= 0:
+        run("union file system", users.map_mount, build.mount, build.users)
     crash_point("monitor-after-mount")
     stdio = run("runtime environment", open_streams, build.streams, body["stdio"])
     if build.users >= 0:

@@ -41,6 +41,7 @@ from sampan.runtime.request import (
 from sampan.runtime.resolver_port import ResolverPort
 from sampan.runtime.sources import Roots, clients, close_all, close_clients, open_binds, open_namespaces
 from sampan.spec.ids import ContainerId, ExecId, new_id
+from sampan.spec.rootfs import ServedRoot
 
 _log = logging.getLogger("sampan.runtime")
 _OLD_MONITOR_SECONDS = 10.0
@@ -160,6 +161,8 @@ class RuntimeClient:
         opened: list[int] = []
         self._pool.start_begins()
         try:
+            if isinstance(request.root, ServedRoot):
+                opened.append(await self._served(request.root))
             opened += open_binds(request.config.mounts, self._roots)
             opened += open_namespaces([path for path, _ in plan.joined(request.config)])
             descriptors = [*opened, *(held.fileno() for held in request.held), *clients(request.attach)]
@@ -189,6 +192,12 @@ class RuntimeClient:
                 await self._pool.return_unused(slot)
             close_all(opened)
             close_clients(request.attach)
+
+    async def _served(self, root: ServedRoot) -> int:
+        try:
+            return await asyncio.to_thread(self._roots.served, root)
+        except OSError as error:
+            raise StartFailed(StartFault.OTHER, f"the container's root: {error.strerror}", error.errno or 0) from error
 
     async def check_criu(self) -> None:
         """See `port.Runtime`."""

@@ -28,7 +28,7 @@ from sampan.runtime.world_plan import (
     world,
 )
 from sampan.spec import oci_runtime as oci
-from sampan.spec.rootfs import OverlayRoot, RootMount
+from sampan.spec.rootfs import OverlayRoot, RootMount, ServedRoot
 from sampan.spec.user_maps import UserMaps
 
 Json = dict[str, object]
@@ -179,6 +179,8 @@ def link(plan: LinkPlan) -> Json:
 
 
 def _root_mount(mount: RootMount, volatile: bool) -> Json:
+    if isinstance(mount, ServedRoot):
+        return {"served": True}
     if isinstance(mount, OverlayRoot):
         return {
             "plain": "",
@@ -242,7 +244,8 @@ def follow(request: FollowRequest, container: str, directory: str, init: tuple[i
 
 
 def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None = None, net: str = "") -> Json:
-    """The START message. Its descriptors are: binds in order, namespaces to join, held ports, clients.
+    """The START message. Its descriptors are: the root, where a program serves it; binds in order, namespaces to join, held
+    ports, clients.
 
     `net` is the directory in which sampan-net listens. `parked_with` is what a slot's groups were made with: its world stands,
     and those writes are done.

@@ -14,6 +14,7 @@ from sampan.kernel.mount import AT_FDCWD, MS, MountAttr, OpenTree, mount_setattr
 from sampan.runtime.detached import part_of_detached
 from sampan.runtime.request import AttachSpec, StartFailed, StartFault
 from sampan.spec import oci_runtime as oci
+from sampan.spec.rootfs import ServedRoot
 
 _PROPAGATION = {"private": MS.PRIVATE, "slave": MS.SLAVE, "shared": MS.SHARED, "unbindable": MS.UNBINDABLE}
 # Plain integers: combining members of an enum costs a microsecond each, three binds a start.
@@ -33,8 +34,8 @@ VolumeTree = Callable[[str, str, OpenTree], int]
 """A detached copy of the mount that a volume is, or of what lies below it at a path. Raises SampanError, OSError."""
 
 
-def _nothing(name: str, *_: object) -> int:
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+def _nothing(what: object, *_: object) -> int:
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(what))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Roots:
 
     image: ImageRoot = _nothing
     volume: VolumeTree = _nothing
+    served: Callable[[ServedRoot], int] = _nothing
+    """a container's root that a program merges, as a detached mount; waits for that program. Raises OSError."""
 
 
 def open_binds(mounts: Iterable[oci.Mount], roots: Roots) -> list[int]:

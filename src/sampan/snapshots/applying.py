@@ -36,7 +36,7 @@ def apply_layer(
     try:
         if expected is not None:
             _verify(made.diff_id, expected)
-        return place(shelf, parent, made, complete=marks == "overlay", mend=mend)
+        return place(shelf, parent, made, complete=marks != "applied", mend=mend)
     except BaseException:
         shelf.trash.take(made.place)
         raise

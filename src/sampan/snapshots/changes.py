@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from sampan.files.walk import open_plain
 from sampan.snapshots.comparison import differs, lstat
 from sampan.snapshots.difference import is_made_by_engine, is_opaque
-from sampan.snapshots.marks import is_whiteout
 from sampan.snapshots.protocol import Change, ChangeKind
+from sampan.snapshots.whiteouts import Marks
 
 
-def find_changes(lower: int, upper: int, *, overlaid: bool) -> tuple[Change, ...]:
+def find_changes(lower: int, upper: int, marks: Marks | None) -> tuple[Change, ...]:
     """How `upper` differs from the whole tree `lower` (-1: an empty one). Descriptors of readable directories.
 
-    `overlaid`: `upper` holds only what differs, with overlay's marks; else it is a whole tree, too. Raises OSError.
+    With `marks`, `upper` holds only what differs, and these; else it is a whole tree, too. Raises OSError.
     """
     found: dict[bytes, ChangeKind] = {}
     # Each with whether it holds all that it has: nothing of the layers below shows in it.
-    pending = [(b"", not overlaid)]
+    pending = [(b"", marks is None)]
     while pending:
         path, whole = pending.pop()
         current = open_plain(upper, path)
@@ -30,17 +30,19 @@ def find_changes(lower: int, upper: int, *, overlaid: bool) -> tuple[Change, ...
                 names.add(name)
                 inside = path + b"/" + name if path else name
                 below = lstat(lower, inside)
-                if overlaid and is_whiteout(status):
-                    if below is not None:
-                        found[inside] = ChangeKind.DELETED
+                if marks is not None and (hidden := marks.hidden(name, status)) is not None:
+                    gone = path + b"/" + hidden if path else hidden
+                    if hidden and lstat(lower, gone) is not None:
+                        found[gone] = ChangeKind.DELETED
                     continue
-                if below is None and is_made_by_engine(inside, current, name, status):
+                if below is None and is_made_by_engine(inside, current, name, status, marks):
                     continue
                 if differs(below, status):
                     found[inside] = ChangeKind.ADDED if below is None else ChangeKind.MODIFIED
                 if stat.S_ISDIR(status.st_mode):
                     was_directory = below is not None and stat.S_ISDIR(below.st_mode)
-                    pending.append((inside, whole or not was_directory or is_opaque(current, name)))
+                    opaque = marks is not None and is_opaque(current, name, marks)
+                    pending.append((inside, whole or not was_directory or opaque))
         finally:
             os.close(current)
         if whole:

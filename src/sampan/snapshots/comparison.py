@@ -9,7 +9,7 @@ from sampan.files.tar_writer import END, header
 from sampan.files.walk import walk
 from sampan.kernel.files import Resolve, openat2
 from sampan.snapshots.difference import is_made_by_engine, tar_entry
-from sampan.snapshots.extract import WHITEOUT
+from sampan.snapshots.marks import WHITEOUT
 from sampan.snapshots.protocol import Usage
 
 _PLAIN = Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_XDEV

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from sampan.files import tar_reader as tar
 from sampan.files.tar_writer import END, header, padding
 from sampan.files.walk import walk
-from sampan.snapshots.extract import OPAQUE, WHITEOUT
 from sampan.snapshots.inodes import is_kept
-from sampan.snapshots.marks import OPAQUE_XATTR, is_whiteout
+from sampan.snapshots.marks import OPAQUE, WHITEOUT
+from sampan.snapshots.whiteouts import KERNEL, Marks
 
 _CHUNK = 1 << 20
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -29,21 +29,23 @@ _KINDS = {
 }
 
 
-def overlay_difference(directory: int, every: bool = False) -> Iterator[bytes]:
+def overlay_difference(directory: int, every: bool = False, marks: Marks = KERNEL) -> Iterator[bytes]:
     """The tar of an overlay's upper directory. Sockets are left out, as Docker does: they mean nothing elsewhere.
 
     So is what looks like a place for a mount, unless it is known to be none (`every`).
     """
     first_names: dict[tuple[int, int], bytes] = {}
     for path, parent, name, status in walk(directory):
-        if is_whiteout(status):
-            above, _, base = path.rpartition(b"/")
-            yield header(tar.Entry((above + b"/" if above else b"") + WHITEOUT + base, tar.FILE))
+        hidden = marks.hidden(name, status)
+        if hidden is not None:
+            above = path.rpartition(b"/")[0]
+            if hidden:
+                yield header(tar.Entry((above + b"/" if above else b"") + WHITEOUT + hidden, tar.FILE))
             continue
-        if not every and is_made_by_engine(path, parent, name, status):
+        if not every and is_made_by_engine(path, parent, name, status, marks):
             continue
         yield from tar_entry(path, parent, name, status, first_names)
-        if stat.S_ISDIR(status.st_mode) and is_opaque(parent, name):
+        if stat.S_ISDIR(status.st_mode) and is_opaque(parent, name, marks):
             yield header(tar.Entry(path + b"/" + OPAQUE, tar.FILE))
     yield END
 
@@ -127,7 +129,9 @@ def _file(entry: tar.Entry, parent: int, name: bytes) -> Iterator[bytes]:
         os.close(descriptor)
 
 
-def is_made_by_engine(path: bytes, parent: int, name: bytes, status: os.stat_result) -> bool:
+def is_made_by_engine(
+    path: bytes, parent: int, name: bytes, status: os.stat_result, marks: Marks | None = None
+) -> bool:
     """Whether the entry is a place for a mount that the engine made at a start, and nothing was put there since.
 
     Docker keeps these in a layer of its own below the container's, so that they are no change of the container's.
@@ -138,16 +142,25 @@ def is_made_by_engine(path: bytes, parent: int, name: bytes, status: os.stat_res
         return False
     directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        return not os.listdir(directory)
+        return not unmarked(directory, marks)
     finally:
         os.close(directory)
 
 
-def is_opaque(parent: int, name: bytes) -> bool:
-    """Whether nothing of the layers below shows in the directory of an overlay's upper layer."""
+def unmarked(directory: int, marks: Marks | None) -> set[bytes]:
+    """The names in a directory of a layer, whiteouts too, without the files that mark the directory itself."""
+    names = {os.fsencode(name) for name in os.listdir(directory)}
+    if marks is None:
+        return names
+    found = {name: os.stat(name, dir_fd=directory, follow_symlinks=False) for name in names}
+    return {name for name, status in found.items() if marks.hidden(name, status) != b""}
+
+
+def is_opaque(parent: int, name: bytes, marks: Marks) -> bool:
+    """Whether nothing of the layers below shows in the directory `name` of an overlay's upper layer."""
     descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        return _xattr(descriptor, OPAQUE_XATTR.encode()) == b"y"
+        return marks.is_opaque(descriptor)
     finally:
         os.close(descriptor)
 

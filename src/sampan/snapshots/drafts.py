@@ -17,13 +17,14 @@ from sampan.files.copying import copy_tree
 from sampan.files.measure import measure
 from sampan.files.walk import open_plain, walk
 from sampan.snapshots.comparison import differs, lstat, tree_difference, tree_usage
-from sampan.snapshots.difference import MADE_DIRECTORIES, MADE_FILES, is_opaque, overlay_difference
-from sampan.snapshots.mounting import READ_ONLY, overlay
+from sampan.snapshots.difference import MADE_DIRECTORIES, MADE_FILES, is_opaque, overlay_difference, unmarked
+from sampan.snapshots.mounting import READ_ONLY, Merging
 from sampan.snapshots.protocol import Draft, Layer, LayerNotFound, chain_id
 from sampan.snapshots.shelf import Shelf
 from sampan.snapshots.staging import check_parent
+from sampan.snapshots.whiteouts import Marks
 from sampan.spec.ids import ChainId, DiffId
-from sampan.spec.rootfs import OverlayRoot, PlainRoot, RootMount
+from sampan.spec.rootfs import PlainRoot, RootMount
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _NANO = 1_000_000_000
@@ -66,7 +67,11 @@ class _OnShelf:
 
 
 class OverlayDrafts(_OnShelf):
-    """See `Drafts`. What is written to a draft is a layer in overlay's terms already: it becomes one by a rename."""
+    """See `Drafts`. What is written to a draft is a layer in the driver's terms already: it becomes one by a rename."""
+
+    def __init__(self, shelf: Shelf, merging: Merging) -> None:
+        super().__init__(shelf)
+        self._merging = merging
 
     def root(self, draft: Draft) -> RootMount:
         """See the protocol."""
@@ -74,7 +79,7 @@ class OverlayDrafts(_OnShelf):
         lowers += self._shelf.stack(draft.base, short=True)
         if not lowers:
             return PlainRoot(str(draft.files))
-        return OverlayRoot(tuple(lowers), str(draft.files), str(draft.place / "work"))
+        return self._merging.root(tuple(lowers), str(draft.files), str(draft.place / "work"))
 
     def opened(self, draft: Draft, bare: bool = False) -> int:
         """See the protocol."""
@@ -86,7 +91,7 @@ class OverlayDrafts(_OnShelf):
             with self._shelf.opened(draft.base) as layers:
                 if not lowers and not layers:
                     return os.open(draft.files, _DIRECTORY)
-                return overlay([*lowers, *layers], str(draft.files), str(draft.place / "work"))
+                return self._merging.union([*lowers, *layers], str(draft.files), str(draft.place / "work"))
         finally:
             for lower in lowers:
                 os.close(lower)
@@ -102,7 +107,7 @@ class OverlayDrafts(_OnShelf):
                     raise LayerNotFound("an empty tree has no layers to look into")
                 if len(lowers) == 1:
                     return os.open(b".", _DIRECTORY, dir_fd=lowers[0])
-                return overlay(lowers, attributes=READ_ONLY)
+                return self._merging.union(lowers, attributes=READ_ONLY)
         finally:
             for lower in own:
                 os.close(lower)
@@ -114,7 +119,7 @@ class OverlayDrafts(_OnShelf):
         upper = os.open(draft.files, _DIRECTORY)
         try:
             if mounted is not None:
-                _take_out(lower, upper, mounted, overlaid=True)
+                _take_out(lower, upper, mounted, self._merging.marks)
             if clock is not None:
                 _set_back(lower, upper, clock)
         finally:
@@ -126,7 +131,7 @@ class OverlayDrafts(_OnShelf):
         """See the protocol."""
         upper = os.open(draft.files, _DIRECTORY)
         try:
-            yield from overlay_difference(upper, every=True)
+            yield from overlay_difference(upper, every=True, marks=self._merging.marks)
         finally:
             os.close(upper)
 
@@ -186,7 +191,7 @@ class VfsDrafts(_OnShelf):
         upper = os.open(draft.files, _DIRECTORY)
         try:
             if mounted is not None:
-                _take_out(lower, upper, mounted, overlaid=False)
+                _take_out(lower, upper, mounted, None)
             if clock is not None:
                 _set_back(lower, upper, clock)
         finally:
@@ -223,7 +228,7 @@ class VfsDrafts(_OnShelf):
         return os.open(self._shelf.directory(draft.base), _DIRECTORY) if draft.base is not None else -1
 
 
-def _take_out(lower: int, upper: int, mounted: Sequence[str], *, overlaid: bool) -> None:
+def _take_out(lower: int, upper: int, mounted: Sequence[str], marks: Marks | None) -> None:
     """Remove the places for mounts that a start made; a directory that has changed by that alone is not the layer's."""
     touched: set[bytes] = set()
     places = {*MADE_FILES, *MADE_DIRECTORIES, *(os.fsencode(place).strip(b"/") for place in mounted)}
@@ -231,13 +236,13 @@ def _take_out(lower: int, upper: int, mounted: Sequence[str], *, overlaid: bool)
     ways = {place.rsplit(b"/", up)[0] for place in places for up in range(place.count(b"/") + 1)}
     for path in sorted(ways - {b""}, key=lambda way: (-way.count(b"/"), way)):
         status = lstat(upper, path)
-        if status is not None and lstat(lower, path) is None and _removed(upper, path, status):
+        if status is not None and lstat(lower, path) is None and _removed(upper, path, status, marks):
             touched.add(path.rpartition(b"/")[0])
     for above in touched:
-        _settle_directory(lower, upper, above, overlaid=overlaid)
+        _settle_directory(lower, upper, above, marks)
 
 
-def _removed(upper: int, path: bytes, status: os.stat_result) -> bool:
+def _removed(upper: int, path: bytes, status: os.stat_result, marks: Marks | None) -> bool:
     """Whether the entry was an empty file or directory, and is gone now."""
     above, _, name = path.rpartition(b"/")
     # By descriptors, no link followed: the program may have put one in the place of a directory (CVE-2024-23652).
@@ -248,7 +253,7 @@ def _removed(upper: int, path: bytes, status: os.stat_result) -> bool:
         if stat.S_ISREG(status.st_mode) and not status.st_size:
             os.unlink(name, dir_fd=directory)
         elif stat.S_ISDIR(status.st_mode):
-            os.rmdir(name, dir_fd=directory)
+            _remove_directory(directory, name, marks)
         else:
             return False
     except OSError as error:
@@ -260,7 +265,21 @@ def _removed(upper: int, path: bytes, status: os.stat_result) -> bool:
     return True
 
 
-def _settle_directory(lower: int, upper: int, path: bytes, *, overlaid: bool) -> None:
+def _remove_directory(parent: int, name: bytes, marks: Marks | None) -> None:
+    """rmdir(2), also of a directory that holds nothing but the files that mark it. Raises OSError (ENOTEMPTY)."""
+    directory = open_plain(parent, name)
+    if directory < 0:
+        return
+    try:
+        if not unmarked(directory, marks):
+            for mark in os.listdir(directory):
+                os.unlink(mark, dir_fd=directory)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _settle_directory(lower: int, upper: int, path: bytes, marks: Marks | None) -> None:
     """The time of a directory in which only the engine changed something is that of before; an empty copy of it goes."""
     before = lstat(lower, path or b".")
     if before is None or not stat.S_ISDIR(before.st_mode) or lstat(upper, path or b".") is None:
@@ -269,28 +288,28 @@ def _settle_directory(lower: int, upper: int, path: bytes, *, overlaid: bool) ->
     if directory < 0:
         return
     try:
-        unchanged = set(os.listdir(directory)) == (set() if overlaid else _names(lower, path))
+        unchanged = unmarked(directory, marks) == (_names(lower, path) if marks is None else set())
         if unchanged:
             os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
         same = not differs(before, os.fstat(directory))
     finally:
         os.close(directory)
-    if path and overlaid and unchanged and same:
+    if path and marks is not None and unchanged and same:
         above, _, name = path.rpartition(b"/")
         parent = open_plain(upper, above)
         try:
-            if not is_opaque(parent, name):
-                os.rmdir(name, dir_fd=parent)
+            if not is_opaque(parent, name, marks):
+                _remove_directory(parent, name, marks)
         finally:
             os.close(parent)
 
 
-def _names(root: int, path: bytes) -> set[str]:
+def _names(root: int, path: bytes) -> set[bytes]:
     directory = open_plain(root, path)
     if directory < 0:
         return set()
     try:
-        return set(os.listdir(directory))
+        return unmarked(directory, None)
     finally:
         os.close(directory)
 

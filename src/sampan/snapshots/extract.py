@@ -31,6 +31,7 @@ from sampan.snapshots.inodes import (
     write_content,
     write_regions,
 )
+from sampan.snapshots.marks import AUFS, OPAQUE, WHITEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,8 +64,6 @@ if TYPE_CHECKING:
             """Whether an entry is the driver's own mark."""
 
 
-WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
-_AUFS = b".wh..wh."
 MAX_ENTRIES = 5_000_000
 MAX_IMPLIED = 100_000
 _RESERVE = 64 << 20
@@ -187,7 +186,7 @@ class Extraction:
         """Whether the entry was a whiteout, which is then done, or one of aufs' own files, which are passed over."""
         parts = path.split(b"/")
         parent, name = split(path)
-        if any(part.startswith(_AUFS) for part in parts[:-1]):
+        if any(part.startswith(AUFS) for part in parts[:-1]):
             return True
         if any(part.startswith(WHITEOUT) for part in parts[:-1]):
             raise BadArchive(f"{shown(path)} lies in a directory with the name of a whiteout")
@@ -198,7 +197,7 @@ class Extraction:
             finally:
                 os.close(descriptor)
             return True
-        if name.startswith(_AUFS):
+        if name.startswith(AUFS):
             return True
         if name.startswith(WHITEOUT):
             hidden = check_component(name[len(WHITEOUT) :])
@@ -346,6 +345,7 @@ class Extraction:
         except FileNotFoundError:
             parent, name = split(path)
             os.mkdir(name, _PLAIN_DIRECTORY, dir_fd=self._directory(parent))
+            self._whiteouts.made(self._directory(parent), name)
             descriptor = self._root.open(path, os.O_PATH | os.O_DIRECTORY)
             self._implied.append(path)
             if len(self._implied) > MAX_IMPLIED:

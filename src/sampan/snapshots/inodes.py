@@ -19,6 +19,8 @@ _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 _MAPPED = is_mapped()
 """Asked when this is loaded: a jailed process has no /proc later."""
+_OWN_XATTRS = (b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
+"""Overlay's, and those by which fuse-overlayfs would tell other owners and modes than a file has."""
 _KEPT_XATTRS = (b"security.capability", *_ACLS)
 
 
@@ -94,7 +96,7 @@ def make_special(entry: tar.Entry, directory: int, name: bytes) -> None:
 
 def is_kept(key: bytes) -> bool:
     """Whether an attribute means the same on another machine. Overlay's own (`user.overlay.`) never does."""
-    return key in _KEPT_XATTRS or (key.startswith(b"user.") and not key.startswith(b"user.overlay."))
+    return key in _KEPT_XATTRS or (key.startswith(b"user.") and not key.startswith(_OWN_XATTRS))
 
 
 def set_xattrs(file: int | bytes, owner: bytes, xattrs: dict[bytes, bytes]) -> None:

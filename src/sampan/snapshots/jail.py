@@ -110,7 +110,7 @@ class _ReaderGone(Exception):
 def unpack(stream: BinaryIO, target: int, marks: str, limit: int) -> Unpacked:
     """Unpack the tar in `stream` (compressed or not) into the directory descriptor `target`.
 
-    `marks` is "overlay" or "applied" (see `marks.py`). Raises BadArchive where the archive is at fault, OSError where the
+    `marks` is "overlay", "files" or "applied" (see `marks.py`). Raises BadArchive where the archive is at fault, OSError where the
     host is (disk full), System where the unpacker ended without a word. The directory is then half filled.
     """
     read_end, write_end = _own_view(stream), -1

@@ -1,4 +1,4 @@
-"""The unpacker's seccomp filter: what it never needs, and what a taken-over one would want.
+"""Seccomp filters of the unpacker and of fuse-overlayfs: what they never need, and what a taken-over one would want.
 
 A list of refusals (EPERM), since which other calls a libc makes for reading and writing files differs from one to the next.
 Numbers are those of the machine; one without a table raises, so that no layer is unpacked without a filter.
@@ -33,25 +33,57 @@ _EVERYWHERE = {
 # The first number is what linux/audit.h calls AUDIT_ARCH.
 _MACHINES = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _X32 = 0x40000000
+_NAMESPACES = 0x7E020000
+"""The flags of clone(2) that make namespaces, CLONE_NEW*."""
 
 
 def program(machine: str = "") -> bytes:
     """The filter for this machine, as `kernel.seccomp.install_filter` takes it. Raises OSError ENOSYS without a table."""
+    architecture, own = _table(machine)
+    return _assembled(architecture, sorted({*own.values(), *_EVERYWHERE.values()}))
+
+
+def serving_program(machine: str = "") -> bytes:
+    """The same for a program that is executed afterwards and makes threads, but no namespaces. Raises as `program`.
+
+    clone3(2), whose flags a filter cannot read, does not exist for it (ENOSYS): a libc then takes clone(2).
+    """
+    architecture, own = _table(machine)
+    clone, clone3 = own["clone"], _EVERYWHERE["clone3"]
+    numbers = {*own.values(), *_EVERYWHERE.values()} - {clone, clone3, own["execve"]}
+    first = [
+        (_EQUAL, 0, 1, clone3),
+        (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
+        (_EQUAL, 0, 4, clone),
+        (_LOAD, 0, 0, 16),  # the flags, which are the first argument; not a call number any more
+        (_ANY_BIT, 0, 1, _NAMESPACES),
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    return _assembled(architecture, sorted(numbers), first)
+
+
+def _table(machine: str) -> tuple[int, dict[str, int]]:
     found = _MACHINES.get(machine or os.uname().machine)
     if found is None:
         raise OSError(errno.ENOSYS, f"no system call numbers for the machine {machine or os.uname().machine!r}")
-    architecture, own = found
-    numbers = sorted({*own.values(), *_EVERYWHERE.values()})
+    return found
+
+
+def _assembled(architecture: int, numbers: list[int], first: list[tuple[int, int, int, int]] | None = None) -> bytes:
+    """EPERM for `numbers`. `first` is put before the comparisons, with the call's number loaded."""
+    first = first or []
     refuse = len(numbers) + 1  # the instruction behind all comparisons and the permission
     code = [
         (_LOAD, 0, 0, 4),
         (_EQUAL, 1, 0, architecture),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, 0),
-        (_AT_LEAST, refuse, 0, _X32),
+        (_AT_LEAST, refuse + len(first), 0, _X32),
+        *first,
     ]
     code += [(_EQUAL, refuse - at - 1, 0, number) for at, number in enumerate(numbers)]
     code += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]

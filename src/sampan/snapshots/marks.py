@@ -1,4 +1,12 @@
-"""The two ways in which a driver keeps in mind what a layer takes away (see `extract.Whiteouts`)."""
+"""The ways in which a driver keeps in mind what a layer takes away, as an unpacker writes it (see `extract.Whiteouts`).
+
+How it is read is in `whiteouts.py`.
+
+overlay          a character device 0:0 for a name, an attribute on a directory
+fuse-overlayfs   files called as in a layer's tar, `.wh.NAME` and `.wh..wh..opq`, which any file system takes; what the program
+                 itself writes is these or the kernel's, whichever it can
+vfs              nothing: what is taken away is not there
+"""
 
 from __future__ import annotations
 
@@ -13,6 +21,9 @@ if TYPE_CHECKING:
 
 OPAQUE_XATTR = "user.overlay.opaque" if is_mapped() else "trusted.overlay.opaque"
 """Root of a user namespace may not write `trusted.`, and mounts with `userxattr` (kernel: overlayfs.rst, "User xattr")."""
+WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
+"""A layer's own words (OCI image-spec, "Whiteouts")."""
+AUFS = b".wh..wh."
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -49,6 +60,50 @@ class OverlayMarks:
     def is_whiteout(self, status: os.stat_result) -> bool:
         """A character device 0:0."""
         return is_whiteout(status)
+
+
+class FileMarks:
+    """Files with the names that a layer's tar gives them: for fuse-overlayfs, and file systems that take no other marks."""
+
+    __slots__ = ("_any",)
+    fresh = True
+    private = True
+
+    def __init__(self) -> None:
+        self._any = False
+
+    def made(self, directory: int, name: bytes) -> None:
+        """What the layer brings in the place of what it hides shows by itself; of a directory, only what is new in it."""
+        if not self._any:
+            return
+        try:
+            os.unlink(WHITEOUT + name, dir_fd=directory)
+        except FileNotFoundError:
+            return
+        self.hide(directory, name)
+
+    def hide(self, directory: int, name: bytes) -> None:
+        """A file, unless the layer brings the name itself: then only what lies below a directory is hidden."""
+        self._any = True
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            _touch(directory, WHITEOUT + name)
+            return
+        if stat.S_ISDIR(status.st_mode):
+            descriptor = os.open(name, _READABLE, dir_fd=directory)
+            try:
+                self.make_opaque(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def make_opaque(self, directory: int) -> None:
+        """A file in it."""
+        _touch(directory, OPAQUE)
+
+    def is_whiteout(self, status: os.stat_result) -> bool:  # noqa: ARG002 - the protocol's
+        """They have names of their own, under which an archive brings nothing else."""
+        return False
 
 
 class AppliedMarks:
@@ -112,3 +167,12 @@ def is_whiteout(status: os.stat_result) -> bool:
 def set_opaque(directory: int) -> None:
     """Set overlay's attribute on the descriptor of a directory."""
     os.setxattr(directory, OPAQUE_XATTR, b"y")
+
+
+def _touch(directory: int, name: bytes) -> None:
+    try:
+        os.close(
+            os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+        )
+    except FileExistsError:
+        return

@@ -2,9 +2,11 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 from sampan.host.mapped import is_mapped
 from sampan.kernel.mount import (
@@ -24,6 +26,8 @@ from sampan.kernel.mount import (
     umount2,
 )
 from sampan.kernel.namespaces import Clone, unshare
+from sampan.snapshots.whiteouts import KERNEL, Marks
+from sampan.spec.rootfs import OverlayRoot
 
 _STRING_LIMIT = 256
 """Bytes that one parameter of fsconfig(2) may have, its NUL included."""
@@ -32,6 +36,39 @@ _SOMEWHERE = b"/proc"
 """A directory that every machine has, for a mount that stands for a moment in a namespace without other processes."""
 
 Options = list[tuple[bytes, bytes]]
+
+
+class Union(Protocol):
+    """As `overlay`."""
+
+    def __call__(
+        self,
+        lowers: Sequence[int],
+        upper: str = "",
+        work: str = "",
+        attributes: MountAttr = MountAttr(0),  # noqa: B008
+    ) -> int:
+        """A detached mount of the union. Raises OSError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """One way to make one tree of the directories of layers, and what goes with it."""
+
+    name: str
+    """what `info` and `inspect` call the driver"""
+    directory: str
+    """below the data root's `layers`: what is marked in one way is not read in another"""
+    written: str
+    """the marks that layers are unpacked with, as `jail.unpack` has them"""
+    marks: Marks
+    """how they are read, and what a container left"""
+    union: Union
+    root: Callable[[tuple[str, ...], str, str], OverlayRoot]
+    """of layers, upper and work directory"""
+    lends: bool = True
+    """whether a directory that is not the driver's own can be a layer (the image `host`)"""
 
 
 def overlay(lowers: Sequence[int], upper: str = "", work: str = "", attributes: MountAttr = MountAttr(0)) -> int:  # noqa: B008
@@ -122,3 +159,7 @@ def _opened_again(descriptors: Sequence[int]) -> Iterator[list[int]]:
 def _escaped(value: bytes) -> bytes:
     """A value among mount options, where a comma would end it."""
     return value.replace(b"\\", b"\\\\").replace(b",", b"\\,")
+
+
+OVERLAY = Merging("overlay2", "overlay", "overlay", KERNEL, overlay, OverlayRoot)
+"""By the kernel."""

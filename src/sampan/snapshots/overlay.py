@@ -1,8 +1,11 @@
-"""The overlay driver: each layer holds its own difference in overlayfs' terms; a container gets an upper and a work directory."""
+"""The overlay driver: each layer holds its own difference, with marks; a container gets an upper and a work directory.
+
+Who makes one tree of them is the kernel, or where it does not fuse-overlayfs (`mounting.Merging`).
+"""
 
 import errno
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -13,14 +16,14 @@ from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.changes import find_changes
 from sampan.snapshots.difference import overlay_difference
 from sampan.snapshots.drafts import OverlayDrafts
-from sampan.snapshots.mounting import READ_ONLY, overlay
+from sampan.snapshots.mounting import OVERLAY, READ_ONLY, Merging
 from sampan.snapshots.protocol import Change, Drafts, Layer, LayerNotFound, Staging, Usage
-from sampan.snapshots.shelf import Shelf
+from sampan.snapshots.shelf import Shelf, refuse_host
 from sampan.snapshots.spares import Spares, make_pair
 from sampan.snapshots.staging import OverlayStaging
 from sampan.snapshots.verifying import verify
 from sampan.spec.ids import ChainId, DiffId
-from sampan.spec.rootfs import OverlayRoot, RootMount
+from sampan.spec.rootfs import RootMount
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
@@ -28,12 +31,11 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 class OverlaySnapshotter:
     """See `protocol.Snapshotter`. The runtime mounts what `prepare` describes; nothing is mounted here."""
 
-    name = "overlay2"
-
-    def __init__(self, data_root: Path) -> None:
+    def __init__(self, data_root: Path, merging: Merging = OVERLAY) -> None:
         """Open or make the layers below `data_root`, whose file system must be fit for an upper directory."""
-        self._shelf = Shelf(data_root, "overlay")
-        self.borrow = self._shelf.borrow
+        self._merging = merging
+        self.name = merging.name
+        self._shelf = Shelf(data_root, merging.directory)
         self.layer = self._shelf.layer
         self.layers = self._shelf.layers
         self.remove_layer = self._shelf.remove_layer
@@ -44,27 +46,35 @@ class OverlaySnapshotter:
         self.strays = self._shelf.strays
         self.throw_away = self._shelf.trash.take
         self.freeing = self._shelf.trash.freeing
-        self.staging: Staging | None = OverlayStaging(self._shelf)
-        self.drafts: Drafts = OverlayDrafts(self._shelf)
+        self.staging: Staging | None = OverlayStaging(self._shelf, merging.written)
+        self.drafts: Drafts = OverlayDrafts(self._shelf, merging)
         self._spares = Spares(self._shelf.writables)
 
     def apply(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId | None = None) -> Layer:
         """See the protocol."""
-        return apply_layer(self._shelf, parent, stream, expected, "overlay", partial(Path.mkdir, mode=0o755))
+        return apply_layer(
+            self._shelf, parent, stream, expected, self._merging.written, partial(Path.mkdir, mode=0o755)
+        )
 
     def mend(self, parent: ChainId | None, stream: BinaryIO, expected: DiffId) -> Layer:
         """See the protocol."""
         begin = partial(Path.mkdir, mode=0o755)
-        return apply_layer(self._shelf, parent, stream, expected, "overlay", begin, mend=True)
+        return apply_layer(self._shelf, parent, stream, expected, self._merging.written, begin, mend=True)
 
     def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
         """See the protocol."""
         self._shelf.layer(chain)
-        return verify(self._shelf.directory(chain), stream, alone=True)
+        return verify(self._shelf.directory(chain), stream, self._merging.marks)
 
     def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
         """See the protocol."""
         return tuple(self._shelf.stack(chain))
+
+    def borrow(
+        self, chain: ChainId, directories: Callable[[], tuple[str, ...]], opened: Callable[[], list[int]]
+    ) -> None:
+        """See the protocol. A program that serves a container has no way to what is not a layer: `prepare` refuses."""
+        self._shelf.borrow(chain, directories if self._merging.lends else partial(refuse_host, self.name), opened)
 
     @property
     def bounded(self) -> bool:
@@ -91,14 +101,14 @@ class OverlaySnapshotter:
         directory = self._shelf.writable_directory(key)
         parent = ChainId(writable.parent) if writable.parent else None
         lowers = tuple(self._shelf.stack(parent, short=True))
-        return OverlayRoot(lowers, str(directory / "upper"), str(directory / "work"))
+        return self._merging.root(lowers, str(directory / "upper"), str(directory / "work"))
 
     def view(self, chain: ChainId) -> int:
         """See the protocol."""
         if self._shelf.stands_on_borrowed(chain):
             raise LayerNotFound(f"layer {chain} stands on what is no layer of this store")
         with self._shelf.opened(chain) as lowers:
-            return _merged(lowers)
+            return self._merged(lowers)
 
     def usage(self, key: str) -> Usage:
         """See the protocol."""
@@ -112,7 +122,7 @@ class OverlaySnapshotter:
         """See the protocol."""
         descriptor = self._open_upper(key)
         try:
-            yield from overlay_difference(descriptor)
+            yield from overlay_difference(descriptor, marks=self._merging.marks)
         finally:
             os.close(descriptor)
 
@@ -122,9 +132,9 @@ class OverlaySnapshotter:
         upper = self._open_upper(key)
         try:
             with self._shelf.opened(ChainId(parent) if parent else None) as lowers:
-                lower = _merged(lowers) if lowers else -1
+                lower = self._merged(lowers) if lowers else -1
             try:
-                return find_changes(lower, upper, overlaid=True)
+                return find_changes(lower, upper, self._merging.marks)
             finally:
                 if lower >= 0:
                     os.close(lower)
@@ -136,7 +146,7 @@ class OverlaySnapshotter:
         parent = self._shelf.writable(key).parent
         directory = self._shelf.writable_directory(key)
         with self._shelf.opened(ChainId(parent) if parent else None) as lowers:
-            return overlay(lowers, str(directory / "upper"), str(directory / "work"))
+            return self._merging.union(lowers, str(directory / "upper"), str(directory / "work"))
 
     def looked_at(self, key: str) -> int:
         """See the protocol. Its own layer is the topmost of those that are only read."""
@@ -145,7 +155,7 @@ class OverlaySnapshotter:
         try:
             with self._shelf.opened(ChainId(parent) if parent else None) as lowers:
                 if lowers:
-                    return overlay([upper, *lowers], attributes=READ_ONLY)
+                    return self._merging.union([upper, *lowers], attributes=READ_ONLY)
         finally:
             os.close(upper)
         tree = open_tree(AT_FDCWD, os.fsencode(self._shelf.writable_directory(key) / "upper"), OpenTree.CLONE)
@@ -156,6 +166,17 @@ class OverlaySnapshotter:
         """See the protocol."""
         self._spares.close()
         self._shelf.trash.close()
+
+    def _merged(self, lowers: list[int]) -> int:
+        """A descriptor of the union of directories, the topmost first, in a mount that nobody else sees."""
+        if len(lowers) == 1:
+            return os.open(b".", _DIRECTORY, dir_fd=lowers[0])
+        mount = self._merging.union(lowers, attributes=READ_ONLY)
+        try:
+            # The mount's own descriptor is O_PATH; this one can be read, and keeps the mount.
+            return os.open(b".", _DIRECTORY, dir_fd=mount)
+        finally:
+            os.close(mount)
 
     def _open_upper(self, key: str) -> int:
         self._shelf.writable(key)
@@ -176,15 +197,3 @@ def _renamed(spare: Path, directory: Path) -> bool:
             path.rmdir()
         return False
     return True
-
-
-def _merged(lowers: list[int]) -> int:
-    """A descriptor of the union of directories, the topmost first, in a mount that nobody else sees."""
-    if len(lowers) == 1:
-        return os.open(b".", _DIRECTORY, dir_fd=lowers[0])
-    mount = overlay(lowers, attributes=READ_ONLY)
-    try:
-        # The mount's own descriptor is O_PATH; this one can be read, and keeps the mount.
-        return os.open(b".", _DIRECTORY, dir_fd=mount)
-    finally:
-        os.close(mount)

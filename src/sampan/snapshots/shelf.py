@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from sampan.crashpoints import crash_point
-from sampan.errors import System
+from sampan.errors import InvalidParameter, System
 from sampan.files.atomic import make_directory, sync_directory, write_atomic
 from sampan.files.paths import BadPath, check_component
 from sampan.files.quotas import open_quotas
@@ -322,6 +322,13 @@ class Shelf:
         finally:
             os.close(descriptor)
         sync_directory(self._layers_at)
+
+
+def refuse_host(driver: str) -> tuple[str, ...]:
+    """In place of the directories of the machine's own root: this driver puts no layers on them. Raises InvalidParameter."""
+    raise InvalidParameter(
+        f"the image host is not available with the storage driver {driver}: only the kernel's overlay can"
+    )
 
 
 def _spread(layers: Path) -> None:

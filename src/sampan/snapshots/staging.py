@@ -40,12 +40,14 @@ class Made(Staged):
 class OverlayStaging:
     """See `protocol.Staging`."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, written: str) -> None:
+        """`written`: the marks, as `jail.unpack` has them."""
         self._shelf = shelf
+        self._written = written
 
     def unpack(self, stream: BinaryIO) -> Made:
         """See the protocol."""
-        return unpack_beside(self._shelf, stream, "overlay", lambda diff: diff.mkdir(mode=0o755))
+        return unpack_beside(self._shelf, stream, self._written, lambda diff: diff.mkdir(mode=0o755))
 
     def place(self, parent: ChainId | None, staged: Staged) -> Layer:
         """See the protocol."""
@@ -81,7 +83,7 @@ def unpack_beside(shelf: Shelf, stream: BinaryIO, marks: str, begin: Callable[[P
         target = os.open(made / "diff", os.O_RDONLY | os.O_DIRECTORY)
         try:
             unpacked = unpack(stream, target, marks, UNPACKED_LIMIT)
-            size = measure(target)[0] if unpacked.recount and marks == "overlay" else unpacked.size
+            size = measure(target)[0] if unpacked.recount and marks != "applied" else unpacked.size
         finally:
             os.close(target)
     except BaseException:

@@ -22,8 +22,12 @@ from sampan.kernel.mount import OpenTree, open_tree
 from sampan.kernel.process import close_from
 from sampan.snapshots.confinement import Means, become_root, give_up, isolate
 from sampan.snapshots.extract import Extraction
-from sampan.snapshots.marks import AppliedMarks, OverlayMarks
+from sampan.snapshots.marks import AppliedMarks, FileMarks, OverlayMarks
 from sampan.snapshots.second_hand import SecondHand
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.snapshots.extract import Whiteouts
 
 _INPUT, _CONTROL, _TARGET = 0, 3, 4
 _BUFFER = 1 << 20
@@ -32,7 +36,7 @@ _TEXT = 1 << 12
 
 
 def main() -> None:
-    """Enter the jail, unpack, report, end. Arguments: the driver's marks ("overlay" or "applied") and the limit in bytes."""
+    """Enter the jail, unpack, report, end. Arguments: the driver's marks (see `jail.unpack`) and the limit in bytes."""
     marks, limit = sys.argv[1], int(sys.argv[2])
     control = _socket.socket(fileno=_CONTROL)
     try:
@@ -61,7 +65,9 @@ def _json(report: dict[str, object]) -> bytes:
 
 
 def _unpack(control: _socket.socket, marks: str, limit: int, second: SecondHand) -> dict[str, object]:
-    whiteouts = OverlayMarks(lambda directory: _send(control, directory)) if marks == "overlay" else AppliedMarks()
+    whiteouts: Whiteouts = AppliedMarks() if marks == "applied" else FileMarks()
+    if marks == "overlay":
+        whiteouts = OverlayMarks(lambda directory: _send(control, directory))
     source = io.BufferedReader(io.FileIO(_INPUT, "rb", closefd=False), _BUFFER)
     extraction = Extraction(_TARGET, whiteouts, limit, second)
     extraction.run(TarReader(source.read))

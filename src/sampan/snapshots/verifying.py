@@ -17,9 +17,9 @@ from sampan.files.paths import clean, shown, split
 from sampan.files.root import SafeRoot
 from sampan.files.tar_reader import TarReader
 from sampan.files.walk import walk
-from sampan.snapshots.extract import OPAQUE, WHITEOUT
 from sampan.snapshots.inodes import is_left_out
-from sampan.snapshots.marks import OPAQUE_XATTR, is_whiteout
+from sampan.snapshots.marks import OPAQUE, WHITEOUT
+from sampan.snapshots.whiteouts import KERNEL, Marks
 
 _CHUNK = 1 << 20
 _SHOWN = 5
@@ -37,12 +37,12 @@ _KINDS = {
 
 
 class Verification:
-    """One layer. `alone`: its directory holds nothing of the layers below (overlay), so that what is too much is seen, too."""
+    """One layer. `marks`: its directory holds nothing of the layers below (overlay), so that what is too much is seen, too."""
 
-    def __init__(self, directory: int, alone: bool) -> None:
+    def __init__(self, directory: int, marks: Marks | None) -> None:
         """`directory` is a readable descriptor, and stays the caller's."""
         self._directory = directory
-        self._alone = alone
+        self._marks = marks
         # By path, because an archive may bring a path twice: the last one counts.
         self._differences: dict[bytes, str] = {}
         self._inodes: set[int] = set()
@@ -68,8 +68,8 @@ class Verification:
                 if done - told >= _REPORT:
                     told = done
                     yield done
-        if self._alone:
-            self._search()
+        if self._marks is not None:
+            self._search(self._marks)
 
     def differences(self) -> tuple[str, ...]:
         """What was found, as sentences; not more than a few, and how many there are beside."""
@@ -81,8 +81,8 @@ class Verification:
         path = clean(entry.name)
         mark = _mark(path)
         if mark is not None:
-            if self._alone and mark:
-                self._compare_mark(root, mark, split(path)[1])
+            if self._marks is not None and mark:
+                self._compare_mark(root, self._marks, mark, split(path)[1])
             return
         found = "" if is_left_out(entry) else self._found(root, entry, reader, path)
         if found:
@@ -95,23 +95,25 @@ class Verification:
                 for other in [other for other in self._differences if other.startswith(below)]:
                     del self._differences[other]
 
-    def _compare_mark(self, root: SafeRoot, path: bytes, name: bytes) -> None:
+    def _compare_mark(self, root: SafeRoot, marks: Marks, path: bytes, name: bytes) -> None:
         """`path`: what is hidden, or the directory that is opaque."""
         try:
             if name == OPAQUE:
                 descriptor = root.open(path, os.O_RDONLY | os.O_DIRECTORY)
                 try:
-                    os.getxattr(descriptor, OPAQUE_XATTR)
+                    hides = marks.is_opaque(descriptor)
                 finally:
                     os.close(descriptor)
-                return
-            parent, hidden = split(path)
-            directory = root.open(parent, os.O_PATH | os.O_DIRECTORY)
-            try:
-                self._inodes.add(os.stat(hidden, dir_fd=directory, follow_symlinks=False).st_ino)
-            finally:
-                os.close(directory)
+            else:
+                parent, hidden = split(path)
+                directory = root.open(parent, os.O_PATH | os.O_DIRECTORY)
+                try:
+                    hides = marks.hides(directory, hidden)
+                finally:
+                    os.close(directory)
         except OSError:
+            hides = False
+        if not hides:
             self._differences[path] = "no longer hides what lies below it"
 
     def _found(self, root: SafeRoot, entry: tar.Entry, reader: TarReader, path: bytes) -> str:
@@ -132,20 +134,22 @@ class Verification:
         finally:
             os.close(directory)
 
-    def _search(self) -> None:
-        for path, _, _, status in walk(self._directory):
-            if not stat.S_ISDIR(status.st_mode) and not is_whiteout(status) and status.st_ino not in self._inodes:
+    def _search(self, marks: Marks) -> None:
+        for path, _, name, status in walk(self._directory):
+            if stat.S_ISDIR(status.st_mode) or marks.hidden(name, status) is not None:
+                continue
+            if status.st_ino not in self._inodes:
                 self._differences[path] = "is no part of the layer"
 
 
-def verify(diff: Path, stream: BinaryIO, alone: bool) -> Generator[int, None, tuple[str, ...]]:
+def verify(diff: Path, stream: BinaryIO, marks: Marks | None) -> Generator[int, None, tuple[str, ...]]:
     """`Snapshotter.verify` for a layer whose files lie in the directory `diff`."""
     try:
         directory = os.open(diff, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
         return ("its files are gone",)
     try:
-        verification = Verification(directory, alone)
+        verification = Verification(directory, marks)
         yield from verification.run(stream)
         return verification.differences()
     finally:
@@ -169,7 +173,7 @@ def _mark(path: bytes) -> bytes | None:
 def _described(entry: tar.Entry, status: os.stat_result, directory: int, name: bytes) -> str:
     if entry.kind == tar.HARD_LINK:
         # A link to a link, a device or a file: what it is was compared with its first name.
-        return "" if not stat.S_ISDIR(status.st_mode) and not is_whiteout(status) else "is something else"
+        return "" if not stat.S_ISDIR(status.st_mode) and KERNEL.hidden(b"", status) is None else "is something else"
     if stat.S_IFMT(status.st_mode) != _KINDS[entry.kind]:
         return "is something else"
     if entry.kind == tar.FILE and status.st_size != entry.size:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sampan.errors import InvalidParameter
 from sampan.files.atomic import make_directory
 from sampan.files.copying import copy_tree
 from sampan.kernel.mount import AT_FDCWD, OpenTree, mount_setattr, open_tree
@@ -19,7 +18,7 @@ from sampan.snapshots.comparison import tree_difference, tree_usage
 from sampan.snapshots.drafts import VfsDrafts
 from sampan.snapshots.mounting import READ_ONLY
 from sampan.snapshots.protocol import Change, Drafts, Layer, LayerNotFound, Staging, Usage
-from sampan.snapshots.shelf import Shelf
+from sampan.snapshots.shelf import Shelf, refuse_host
 from sampan.snapshots.verifying import verify
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import PlainRoot, RootMount
@@ -64,7 +63,7 @@ class VfsSnapshotter:
     def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
         """See the protocol. What is too much cannot be told from what is of the layers below."""
         self._shelf.layer(chain)
-        return verify(self._shelf.directory(chain), stream, alone=False)
+        return verify(self._shelf.directory(chain), stream, None)
 
     def layer_directories(self, chain: ChainId) -> tuple[str, ...]:
         """See the protocol. One directory: it holds all that is below, too."""
@@ -75,14 +74,8 @@ class VfsSnapshotter:
         self, chain: ChainId, directories: Callable[[], tuple[str, ...]], opened: Callable[[], list[int]]
     ) -> None:
         """See the protocol. A container would need a copy of all of it: `prepare` refuses."""
-
-        def refuse() -> tuple[str, ...]:
-            raise InvalidParameter(
-                "the image host is not available with the storage driver vfs: it would have to be copied"
-            )
-
         del directories
-        self._shelf.borrow(chain, refuse, opened)
+        self._shelf.borrow(chain, partial(refuse_host, self.name), opened)
 
     @property
     def bounded(self) -> bool:
@@ -143,7 +136,7 @@ class VfsSnapshotter:
         """See the protocol."""
         lower, upper = self._pair(key)
         try:
-            return find_changes(lower, upper, overlaid=False)
+            return find_changes(lower, upper, None)
         finally:
             os.close(upper)
             if lower >= 0:

@@ -16,6 +16,13 @@ class OverlayRoot:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedRoot(OverlayRoot):
+    """The same, merged by a program instead of by the kernel: the runtime is given the mount."""
+
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlainRoot:
     """A directory that is the root itself (the vfs driver): bound, never shared between containers."""
 

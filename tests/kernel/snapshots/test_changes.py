@@ -11,17 +11,12 @@ import pytest
 
 from sampan.kernel.files import OVERLAYFS_SUPER_MAGIC, file_system_type
 from sampan.kernel.mount import AT_FDCWD, OpenTree, move_mount, open_tree, umount2
-from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import ChangeKind, Snapshotter
-from sampan.snapshots.vfs import VfsSnapshotter
+from tests.kernel.snapshots.drivers import DRIVERS
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "mount-interface")
+pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs")
 
-DRIVERS: dict[str, type[OverlaySnapshotter] | type[VfsSnapshotter]] = {
-    "overlay": OverlaySnapshotter,
-    "vfs": VfsSnapshotter,
-}
 LETTERS = {ChangeKind.MODIFIED: "C", ChangeKind.ADDED: "A", ChangeKind.DELETED: "D"}
 
 
@@ -42,7 +37,7 @@ def base() -> bytes:
 @pytest.fixture(params=list(DRIVERS))
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Snapshotter]:
     (tmp_path / "data").mkdir()
-    made: Snapshotter = DRIVERS[str(request.param)](tmp_path / "data")
+    made = DRIVERS[str(request.param)](tmp_path / "data")
     yield made
     made.close()
 

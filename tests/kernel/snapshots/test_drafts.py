@@ -13,24 +13,23 @@ from sampan.errors import InvalidParameter
 from sampan.snapshots import staging
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Draft, Layer, LayerNotFound, Snapshotter
-from sampan.snapshots.vfs import VfsSnapshotter
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import OverlayRoot, PlainRoot
 from tests.archives import busybox_rootfs
+from tests.kernel.snapshots.drivers import DRIVERS
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "mount-interface")
+pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs")
 
 
-@pytest.fixture(params=[OverlaySnapshotter, VfsSnapshotter])
-def kind(request: pytest.FixtureRequest) -> type[OverlaySnapshotter] | type[VfsSnapshotter]:
-    found: type[OverlaySnapshotter | VfsSnapshotter] = request.param
-    return found
+@pytest.fixture(params=list(DRIVERS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def driver(kind: type[OverlaySnapshotter] | type[VfsSnapshotter], tmp_path: Path) -> Iterator[Snapshotter]:
-    made = kind(tmp_path)
+def driver(kind: str, tmp_path: Path) -> Iterator[Snapshotter]:
+    made = DRIVERS[kind](tmp_path)
     yield made
     made.close()
 
@@ -85,7 +84,7 @@ def differences(comparison: Generator[int, None, tuple[str, ...]]) -> tuple[str,
             return found
 
 
-def test_each_stands_on_the_last_and_becomes_a_layer(driver: Snapshotter, base: ChainId, kind: type) -> None:
+def test_each_stands_on_the_last_and_becomes_a_layer(driver: Snapshotter, base: ChainId, kind: str) -> None:
     drafts = driver.drafts
     first = drafts.begin(base)
     write(driver, first, ("one", b"1"), ("etc/passwd", b"changed"))
@@ -98,7 +97,7 @@ def test_each_stands_on_the_last_and_becomes_a_layer(driver: Snapshotter, base: 
     os.close(root)
     drafts.seal(second)
     tars = [b"".join(drafts.tar(draft)) for draft in (first, second)]
-    assert set(names(tars[0])) == {"etc", "etc/passwd", "one"} - ({"etc"} if kind is VfsSnapshotter else set())
+    assert set(names(tars[0])) == {"etc", "etc/passwd", "one"} - ({"etc"} if kind == "vfs" else set())
     assert set(names(tars[1])) == {"two", ".wh.one"}
     lower = place(driver, base, first, tars[0])
     upper = place(driver, lower.chain, second, tars[1])
@@ -139,7 +138,9 @@ def test_what_a_start_made_is_taken_out(driver: Snapshotter, base: ChainId) -> N
     os.close(root)
     write(driver, draft, ("run/secrets/one", b""), ("run/secrets/deep/kept", b"x"))
     drafts.seal(draft, mounted=["/run/secrets/one", "/run/secrets/deep/kept", "/tmp"])
-    assert set(names(b"".join(drafts.tar(draft)))) == {
+    found = set(names(b"".join(drafts.tar(draft))))
+    # fuse-overlayfs marks every new directory: nothing lies below it that could show.
+    assert {name for name in found if not name.endswith("/.wh..wh..opq")} == {
         "run",
         "run/secrets",
         "run/secrets/deep",
@@ -192,13 +193,11 @@ def test_nothing_is_younger_than_the_clock(driver: Snapshotter, base: ChainId) -
         assert {member.mtime for member in archive.getmembers()} == {1_000_000_000}
 
 
-def test_a_crash_leaves_nothing(
-    driver: Snapshotter, base: ChainId, kind: type[OverlaySnapshotter] | type[VfsSnapshotter], tmp_path: Path
-) -> None:
+def test_a_crash_leaves_nothing(driver: Snapshotter, base: ChainId, kind: str, tmp_path: Path) -> None:
     draft = driver.drafts.begin(base)
     write(driver, draft, ("file", b"x"))
     driver.close()
-    again = kind(tmp_path)
+    again = DRIVERS[kind](tmp_path)
     try:
         assert not draft.place.exists()
         assert not os.path.lexists(draft.link)

@@ -1,0 +1,22 @@
+"""The drivers that one conformance suite is run on."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sampan.snapshots.overlay import OverlaySnapshotter
+from sampan.snapshots.protocol import Snapshotter
+from sampan.snapshots.serving import merging
+from sampan.snapshots.vfs import VfsSnapshotter
+
+
+def _by_program(data_root: Path) -> Snapshotter:
+    return OverlaySnapshotter(data_root, merging(shutil.which("fuse-overlayfs") or "/usr/bin/fuse-overlayfs"))
+
+
+DRIVERS: dict[str, Callable[[Path], Snapshotter]] = {
+    "overlay": OverlaySnapshotter,
+    "fuse-overlayfs": _by_program,
+    "vfs": VfsSnapshotter,
+}
+"""Name → how it is opened on a data root."""
