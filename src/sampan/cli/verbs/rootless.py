@@ -33,7 +33,6 @@ Documentation=https://pypi.org/project/sampan/
 Type=oneshot
 RemainAfterExit=yes
 Delegate=yes
-KillMode=none
 TimeoutStopSec=120
 ExecStart={command} rootless start
 ExecStop={command} rootless stop
@@ -105,11 +104,19 @@ def _enable_unit(session: Session, where: places.Places) -> None:
     os.makedirs(directory, 0o755, exist_ok=True)
     command = shutil.which("sampan") or os.path.abspath(sys.argv[0])
     with open(os.path.join(directory, _UNIT), "w", encoding="utf-8") as file:
-        file.write(_UNIT_TEXT.format(command=command))
+        file.write(_UNIT_TEXT.format(command=_quoted(command)))
     for words in (["daemon-reload"], ["enable", "--now", _UNIT]):
         if subprocess.run([systemctl, "--user", *words], check=False).returncode:
             raise Exit(1, f"systemctl --user {' '.join(words)} failed; the unit is {directory}/{_UNIT}")
     session.say(f"sampan: {directory}/{_UNIT} is enabled; to outlive sessions: loginctl enable-linger")
+
+
+def _quoted(path: str) -> str:
+    """A program's path as a unit's command line has it, where no variable is replaced. Raises Exit for one that systemd takes from
+    nobody (systemd.service(5), "Command lines"; systemd.unit(5), "Specifiers")."""
+    if not path.isprintable() or any(character in path for character in "\"'\\"):
+        raise Exit(1, f"--systemd: systemd runs no program with quotes or backslashes in its path: {path}")
+    return '"' + path.replace("%", "%%") + '"'
 
 
 def _start(session: Session, parsed: Parsed) -> int:
