@@ -21,7 +21,10 @@ pytestmark = requires(
     "root", "userns", "overlay", "nftables", "bridge", "veth", "busybox", "newuidmap", "useradd", "setpriv", "open-tree",
     "systemd-analyze",
 )  # fmt: skip
-_BOOTED = "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; mount -t tmpfs none /run/systemd; mkdir /run/systemd/system; "
+_BOOTED = (
+    "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; "
+    "mount -t tmpfs none /run/systemd; mkdir /run/systemd/system; "
+)
 
 
 @contextmanager
