@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sampan.snapshots.staging import MAX_DEPTH
 from sampan.snapshots.vfs import VfsSnapshotter
 from tests.archives import PATH, Layer, busybox_rootfs, docker_archive
 from tests.daemons import Sampan
@@ -94,25 +95,28 @@ def daemon(engine: Sampan) -> Iterator[Sampan]:
     engine.remove_containers()
 
 
-def test_three_hundred_layers(daemon: Sampan) -> None:
+def test_as_many_layers_as_there_may_be(daemon: Sampan) -> None:
+    """480; what would be one more is refused."""
     layers = [busybox_rootfs()]
-    for number in range(299):
+    for number in range(MAX_DEPTH - 2):
         layer = Layer()
         layer.directory("n")
         layer.file(f"n/{number}", b"%d" % number)
         layer.file("n/last", b"%d" % number)
         layers.append(layer.tar())
     archive = docker_archive("many:1", layers, {"Cmd": ["sh"], "Env": [PATH]})
-    assert daemon.docker("load", stdin=archive).code == 0
+    assert daemon.docker("load", stdin=archive, timeout=600).code == 0
     done = daemon.docker(
         "run", "--name", "many", "--net", "none", "many:1", "sh", "-c", "ls /n | wc -l; cat /n/last; rm /n/7"
     )
-    assert (done.code, done.text.split()) == (0, ["300", "298"]), done
+    assert (done.code, done.text.split()) == (0, [str(MAX_DEPTH - 1), str(MAX_DEPTH - 3)]), done
     assert daemon.docker("diff", "many").text.splitlines() == ["C /n", "D /n/7"]
     assert daemon.docker("commit", "many", "many:2").code == 0
     done = daemon.docker("run", "--rm", "--net", "none", "many:2", "sh", "-c", "ls /n | wc -l")
-    assert (done.code, done.text) == (0, "299")
+    assert (done.code, done.text) == (0, str(MAX_DEPTH - 2))
     assert daemon.docker("cp", "many:/n/12", "-").code == 0
+    assert daemon.docker("run", "--name", "more", "--net", "none", "many:2", "rm", "/n/8").code == 0
+    assert b"max depth exceeded" in daemon.docker("commit", "more", "many:3").err
 
 
 _NAMES = st.sampled_from(["a", "b", "c", "ä\n", "deep", ".wh"])

@@ -281,6 +281,10 @@ def _builder(values: dict[str, object]) -> dict[str, object]:
 
 
 def _storage_driver(text: str) -> str:
+    if text in ("btrfs", "zfs", "devicemapper", "aufs"):
+        raise InvalidParameter(
+            f"storage-driver: {text} is not implemented: overlay2 works on btrfs, and vfs shares blocks where the file system can"
+        )
     if text not in ("", "overlay2", "overlay", "fuse-overlayfs", "vfs"):
         raise InvalidParameter(f'invalid storage-driver: "{text}": it is one of overlay2, overlay, fuse-overlayfs, vfs')
     return "overlay" if text == "overlay2" else text
