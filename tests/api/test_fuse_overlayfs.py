@@ -69,6 +69,24 @@ def test_it_is_taken_where_the_kernel_refuses(engine: Sampan) -> None:
     assert "layers are merged by fuse-overlayfs" in engine.log_tail()
 
 
+def test_it_stays_where_its_layers_are(engine: Sampan) -> None:
+    """Where the kernel could merge, too: what another driver opens has no layers. A driver that is named is taken."""
+    elsewhere = Sampan()
+    try:
+        elsewhere.start("--storage-driver", "fuse-overlayfs")
+        elsewhere.load_busybox()
+        elsewhere.stop()
+        elsewhere.start()
+        assert elsewhere.docker("info", "-f", "{{.Driver}}").text == "fuse-overlayfs"
+        assert elsewhere.docker("run", "--rm", "--net", "none", "busybox", "echo", "here").text == "here"
+        elsewhere.stop()
+        elsewhere.start("--storage-driver", "overlay2")
+        assert elsewhere.docker("info", "-f", "{{.Driver}}").text == "overlay2"
+    finally:
+        elsewhere.stop()
+        elsewhere.remove()
+
+
 def test_run_diff_commit_and_copy(engine: Sampan) -> None:
     script = "rm -r /etc; mkdir /etc /new; echo one > /etc/one; mv /root /moved; chmod 700 /bin; exec sleep 600"
     assert engine.docker("run", "-d", "--name", "first", "--net", "none", "busybox", "sh", "-c", script).code == 0

@@ -14,19 +14,18 @@ from sampan.snapshots.vfs import VfsSnapshotter
 
 _log = logging.getLogger("sampan.daemon")
 _PROBE = ".overlay-probe"
-_PROGRAM = "fuse-overlayfs"
 
 
 def open_layers(config: DaemonConfig) -> Snapshotter:
     """Open them; whoever calls holds the data root's lock. Raises System."""
     try:
-        if config.storage_driver == "vfs":
-            return VfsSnapshotter(config.data_root)
-        if config.storage_driver == "fuse-overlayfs":
-            return OverlaySnapshotter(config.data_root, _by_program())
-        if config.storage_driver or _has_layers(config):
-            return OverlaySnapshotter(config.data_root)
-        return _chosen(config)
+        match config.storage_driver or _chosen(config):
+            case "vfs":
+                return VfsSnapshotter(config.data_root)
+            case "fuse-overlayfs":
+                return OverlaySnapshotter(config.data_root, _by_program())
+            case _:
+                return OverlaySnapshotter(config.data_root)
     except OSError as error:
         raise System(f"layers below {config.data_root}: {error.strerror}: {error.filename}") from error
 
@@ -35,7 +34,7 @@ def _program() -> str:
     """Where fuse-overlayfs is; "" where it is not. Looked for only where it is needed: `shutil` loads every decompressor."""
     import shutil
 
-    return shutil.which(_PROGRAM) or ""
+    return shutil.which("fuse-overlayfs") or ""
 
 
 def _by_program() -> Merging:
@@ -47,29 +46,33 @@ def _by_program() -> Merging:
     return merging(program)
 
 
-def _has_layers(config: DaemonConfig) -> bool:
-    """Whether there are overlay's layers already: another driver would not show them."""
-    try:
-        return len(os.listdir(config.data_root / "layers" / OVERLAY.directory)) > 1
-    except FileNotFoundError:
-        return False
-
-
-def _chosen(config: DaemonConfig) -> Snapshotter:
-    """The kernel's overlay; where it refuses (without root before Linux 5.11, on some file systems) fuse-overlayfs, else copies."""
+def _chosen(config: DaemonConfig) -> str:
+    """The driver whose layers are there already, for another would not show them; else the kernel's overlay, and where it refuses
+    (without root before Linux 5.11, on some file systems) fuse-overlayfs, else copies."""
+    for present in ("overlay", "fuse-overlayfs"):
+        if _has_layers(config, present):
+            return present
     refused = _refusal(config, OVERLAY)
     if not refused:
-        return OverlaySnapshotter(config.data_root)
-    if not _program():
-        why = "the program fuse-overlayfs is not installed"
-    else:
-        found = _by_program()
-        why = _refusal(config, found)
+        return "overlay"
+    if _has_layers(config, "vfs"):
+        return "vfs"
+    why = "the program fuse-overlayfs is not installed"
+    if _program():
+        why = _refusal(config, _by_program())
         if not why:
             _log.warning("no overlay here (%s): layers are merged by fuse-overlayfs, slower", refused)
-            return OverlaySnapshotter(config.data_root, found)
+            return "fuse-overlayfs"
     _log.warning("no overlay here (%s; %s): layers are copied (storage driver vfs), slow and large", refused, why)
-    return VfsSnapshotter(config.data_root)
+    return "vfs"
+
+
+def _has_layers(config: DaemonConfig, driver: str) -> bool:
+    try:
+        # One entry is the directory of short names.
+        return len(os.listdir(config.data_root / "layers" / driver)) > 1
+    except FileNotFoundError:
+        return False
 
 
 def _refusal(config: DaemonConfig, found: Merging) -> str:
