@@ -6,7 +6,7 @@ A checkpoint is made while the container's lock is held: nothing stops, pauses o
 import asyncio
 import os
 
-from sampan.daemon import health, verify
+from sampan.daemon import health, runtimes, verify
 from sampan.daemon.checkpoint_store import CheckpointDirectory, check_name
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
@@ -102,7 +102,9 @@ def _refuse(engine: Engine, container: Container) -> None:
     host, config = container.definition.host, container.definition.config
     shared = {"pid": host.pid_mode, "ipc": host.ipc_mode, "network": host.network_mode}
     why = ""
-    if config.tty:
+    if runtimes.find(engine.config, host.runtime) is not None:
+        why = f"it was made by the runtime {host.runtime}"
+    elif config.tty:
         why = "it has a terminal"
     elif host.init or (host.init is None and engine.around.init):
         why = "the engine's own init (--init) stands in front of its program"
@@ -122,7 +124,7 @@ def _refuse(engine: Engine, container: Container) -> None:
 
 
 def _external(container: Container) -> tuple[str, ...]:
-    """Where in a running container mounts from outside stand: see `restore_plan.external_places`."""
+    """Where in a running container mounts from outside stand: see `aside_plan.external_places`."""
     definition = container.definition
     points = [point.destination for point in definition.mounts]
     own = [f"/etc/{name}" for name in ("hostname", "hosts", "resolv.conf")] if _has_files(container) else []

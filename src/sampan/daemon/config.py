@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from sampan.daemon import config_builder, config_file, registry_settings
+from sampan.daemon import config_builder, config_file, registry_settings, runtimes
 from sampan.daemon.config_networks import check_networks, cidr, gateway, nested
 from sampan.daemon.config_values import (
     Ulimit,
@@ -24,6 +24,7 @@ from sampan.errors import InvalidParameter, SampanError
 from sampan.images.policy import Policy, read_policy
 from sampan.logs import options
 from sampan.registry.settings import Proxies, Settings
+from sampan.runtime.request import OtherRuntime
 
 DEFAULT_CONFIG = Path("/etc/sampan/daemon.json")
 _CDI_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
@@ -120,6 +121,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     userns_remap: str = ""
     userns_pool: str = "containers"
     """a user's name, or FIRST:COUNT"""
+    runtimes: dict[str, OtherRuntime] = {}
+    default_runtime: str = "runc"
     warnings: tuple[str, ...] = ()
     file: dict[str, object] = {}
     """what daemon.json gives, by key: what a reload goes by"""
@@ -133,11 +136,14 @@ def load(line: CommandLine) -> DaemonConfig:
     merged: dict[str, object] = {**values, **line.values}
     warnings = config_file.refuse_unsupported(merged)
     folder = path.absolute().parent
+    others = runtimes.configured(merged.get("runtimes"))
     typed = _typed(merged, warnings, folder, insecure_tcp=line.insecure_tcp)
     return msgspec.structs.replace(
         typed,
         file=values,
         policy=read_policy(folder / "policy.json"),
+        runtimes=others,
+        default_runtime=runtimes.default(str(merged.get("default-runtime", "")), others),
         experimental=switch(merged, "experimental"),
         rootless=switch(merged, "rootless"),
         authorization_plugins=listing(merged, "authorization-plugins"),

@@ -11,7 +11,7 @@ import msgspec
 
 from sampan.cgroups.scope_plan import slice_names
 from sampan.crashpoints import crash_point
-from sampan.daemon import hardened, merge, rootless, slots, userns_mode, verify
+from sampan.daemon import hardened, merge, oci, rootless, runtimes, slots, userns_mode, verify
 from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
@@ -50,6 +50,8 @@ async def create(
     try:
         users = engine.users.take(container_id, asked, caller)
         check_users(host, users)
+        if users is not None:
+            runtimes.check(engine.config, host, init=False, users=True)
         definition = await _make(engine, container_id, taken, config, host, image, endpoints, users)
     except BaseException:
         engine.users.settled(container_id)
@@ -69,6 +71,7 @@ def _judge(
     host = request.host_config or HostConfig()
     verify.check_config(request)
     verify.check_healthcheck_times(request)
+    runtimes.find(engine.config, host.runtime)
     warnings = verify.check_host(host, request, engine.around.capabilities)
     if engine.config.rootless:
         rootless.refuse(host, without_groups=engine.around.without_groups)
@@ -81,6 +84,8 @@ def _judge(
     config = merge.with_image(request, image.config if image else None)
     host = merge.with_defaults(host, engine.config, cgroup_v2=engine.around.cgroup_v2, thermal=engine.around.thermal)
     host = _with_ids(engine, host)
+    if host.runtime not in runtimes.OWN_NAMES:
+        runtimes.check(engine.config, host, init=oci.wants_init(host, default=engine.around.init), users=False)
     options.parse(host.log_config.type, host.log_config.config or {})
     endpoints = _endpoints(request)
     engine.wiring.check(host, config, endpoints)

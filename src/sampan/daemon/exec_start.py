@@ -7,6 +7,7 @@ import msgspec
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.crashpoints import crash_point
+from sampan.daemon import runtimes
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.exec_create import active
@@ -15,7 +16,7 @@ from sampan.daemon.hijack import refuse
 from sampan.daemon.start_faults import BadStart, translate_failure
 from sampan.errors import Conflict, SampanError, System
 from sampan.runtime import profile_capabilities, profile_options
-from sampan.runtime.request import AttachSpec, ExecRequest, Exit, StartFailed, Stdio
+from sampan.runtime.request import AttachSpec, ExecRequest, Exit, StartFailed, StartFault, Stdio
 from sampan.runtime.seccomp_document import for_container
 from sampan.spec.execs import ExecStartRequest
 from sampan.spec.ids import ContainerId, ExecId
@@ -100,6 +101,7 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
                 cgroup=CgroupPlan(dict(engine.runtime.groups(container.id))),
                 attach=attach,
                 users=container.definition.users,
+                runtime=runtimes.find(engine.config, container.definition.host.runtime),
             )
         )
     except KeyError as error:
@@ -109,6 +111,8 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
         translated, code = translate_failure(error)
         engine.execs.ended(exec_.id, code if code != 128 else 126)
         text = str(translated)
+        if error.fault is StartFault.RUNTIME:
+            raise type(translated)(f"OCI runtime exec failed: {error.message}: unknown") from error
         head, found, rest = text.partition("unable to start container process: ")
         kind = BadStart if isinstance(translated, BadStart) else System
         raise kind(_EXEC_PREFIX + rest if found else head) from error

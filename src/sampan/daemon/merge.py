@@ -94,7 +94,7 @@ def with_defaults(host: HostConfig, defaults: DaemonConfig, *, cgroup_v2: bool, 
         )
     changes["log_config"] = _log_config(host.log_config, defaults)
     if not host.runtime:
-        changes["runtime"] = "runc"
+        changes["runtime"] = defaults.default_runtime
     if host.oom_kill_disable is None:
         changes["oom_kill_disable"] = False
     if host.memory > 0 and host.memory_swap == 0:

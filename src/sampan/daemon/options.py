@@ -53,7 +53,6 @@ YES, NO, VOID = Verdict.HONOURED, Verdict.REFUSED, Verdict.MEANINGLESS
 
 _NO_SWARM = "Sampan has no swarm mode"
 _NO_CONTAINERD = "no containerd takes part: layers and containers are Sampan's own"
-_OWN_RUNTIME = "containers are started by Sampan's own runtime"
 
 OPTIONS: tuple[Option, ...] = (
     # where things are
@@ -95,8 +94,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("log-opts", M, YES, flag="log-opt"),
     Option("labels", L, YES, flag="label"),
     Option("cgroup-parent", T, YES),
-    Option("runtimes", M, NO, _OWN_RUNTIME, flag="add-runtime"),
-    Option("default-runtime", T, NO, _OWN_RUNTIME, default="runc"),
+    Option("runtimes", M, YES, "NAME=PATH; in the file {name: {path, runtimeArgs}}: docs/oci.md", flag="add-runtime"),
+    Option("default-runtime", T, YES, "runc is Sampan's own"),
     Option("exec-opts", L, YES, "native.cgroupdriver=cgroupfs or systemd: docs/cgroups.md", flag="exec-opt"),
     Option("selinux-enabled", B, NO, "SELinux labels are not written", default=False),
     Option(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import msgspec
 
-from sampan.daemon import config, journal
+from sampan.daemon import config, journal, runtimes
 from sampan.daemon.assembly import Assembly
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.config_file import shown
@@ -28,6 +28,8 @@ RELOADED = {
     "default-shm-size": "shm_size",
     "default-ipc-mode": "ipc_mode",
     "default-cgroupns-mode": "cgroupns_mode",
+    "default-runtime": "default_runtime",
+    "runtimes": "runtimes",
 }
 """Keys of the file that change a running daemon, and the setting that each is. Those without a meaning here are only told."""
 _TRANSFERS = {
@@ -79,12 +81,12 @@ def attributes(now: DaemonConfig) -> dict[str, str]:
         "debug": shown(now.debug),
         "default-cgroupns-mode": now.cgroupns_mode,
         "default-ipc-mode": now.ipc_mode,
-        "default-runtime": "runc",
+        "default-runtime": now.default_runtime,
         "default-shm-size": str(now.shm_size),
         "features": shown(file.get("features") or {}),
         "labels": _listed(now.labels),
         "live-restore": shown(now.live_restore),
-        "runtimes": "runc:sampan",
+        "runtimes": runtimes.shown(now),
         "shutdown-timeout": str(now.shutdown_timeout),
         **{key: str(getattr(now, setting)) for key, setting in _TRANSFERS.items()},
         "allow-nondistributable-artifacts": _listed(file.get("allow-nondistributable-artifacts")),

@@ -8,7 +8,7 @@ import msgspec
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.cgroups.scope_plan import Scope
-from sampan.daemon import merge, oci, userns_mode
+from sampan.daemon import merge, oci, runtimes, userns_mode
 from sampan.daemon.definition import Definition
 from sampan.daemon.engine import Engine
 from sampan.daemon.users import AUTO
@@ -89,6 +89,7 @@ def looks_plain(host: HostConfig) -> bool:
     own = host.pid_mode in ("", "private") and host.ipc_mode in ("", "private", "shareable") and not host.uts_mode
     return (
         own
+        and host.runtime in runtimes.OWN_NAMES
         and not host.privileged
         and not host.cgroup_parent
         and host.network_mode in ("", "default", "bridge", "none")

@@ -7,17 +7,29 @@ import time
 from concurrent.futures import Future
 
 from sampan.crashpoints import crash_point
-from sampan.daemon import checkpoints, etc, health, log_settings, mounts, oci, oom, propagation, userns_mode, verify
+from sampan.daemon import (
+    checkpoints,
+    etc,
+    health,
+    log_settings,
+    mounts,
+    oci,
+    oom,
+    propagation,
+    runtimes,
+    userns_mode,
+    verify,
+)
 from sampan.daemon.container import Container
-from sampan.daemon.definition import ENDPOINTS, STATES, encode
+from sampan.daemon.definition import ENDPOINTS, STATES, Definition, encode
 from sampan.daemon.engine import Engine
 from sampan.daemon.needs import Connected
 from sampan.daemon.remove import remove_locked
 from sampan.daemon.start_faults import specification_failure, translated_failure
 from sampan.daemon.states import State, Status
 from sampan.daemon.users import check_shared
-from sampan.errors import Conflict, InvalidParameter, NotModified, SampanError, System
-from sampan.runtime.request import Restore, StartRequest, Stdio
+from sampan.errors import Conflict, InvalidParameter, NotImplementedHere, NotModified, SampanError, System
+from sampan.runtime.request import OtherRuntime, Restore, StartRequest, Stdio
 from sampan.spec.containers import ExitCause
 from sampan.spec.requests import RemoveOptions, StartOptions
 from sampan.state.store import Change, Put
@@ -184,7 +196,22 @@ def _request(
         explain=explain,
         volatile=host.auto_remove,
         restore=restore,
+        runtime=_other_runtime(engine, definition, restores=restore is not None),
     )
+
+
+def _other_runtime(engine: Engine, definition: Definition, *, restores: bool) -> OtherRuntime | None:
+    """Who makes it, as configured now; None for Sampan's own runtime. Raises InvalidParameter, NotImplementedHere."""
+    name = definition.host.runtime
+    if name == runtimes.OWN:
+        return None
+    found = runtimes.find(engine.config, name)
+    if found is not None:
+        init = oci.wants_init(definition.host, default=engine.around.init)
+        runtimes.check(engine.config, definition.host, init=init, users=definition.users is not None)
+        if restores:
+            raise NotImplementedHere(f"a start from a checkpoint is not implemented with the runtime {name}")
+    return found
 
 
 def _joined(engine: Engine, container: Container, ends: Connected) -> oci.Joined:

@@ -53,6 +53,8 @@ def translate_failure(error: StartFailed) -> tuple[SampanError, int]:
         return System(
             f"{_CHAIN.removesuffix('OCI runtime create failed: ')}OCI runtime restore failed: {error.message}: unknown"
         ), _UNKNOWN_EXIT
+    if error.fault is StartFault.RUNTIME:
+        return _of_other_runtime(error.message)
     message = error.message
     if "is a directory" in message and "permission denied" not in message:
         message += ": permission denied"
@@ -63,4 +65,14 @@ def translate_failure(error: StartFailed) -> tuple[SampanError, int]:
         return BadStart(text), 126
     if any(words in message for words in _NOT_THERE):
         return BadStart(text), 127
+    return System(text), _UNKNOWN_EXIT
+
+
+def _of_other_runtime(message: str) -> tuple[SampanError, int]:
+    """Another runtime's own words; the codes are derived from them as Docker does, whatever their case."""
+    text, lowered = f"{_CHAIN}{message}: unknown", message.lower()
+    if any(words.lower() in lowered for words in _NOT_THERE):
+        return BadStart(text), 127
+    if "permission denied" in lowered:
+        return BadStart(text), 126
     return System(text), _UNKNOWN_EXIT

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from sampan.cgroups.means import Means
-from sampan.daemon import registry_settings
+from sampan.daemon import registry_settings, runtimes
+from sampan.daemon.config import DaemonConfig
 from sampan.daemon.engine import Engine
 from sampan.daemon.oci import Surroundings
 from sampan.daemon.states import Status
@@ -103,8 +104,8 @@ class SystemApi:
             cdi_spec_dirs=config.cdi_spec_dirs,
             experimental_build=config.experimental,
             server_version=VERSION,
-            runtimes={"runc": s.Runtime(path=f"{sys.executable} (Sampan's own runtime)")},
-            default_runtime="runc",
+            runtimes=_runtimes(config),
+            default_runtime=config.default_runtime,
             live_restore_enabled=config.live_restore,
             init_binary="sampan",
             security_options=_security(engine, facts),
@@ -112,6 +113,13 @@ class SystemApi:
             firewall_backend=s.FirewallInfo(driver="nftables"),
             warnings=tuple(warnings(facts, _limits(means))) or None,
         )
+
+
+def _runtimes(config: DaemonConfig) -> dict[str, s.Runtime]:
+    own = {runtimes.OWN: s.Runtime(path=f"{sys.executable} (Sampan's own runtime)")}
+    return own | {
+        name: s.Runtime(path=each.path, runtime_args=each.arguments or None) for name, each in config.runtimes.items()
+    }
 
 
 def _security(engine: Engine, facts: Facts) -> tuple[str, ...]:

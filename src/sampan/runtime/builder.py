@@ -20,7 +20,7 @@ from sampan.cgroups import apply as cgroups
 from sampan.cgroups import ending, scopes
 from sampan.crashpoints import crash_point
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.runtime import holding, link, record, rehearsal, restoring, users
+from sampan.runtime import aside, holding, link, record, rehearsal, users
 from sampan.runtime.birth import Birth, beget, failure
 from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.stdio import Streams, open_streams
@@ -77,8 +77,8 @@ def main(message: Message, title: Title, monitor: socket.socket, parent: int) ->
 def _run(build: Build, kind: Kind, monitor: socket.socket) -> int:
     parked = kind is Kind.PARK
     try:
-        if kind is Kind.RESTORE:
-            restoring.become_restorer(build, monitor)
+        if kind in aside.DRIVERS:
+            aside.step_aside(build, kind, monitor)
         if parked and not _park(build):
             undo(build)
             directory = str(build.body["directory"])
@@ -316,7 +316,7 @@ def hand_over(build: Build, monitor: socket.socket) -> None:
     ends = [build.mount, streams.terminal, streams.input]
     live = {
         "id": build.id,
-        "exec": False,
+        "exec": bool(body.get("exec")),
         "directory": body["directory"],
         "stdio": body["stdio"],
         "log": body["log"],
@@ -328,6 +328,7 @@ def hand_over(build: Build, monitor: socket.socket) -> None:
         "record": body["record"],
         "present": [descriptor >= 0 for descriptor in ends],
         "streams": [stream for _, stream in streams.outputs],
+        "at_end": body.get("at_end"),
     }
     descriptors = [build.channel.fileno(), build.listener.fileno(), birth.pidfd]
     descriptors += [descriptor for descriptor in ends if descriptor >= 0]
@@ -340,7 +341,8 @@ def undo(build: Build) -> None:
     if build.birth is not None:
         build.birth.kill()
     let_go_of_groups(build)
-    undo_groups(build.body["cgroup"]["groups"])
+    if not build.body.get("exec"):
+        undo_groups(build.body["cgroup"]["groups"])
 
 
 def undo_groups(groups: dict[str, str]) -> None:

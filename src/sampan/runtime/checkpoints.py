@@ -10,8 +10,7 @@ import os
 import subprocess
 import sys
 
-import sampan
-from sampan.runtime import criu, restore_plan
+from sampan.runtime import aside_plan, criu
 from sampan.runtime.channel import Channel
 from sampan.runtime.checkpointer import CHANNEL, IMAGES, PARENT
 from sampan.runtime.messages import Kind, Message, pair
@@ -28,8 +27,7 @@ _OUTPUT_LIMIT = 64 * 1024
 class Checkpoints:
     """criu on this host. `environment` is what it is looked for in, and all that a checkpointer gets."""
 
-    def __init__(self, exec_root: str, environment: dict[str, str]) -> None:
-        self._exec_root = exec_root
+    def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
         self._working = ""
 
@@ -43,16 +41,13 @@ class Checkpoints:
             self._working = found
         return found
 
-    async def restore_body(self, request: StartRequest, directory: str) -> Json:
+    async def restore_body(self, request: StartRequest, directory: str, means: aside_plan.Means) -> Json:
         """The RESTORE message for a start from a checkpoint. Raises StartFailed where criu does not work here."""
         try:
             program = await self.program()
         except DumpFailed as error:
             raise StartFailed(StartFault.RESTORE, str(error)) from error
-        place = f"{self._exec_root}/restore"
-        os.makedirs(place, 0o700, exist_ok=True)
-        programs = {"criu": program, "python": os.path.realpath(sys.executable), "source": _source()}
-        return restore_plan.restore(request, directory, place, programs, self._environment)
+        return aside_plan.restore(request, directory, means, program)
 
     async def dump(self, monitored: Monitored, request: Dump) -> None:
         """Dump a running container; returns when it is done, whatever time it takes. Raises DumpFailed."""
@@ -86,7 +81,7 @@ class Checkpoints:
             targets = zip((CHANNEL, IMAGES, PARENT), high, strict=True)
             return os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, order, _PADDING, _source()],
+                [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, order, _PADDING, aside_plan.source()],
                 self._environment,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
@@ -103,10 +98,6 @@ def find_program(name: str, path: str) -> str:
     """A program by the directories of `path`, "" where it is in none. (`shutil` would load decompressors into an idle daemon.)"""
     candidates = (f"{directory}/{name}" for directory in path.split(":") if directory)
     return next((candidate for candidate in candidates if os.access(candidate, os.X_OK)), "")
-
-
-def _source() -> str:
-    return os.path.dirname(os.path.dirname(os.path.realpath(sampan.__file__)))
 
 
 def _high(descriptor: int) -> int:

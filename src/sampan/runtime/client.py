@@ -12,8 +12,8 @@ from sampan.cgroups import apply as cgroups
 from sampan.cgroups import ending
 from sampan.files.trash import Trash
 from sampan.runtime import adoption, plan
+from sampan.runtime.asides import Asides
 from sampan.runtime.channel import ChannelClosed
-from sampan.runtime.checkpoints import Checkpoints
 from sampan.runtime.exec_pool import ExecPool
 from sampan.runtime.followers import Followers
 from sampan.runtime.launcher_port import LauncherPort
@@ -75,7 +75,7 @@ class RuntimeClient:
         """ended, but the monitor still flushes, unmounts and removes groups"""
         self._pool = Pool(self._launcher.fork, f"{exec_root}/containers", slots)
         self._exec_pool = ExecPool(self._launcher.fork)
-        self._checkpoints = Checkpoints(exec_root, environment)
+        self._asides = Asides(exec_root, environment)
         self._resolver = ResolverPort(self._launcher, exec_root, self._pidfds, self._monitor)
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
         self.on_exit = self._exit_calls.append
@@ -112,6 +112,7 @@ class RuntimeClient:
                 execs.setdefault(found.container, []).append(ExecId(found.id))
             else:
                 adoption.discard(found.directory)
+        self._asides.sweep(name for name, (_, exited, _) in containers.items() if exited is None)
         return tuple(
             Adopted(ContainerId(name), running, exited, tuple(execs.get(name, ())), paused)
             for name, (running, exited, paused) in containers.items()
@@ -156,7 +157,7 @@ class RuntimeClient:
         """See `port.Runtime`."""
         await self.let_go(request.id)
         directory = f"{self._exec_root}/containers/{request.id}"
-        slot = self._pool.take(request) if request.restore is None else None
+        slot = self._pool.take(request)
         await self._pool.given_up(request.id)
         opened: list[int] = []
         self._pool.start_begins()
@@ -177,11 +178,12 @@ class RuntimeClient:
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
             if request.resolver:
                 await self._resolver.ready()
-            kind, body = Kind.START, plan.start(request, directory, net=self._exec_root)
-            if request.restore is not None:
-                kind, body = Kind.RESTORE, await self._checkpoints.restore_body(request, directory)
-                opened += open_namespaces(["/proc/self/ns/mnt"])
-                descriptors = [request.restore.images, opened[-1], *descriptors]
+            if (aside := await self._asides.start(request, directory)) is not None:
+                kind, body, first = aside
+                opened += first
+                descriptors = [*first, *descriptors]
+            else:
+                kind, body = Kind.START, plan.start(request, directory, net=self._exec_root)
             running = await self._launch(kind, monitored, body, descriptors)
             if request.resolver:
                 self._resolver.serve(request.id, monitored.pidfd)
@@ -201,19 +203,24 @@ class RuntimeClient:
 
     async def check_criu(self) -> None:
         """See `port.Runtime`."""
-        await self._checkpoints.program()
+        await self._asides.checkpoints.program()
 
     async def dump(self, container: ContainerId, request: Dump) -> None:
         """See `port.Runtime`."""
-        await self._checkpoints.dump(self._live[container], request)
+        await self._asides.checkpoints.dump(self._live[container], request)
 
     async def exec(self, request: ExecRequest) -> Running:
         """See `port.Runtime`."""
         container = self._live[request.container]
         directory = f"{self._exec_root}/execs/{request.id}"
-        body = plan.execute(request, directory, joined_by_exec(container.pid))
         descriptors = [container.pidfd, *clients(request.attach)]
+        first: list[int] = []
         try:
+            if (aside := self._asides.execute(request, directory, container.pid)) is not None:
+                kind, body, first = aside
+                monitored = Monitored(request.id, request.container, directory, request.cgroup.groups)
+                return await self._launch(kind, monitored, body, [*first, *descriptors])
+            body = plan.execute(request, directory, joined_by_exec(container.pid))
             if (parked := self._exec_pool.take()) is not None:
                 parked.claim(request.id, request.container, directory, request.cgroup.groups)
                 return await self._claim(parked, Kind.EXEC, body, descriptors)
@@ -221,6 +228,7 @@ class RuntimeClient:
             return await self._launch(Kind.EXEC, monitored, body, descriptors)
         finally:
             self._exec_pool.refill()
+            close_all(first)
             close_clients(request.attach)
 
     async def _claim(self, monitored: Monitored, kind: Kind, body: plan.Json, descriptors: list[int]) -> Running:

@@ -6,7 +6,7 @@ When the daemon dies it keeps the listening sockets, so that a container which h
 working, and hands them to the next daemon; then it ends, and monitors live on without it.
 
     main ─▶ seal ─▶ own mount namespace ─▶ loop: START, EXEC, PARK,
-                                             RESTORE ──────────▶ fork ─▶ monitor
+                                             RESTORE, …_BY ────▶ fork ─▶ monitor
                                              FOLLOW ───────────▶ fork ─▶ follower
                                              RELINK ───────────▶ fork ─▶ relinker
                                              NET ──────────────▶ fork ─▶ sampan-net
@@ -47,6 +47,8 @@ _LOOK_SECONDS = 1.0
 _FORKED = {
     Kind.START: monitor.main,
     Kind.RESTORE: monitor.main,
+    Kind.START_BY: monitor.main,
+    Kind.EXEC_BY: monitor.main,
     Kind.EXEC: monitor.main,
     Kind.PARK: monitor.main,
     Kind.PARK_EXEC: monitor.main,

@@ -25,6 +25,8 @@ client's connection and sends it the log of a run, and which no further message 
 
 RESTORE is START with a checkpoint: its builder becomes a restorer, which has criu do what init does here (`restorer.py`).
 
+START_BY and EXEC_BY are START and EXEC with another OCI runtime, which does what the builder and init do here (`oci_driver.py`).
+
 RELINK has the launcher fork a process that changes the network of a running container and answers READY or FAILED over the
 channel that came with it. NET has it fork sampan-net, to which the daemon then speaks by its socket in the exec-root; the ladder
 is drawn in `resolver.py`.
@@ -90,6 +92,8 @@ class Kind(enum.IntEnum):
     RELINK = 9
     NET = 10
     RESTORE = 11
+    START_BY = 12
+    EXEC_BY = 13
     SETUP = 16
     READY = 17
     GO = 18

@@ -11,18 +11,21 @@ Loaded by the launcher.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import sys
 
 from sampan.kernel.process import Prctl, Title, close_all_but, prctl
-from sampan.runtime import builder, exec_monitor
+from sampan.runtime import aside, builder, exec_monitor
 from sampan.runtime.messages import Kind, Message, pair, receive
 from sampan.runtime.supervise import Life, supervise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
+
+_DELETE_SECONDS = 10.0
 
 
 def main(message: Message, title: Title) -> NoReturn:
@@ -44,9 +47,9 @@ def main(message: Message, title: Title) -> NoReturn:
 
 def _run(message: Message, title: Title) -> int:
     ours, theirs = pair()
-    restores = message.kind is Kind.RESTORE
-    if restores:
-        # The restored program is criu's child, and when that has ended a child of this process.
+    adopts = message.kind in aside.DRIVERS
+    if adopts:
+        # The program is a child of criu or another runtime, and when that has ended a child of this process.
         prctl(Prctl.SET_CHILD_SUBREAPER, 1)
     own = os.getpid()
     child = os.fork()
@@ -58,12 +61,12 @@ def _run(message: Message, title: Title) -> int:
     title.set("sampan-monitor (parked)" if message.kind is Kind.PARK else "sampan-monitor (making)")
     live = receive(ours)
     _, status = os.waitpid(child, 0)
-    if restores:
+    if adopts:
         prctl(Prctl.SET_CHILD_SUBREAPER, 0)
     ours.close()
     if live is not None:
         return _live(live, title)
-    if os.WIFSIGNALED(status):
+    if os.WIFSIGNALED(status) and message.kind is not Kind.EXEC_BY:
         # It could not take back what it had made. Init dies with this process; its groups are what is left.
         builder.undo_groups(message.body["cgroup"]["groups"])
     return 1
@@ -81,9 +84,26 @@ def _live(message: Message, title: Title) -> int:
     if body.get("helper"):
         os.waitpid(int(body["helper"]), 0)
     life.held = [rest.pop(0) for _ in range(int(body["held"]))]
+    at_end = body.get("at_end")
+    means = [rest.pop(0) for _ in range(2)] if at_end else []
     life.attached = rest
     supervise(life)
+    if body["exec"]:
+        return 0
+    if at_end:
+        _let_runtime_delete(at_end, *means)
     builder.undo_groups(body["groups"])
     # The last reference to the overlay: the kernel syncs the upper file system now, with nobody waiting for it.
     os.close(life.mount)
     return 0
+
+
+def _let_runtime_delete(call: dict[str, Any], host: int, program: int) -> None:
+    """Who made the container takes back what it keeps of it; one that does not end is killed."""
+    called = aside.call_at_end(call, host, -1 if call["script"] else program)
+    for descriptor in (host, program):
+        os.close(descriptor)
+    if not select.select([called], [], [], _DELETE_SECONDS)[0]:
+        signal.pidfd_send_signal(called, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, called, os.WEXITED)
+    os.close(called)

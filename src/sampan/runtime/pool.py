@@ -73,7 +73,7 @@ def fits(request: StartRequest, slot: SlotPlan, made: list[Step] | None = None) 
     `made` are the slot's world steps, where they are at hand.
     """
     config = request.config
-    if request.more_links:
+    if request.more_links or request.runtime is not None or request.restore is not None:
         return False
     if plan.namespace_flags(config) != plan.namespace_flags(slot.config) or plan.joined(config):
         return False

@@ -90,6 +90,15 @@ class FollowRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherRuntime:
+    """An OCI runtime of the host's: its `path`, and the `arguments` that come before each of its commands."""
+
+    name: str
+    path: str
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Restore:
     """A checkpoint to start from: `images` is a descriptor of its directory, the caller's to close."""
 
@@ -142,6 +151,8 @@ class StartRequest:
     volatile: bool = False
     """The writable layer goes with this run (`--rm`): overlay may skip its syncs."""
     restore: Restore | None = None
+    runtime: OtherRuntime | None = None
+    """who is to make it; None for Sampan's own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +218,8 @@ class ExecRequest:
     attach: tuple[AttachSpec, ...] = ()
     users: UserMaps | None = None
     """the maps of the container's user namespace"""
+    runtime: OtherRuntime | None = None
+    """who made the container; None for Sampan's own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +275,8 @@ class StartFault(StrEnum):
     NETWORK = "network"
     RESTORE = "restore"
     """criu could not bring a checkpoint back to life"""
+    RUNTIME = "runtime"
+    """another OCI runtime could not make it; the message is that runtime's own"""
     OTHER = "other"
 
 

@@ -18,18 +18,14 @@ import fcntl
 import json
 import os
 import socket
-import stat
 import sys
 
 from sampan.cgroups import apply as cgroups
-from sampan.kernel.mount import MS, MountAttr, mount, mount_setattr, move_mount
-from sampan.kernel.namespaces import Clone, clone3, setns, unshare
-from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
+from sampan.kernel.mount import MountAttr, mount_setattr
+from sampan.kernel.namespaces import Clone, clone3, unshare
 from sampan.kernel.process import Title
-from sampan.network import attach
-from sampan.runtime import builder, checkpoint_plan, criu, world
+from sampan.runtime import builder, checkpoint_plan, criu, stage, world
 from sampan.runtime.birth import Birth
-from sampan.runtime.init import STEPS
 from sampan.runtime.messages import Kind, Message, pair, send
 from sampan.runtime.stdio import open_streams
 from sampan.runtime.steps import StepFailed
@@ -43,20 +39,21 @@ _FIRST_FREE = 10
 
 
 def main() -> NoReturn:
-    """Entry point. `sys.argv[1]` is a descriptor of what `restoring.become_restorer` handed over."""
+    """Entry point. `sys.argv[1]` is a descriptor of what `aside.step_aside` handed over."""
     code = 1
     try:
         carrier = int(sys.argv[1])
         text = os.pread(carrier, os.fstat(carrier).st_size, 0)
         os.close(carrier)
         handed = json.loads(text)["handed"]
-        for descriptor in (handed["images"], handed["mount"], handed["monitor"], *handed["descriptors"]):
+        for descriptor in (handed["first"], handed["mount"], handed["monitor"], *handed["descriptors"]):
             os.set_inheritable(descriptor, False)
         title = Title()
         build = builder.Build(Message(Kind.RESTORE, 0, text, handed["descriptors"]), title)
         build.mount = handed["mount"]
+        os.close(handed["host"])
         title.set(f"sampan-restorer {build.id[:12]}")
-        code = _run(build, handed["images"], socket.socket(fileno=handed["monitor"]))
+        code = _run(build, handed["first"], socket.socket(fileno=handed["monitor"]))
     except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
         sys.excepthook(*sys.exc_info())
     finally:
@@ -88,15 +85,15 @@ def _restore(build: builder.Build, images: int) -> None:
     except checkpoint_plan.NotPossible as error:
         raise StepFailed("restore", f"the checkpoint cannot be used: {error}") from error
     builder.hold_groups(build)
-    network = run("isolation", new_network, body)
-    run("union file system", lay_out, build)
+    network = run("isolation", stage.new_network, body)
+    run("union file system", stage.lay_out, build)
     ends = run("runtime environment", open_streams, build.streams, body["stdio"])
     kept = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE) for descriptor in (*ends, network)]
     for descriptor in (*ends, network):
         os.close(descriptor)
     inherited = [(checkpoint_plan.NETWORK, kept[3]), *checkpoint_plan.inherited(names, kept[:3])]
     work = _work_directory(build)
-    place, destinations = body["restore"]["place"], body["restore"]["destinations"]
+    place, destinations = body["aside"]["place"], body["restore"]["destinations"]
     external = checkpoint_plan.restored_mounts(destinations, place)
     request = criu.restore_request(images, work, f"{place}/root", external, inherited)
     try:
@@ -115,53 +112,6 @@ def _work_directory(build: builder.Build) -> int:
     directory = str(build.body["directory"])
     os.makedirs(directory, 0o700, exist_ok=True)
     return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def new_network(body: dict[str, Any]) -> int:
-    """A network namespace with the container's interfaces, addresses and parameters, as a descriptor; the host's for the host's."""
-    here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    if not int(body["flags"]) & Clone.NEWNET:
-        return here
-    context = world.Context()
-    context.bare_proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    with Netlink(NETLINK_ROUTE) as host:
-        unshare(Clone.NEWNET)
-        try:
-            for plan in (body["link"], *body["more_links"]):
-                if plan:
-                    attach.create_link(plan, os.getpid(), host)
-            for name, *operands in body["restore"]["network"]:
-                STEPS[name][1](context, *operands)
-            made = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            setns(here, Clone.NEWNET)
-            os.close(here)
-            os.close(context.bare_proc)
-    return made
-
-
-def lay_out(build: builder.Build) -> None:
-    """In a mount namespace of this process and criu alone: the root and what is bound from outside, where criu is told to look."""
-    unshare(Clone.NEWNS)
-    mount(None, b"/", None, MS.REC | MS.PRIVATE)
-    place = os.fsencode(build.body["restore"]["place"])
-    mount(b"sampan", place, b"tmpfs", MS.NOSUID | MS.NODEV, b"size=1m,mode=700")
-    binds, build.descriptors = build.descriptors[: build.body["binds"]], build.descriptors[build.body["binds"] :]
-    for name, tree in ((b"root", build.mount), *((b"%d" % number, tree) for number, tree in enumerate(binds))):
-        put(place + b"/" + name, tree)
-    for tree in binds:
-        os.close(tree)
-
-
-def put(path: bytes, tree: int) -> None:
-    """Show a detached mount at `path`, which is made: of our own tmpfs, which nobody else sees."""
-    if stat.S_ISDIR(os.fstat(tree).st_mode):
-        os.mkdir(path, 0o700)
-    else:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    target = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    move_mount(tree, target)
-    os.close(target)
 
 
 def drive_criu(build: builder.Build, request: bytes, kept: list[int]) -> None:
@@ -205,7 +155,7 @@ def _be_criu(body: dict[str, Any], channel: int, tasks: list[int], kept: list[in
         if "cgroup_namespace" in steps:
             unshare(Clone.NEWCGROUP)
         if "cgroup_v2" in steps:
-            _show_groups(body["restore"], steps["cgroup_v2"][0])
+            _show_groups(body, steps["cgroup_v2"][0])
         criu.execute(body["restore"]["criu"], channel, kept, errors)
     except OSError as error:
         os.write(errors, f"{error.strerror}: {error.filename or ''}".encode())
@@ -213,10 +163,12 @@ def _be_criu(body: dict[str, Any], channel: int, tasks: list[int], kept: list[in
         os._exit(127)
 
 
-def _show_groups(restore: dict[str, Any], options: list[str]) -> None:
+def _show_groups(body: dict[str, Any], options: list[str]) -> None:
     """/sys/fs/cgroup as the namespace of this process shows it, where criu looks for the last of the destinations."""
     tree = world.instance(b"cgroup2", [option for option in options if option != "ro"], b"cgroup")
-    put(os.fsencode(f"{restore['place']}/{restore['destinations'].index(checkpoint_plan.CGROUP)}"), tree)
+    stage.put(
+        os.fsencode(f"{body['aside']['place']}/{body['restore']['destinations'].index(checkpoint_plan.CGROUP)}"), tree
+    )
     if world.attributes(options) & MountAttr.RDONLY:
         mount_setattr(tree, add=MountAttr.RDONLY)
     os.close(tree)

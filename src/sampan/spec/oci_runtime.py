@@ -209,6 +209,30 @@ class Root(Struct, frozen=True):
     readonly: bool = False
 
 
+class Hook(Struct, frozen=True):
+    """A program of the host's that is run at a moment of a container's life. `timeout` in seconds, 0 for none of its own."""
+
+    path: str
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    timeout: int = 0
+
+
+class Hooks(Struct, frozen=True):
+    """By the moments of runtime-spec's config.md, "POSIX-platform Hooks", in their order."""
+
+    prestart: tuple[Hook, ...] = ()
+    create_runtime: tuple[Hook, ...] = ()
+    create_container: tuple[Hook, ...] = ()
+    start_container: tuple[Hook, ...] = ()
+    poststart: tuple[Hook, ...] = ()
+    poststop: tuple[Hook, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return any(getattr(self, point) for point in self.__struct_fields__)
+
+
 class Config(Struct, frozen=True):
     """One container, as the runtime needs to know it."""
 
@@ -220,3 +244,4 @@ class Config(Struct, frozen=True):
     linux: Linux = Linux()
     init: bool = False
     """Sampan's: a reaper stands as PID 1 in front of the program (`docker run --init`)."""
+    hooks: Hooks = Hooks()

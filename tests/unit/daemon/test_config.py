@@ -131,7 +131,7 @@ def test_the_file(tmp_path: Path) -> None:
             r"specified both as a flag and in the configuration file: .*labels: \(from flag: \[c=d\], from file: \[a=b\]\)",
         ),
         ({"debug": "yes"}, [], "invalid JSON: debug cannot be yes"),
-        ({"runtimes": {"kata": {}}}, [], '"runtimes" is not supported by Sampan'),
+        ({"runtimes": {"kata": {}}}, [], r"runtimes\[kata\]: either a runtimeType or path must be configured"),
         ({"metrics-addr": "nowhere"}, [], "invalid metrics-addr: nowhere"),
         ({"exec-opts": ["native.cgroupdriver=other"]}, [], "native.cgroupdriver option other not supported"),
         ({"exec-opts": ["native.cgroupdriver"]}, [], "unable to parse key/value option: native.cgroupdriver"),

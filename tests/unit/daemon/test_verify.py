@@ -64,7 +64,6 @@ def test_programs_that_are_refused(config: dict[str, Any], text: str) -> None:
         ({"annotations": {"": "x"}}, {}, "invalid Annotations"),
         ({"annotations": {"sampan.cgroup-conf.cgroup.procs": "1"}}, {}, "invalid control file 'cgroup.procs'"),
         ({"isolation": "hyperv"}, {}, "linux only supports 'default'"),
-        ({"runtime": "kata"}, {}, "unknown or invalid runtime name: kata"),
         ({"userns_mode": "x"}, {}, "invalid userns mode"),
         ({"cgroup_parent": "/../x"}, {}, "invalid cgroup parent"),
         ({"cgroup": "container:x"}, {}, "HostConfig.Cgroup is not implemented yet"),

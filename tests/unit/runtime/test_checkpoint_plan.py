@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sampan.runtime import checkpoint_plan as plan
-from sampan.runtime.restore_plan import external_places
+from sampan.runtime.aside_plan import external_places
 from sampan.spec import oci_runtime as oci
 
 MOUNTINFO = """\

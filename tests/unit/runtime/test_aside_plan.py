@@ -1,10 +1,10 @@
-"""A restore is a start with more to it: the network's part as a list, the places of mounts in criu's order."""
+"""Starts that another program has a part in: a start with more to it, the network's part as a list, places of mounts in order."""
 
 import socket
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.network.plan import LinkPlan
-from sampan.runtime import plan, restore_plan, world_plan
+from sampan.runtime import aside_plan, plan, world_plan
 from sampan.runtime.request import LogSpec, Restore, StartRequest, Stdio
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId
@@ -18,7 +18,7 @@ CONFIG = oci.Config(
         sysctl={"net.ipv4.ip_default_ttl": "77", "kernel.shmmni": "5", "net.ipv4.ping_group_range": "1 0"},
     ),
 )
-PROGRAMS = {"criu": "/usr/sbin/criu", "python": "/usr/bin/python3", "source": "/src"}
+MEANS = aside_plan.Means("/usr/bin/python3", "/src", {"PATH": "/bin"}, "/run/aside")
 
 
 def request(link: LinkPlan | None = None, more: tuple[LinkPlan, ...] = ()) -> StartRequest:
@@ -37,9 +37,9 @@ def request(link: LinkPlan | None = None, more: tuple[LinkPlan, ...] = ()) -> St
     )
 
 
-def restored(link: LinkPlan | None = None, more: tuple[LinkPlan, ...] = ()) -> dict[str, object]:
-    body = restore_plan.restore(request(link, more), "/run/x", "/run/restore", PROGRAMS, {"PATH": "/bin"})
-    inner = body["restore"]
+def member(name: str, link: LinkPlan | None = None, more: tuple[LinkPlan, ...] = ()) -> dict[str, object]:
+    body = aside_plan.restore(request(link, more), "/run/x", MEANS, "/usr/sbin/criu")
+    inner = body[name]
     assert isinstance(inner, dict)
     return inner
 
@@ -49,18 +49,24 @@ def pair(name: str) -> LinkPlan:
 
 
 def test_it_has_all_that_a_start_has() -> None:
-    body = restore_plan.restore(request(), "/run/x", "/run/restore", PROGRAMS, {})
-    assert {key: value for key, value in body.items() if key != "restore"} == plan.start(request(), "/run/x")
+    body = aside_plan.restore(request(), "/run/x", MEANS, "criu")
+    more = ("restore", "aside")
+    assert {key: value for key, value in body.items() if key not in more} == plan.start(request(), "/run/x")
 
 
 def test_it_says_what_is_executed_and_where_mounts_stand() -> None:
-    body = restored()
-    assert {key: body[key] for key in PROGRAMS} == PROGRAMS
-    assert (body["place"], body["destinations"], body["environment"]) == ("/run/restore", ("/data",), {"PATH": "/bin"})
+    body = member("aside")
+    assert {key: body[key] for key in ("python", "source", "environment", "place")} == {
+        "python": "/usr/bin/python3",
+        "source": "/src",
+        "environment": {"PATH": "/bin"},
+        "place": "/run/aside",
+    }
+    assert member("restore") == {"criu": "/usr/sbin/criu", "destinations": ("/data",)}
 
 
 def test_the_network_has_its_own_parameters_and_no_others() -> None:
-    network = restored()["network"]
+    network = member("aside")["network"]
     assert network == [
         [
             "sysctl",
@@ -71,7 +77,7 @@ def test_the_network_has_its_own_parameters_and_no_others() -> None:
 
 
 def test_interfaces_are_configured_in_order_and_announced() -> None:
-    network = restored(pair("eth0"), (pair("eth1"),))["network"]
+    network = member("aside", pair("eth0"), (pair("eth1"),))["network"]
     assert isinstance(network, list)
     assert [step[0] for step in network] == ["sysctl", "interface", "further_interface", "announce"]
     assert socket.inet_aton(network[1][1]["address"]) == b"\n\x00\x00\x02"
