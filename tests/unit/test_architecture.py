@@ -131,8 +131,8 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     # Beside the runtime: layers are unpacked and files carried by jailed children, or merged by a program; features are probed in
-    # one, a build's repositories are git's business, the command starts a daemon and asks the programs that keep logins; a bundle
-    # is made by a builder as a container is, and has hooks. The user of userns-remap=default is made by useradd.
+    # one, a build's repositories are git's business, the command starts a daemon, asks the programs that keep logins, and its
+    # plugins; a bundle is made by a builder as a container is, and has hooks. userns-remap=default's user is made by useradd.
     "subprocess": (
         ("subprocess", "os.fork", "os.posix_spawn", "pty.fork"),
         (
@@ -148,6 +148,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "cli/verbs/rootless.py",
             "cli/daemon_start.py",
             "cli/credentials/keychain.py",
+            "cli/plugins.py",
             "oci/making.py",
             "oci/hooks.py",
         ),

@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sampan.cli.options import Option
+    from sampan.cli.session import Session
 
 _COMMON = ("run", "exec", "ps", "images", "version", "info")
 
 
-def help_text(path: str) -> str | None:
+def help_text(path: str, session: Session) -> str | None:
     """The help of a command, a group or the whole program (""); None when nothing is called so."""
     if not path:
-        return _program_help()
+        return _program_help(session)
     try:
         known, rest = registry.split_path(path.split())
     except UsageError:
@@ -37,10 +38,14 @@ def _width() -> int:
     return max(40, min(columns, 120))
 
 
-def _program_help() -> str:
+def _program_help(session: Session) -> str:
+    from sampan.cli import plugins
     from sampan.cli.main import GLOBAL_OPTIONS
 
     rows = {words: row[3] for row in registry.COMMANDS for words in registry.spellings(row)[:1] if " " not in words}
+    found = plugins.every(session)
+    added = {plugin.name + "*": plugin.described for plugin in found if not plugin.fault}
+    invalid = {plugin.name: plugin.fault for plugin in found if plugin.fault}
     common = {words: rows.pop(words) for words in _COMMON}
     return "\n".join(
         [
@@ -48,8 +53,9 @@ def _program_help() -> str:
             "",
             "A container engine in Python that speaks the Docker Engine API",
             *_listing("Common Commands:", common),
-            *_listing("Management Commands:", registry.GROUPS),
+            *_listing("Management Commands:", dict(sorted({**registry.GROUPS, **added}.items()))),
             *_listing("Commands:", dict(sorted(rows.items()))),
+            *(_listing("Invalid Plugins:", invalid) if invalid else []),
             "",
             "Global Options:",
             *_option_lines(GLOBAL_OPTIONS),

@@ -72,7 +72,7 @@ def _dispatch(arguments: list[str], given: Globals) -> int:
     try:
         values, words = parse_options(GLOBAL_OPTIONS, arguments, "", USAGE, interspersed=False)
     except HelpWanted:
-        return _help("")
+        return _help("", given)
     if values.get("version"):
         from sampan.cli.verbs.version import one_line
 
@@ -80,18 +80,34 @@ def _dispatch(arguments: list[str], given: Globals) -> int:
         return 0
     _apply(values, given)
     if words[:1] == ["help"]:
-        return _help(" ".join(words[1:]))
-    path, rest = registry.split_path(words)
+        return _help(" ".join(words[1:]), given)
+    try:
+        path, rest = registry.split_path(words)
+    except UsageError:
+        _become_plugin(words[0], arguments, given)
+        raise
     if not path or registry.is_group(path):
-        return _group(path, rest)
+        return _group(path, rest, given)
     command = registry.load(path)
     try:
         parsed = parse_command(command, path, rest)
     except HelpWanted:
-        return _help(path)
+        return _help(path, given)
     code = command.action(Session(given), parsed)
     sys.stdout.flush()
     return code
+
+
+def _become_plugin(name: str, arguments: list[str], given: Globals) -> None:
+    """Returns where no plugin is called so, and nothing is known of one. Raises Exit for one that cannot be used."""
+    from sampan.cli import plugins
+
+    session = Session(given)
+    plugin = plugins.find(session, name)
+    if plugin is not None:
+        plugins.execute(session, plugin, arguments)
+    if text := plugins.missing(session, name):
+        raise Exit(1, text)
 
 
 def _apply(values: dict[str, Value], given: Globals) -> None:
@@ -113,19 +129,21 @@ def _apply(values: dict[str, Value], given: Globals) -> None:
     given.tls_verify = values.get("tlsverify") is True or given.tls_verify
 
 
-def _group(path: str, rest: list[str]) -> int:
+def _group(path: str, rest: list[str], given: Globals) -> int:
     try:
         parse_options((), rest, path, "", interspersed=False)
     except HelpWanted:
         pass
-    return _help(path)
+    return _help(path, given)
 
 
-def _help(path: str) -> int:
+def _help(path: str, given: Globals) -> int:
     from sampan.cli.help import help_text
 
-    text = help_text(path)
+    text = help_text(path, Session(given))
     if text is None:
+        name, *rest = path.split()
+        _become_plugin(name, [name, *rest, "--help"], given)
         _complain(f"unknown help topic: {path}")
         return 1
     sys.stdout.write(text)

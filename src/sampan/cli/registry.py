@@ -110,7 +110,7 @@ GROUPS = {
 MISSING = frozenset(
     (  # noqa: SIM905
      "context,manifest,plugin,trust,config,node,secret,service,"
-     "stack,swarm,compose,buildx,"
+     "stack,swarm,"
      "volume update").split(",")
 )  # fmt: skip
 

@@ -16,12 +16,13 @@ from sampan.cli.parse import parse_command, parse_options
 from sampan.cli.session import Session
 from sampan.cli.verbs.completion import candidates
 
+SESSION = Session(Globals({"HOME": "/nonexistent"}))
 PATHS = sorted(path for row in registry.COMMANDS for path in registry.spellings(row))
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_help_names_every_flag(path: str) -> None:
-    text = help_text(path)
+    text = help_text(path, SESSION)
     assert text is not None
     command = registry.load(path)
     assert text.startswith(f"Usage:  sampan {path} {command.usage}".rstrip())
@@ -50,19 +51,19 @@ def test_no_flag_twice(path: str) -> None:
 
 
 def test_help_of_the_program_and_its_groups() -> None:
-    whole = help_text("")
+    whole = help_text("", SESSION)
     assert whole is not None
     for group in registry.GROUPS:
         assert f"\n  {group} " in whole
-        text = help_text(group)
+        text = help_text(group, SESSION)
         assert text is not None
         assert "Commands:" in text
-    assert help_text("nope") is None
+    assert help_text("nope", SESSION) is None
 
 
 def test_lines_fit_a_terminal() -> None:
     for path in PATHS:
-        text = help_text(path) or ""
+        text = help_text(path, SESSION) or ""
         options = text.partition("Options:\n")[2].partition("\n\n")[0]
         assert all(len(line) <= 100 for line in options.splitlines()), path
 

@@ -89,9 +89,11 @@ def candidates(session: Session, before: list[str], last: str) -> list[str]:
     try:
         path, rest = registry.split_path(words) if words else ("", [])
     except UsageError:
-        return []
+        from sampan.cli import plugins
+
+        return plugins.candidates(session, words[0], words[1:], last) or []
     if not path:
-        return _matching([*_first_words(), *_flags(GLOBAL_OPTIONS)], last)
+        return _matching([*_first_words(), *_plugin_names(session), *_flags(GLOBAL_OPTIONS)], last)
     if registry.is_group(path):
         return _matching(_group_words(path), last) if not rest else []
     command = registry.load(path)
@@ -113,6 +115,12 @@ def _of_command(session: Session, command: Command, rest: list[str], last: str) 
     if command.completes == "file":
         return [_FILES]
     return _matching(_names(session, command.completes), last)
+
+
+def _plugin_names(session: Session) -> list[str]:
+    from sampan.cli import plugins
+
+    return [plugin.name for plugin in plugins.every(session) if not plugin.fault]
 
 
 def _first_words() -> list[str]:

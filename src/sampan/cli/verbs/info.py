@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sampan.cli import plugins
 from sampan.cli.failures import Exit
 from sampan.cli.options import Command, Option
 from sampan.cli.output.units import binary_size
@@ -28,10 +29,10 @@ def _info(session: Session, parsed: Parsed) -> int:
     client = client_document(session, agreed)
     form = parsed.text("format")
     if form:
-        _by_template(session, form, {**info, "ClientInfo": _client_info(client)})
+        _by_template(session, form, {**info, "ClientInfo": _client_info(client, plugins.every(session))})
     else:
         lines = ["Client: Sampan", f" Version:    {text_of(client, 'Version')}", f" Context:    {text_of(client, 'Context')}",
-                 " Debug Mode: false", "", "Server:"]  # fmt: skip
+                 " Debug Mode: false", *_client_plugin_lines(session), "", "Server:"]  # fmt: skip
         session.say("\n".join([*lines, *(_server_lines(info) if info else [])]))
         for warning in texts_of(info, "Warnings"):
             session.warn(warning)
@@ -40,9 +41,29 @@ def _info(session: Session, parsed: Parsed) -> int:
     return 0
 
 
-def _client_info(client: Document) -> Document:
+def _client_plugin_lines(session: Session) -> list[str]:
+    found = plugins.every(session)
+    for plugin in found:
+        if plugin.fault:
+            session.warn(f'WARNING: Plugin "{plugin.path}" is not valid: {plugin.fault}')
+    lines = [" Plugins:"] if any(not plugin.fault for plugin in found) else []
+    for plugin in found:
+        if not plugin.fault:
+            lines.append(f"  {plugin.name}: {plugin.described} ({text_of(plugin.metadata, 'Vendor')})")
+            if version := text_of(plugin.metadata, "Version"):
+                lines.append(f"    Version:  {version}")
+            lines.append(f"    Path:     {plugin.path}")
+    return lines
+
+
+def _client_info(client: Document, found: list[plugins.Plugin]) -> Document:
     keys = ("Version", "DefaultAPIVersion", "GitCommit", "GoVersion", "Os", "Arch", "BuildTime", "Context")
-    return {"Debug": False, **{key: client[key] for key in keys}, "Plugins": [], "Warnings": None}
+    return {
+        "Debug": False,
+        **{key: client[key] for key in keys},
+        "Plugins": [each.document() for each in found],
+        "Warnings": None,
+    }
 
 
 def _by_template(session: Session, form: str, info: Document) -> None:
