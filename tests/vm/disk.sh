@@ -5,8 +5,8 @@
 # shellcheck shell=bash
 
 suite=bookworm
-packages=apparmor,busybox-static,ca-certificates,criu,dbus,initramfs-tools,iproute2,kmod,libpam-systemd,linux-image-amd64,nftables
-packages=$packages,procps,python3,python3-venv,systemd-sysv,udev,uidmap
+packages=apparmor,busybox-static,ca-certificates,criu,crun,dbus,initramfs-tools,iproute2,kmod,libpam-systemd,linux-image-amd64
+packages=$packages,nftables,procps,python3,python3-venv,runc,systemd-sysv,udev,uidmap
 
 made_from() { cksum pyproject.toml scripts/setup.sh tests/fresh/debian.sh tests/vm/disk.sh tests/vm/check.service; }
 
