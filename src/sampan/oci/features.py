@@ -14,7 +14,7 @@ def features() -> dict[str, object]:
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": SPECIFICATION,
-        "hooks": ["prestart", "createRuntime", "poststart", "poststop"],
+        "hooks": ["prestart", "createRuntime", "createContainer", "poststart", "poststop"],
         "mountOptions": sorted(OPTIONS),
         "linux": {
             "namespaces": sorted(set(NAMESPACE_FLAGS) - {"user"}),
@@ -28,7 +28,7 @@ def features() -> dict[str, object]:
                 "knownFlags": [],
                 "supportedFlags": [],
             },
-            "apparmor": {"enabled": False},
+            "apparmor": {"enabled": True},
             "selinux": {"enabled": False},
             "intelRdt": {"enabled": False},
             "mountExtensions": {"idmap": {"enabled": False}},

@@ -5,7 +5,9 @@
       │ ── fork ─────────────────────────────▶│ control groups ── clone3 ────────────────▶│ makes its world
       │ ◀── READY {pid} ──────────────────────│                                           │
       │ hooks: prestart, createRuntime        │                                           │
-      │ ── GO ───────────────────────────────▶│ ── SETUP, ROOT + descriptors, GO ────────▶│ pivot, user, filter
+      │ ── GO ───────────────────────────────▶│ ── SETUP, ROOT + descriptors ────────────▶│ pivot, mounts, masks
+      │ ◀── READY; hooks: createContainer; GO ▶ │ (only with such hooks) ◀── READY; GO ──▶│ halts
+      │                                       │ ── GO ───────────────────────────────────▶│ user, filter
       │                                       │ ◀── READY + terminal; READY at the gate ──│ waits
       │ ◀── STARTED + pidfd, terminal ────────│ ends
       │ state.json, pid file, console socket
@@ -29,17 +31,18 @@ from sampan.files.copying import copy_tree
 from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, OpenTree, mount_setattr, open_tree
 from sampan.kernel.process import Prctl, Title, prctl
-from sampan.oci import hooks
+from sampan.oci import hooks, inside
 from sampan.oci.containers import GATE, Container, Kept, State
 from sampan.oci.translate import COPY_UP, Arrangement
 from sampan.oci.words import SPECIFICATION
 from sampan.runtime import builder, group_plan, launcher_root, plan, sources
+from sampan.runtime.birth import Birth
 from sampan.runtime.messages import Kind, Message, pair, receive, send
 from sampan.runtime.record import boot_id, start_time
 from sampan.runtime.request import StartFailed
 from sampan.runtime.steps import StepFailed
 from sampan.runtime.world import instance
-from sampan.runtime.world_plan import world
+from sampan.runtime.world_plan import Step, world
 
 _PROPAGATION = {"private": MS.PRIVATE, "slave": MS.SLAVE, "shared": MS.SHARED, "unbindable": MS.UNBINDABLE}
 
@@ -164,6 +167,10 @@ def _accompany(
     hooks.run("prestart", wanted.hooks.prestart, state)
     hooks.run("createRuntime", wanted.hooks.create_runtime, state)
     send(channel, Kind.GO)
+    if wanted.hooks.create_container:
+        _heard(channel, Kind.READY)
+        inside.run(wanted.hooks.create_container, state)
+        send(channel, Kind.GO)
     stands = _heard(channel, Kind.STARTED)
     pidfd, *rest = stands.descriptors
     kept = Kept(
@@ -246,7 +253,8 @@ def _body(container: Container, wanted: Arrangement, cgroup: CgroupPlan, keyring
         "binds": len([mount for mount in config.mounts if mount.type == "bind"]),
         "world": steps,
         "before": [],
-        "root": plan.root(config, groups, marker="", preset={}),
+        "root": _root_steps(wanted, groups),
+        "halts": bool(wanted.hooks.create_container),
         "enter": [*plan.enter(config, groups), *masked],
         "cgroup": group_plan.body(cgroup, None),
         "init": False,
@@ -254,6 +262,25 @@ def _body(container: Container, wanted: Arrangement, cgroup: CgroupPlan, keyring
         "terminal": config.process.terminal,
         "oom_score_adj": config.process.oom_score_adj,
     }
+
+
+def _root_steps(wanted: Arrangement, groups: dict[str, str]) -> list[Step]:
+    steps = plan.root(wanted.config, groups, marker="", preset={})
+    if wanted.hooks.create_container:
+        # A hook writes into a root that the program will not.
+        place = steps.index(["readonly_root"]) if wanted.config.root.readonly else len(steps)
+        steps.insert(place, ["halt"])
+    return steps
+
+
+def _halt(channel: socket.socket, birth: Birth) -> None:
+    """The container stands, and init goes on when the caller has run its hooks."""
+    if birth.hear() is None:
+        raise StepFailed("other", "init ended before the container stood")
+    send(channel, Kind.READY)
+    if (answer := receive(channel)) is None or answer.kind is not Kind.GO:
+        raise StepFailed("other", "the caller ended")
+    birth.tell(Kind.GO)
 
 
 def _ladder(build: builder.Build, opened: Opened) -> None:
@@ -266,6 +293,8 @@ def _ladder(build: builder.Build, opened: Opened) -> None:
     birth.tell(Kind.SETUP, {name: body[name] for name in ("before", "root", "enter", "init", "explain")})
     streams = [] if body["terminal"] else [0, 1, 2]
     birth.tell(Kind.ROOT, {"streams": len(streams), "gate": True}, [opened.tree, *streams, *opened.binds, opened.gate])
+    if body["halts"]:
+        _halt(build.channel, birth)
     if body["oom_score_adj"] is not None:
         builder.oom_score(birth.pid, int(body["oom_score_adj"]))
     birth.tell(Kind.GO)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from sampan.cgroups.hierarchy import detect
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.files.atomic import write_atomic
 from sampan.kernel.caps import capget
-from sampan.oci import console, documents, groups, hooks, lifecycle
+from sampan.oci import documents, groups, hooks, lifecycle
 from sampan.oci.containers import Container, everyone
 from sampan.oci.options import Parsed
 from sampan.runtime.profile_capabilities import from_mask
@@ -67,6 +66,8 @@ def run(first: Parsed, given: Parsed) -> int:
         lifecycle.start(container)
         if detached:
             return 0
+        from sampan.oci import console
+
         code = console.wait(pid, made.pidfd, made.terminal)
     except BaseException:
         lifecycle.delete(container, force=True)
@@ -84,8 +85,13 @@ def _make(first: Parsed, given: Parsed, *, detached: bool) -> tuple[making.Made,
     hierarchy = detect()
     wanted = translate.arrangement(documents.read_bundle(bundle), bundle, _host(hierarchy))
     socket = _console_socket(given, terminal=wanted.config.process.terminal, detached=detached)
-    for each in (wanted.hooks.prestart, wanted.hooks.create_runtime, wanted.hooks.poststart, wanted.hooks.poststop):
+    asked = wanted.hooks
+    for each in (asked.prestart, asked.create_runtime, asked.create_container, asked.poststart, asked.poststop):
         hooks.check(each)
+    if asked.create_container:
+        from sampan.oci import inside
+
+        inside.check(wanted.config, wanted.propagation)
     container = _container(first, given.only("the container's ID"))
     systemd = first.flag("systemd-cgroup")
     linux = wanted.config.linux
@@ -94,9 +100,11 @@ def _make(first: Parsed, given: Parsed, *, detached: bool) -> tuple[making.Made,
     lock = container.lock()
     try:
         # An exec goes by what was there when the container was made.
-        shutil.copyfile(os.path.join(bundle, _CONFIG), container.directory / _CONFIG)
+        (container.directory / _CONFIG).write_bytes(Path(bundle, _CONFIG).read_bytes())
         made = making.create(container, bundle, wanted, cgroup, keyring=not given.flag("no-new-keyring"))
         if socket:
+            from sampan.oci import console
+
             console.hand_over(socket, made.terminal)
             made.terminal = -1
     except BaseException:
@@ -178,6 +186,10 @@ def execute(first: Parsed, given: Parsed) -> int:
     entered = entering.enter(container, process, seccomp, asked.user.umask, paused=given.flag("ignore-paused"))
     _tell_pid(given, entered.pid)
     terminal = entered.terminal
+    if detached and not socket:
+        return 0
+    from sampan.oci import console
+
     if socket:
         console.hand_over(socket, terminal)
         terminal = -1

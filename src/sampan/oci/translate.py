@@ -137,8 +137,6 @@ def program(asked: documents.Process, host: Host) -> oci.Process:
         raise InvalidParameter("process.cwd must be an absolute path")
     if asked.selinux_label:
         raise NotImplementedHere("process.selinuxLabel is not implemented: sampan writes no SELinux labels")
-    if asked.apparmor_profile:
-        raise NotImplementedHere("process.apparmorProfile is not implemented in sampan-oci yet")
     if any("\0" in text for text in (*asked.args, *(asked.env or ()), asked.cwd)):
         raise InvalidParameter("process: a NUL byte in arguments, environment or directory")
     caps = asked.capabilities or documents.Capabilities()
@@ -164,6 +162,7 @@ def program(asked: documents.Process, host: Host) -> oci.Process:
         rlimits=tuple(_rlimit(limit) for limit in asked.rlimits or ()),
         no_new_privileges=asked.no_new_privileges,
         oom_score_adj=asked.oom_score_adj,
+        apparmor_profile=asked.apparmor_profile,
     )
 
 
@@ -259,10 +258,8 @@ def seccomp(text: msgspec.Raw, caps: tuple[str, ...], host: Host) -> oci.Seccomp
 
 
 def _check_hooks(asked: documents.Hooks) -> None:
-    """Those inside the container are refused: they would run with more rights than the program."""
-    for point, found in (("createContainer", asked.create_container), ("startContainer", asked.start_container)):
-        if found:
-            raise NotImplementedHere(f"hooks.{point} is not implemented: use createRuntime or poststart")
+    if asked.start_container:
+        raise NotImplementedHere("hooks.startContainer is not implemented: use createContainer or poststart")
 
 
 def _check_names(config: oci.Config) -> None:

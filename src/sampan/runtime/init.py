@@ -30,7 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+
+def _halt(context: world.Context) -> None:
+    """Stand still until who makes the container goes on: an OCI runtime's hooks look at it meanwhile."""
+    assert context.channel is not None
+    send(context.channel, Kind.READY, {"halts": True})
+    _expect(context.channel, Kind.GO)
+
+
 STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "halt": ("runtime environment", _halt),
     **users.STEPS,
     **world.STEPS,
     **rootfs.STEPS,

@@ -194,6 +194,34 @@ def test_hooks_hear_the_state_in_order_and_get_no_environment(runtime: Runtime) 
     ]
 
 
+def test_create_container_hooks_are_the_hosts_in_the_containers_world(runtime: Runtime) -> None:
+    (runtime.rootfs / "mnt").mkdir()
+    (runtime.rootfs / "made").mkdir()
+    # The container's own must not be what runs: a shell there that says so.
+    state = 'root=$(sed \'s/.*"rootfs":"\\([^"]*\\).*/\\1/\')'
+    script = (
+        f"{state}; echo $(hostname) $(cat /proc/net/dev | wc -l) $(test -e /etc/debian_version; echo $?) > $root/made/seen; "
+        "mount -t tmpfs hook $root/mnt && echo mounted > $root/mnt/file; ls $root/proc/1 > /dev/null || exit 9"
+    )
+    hooks = {
+        "createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script], "env": [f"PATH={os.environ['PATH']}"]}]
+    }
+    bundle = runtime.bundle("sh", "-c", "cat /made/seen /mnt/file; grep -c shared /proc/self/mountinfo", hooks=hooks)
+    shown = runtime("run", "--bundle", str(bundle), runtime.name, code=1).split("\n")
+    devices = len(Path("/proc/net/dev").read_text().splitlines())
+    assert shown[0].split()[0] == "within"
+    assert int(shown[0].split()[1]) <= devices
+    assert shown[0].split()[2] == "0"
+    assert shown[1:3] == ["mounted", "0"]
+    assert not (runtime.rootfs / "mnt/file").exists()
+    bad = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "echo no >&2; exit 3"]}]}
+    said = runtime("create", "--bundle", str(runtime.bundle("true", hooks=bad)), runtime.name, code=1)
+    assert "error running createContainer hook #0: exit status 3, output: no" in said
+    shared = [{"destination": "/mnt", "type": "bind", "source": "/usr", "options": ["rbind", "rslave"]}]
+    said = runtime("create", "--bundle", str(runtime.bundle("true", hooks=bad, mounts=shared)), runtime.name, code=1)
+    assert "shared or slave mounts is not implemented" in said
+
+
 def test_a_hook_that_fails_undoes_what_was_made(runtime: Runtime) -> None:
     bad = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo no >&2; exit 3"]}]}
     said = runtime("create", "--bundle", str(runtime.bundle("true", hooks=bad)), runtime.name, code=1)
