@@ -1,6 +1,7 @@
 """`--gpus` and CDI names through docker's command: refused in Docker's words, or the device is there."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "docker-client", "busybox")
 
@@ -54,3 +56,38 @@ def test_a_cdi_device(host: Sampan, cards: Path) -> None:
     info = host.api("GET", "/info").json()
     assert isinstance(info, dict)
     assert info["CDISpecDirs"] == [str(cards)]
+
+
+def test_hooks_of_a_device_are_run_at_their_moments(host: Sampan, cards: Path) -> None:
+    log = cards / "log"
+
+    def hook(point: str, does: str) -> dict[str, object]:
+        # The host's shell, with the state on its input and no environment but its own.
+        script = f"read -r line; case $line in *ociVersion*) echo {point} $(hostname) >> {log};; esac; {does}"
+        return {"hookName": point, "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"]}
+
+    shows = """r=$(echo "$line" | sed 's/.*"rootfs":"\\([^"]*\\).*/\\1/'); echo linked > $r/etc/linked"""
+    points = {"createRuntime": ":", "createContainer": shows, "poststart": ":", "poststop": ":"}
+    edits = {"hooks": [hook(point, does) for point, does in points.items()]}
+    devices = [{"name": "one", "containerEdits": edits}]
+    (cards / "hooked.json").write_text(
+        json.dumps({"cdiVersion": "0.6.0", "kind": "example.com/hooked", "devices": devices})
+    )
+    asked = ("run", "--rm", "--hostname", "within", "--device", "example.com/hooked=one")
+    done = host.docker(*asked, "busybox", "cat", "/etc/linked")
+    assert (done.code, done.text) == (0, "linked"), done
+    outside = os.uname().nodename
+
+    def told() -> list[list[str]]:
+        return [line.split() for line in log.read_text().splitlines()]
+
+    eventually(lambda: len(told()) == len(points))
+    assert told() == [[point, "within" if point == "createContainer" else outside] for point in points]
+    fails = [{"name": "two", "containerEdits": {"hooks": [hook("createRuntime", "echo no >&2; exit 3")]}}]
+    (cards / "failing.json").write_text(
+        json.dumps({"cdiVersion": "0.6.0", "kind": "example.com/failing", "devices": fails})
+    )
+    refused = host.docker("run", "--rm", "--device", "example.com/failing=two", "busybox", "true")
+    assert "error running createRuntime hook #0: exit status 3, output: no" in refused.err.decode()
+    with_init = host.docker("run", "--rm", "--init", "--device", "example.com/failing=two", "busybox", "true")
+    assert "--init is not implemented with a device that wants programs run (CDI hooks)" in with_init.err.decode()

@@ -11,8 +11,18 @@ from sampan.daemon.environment import replaced
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.runtime import profile_devices
 from sampan.spec import oci_runtime as oci
-from sampan.spec.cdi import BindMount, ContainerEdits, DeviceNode
+from sampan.spec.cdi import BindMount, ContainerEdits, DeviceNode, Hook
 from sampan.spec.host_config import DeviceRequest
+
+_POINTS = {
+    "prestart": "prestart",
+    "createRuntime": "create_runtime",
+    "createContainer": "create_container",
+    "startContainer": "start_container",
+    "poststart": "poststart",
+    "poststop": "poststop",
+}
+"""Moments of hooks by the CDI specification's names."""
 
 
 def applied(
@@ -22,7 +32,7 @@ def applied(
 
     `borrows`: device nodes are the machine's own, shown by a mount, because none can be made (rootless).
 
-    Raises InvalidParameter in Docker's words where no driver has them, NotImplementedHere for a device that wants programs run.
+    Raises InvalidParameter in Docker's words where no driver has them, NotImplementedHere for what is not there.
     """
     for request in requests:
         if request.driver != "cdi":
@@ -47,8 +57,6 @@ def _borrowed(config: oci.Config, edits: ContainerEdits) -> oci.Config:
 
 
 def _edited(config: oci.Config, edits: ContainerEdits, made: Sequence[DeviceNode]) -> oci.Config:
-    if edits.hooks:
-        raise NotImplementedHere(f"CDI hooks ({edits.hooks[0].path}) are not implemented yet")
     nodes = [_node(node) for node in made]
     paths = {device.path for device, _ in nodes}
     process, linux, resources = config.process, config.linux, config.linux.resources
@@ -62,6 +70,7 @@ def _edited(config: oci.Config, edits: ContainerEdits, made: Sequence[DeviceNode
             user=replace(process.user, additional_groups=groups),
         ),
         mounts=(*config.mounts, *(_mount(mount) for mount in edits.mounts)),
+        hooks=_with_hooks(config.hooks, edits.hooks),
         linux=replace(
             linux,
             devices=(
@@ -71,6 +80,18 @@ def _edited(config: oci.Config, edits: ContainerEdits, made: Sequence[DeviceNode
             resources=replace(resources, devices=(*resources.devices, *(rule for _, rule in nodes))),
         ),
     )
+
+
+def _with_hooks(standing: oci.Hooks, more: Sequence[Hook]) -> oci.Hooks:
+    found = {point: getattr(standing, point) for point in _POINTS.values()}
+    for hook in more:
+        point = _POINTS.get(hook.hook_name)
+        if point is None:
+            raise InvalidParameter(f"CDI device injection failed: invalid hook name {hook.hook_name[:40]!r}")
+        if not hook.path.startswith("/") or hook.timeout < 0:
+            raise InvalidParameter(f"CDI device injection failed: invalid hook {hook.path[:80]!r}")
+        found[point] = (*found[point], oci.Hook(hook.path, hook.args, hook.env, hook.timeout))
+    return oci.Hooks(**found)
 
 
 def _node(node: DeviceNode) -> tuple[oci.Device, oci.DeviceRule]:

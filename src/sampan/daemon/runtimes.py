@@ -4,6 +4,7 @@ Names are Docker's: `runc` is the engine's own runtime, whichever that is, and n
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,13 @@ def default(name: str, runtimes: Mapping[str, OtherRuntime]) -> str:
     return name or OWN
 
 
+def own_command() -> OtherRuntime:
+    """Sampan's own runtime as a command (`sampan-oci`): it makes containers that programs of the host are run for (hooks)."""
+    program = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from sampan.oci.command import main; main()"
+    words = ("-I", "-S", "-B", "-c", program, "\n".join(sys.path))
+    return OtherRuntime("sampan", os.path.realpath(sys.executable), words)
+
+
 def find(config: "DaemonConfig", name: str) -> OtherRuntime | None:
     """Who makes containers with this `HostConfig.Runtime`; None for Sampan's own runtime. Raises InvalidParameter.
 
@@ -100,17 +108,15 @@ def check(config: "DaemonConfig", host: HostConfig, *, init: bool, users: bool) 
 
     `init`: a reaper is to stand in front of the program; `users`: the container is to have a user namespace.
     """
-    if find(config, host.runtime) is None:
-        return
-    for wanted, what in (
-        (config.rootless, "a rootless engine"),
-        (users, "a user namespace"),
-        (init, "--init"),
-    ):
+    if find(config, host.runtime) is not None:
+        refuse(f"the runtime {host.runtime}", rootless=config.rootless, init=init, users=users)
+
+
+def refuse(who: str, *, rootless: bool, init: bool, users: bool) -> None:
+    """Raises NotImplementedHere for what `who`, which another OCI runtime carries out, cannot have."""
+    for wanted, what in ((rootless, "a rootless engine"), (users, "a user namespace"), (init, "--init")):
         if wanted:
-            raise NotImplementedHere(
-                f"{what} is not implemented with the runtime {host.runtime}: only with Sampan's own"
-            )
+            raise NotImplementedHere(f"{what} is not implemented with {who}")
 
 
 def shown(config: "DaemonConfig") -> str:

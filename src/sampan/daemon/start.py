@@ -196,21 +196,27 @@ def _request(
         explain=explain,
         volatile=host.auto_remove,
         restore=restore,
-        runtime=_other_runtime(engine, definition, restores=restore is not None),
+        runtime=_other_runtime(engine, definition, hooks=bool(configuration.hooks), restores=restore is not None),
     )
 
 
-def _other_runtime(engine: Engine, definition: Definition, *, restores: bool) -> OtherRuntime | None:
-    """Who makes it, as configured now; None for Sampan's own runtime. Raises InvalidParameter, NotImplementedHere."""
+def _other_runtime(engine: Engine, definition: Definition, *, hooks: bool, restores: bool) -> OtherRuntime | None:
+    """Who makes it, as configured now; None for Sampan's own runtime. Raises InvalidParameter, NotImplementedHere.
+
+    Hooks of a device (CDI) are run by `sampan-oci`: the launcher's processes do not see the host's programs.
+    """
     name = definition.host.runtime
-    if name == runtimes.OWN:
+    if name == runtimes.OWN and not hooks:
         return None
     found = runtimes.find(engine.config, name)
+    who = f"the runtime {name}" if found is not None else "a device that wants programs run (CDI hooks)"
+    if found is None and hooks:
+        found = runtimes.own_command()
     if found is not None:
         init = oci.wants_init(definition.host, default=engine.around.init)
-        runtimes.check(engine.config, definition.host, init=init, users=definition.users is not None)
+        runtimes.refuse(who, rootless=engine.config.rootless, init=init, users=definition.users is not None)
         if restores:
-            raise NotImplementedHere(f"a start from a checkpoint is not implemented with the runtime {name}")
+            raise NotImplementedHere(f"a start from a checkpoint is not implemented with {who}")
     return found
 
 

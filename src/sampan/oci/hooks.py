@@ -58,7 +58,8 @@ def _run(hook: Hook, text: bytes, directory: str) -> tuple[int, str]:
             stdout=output,
             stderr=subprocess.STDOUT,
             timeout=hook.timeout or _LONGEST,
-            cwd=directory,
+            # Those of the end may come when the bundle is gone.
+            cwd=directory if os.path.isdir(directory) else "/",
             check=False,
         )
         output.seek(max(output.seek(0, os.SEEK_END) - _SHOWN, 0))

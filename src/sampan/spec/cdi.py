@@ -30,10 +30,13 @@ class BindMount(Struct, frozen=True, rename="camel"):
 
 
 class Hook(Struct, frozen=True, rename="camel"):
-    """A program that the host runs at a moment of the container's life."""
+    """A program that the host runs at a moment of the container's life. `timeout` in seconds, 0 for none of its own."""
 
     hook_name: str
     path: str
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    timeout: int = 0
 
 
 class ContainerEdits(Struct, frozen=True, rename="camel"):

@@ -97,7 +97,8 @@ def test_what_no_file_describes_cannot_be_resolved(directories: tuple[str, str],
         ({"mounts": [{"hostPath": "usr", "containerPath": "/x"}]}, InvalidParameter, "no absolute path"),
         ({"mounts": [{"hostPath": "/usr", "containerPath": "/"}]}, InvalidParameter, "no absolute path"),
         ({"mounts": [{"hostPath": "x", "containerPath": "/x", "type": "tmpfs"}]}, NotImplementedHere, "type tmpfs"),
-        ({"hooks": [{"hookName": "createContainer", "path": "/bin/x"}]}, NotImplementedHere, "CDI hooks (/bin/x)"),
+        ({"hooks": [{"hookName": "createSomething", "path": "/bin/x"}]}, InvalidParameter, "invalid hook name"),
+        ({"hooks": [{"hookName": "prestart", "path": "bin/x"}]}, InvalidParameter, "invalid hook 'bin/x'"),
     ],
 )
 def test_what_cannot_be_carried_out(
@@ -107,6 +108,16 @@ def test_what_cannot_be_carried_out(
     with pytest.raises(kind) as caught:
         applied(CONFIG, asked("example.com/card=one"), directories)
     assert words in str(caught.value)
+
+
+def test_hooks_of_all_devices_come_in_order(directories: tuple[str, str]) -> None:
+    first = {"hookName": "createContainer", "path": "/bin/a", "args": ["a", "-x"], "env": ["K=v"], "timeout": 3}
+    second = {"hookName": "createContainer", "path": "/bin/b"}
+    write(directories[1], "card.json", spec(device("one", hooks=[first, second])))
+    found = applied(CONFIG, asked("example.com/card=one"), directories).hooks
+    assert found.create_container == (oci.Hook("/bin/a", ("a", "-x"), ("K=v",), 3), oci.Hook("/bin/b"))
+    assert bool(found)
+    assert not found.prestart
 
 
 @pytest.mark.parametrize(
