@@ -95,7 +95,7 @@ ELSEWHERE = {
     "PortBindings": "tests/kernel/network: ports",
     "PublishAllPorts": "tests/kernel/network: ports",
     "RestartPolicy": "tests/api: restarts",
-    "Runtime": "names of one runtime",
+    "Runtime": "tests/api/test_other_runtimes.py",
     "UsernsMode": "one value",
     "VolumesFrom": "tests/differential: volumes",
 }

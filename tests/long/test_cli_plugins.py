@@ -48,7 +48,7 @@ def test_both_are_listed_and_complete(command: Command) -> None:
     told = command("info", "--format", "{{range .ClientInfo.Plugins}}{{.Name}} {{end}}")
     assert told.text.split() == ["buildx", "compose"]
     assert "compose*" in command("--help").text
-    assert "build" in command("__complete", "--", "buildx", "buil").text.split("\n")
+    assert "bake" in command("__complete", "--", "buildx", "bak").text.split("\n")
     assert "up" in command("__complete", "--", "compose", "u").text.split("\n")
 
 

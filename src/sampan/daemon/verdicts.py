@@ -112,7 +112,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "CpusetMems": _full(),
     "DeviceCgroupRules": _full(),
     "DeviceRequests": _full(
-        "CDI devices, from specifications in JSON without hooks; GPUs are refused at the start, as by Docker without a driver"
+        "CDI devices, from specifications in JSON; GPUs are refused at the start, as by Docker without a driver"
     ),
     "Devices": _full("a device, or a directory of them"),
     "Dns": _full(),
@@ -150,7 +150,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "ReadonlyPaths": _full(),
     "ReadonlyRootfs": _full(),
     "RestartPolicy": _full(),
-    "Runtime": _full("every name that Docker has for its default means Sampan's own; another is unknown"),
+    "Runtime": _full("Sampan's own by every name that Docker has for its default, or one of the daemon's `runtimes`"),
     "SecurityOpt": _partial(
         "seccomp, AppArmor, no-new-privileges, writable-cgroups, Sampan's own sampan=hardened; SELinux where it is switched off",
         Refused(["label=level:s0"], "sampan does not write SELinux labels"),
