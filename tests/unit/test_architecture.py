@@ -151,6 +151,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "cli/plugins.py",
             "oci/making.py",
             "oci/hooks.py",
+            "oci/inside.py",
         ),
     ),
     "threads-before-fork": (("multiprocessing", "concurrent.futures.process"), ()),

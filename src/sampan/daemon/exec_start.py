@@ -82,9 +82,13 @@ async def start_detached(engine: Engine, exec_id: str, request: ExecStartRequest
 
 
 async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tuple[AttachSpec, ...]) -> None:
-    """Have the runtime execute it. Raises BadStart, System, Conflict; the clients' connections are then still open."""
+    """Have the runtime execute it. Raises BadStart, System, Conflict; the clients' connections are then still open.
+
+    InvalidParameter where the container's runtime is configured no more.
+    """
     container = active(engine, exec_.container)
     exec_ = check(engine, exec_.id)
+    runtime = runtimes.find(engine.config, container.definition.host.runtime)
     exec_.started = exec_.running = True
     engine.event(container, f"exec_start: {exec_.command}", {"execID": exec_.id})
     asked = exec_.request
@@ -101,7 +105,7 @@ async def run(engine: Engine, exec_: Exec, request: ExecStartRequest, attach: tu
                 cgroup=CgroupPlan(dict(engine.runtime.groups(container.id))),
                 attach=attach,
                 users=container.definition.users,
-                runtime=runtimes.find(engine.config, container.definition.host.runtime),
+                runtime=runtime,
             )
         )
     except KeyError as error:
