@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fuzzing import asking_daemon, asking_files, asking_images, asking_kernel, asking_wire
+from tests.fuzzing import asking_daemon, asking_files, asking_images, asking_kernel, asking_plugins, asking_wire
 from tests.fuzzing.refusals import BINARY, CLIENT, CONFIGURATION, LOGS, REQUEST, STEP, TEMPLATE, WEBSOCKET
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -87,6 +87,19 @@ PARSERS = (
     Parser("cdi", asking_files.cdi, REQUEST, (*JSON, *_words('"devices" "containerEdits" "kind" "mounts"'))),
     Parser("daemon-json", asking_files.daemon_json, CONFIGURATION, (*JSON, *_words('"debug" "proxies" "log-opts"'))),
     Parser("hosts-toml", asking_files.hosts_toml, CONFIGURATION, _words("[host.\" \"] server = skip_verify [ { '''")),
+    # what plugins say
+    Parser(
+        "plugins", asking_plugins.answer, REQUEST, (b"HTTP/1.1 200 OK\r\n", b"\r\n\r\n", b"Content-Length: 2", b"{}"), 4
+    ),
+    Parser(
+        "plugin-volumes", asking_plugins.volumes, REQUEST, (*JSON, *_words('"Volume" "Volumes" "Err" "Mountpoint"'))
+    ),
+    Parser(
+        "plugin-specs",
+        asking_plugins.spec,
+        REQUEST,
+        (*JSON, *_words('"Addr" "TLSConfig" unix:// tcp:// https://[::1]:0')),
+    ),
     # between the engine's processes, and from the kernel
     Parser("messages", asking_wire.messages, REQUEST, (b"1NPS", b"\0\0\0\0", b"{}", b"[", b"\xff\xff\xff\xff"), 2),
     Parser("netlink", asking_kernel.netlink, BINARY, (b"\4\0", b"\x08\0\1\0", b"\xff\xff", b"\0\x80")),

@@ -95,6 +95,9 @@ DEPARTURES: tuple[Departure, ...] = (
     ),
     Departure("* /volumes*", ".Status.*: * is not of type 'object'", "what a plugin tells of its volume is passed on"),
     Departure(
+        INSPECT, ".HostConfig.LogConfig.Type: * is not one of *", "a log driver that is a plugin has its own name"
+    ),
+    Departure(
         "POST /*", "status 413 is none of this operation's", "bodies are bounded here; Docker reads them into memory"
     ),
 )

@@ -32,7 +32,7 @@ from sampan.daemon import (
 )
 from sampan.daemon.all_volumes import AllVolumes
 from sampan.daemon.build_cache import BuildCacheApi
-from sampan.daemon.config import DaemonConfig
+from sampan.daemon.config import DaemonConfig, places
 from sampan.daemon.container import Container
 from sampan.daemon.control_groups import GroupPlanner, managed_by_systemd, realtime_budget
 from sampan.daemon.engine import Engine
@@ -66,7 +66,6 @@ from sampan.network.networks import Networks
 from sampan.network.options import NetworkOptions, parse_bip, parse_pool
 from sampan.network.outside import SOCKET_NAME
 from sampan.plugins.authorization import Gate
-from sampan.plugins.places import Places
 from sampan.plugins.plugins import Plugins
 from sampan.registry.fetching import Fetcher
 from sampan.registry.registries import RemoteRegistries
@@ -159,7 +158,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     images = Images(store, content, snapshots, notify, host_layer, _travel(config, registries), keepers=[built])
     layers = ImageLayers(images, snapshots, workers)
     containers: Registry[Container] = Registry()
-    plugins = Plugins([_places(config)])
+    plugins = Plugins([places(config)])
     kept_volumes, volumes = _volumes(config, store, plugins, containers, workers, events)
     runtime = RuntimeClient(
         str(config.exec_root),
@@ -198,7 +197,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         sampler=Sampler(runtime, containers, wiring),
         oom=OomNotices(),
         plugins=plugins,
-        shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT),
+        shipping=LogShipping(config.exec_root, config.data_root, _ENVIRONMENT, plugins.find),
         users=users,
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
@@ -281,11 +280,6 @@ def _volumes(
     local = LocalVolumes(kept, holders, workers, events)
     remote = PluginVolumes(store, plugins, (str(config.data_root), str(config.exec_root)))
     return kept, AllVolumes(local, remote, holders, workers, events)
-
-
-def _places(config: DaemonConfig) -> Places:
-    """Where plugins are looked for that are no managed ones."""
-    return Places.only(config.plugin_dirs) if config.plugin_dirs else Places.of_docker(config.exec_root / "plugins")
 
 
 def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:

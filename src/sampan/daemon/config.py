@@ -23,6 +23,7 @@ from sampan.daemon.flags import CommandLine
 from sampan.errors import InvalidParameter, SampanError
 from sampan.images.policy import Policy, read_policy
 from sampan.logs import options
+from sampan.plugins.places import Places
 from sampan.registry.settings import Proxies, Settings
 from sampan.runtime.request import OtherRuntime
 
@@ -138,7 +139,7 @@ def load(line: CommandLine) -> DaemonConfig:
     folder = path.absolute().parent
     others = runtimes.configured(merged.get("runtimes"))
     typed = _typed(merged, warnings, folder, insecure_tcp=line.insecure_tcp)
-    return msgspec.structs.replace(
+    config = msgspec.structs.replace(
         typed,
         file=values,
         policy=read_policy(folder / "policy.json"),
@@ -158,6 +159,8 @@ def load(line: CommandLine) -> DaemonConfig:
         userns_remap=str(merged.get("userns-remap", "")),
         userns_pool=user_pool(str(merged.get("userns-pool") or "containers")),
     )
+    _check_log(config)
+    return config
 
 
 def file_of(line: CommandLine) -> Path:
@@ -233,13 +236,18 @@ def _typed(values: dict[str, object], warnings: list[str], folder: Path, *, inse
         warnings=tuple(warnings),
     )
     check_networks(config.bip, config.bip6, config.network_options, bridge=config.bridge)
-    _check_log(config)
     return config
+
+
+def places(config: DaemonConfig) -> Places:
+    """Where plugins are looked for that are no managed ones."""
+    return Places.only(config.plugin_dirs) if config.plugin_dirs else Places.of_docker(config.exec_root / "plugins")
 
 
 def _check_log(config: DaemonConfig) -> None:
     try:
-        options.parse(config.log_driver, config.log_opts)
+        plugin = config.log_driver not in options.DRIVERS and places(config).find(config.log_driver) is not None
+        options.parse(config.log_driver, config.log_opts, plugin=plugin)
     except SampanError as error:
         raise InvalidParameter(f"failed to set log opts: {error}") from error
 

@@ -41,6 +41,7 @@ async def create(
 
     `caller` are the client's user and group, where they are known.
     """
+    await _look_for_log_plugin(engine, request)
     config, host, image, endpoints, warnings = _judge(engine, request, platform)
     asked = userns_mode.asked(host)
     if not request.user and (kept := kept_user(asked, caller)):
@@ -65,6 +66,18 @@ async def create(
     return CreateResponse(id=container_id, warnings=tuple(warnings))
 
 
+async def _look_for_log_plugin(engine: Engine, request: CreateRequest) -> None:
+    """A log driver that is none of ours has to be a plugin that answers. Raises InvalidParameter in Docker's words."""
+    asked = request.host_config.log_config.type if request.host_config is not None else ""
+    driver = asked or engine.config.log_driver
+    if driver in options.DRIVERS:
+        return
+    try:
+        await engine.plugins.get(driver, "LogDriver")
+    except SampanError as error:
+        raise InvalidParameter(f"logger: no log driver named '{driver}' is registered") from error
+
+
 def _judge(
     engine: Engine, request: CreateRequest, platform: str
 ) -> tuple[ContainerConfig, HostConfig, FoundImage | None, dict[str, EndpointSettings], list[str]]:
@@ -86,7 +99,7 @@ def _judge(
     host = _with_ids(engine, host)
     if host.runtime not in runtimes.OWN_NAMES:
         runtimes.check(engine.config, host, init=oci.wants_init(host, default=engine.around.init), users=False)
-    options.parse(host.log_config.type, host.log_config.config or {})
+    options.parse(host.log_config.type, host.log_config.config or {}, plugin=True)
     endpoints = _endpoints(request)
     engine.wiring.check(host, config, endpoints)
     return config, host, image, endpoints, warnings + more

@@ -17,7 +17,7 @@ _DEFAULT_TAG = "{{.ID}}"
 def settings(definition: Definition) -> LogSettings:
     """Driver and bounds. They were judged when the container was made."""
     asked = definition.host.log_config
-    return options.parse(asked.type, asked.config or {})
+    return options.parse(asked.type, asked.config or {}, plugin=True)
 
 
 def path(directory: str, definition: Definition) -> str:
@@ -30,7 +30,8 @@ def spec(directory: str, definition: Definition) -> LogSpec:
     log = settings(definition)
     if not log.writes:
         return LogSpec(None)
-    rendered_tag(definition)
+    if log.driver in options.DRIVERS:  # a plugin's tag is the plugin's business
+        rendered_tag(definition)
     return LogSpec(
         path=log.path(directory, definition.id),
         max_size=log.max_size,
@@ -80,7 +81,7 @@ def _go_time(moment_ns: int) -> str:
 def _attributes(definition: Definition) -> str:
     """What each record of the log carries beside the line, for the options labels, env and tag."""
     asked = definition.host.log_config.config or {}
-    if not asked:
+    if not asked or definition.host.log_config.type not in options.DRIVERS:
         return ""
     config = definition.config
     return attributes(asked, config.labels or {}, config.env or (), subject(definition)).decode()

@@ -4,7 +4,10 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from sampan.daemon import log_settings
 from sampan.daemon.definition import Definition
@@ -12,8 +15,10 @@ from sampan.daemon.times import rfc3339
 from sampan.errors import System
 from sampan.files.atomic import make_directory
 from sampan.logs.attributes import extra
-from sampan.logs.options import SHIPPED
+from sampan.logs.options import SHIPPED, is_shipped
 from sampan.logs.shipping.jobs import Facts, Job, job_file, read_position, write_job
+from sampan.plugins.faults import PluginFailed
+from sampan.plugins.places import Address
 from sampan.runtime.shipper_port import ShipperPort
 from sampan.spec.ids import ContainerId
 
@@ -26,7 +31,16 @@ _PAUSE = 0.1
 class LogShipping:
     """Jobs lie below the exec-root, one for each container whose driver sends its log elsewhere."""
 
-    def __init__(self, exec_root: Path, data_root: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        exec_root: Path,
+        data_root: Path,
+        environment: dict[str, str],
+        find: Callable[[str], Address | None] = lambda _: None,
+    ) -> None:
+        """`find` tells where the plugin of that name listens."""
+        self._find = find
+        self._fifos = str(exec_root / "logging")
         self._directory = exec_root / "shipping"
         self._data_root = data_root
         self._port = ShipperPort(self._directory, environment)
@@ -34,20 +48,20 @@ class LogShipping:
 
     def starts(self, definition: Definition) -> None:
         """A run begins; before it does, so that nothing it says is missed. A fault costs the shipping, not the start."""
-        if definition.host.log_config.type in SHIPPED:
-            self._put(_job(definition, self._data_root, run=time.time_ns(), running=True))
+        if is_shipped(definition.host.log_config.type):
+            self._put(self._job(definition, running=True))
 
     def ended(self, container: ContainerId) -> None:
         """A run has ended, or did not come about: nothing more will be written."""
         job = self._jobs.get(container)
         if job is not None and job.running:
-            self._put(Job(job.driver, job.options, job.log, job.facts, job.run, False))
+            self._put(msgspec.structs.replace(job, running=False))
 
     def adopt(self, definition: Definition, *, running: bool, ran: bool) -> None:
         """A container that a new daemon finds: of what it has said, something may be left to send."""
-        if ran and definition.host.log_config.type in SHIPPED:
+        if ran and is_shipped(definition.host.log_config.type):
             try:
-                job = _job(definition, self._data_root, run=time.time_ns(), running=running)
+                job = self._job(definition, running=running)
             except System as error:  # its name, which the tag takes apart, has changed since
                 _log.error("container %s: its log is not sent: %s", definition.id[:12], error)
                 return
@@ -94,8 +108,41 @@ class LogShipping:
         except OSError as error:
             _log.error("container %s: its log is not sent: %s", job.facts.id[:12], error)
 
+    def _job(self, definition: Definition, *, running: bool) -> Job:
+        driver = definition.host.log_config.type
+        plugin = ""
+        if driver not in SHIPPED:
+            try:
+                plugin = _target(definition, self._find(driver), self._fifos)
+            except PluginFailed as error:
+                _log.error("container %s: %s", definition.id[:12], error)
+        return _job(definition, self._data_root, plugin, run=time.time_ns(), running=running)
 
-def _job(definition: Definition, data_root: Path, *, run: int, running: bool) -> Job:
+
+def _target(definition: Definition, address: Address | None, fifos: str) -> str:
+    """What the sender for a plugin has to know; empty where the plugin is nowhere to be found."""
+    if address is None:
+        return ""
+    from sampan.plugins.log_driver import Info
+    from sampan.plugins.log_sender import Target
+
+    config = definition.config
+    info = Info(
+        config=definition.host.log_config.config or {},
+        container_id=definition.id,
+        container_name="/" + definition.name,
+        container_entrypoint=definition.path,
+        container_args=definition.args,
+        container_image_id=definition.image_id or "",
+        container_image_name=definition.image,
+        container_created=rfc3339(definition.created_ns),
+        container_env=tuple(config.env or ()),
+        container_labels=config.labels or {},
+    )
+    return msgspec.json.encode(Target(address, fifos, info)).decode()
+
+
+def _job(definition: Definition, data_root: Path, plugin: str, *, run: int, running: bool) -> Job:
     asked, config = definition.host.log_config, definition.config
     options = dict(asked.config or {})
     facts = Facts(
@@ -105,9 +152,9 @@ def _job(definition: Definition, data_root: Path, *, run: int, running: bool) ->
         image_name=definition.image,
         command=" ".join((definition.path, *definition.args)),
         created=rfc3339(definition.created_ns),
-        tag=log_settings.rendered_tag(definition),
+        tag="" if asked.type not in SHIPPED else log_settings.rendered_tag(definition),
         hostname=os.uname().nodename,
-        extra=extra(options, config.labels or {}, config.env or ()),
+        extra={} if asked.type not in SHIPPED else extra(options, config.labels or {}, config.env or ()),
     )
     log = log_settings.path(f"{data_root}/containers/{definition.id}", definition)
-    return Job(asked.type, options, log, facts, run, running)
+    return Job(asked.type, options, log, facts, run, running, plugin)

@@ -5,7 +5,7 @@ import msgspec
 from sampan.daemon import environment
 from sampan.daemon.config import DaemonConfig
 from sampan.errors import InvalidParameter
-from sampan.logs.options import SHIPPED
+from sampan.logs.options import is_shipped
 from sampan.runtime import profile_files
 from sampan.spec.containers import ContainerConfig, CreateRequest
 from sampan.spec.health import HealthConfig
@@ -116,7 +116,7 @@ def _log_config(asked: LogConfig, defaults: DaemonConfig) -> LogConfig:
     inherited = {
         name: value
         for name, value in defaults.log_opts.items()
-        if same or (driver in SHIPPED and name.startswith("cache-"))
+        if same or (is_shipped(driver) and name.startswith("cache-"))
     }
     return LogConfig(type=driver, config={**inherited, **(asked.config or {})})
 

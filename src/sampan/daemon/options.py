@@ -90,7 +90,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("seccomp-profile", T, YES, "builtin, unconfined or a file"),
     Option("init", B, YES),
     Option("init-path", T, NO, "the reaper is Sampan's own; no binary is put into a container"),
-    Option("log-driver", T, YES, "default for containers: json-file, local, none, fluentd, gelf, journald or syslog"),
+    Option(
+        "log-driver",
+        T,
+        YES,
+        "default for containers: json-file, local, none, fluentd, gelf, journald, syslog or a plugin",
+    ),
     Option("log-opts", M, YES, flag="log-opt"),
     Option("labels", L, YES, flag="label"),
     Option("cgroup-parent", T, YES),

@@ -64,12 +64,20 @@ class LogSettings:
         )
 
 
-def parse(driver: str, options: Mapping[str, str]) -> LogSettings:
-    """The settings of a container. Raises InvalidParameter in Docker's wording. The tag is judged where the container is known."""
+def is_shipped(driver: str) -> bool:
+    """Whether what is written here is sent on: by a driver of ours, or by one that is a plugin."""
+    return driver in SHIPPED or driver not in DRIVERS
+
+
+def parse(driver: str, options: Mapping[str, str], *, plugin: bool = False) -> LogSettings:
+    """The settings of a container. Raises InvalidParameter in Docker's wording. The tag is judged where the container is known.
+
+    `plugin`: a driver that is none of ours is a plugin, which judges its options itself.
+    """
     if driver == "none":
         return LogSettings(driver, readable=False)
     buffer = _buffer(options)
-    if driver not in DRIVERS:
+    if driver not in DRIVERS and not plugin:
         raise InvalidParameter(f"logger: no log driver named '{driver}' is registered")
     own = {name: value for name, value in options.items() if name not in _EVERYWHERE}
     patterns(options)
@@ -80,7 +88,8 @@ def parse(driver: str, options: Mapping[str, str]) -> LogSettings:
     if driver == "local":
         _check_known(own, _BOUNDS | TEXT_OPTIONS, f"unknown log opt '%s' for log driver {driver}")
         return LogSettings(driver, *_local_bounds(options), buffer)
-    check_shipped(driver, {name: value for name, value in own.items() if name not in _COPY_OPTIONS})
+    if driver in DRIVERS:
+        check_shipped(driver, {name: value for name, value in own.items() if name not in _COPY_OPTIONS})
     copy = {name.removeprefix(_COPY): value for name, value in options.items() if name in _COPY_OPTIONS}
     hidden = copy.get("disabled", "") or "false"
     if hidden not in _TRUTHS:

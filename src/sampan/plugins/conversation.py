@@ -92,8 +92,7 @@ async def asked(address: Address, path: str, body: bytes) -> AsyncIterator[Answe
         with _peers_faults():
             writer.write(_request(address, path, body))
             await writer.drain()
-            answer = await _answer(reader)
-        yield answer
+        yield await read_answer(reader)
     finally:
         # Not waited for: a peer that reads nothing would keep what is unsent here for ever.
         writer.transport.abort()
@@ -141,9 +140,11 @@ def _request(address: Address, path: str, body: bytes) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-async def _answer(reader: asyncio.StreamReader) -> Answer:
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """The head of the answer that comes next. Raises PluginBroke."""
     for _ in range(8):  # a hundred interim answers are no answer
-        head = await reader.readuntil(b"\r\n\r\n")
+        with _peers_faults():
+            head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head[:-4].split(b"\r\n")
         version, _, rest = first.partition(b" ")
         if not version.startswith(b"HTTP/1.") or len(rest) < 3 or not _DIGITS.issuperset(rest[:3]):

@@ -75,12 +75,9 @@ class Plugin:
         async with self._answered(method, body, seconds, patience) as response:
             raw = await response.read(limit)
         try:
-            read = _reader(answer).read(raw)
-        except InvalidParameter as error:
+            return parse(answer, raw)
+        except PluginBroke as error:
             raise PluginBroke(f"plugin {self.name}: {method}: {error}") from error
-        if isinstance(read, Reply) and read.err:
-            raise PluginRefused(read.err)
-        return read  # type: ignore[no-any-return]
 
     @asynccontextmanager
     async def stream(
@@ -131,6 +128,17 @@ def _pauses(patience: float) -> Iterator[float]:
         yield pause
         spent += pause
         pause *= 2
+
+
+def parse(answer: type[R], raw: bytes) -> R:
+    """The document of an answer. Raises PluginBroke where it is none, PluginRefused for its `Err`."""
+    try:
+        read: R = _reader(answer).read(raw)
+    except InvalidParameter as error:
+        raise PluginBroke(str(error)) from error
+    if isinstance(read, Reply) and read.err:
+        raise PluginRefused(read.err)
+    return read
 
 
 @lru_cache(maxsize=64)

@@ -63,6 +63,10 @@ class _Capabilities(Reply, frozen=True):
     capabilities: _Capability = _Capability()
 
 
+ANSWERS: tuple[type[Reply], ...] = (_Mountpoint, _Got, _Listed, _Capabilities)
+"""All that have members."""
+
+
 class VolumeDriver:
     """Calls of one plugin. All raise `faults.PluginFailed`; `patience` is `Plugin.call`'s."""
 

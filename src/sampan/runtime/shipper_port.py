@@ -13,7 +13,7 @@ import sampan
 from sampan.logs.shipping.jobs import LOCK, read_jobs, unfinished
 
 _log = logging.getLogger("sampan.runtime")
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop()); from sampan.logs.shipping.shipper import main; main()"
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop()); from sampan.plugins.shipper import main; main()"
 _AGAIN = 1.0
 _PADDING = " " * 32
 

@@ -40,6 +40,8 @@ class Job(msgspec.Struct, frozen=True):
     facts: Facts
     run: int
     running: bool
+    plugin: str = ""
+    """for a driver that is a plugin, what its sender has to know (`plugins.log_sender.Target`)"""
 
     @property
     def position(self) -> Path:

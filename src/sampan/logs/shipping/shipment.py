@@ -9,7 +9,7 @@ import msgspec
 
 from sampan.logs.shipped_options import seconds
 from sampan.logs.shipping.jobs import Job, read_position, write_position
-from sampan.logs.shipping.senders import Sender, sender_of
+from sampan.logs.shipping.senders import MakeSender, Sender, sender_of
 from sampan.logs.shipping.source import Batch, Record, Source
 from sampan.logs.shipping.transports import Undelivered
 
@@ -26,7 +26,7 @@ _LOST = "lost before they could be sent: the local log was rotated or cleared"
 class Shipment:
     """Runs until the job's run has ended and everything is sent. `say` tells the host's log."""
 
-    def __init__(self, job: Job, say: Callable[[str], None]) -> None:
+    def __init__(self, job: Job, say: Callable[[str], None], others: MakeSender | None = None) -> None:
         self.job = job
         self.news = asyncio.Event()
         """set when the log may have grown or the job changed"""
@@ -35,16 +35,17 @@ class Shipment:
         self._kept = self._position
         self._kept_at = 0.0
         self._source = Source(job.log, self._position)
-        self._sender = sender_of(job)
+        self._others = others
+        self._sender = sender_of(job, others)
         self._left: list[Sender] = []
         """senders of earlier runs, to be closed"""
         self._failing = False
 
     def update(self, job: Job) -> None:
         """The daemon has more to say of this container: a new run, or the end of one."""
-        if (job.driver, job.options, job.facts) != (self.job.driver, self.job.options, self.job.facts):
+        if _receiver(job) != _receiver(self.job):
             self._left.append(self._sender)
-            self._sender = sender_of(job)
+            self._sender = sender_of(job, self._others)
         self.job = job
         self.news.set()
 
@@ -131,6 +132,11 @@ class Shipment:
 
     def _tell(self, text: str) -> None:
         self._say(f"{self.job.facts.id[:12]} ({self.job.driver}): {text}")
+
+
+def _receiver(job: Job) -> tuple[object, ...]:
+    """What a sender is made of."""
+    return job.driver, job.options, job.facts, job.plugin
 
 
 def _patience(options: Mapping[str, str]) -> tuple[float, int]:

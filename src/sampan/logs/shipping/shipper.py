@@ -13,6 +13,7 @@ from pathlib import Path
 from sampan.kernel.inotify import Inotify, inotify_add_watch, inotify_init1
 from sampan.kernel.process import Title
 from sampan.logs.shipping.jobs import LOCK, Job, read_jobs, unfinished
+from sampan.logs.shipping.senders import MakeSender
 from sampan.logs.shipping.shipment import Shipment
 
 _LOOK = 1.0
@@ -25,7 +26,8 @@ _ROOM = 1 << 16
 class Shipper:
     """All jobs of one daemon, whose files lie in `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, others: MakeSender | None = None) -> None:
+        self._others = others
         self._directory = directory
         self._shipments: dict[str, Shipment] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -64,7 +66,7 @@ class Shipper:
                     self._shipments[container].update(job)
                 continue
             self._watch(os.path.dirname(job.log))
-            self._shipments[container] = Shipment(job, say)
+            self._shipments[container] = Shipment(job, say, self._others)
             self._tasks[container] = asyncio.create_task(self._ship(container))
 
     async def _ship(self, container: str) -> None:
@@ -124,8 +126,8 @@ def say(text: str) -> None:
         return
 
 
-def main() -> None:
-    """Entry point. `sys.argv[1]`: the directory of the jobs."""
+def main(others: MakeSender | None = None) -> None:
+    """Entry point. `sys.argv[1]`: the directory of the jobs. `others` makes senders for drivers that are not known here."""
     directory = Path(sys.argv[1])
     try:
         lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -138,11 +140,11 @@ def main() -> None:
     Title().set("sampan-shipper")
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(_until_told(directory))
+    asyncio.run(_until_told(directory, others))
 
 
-async def _until_told(directory: Path) -> None:
-    task = asyncio.create_task(Shipper(directory).run())
+async def _until_told(directory: Path, others: MakeSender | None) -> None:
+    task = asyncio.create_task(Shipper(directory, others).run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await asyncio.gather(task, return_exceptions=True)
     if not task.cancelled() and (error := task.exception()) is not None:

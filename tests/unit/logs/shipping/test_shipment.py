@@ -48,7 +48,7 @@ class Collector:
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Collector:
     collector = Collector()
-    monkeypatch.setattr(shipment, "sender_of", lambda job: collector)
+    monkeypatch.setattr(shipment, "sender_of", lambda job, *_: collector)
     monkeypatch.setattr(shipment, "_FIRST_WAIT", 0.001)
     monkeypatch.setattr(shipment, "_LONGEST_WAIT", 0.002)
     return collector

@@ -1,0 +1,53 @@
+"""What plugins say: their answers, the documents in them, and the files that tell where they listen."""
+
+import asyncio
+import functools
+import tempfile
+from pathlib import Path
+
+from sampan.plugins.conversation import read_answer
+from sampan.plugins.places import Places
+from sampan.plugins.plugin import Manifest, parse
+from sampan.plugins.volume_driver import ANSWERS
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One for all cases: a loop for each takes longer than what it is for."""
+    return asyncio.new_event_loop()
+
+
+def answer(case: bytes) -> None:
+    """A whole answer, which comes in pieces and ends."""
+
+    async def read() -> bytes:
+        reader = asyncio.StreamReader(limit=64 * 1024)
+        for at in range(0, len(case), 512):
+            reader.feed_data(case[at : at + 512])
+        reader.feed_eof()
+        return await (await read_answer(reader)).read(1 << 20)
+
+    parse(Manifest, _loop().run_until_complete(read()))
+
+
+def volumes(case: bytes) -> None:
+    """What a volume driver answers, whatever it was asked."""
+    for kind in ANSWERS:
+        parse(kind, case)
+
+
+@functools.cache
+def _directory() -> Path:
+    return Path(tempfile.mkdtemp(prefix="sampan-fuzz-"))
+
+
+def spec(case: bytes) -> None:
+    """A .spec and a .json file."""
+    directory = _directory()
+    for ending in (".spec", ".json"):
+        path = directory / f"p{ending}"
+        path.write_bytes(case)
+        try:
+            Places.only((directory,)).find("p")
+        finally:
+            path.unlink()
