@@ -66,6 +66,7 @@ from sampan.network.networks import Networks
 from sampan.network.options import NetworkOptions, parse_bip, parse_pool
 from sampan.network.outside import SOCKET_NAME
 from sampan.plugins.authorization import Gate
+from sampan.plugins.installed import Installed
 from sampan.plugins.plugins import Plugins
 from sampan.registry.fetching import Fetcher
 from sampan.registry.registries import RemoteRegistries
@@ -158,7 +159,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     images = Images(store, content, snapshots, notify, host_layer, _travel(config, registries), keepers=[built])
     layers = ImageLayers(images, snapshots, workers)
     containers: Registry[Container] = Registry()
-    plugins = Plugins([places(config)])
+    plugins = Plugins([places(config), _installed(config)])
     kept_volumes, volumes = _volumes(config, store, plugins, containers, workers, events)
     runtime = RuntimeClient(
         str(config.exec_root),
@@ -280,6 +281,10 @@ def _volumes(
     local = LocalVolumes(kept, holders, workers, events)
     remote = PluginVolumes(store, plugins, (str(config.data_root), str(config.exec_root)))
     return kept, AllVolumes(local, remote, holders, workers, events)
+
+
+def _installed(config: DaemonConfig) -> Installed:
+    return Installed(config.exec_root / "drivers", config.data_root / "drivers", _ENVIRONMENT)
 
 
 def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:

@@ -78,7 +78,7 @@ class PluginVolumes:
         """`record`, where need be by asking every plugin that is there for a volume of that name, and then recorded."""
         if (known := self.record(name)) is not None or not name:
             return known
-        if not any(source.names() for source in self._plugins.sources):
+        if not any(source.names(KIND) for source in self._plugins.sources):
             return None
         for plugin in await self._plugins.all(KIND):
             try:

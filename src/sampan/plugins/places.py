@@ -58,8 +58,12 @@ class Source(Protocol):
         """Where the plugin of that name listens, None where there is none. Raises PluginFailed where what tells is broken."""
         ...
 
-    def names(self) -> tuple[str, ...]:
-        """The plugins there are now, each once."""
+    def names(self, kind: str) -> tuple[str, ...]:
+        """The plugins there are now, each once, but for those that are known to implement no `kind`."""
+        ...
+
+    def close(self) -> None:
+        """The daemon ends."""
         ...
 
 
@@ -91,7 +95,7 @@ class Places:
 
     def find(self, name: str) -> Address | None:
         """See `Source`. A name that is no file's plain name is nobody's."""
-        if not _NAME.fullmatch(name):
+        if not is_plain(name):
             return None
         for directory in self.sockets:
             for path in _paths(directory, name, ".sock"):
@@ -104,7 +108,7 @@ class Places:
                         return read(name, path)
         return None
 
-    def names(self) -> tuple[str, ...]:
+    def names(self, kind: str) -> tuple[str, ...]:  # noqa: ARG002 - what lies here says no kind
         """See `Source`."""
         found: dict[str, None] = {}
         for directory in self.sockets:
@@ -114,6 +118,14 @@ class Places:
         for directory in self.specs:
             found.update(dict.fromkeys(_named(directory, (".spec", ".json"))))
         return tuple(found)
+
+    def close(self) -> None:
+        """See `Source`. These plugins are not the daemon's."""
+
+
+def is_plain(name: str) -> bool:
+    """Whether `name` can be a plugin's: letters, digits, dots, dashes and underscores, and no path."""
+    return _NAME.fullmatch(name) is not None
 
 
 def parse_address(text: str, tls: Tls | None = None) -> Address:
@@ -158,7 +170,7 @@ def _named(directory: Path, endings: tuple[str, ...]) -> Iterator[str]:
             name = entry
         else:
             continue
-        if _NAME.fullmatch(name):
+        if is_plain(name):
             yield name
 
 

@@ -40,7 +40,7 @@ class Plugins:
 
     async def all(self, kind: str) -> list[Plugin]:
         """Every plugin that is there, answers soon, and implements `kind`; by name."""
-        names = sorted({name for source in self.sources for name in source.names()})[:_MOST]
+        names = sorted({name for source in self.sources for name in source.names(kind)})[:_MOST]
         found = await asyncio.gather(*(self._looked_at(name) for name in names))
         return [plugin for plugin in found if plugin is not None and kind in plugin.implements]
 
@@ -96,6 +96,8 @@ class Plugins:
         return plugin
 
     def close(self) -> None:
-        """Give up activations that are under way."""
+        """Give up activations that are under way, and end what the sources have started."""
         for task in list(self._activating.values()):
             task.cancel()
+        for source in self.sources:
+            source.close()

@@ -30,7 +30,7 @@ def test_a_socket_comes_before_files(places: Places, tmp_path: Path) -> None:
 def test_a_socket_may_lie_in_a_directory_of_its_own(places: Places, tmp_path: Path) -> None:
     _socket(tmp_path / "sockets" / "flocker" / "flocker.sock")
     assert places.find("flocker") == Address(socket=str(tmp_path / "sockets" / "flocker" / "flocker.sock"))
-    assert places.names() == ("flocker",)
+    assert places.names("VolumeDriver") == ("flocker",)
 
 
 def test_etc_comes_before_lib_and_spec_before_json(places: Places, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_etc_comes_before_lib_and_spec_before_json(places: Places, tmp_path: Pat
     (tmp_path / "etc" / "a").mkdir()
     (tmp_path / "etc" / "a" / "a.spec").write_text(" unix:///run/a.sock\n")
     assert places.find("a") == Address(socket="/run/a.sock")
-    assert places.names() == ("a",)
+    assert places.names("VolumeDriver") == ("a",)
 
 
 def test_json_tells_of_tls(places: Places, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_fifo_in_place_of_a_file_is_not_waited_for(places: Places, tmp_path: P
 def test_a_plain_file_is_no_socket(places: Places, tmp_path: Path) -> None:
     (tmp_path / "sockets" / "a.sock").write_text("")
     assert places.find("a") is None
-    assert places.names() == ()
+    assert places.names("VolumeDriver") == ()
 
 
 def test_ipv6_and_default_ports() -> None:
