@@ -27,7 +27,14 @@ def install(into: Path, *packages: Path) -> None:
     """`pip install` of source directories, without the network: what builds them is in the environment of the tests."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     done = subprocess.run(
-        [*command, "--disable-pip-version-check", "--root-user-action=ignore", "--target", str(into), *map(str, packages)],
+        [
+            *command,
+            "--disable-pip-version-check",
+            "--root-user-action=ignore",
+            "--target",
+            str(into),
+            *map(str, packages),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -24,6 +24,7 @@ from sampan.errors import Conflict, InvalidParameter, NotFound, System
 from sampan.files.root import SafeRoot
 from sampan.kernel.mount import OpenTree, open_tree
 from sampan.plugins.faults import PluginFailed, PluginNotFound, PluginRefused
+from sampan.plugins.places import Address
 from sampan.plugins.plugins import Plugins
 from sampan.plugins.volume_driver import KIND, PluginVolume, VolumeDriver, open_mountpoint
 from sampan.state.store import Delete, Put, Store
@@ -63,7 +64,7 @@ class PluginVolumes:
         self._records = store.table(TABLE)
         self._mounts = store.table(MOUNTS)
         self._lock = threading.Lock()
-        self._places: dict[str, tuple[str, str]] = {}
+        self._places: dict[str, tuple[str, Address]] = {}
         self._scopes: dict[str, str] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
 
@@ -196,13 +197,13 @@ class PluginVolumes:
             with _said(f"error while mounting volume '{name}': ", looked_up=record.driver):
                 plugin = await self._driver(record.driver)
                 path = await plugin.mount(name, _use(key))
-                root = self._plugins.root(record.driver)
-                os.close(await asyncio.to_thread(open_mountpoint, path, self._secret, root))
+                where = self._plugins.where(record.driver)
+                os.close(await asyncio.to_thread(open_mountpoint, path, self._secret, where))
         except BaseException:
             self._end(key, record.driver)
             raise
         with self._lock:
-            self._places[name] = (path, root)
+            self._places[name] = (path, where)
 
     def let_go(self, user: str) -> None:
         """End all uses of `user`; the plugin is told beside."""
@@ -225,12 +226,12 @@ class PluginVolumes:
             _log.warning("volume %s: %s", name, error)
             return
         with self._lock:
-            self._places.setdefault(name, (found.told.mountpoint, self._plugins.root(found.record.driver)))
+            self._places.setdefault(name, (found.told.mountpoint, self._plugins.where(found.record.driver)))
 
     def place(self, name: str) -> str:
         """Where it was last mounted, as its plugin says; "" where that is not known."""
         with self._lock:
-            return self._places.get(name, ("", ""))[0]
+            return self._places[name][0] if name in self._places else ""
 
     def _end(self, key: str, driver: str) -> None:
         if key not in self._ending:
@@ -272,8 +273,8 @@ class PluginVolumes:
     def directory(self, name: str) -> int:
         """A descriptor (O_PATH) of a held volume's directory; the caller closes it soon. Raises KeyError, OSError, System."""
         with self._lock:
-            path, root = self._places[name]
-        return open_mountpoint(path, self._secret, root)
+            path, where = self._places[name]
+        return open_mountpoint(path, self._secret, where)
 
     async def close(self) -> None:
         """Give up what is told beside; the notes stay for the next daemon."""

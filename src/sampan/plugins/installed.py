@@ -57,7 +57,7 @@ class Installed:
         running = self._running.get(name)
         if running is None or running.is_over():
             running = self._running[name] = self._start(name)
-        return Address(socket=str(running.path))
+        return Address(socket=str(running.path), home=str(self._homes / name))
 
     def close(self) -> None:
         """See `Source`. All end."""

@@ -46,6 +46,8 @@ class Address:
     tls: Tls | None = None
     root: str = ""
     """the plugin's own root directory on the host, in which paths that it tells are meant; "" for the host's"""
+    home: str = ""
+    """a directory among the engine's own that is the plugin's; "" for none"""
 
     def __str__(self) -> str:
         return f"unix://{self.socket}" if self.socket else f"{'https' if self.tls else 'tcp'}://{self.host}:{self.port}"

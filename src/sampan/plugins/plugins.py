@@ -59,10 +59,9 @@ class Plugins:
                 return address
         return None
 
-    def root(self, name: str) -> str:
-        """The root directory in which paths that the plugin tells are meant, "" for the host's. Raises PluginFailed."""
-        address = self.find(name)
-        return address.root if address is not None else ""
+    def where(self, name: str) -> Address:
+        """`find`, for what it tells of paths that the plugin says: nothing where there is none. Raises PluginFailed."""
+        return self.find(name) or Address()
 
     async def _looked_at(self, name: str) -> Plugin | None:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sampan.files.root import SafeRoot
 from sampan.plugins.faults import PluginBroke, PluginFailed, PluginRefused
+from sampan.plugins.places import Address
 from sampan.plugins.plugin import RETRY_SECONDS, Nothing, Plugin, Reply
 from sampan.spec.document import Document, sent, wire
 
@@ -124,22 +125,22 @@ class VolumeDriver:
         return "global" if answer.capabilities.scope.lower() == "global" else "local"
 
 
-def open_mountpoint(path: str, secret: tuple[str, ...], root: str = "") -> int:
+def open_mountpoint(path: str, secret: tuple[str, ...], plugin: Address) -> int:
     """A descriptor (O_PATH) of what a plugin says is a volume's place; the caller closes it.
 
-    `secret` are directories of the engine: the place may be neither in one of them nor hold one. `root` is the plugin's own
-    root directory where it has one, in which the path is meant. Raises PluginBroke, OSError.
+    `secret` are directories of the engine: the place may be neither in one of them nor hold one, unless it is in the `home` of
+    `plugin`. Where that has a `root` of its own, the path is meant in it. Raises PluginBroke, OSError.
     """
     if not path.startswith("/") or "\0" in path:
         raise PluginBroke(f"the mount point {path[:256]!r} is no absolute path")
-    if root:
-        with SafeRoot(root) as inside:
+    if plugin.root:
+        with SafeRoot(plugin.root) as inside:
             return inside.open(path.lstrip("/") or ".", os.O_PATH | os.O_DIRECTORY)
     descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         place = _identity(descriptor)
         above = set(_above(descriptor))
-        for directory in secret:
+        for directory in () if _is_in(above, plugin.home) else secret:
             opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 if _identity(opened) in above or place in _above(opened):
@@ -150,6 +151,13 @@ def open_mountpoint(path: str, secret: tuple[str, ...], root: str = "") -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _is_in(above: set[tuple[int, int]], home: str) -> bool:
+    if not home:
+        return False
+    status = os.stat(home)
+    return (status.st_dev, status.st_ino) in above
 
 
 def _identity(descriptor: int) -> tuple[int, int]:

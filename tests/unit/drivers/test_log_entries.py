@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sampan.drivers.log_entries import Entry, decode_entry, encode_entry
 
+
 def _dockers() -> Any:
     """The message's class as the protobuf library makes it of Docker's declaration."""
     file = FileDescriptorProto(name="entry.proto", package="test", syntax="proto3")
