@@ -11,11 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 
-from sampan.drivers.groups import GROUPS
 from sampan.files.atomic import make_directory
+from sampan.plugins.declared import declared
 from sampan.plugins.faults import PluginFailed
 from sampan.plugins.places import Address, is_plain
 
@@ -70,11 +69,9 @@ class Installed:
         if places == self._looked_at:
             return
         known: dict[str, set[str]] = {}
-        points = entry_points()
-        for group, kind in GROUPS.items():
-            for name in points.select(group=group).names:
-                if is_plain(name):
-                    known.setdefault(name, set()).add(kind)
+        for name, kind in declared(sys.path):
+            if is_plain(name):
+                known.setdefault(name, set()).add(kind)
         self._known = {name: frozenset(kinds) for name, kinds in known.items()}
         self._looked_at = places
 
