@@ -207,3 +207,17 @@ def test_a_user_beyond_the_map_is_said(engine: Sampan) -> None:
     refused = create(engine, "", "true", config={"User": "70000"})
     answer = engine.api("POST", f"/containers/{read(refused)['Id']}/start")
     assert "the container's user namespace has no such user or group" in str(read(answer)["message"])
+
+
+_ON_RAMFS = (
+    'for a; do [ "$before" != --data-root ] || root=$a; before=$a; done; '
+    'mkdir "$root" && mount -t ramfs ramfs "$root" && exec "$@"'
+)
+
+
+def test_a_data_root_that_takes_no_maps_is_refused_at_the_start(tmp_path: Path) -> None:
+    """And not only when the first container is started: ramfs has no idmapped mounts."""
+    ranges = within(tmp_path, f"daemon:{RANGE}:65536\n")
+    said = refused_start("--userns-remap", "daemon", within=(*ranges, "sh", "-c", _ON_RAMFS, "sh"))
+    assert "its file system takes no idmapped mounts" in said
+    assert "put it on ext4, xfs or btrfs" in said

@@ -290,12 +290,27 @@ def _installed(config: DaemonConfig) -> Installed:
 def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:
     if config.rootless and config.userns_remap:
         raise InvalidParameter("userns-remap is not possible in rootless mode, which has the users of who runs it")
+    default = subordinate.remapped(config.userns_remap)
+    if default is not None:
+        _check_idmaps(str(config.data_root))
     return Users(
-        subordinate.remapped(config.userns_remap),
+        default,
         partial(subordinate.pool, config.userns_pool),
         lambda: [one.definition.users for one in containers if one.definition.users is not None],
         lambda name: containers.find(name).definition.users,
     )
+
+
+def _check_idmaps(data_root: str) -> None:
+    """Refuse to remap where no container could start with it. Raises InvalidParameter, System."""
+    from sampan.host.check import probe_one
+
+    found = probe_one(data_root, "idmapped mounts")
+    if not found.ok:
+        raise InvalidParameter(
+            f"userns-remap is not possible with the data root {data_root}: its file system takes no idmapped mounts ({found.why}); "
+            "put it on ext4, xfs or btrfs, or, from Linux 6.3 on, on tmpfs (--data-root)"
+        )
 
 
 def _image_event(

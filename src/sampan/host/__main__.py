@@ -1,4 +1,7 @@
-"""The helper process: `python -I -m sampan.host DATA_ROOT` prints every finding as a JSON array. It has one thread."""
+"""The helper process: `python -I -m sampan.host DATA_ROOT [NAME]` prints every finding, or that one, as a JSON array.
+
+It has one thread.
+"""
 
 import sys
 
@@ -9,9 +12,9 @@ from sampan.host.attempt import gather
 
 
 def main(arguments: list[str]) -> int:
-    """Run all probes; 2 for a wrong command line."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m sampan.host DATA_ROOT\n")
+    """Run the probes; 2 for a wrong command line."""
+    if len(arguments) not in (1, 2):
+        sys.stderr.write("usage: python -m sampan.host DATA_ROOT [NAME]\n")
         return 2
     probes = (
         *machine.PROBES,
@@ -21,7 +24,8 @@ def main(arguments: list[str]) -> int:
         *links.PROBES,
         *security.PROBES,
     )
-    sys.stdout.buffer.write(msgspec.json.encode(gather(probes)))
+    asked = [probe for probe in probes if probe.name in arguments[1:]] if arguments[1:] else probes
+    sys.stdout.buffer.write(msgspec.json.encode(gather(asked)))
     return 0
 
 

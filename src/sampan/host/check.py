@@ -18,7 +18,17 @@ def probe_all(data_root: str) -> tuple[Finding, ...]:
     The probes run in a process of their own, started by exec: the caller may have threads, and neither its namespaces
     nor its capabilities change. Raises System where that process cannot be run.
     """
-    command = [sys.executable, "-I", "-B", "-m", "sampan.host", data_root]
+    return _asked(data_root)
+
+
+def probe_one(data_root: str, name: str) -> Finding:
+    """One finding by its name; as `probe_all` otherwise."""
+    (found,) = _asked(data_root, name)
+    return found
+
+
+def _asked(*arguments: str) -> tuple[Finding, ...]:
+    command = [sys.executable, "-I", "-B", "-m", "sampan.host", *arguments]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=True, env=_environment()
