@@ -66,6 +66,6 @@ def _like(text: str, value: Callable[[T], str], wanted: str) -> Condition[T]:
         raise InvalidParameter(f"filter {text[:_LONGEST]!r}: the expression is too involved")
     try:
         pattern = re.compile(wanted)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise InvalidParameter(f"failed to parse filter {text[:_LONGEST]!r}: {error}") from error
     return lambda record: pattern.search(value(record)[:_LONGEST]) is not None

@@ -17,6 +17,7 @@ _log = logging.getLogger("sampan.daemon")
 _DEFAULT_USER = "dockremap"
 _FILES = {"uid": Path("/etc/subuid"), "gid": Path("/etc/subgid")}
 _LIMIT = 1 << 20
+_IDS = 2**32 - 1
 _FIRST, _COUNT = 100_000, 65_536
 """Where a new range is looked for, and its length (login.defs(5), SUB_UID_MIN, SUB_UID_COUNT)."""
 
@@ -96,9 +97,14 @@ def parse(text: str) -> list[tuple[str, int, int]]:
     for line in text.splitlines():
         owner, _, rest = line.strip().partition(":")
         first, colon, count = rest.partition(":")
-        if colon and owner and not owner.startswith("#") and first.isdecimal() and count.isdecimal() and int(count):
+        if colon and owner and not owner.startswith("#") and _is_id(first) and _is_id(count) and int(count):
             found.append((owner, int(first), int(count)))
     return found
+
+
+def _is_id(text: str) -> bool:
+    # The length first: Python refuses to read thousands of digits.
+    return text.isdecimal() and len(text) <= len(str(_IDS)) and int(text) <= _IDS
 
 
 def _entries(kind: str, name: str, uid: int) -> list[Range]:

@@ -21,6 +21,7 @@ _FULL = 65536
 _MOST_ROWS = 340
 """The kernel's, user_namespaces(7)."""
 _IDS = 2**32 - 1
+_DIGITS = 20
 _OPTIONS = {
     "auto": ("size", "uidmapping", "gidmapping"),
     "keep-id": ("uid", "gid", "size"),
@@ -75,7 +76,7 @@ def parse(text: str) -> Asked:
             )
         if key in rows:
             rows[key].append(_row(text, value))
-        elif not value.isdecimal() or not 0 < int(value) + (key != "size") <= _IDS:
+        elif not _is_number(value) or not 0 < int(value) + (key != "size") <= _IDS:
             raise InvalidParameter(f"invalid userns mode: {text}: {key} is a number, not {value!r}")
         else:
             numbers[key] = int(value)
@@ -94,10 +95,15 @@ def _row(text: str, value: str) -> tuple[int, int, int]:
     parts = value.split(":")
     if len(parts) == 2:
         parts.append("1")
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts) or max(map(int, parts)) > _IDS:
+    if len(parts) != 3 or not all(map(_is_number, parts)) or max(map(int, parts)) > _IDS:
         raise InvalidParameter(f"invalid userns mode: {text}: a mapping is CONTAINER:HOST:SIZE, not {value!r}")
     first, host, count = map(int, parts)
     return first, host, count
+
+
+def _is_number(text: str) -> bool:
+    """Of so few digits that to read it costs nothing; Python refuses thousands with an error of its own."""
+    return text.isdecimal() and len(text) <= _DIGITS
 
 
 def check(rows: Rows, what: str) -> None:

@@ -134,11 +134,10 @@ def _key(path: Path, name: str) -> bytes:
 
 def _decoded(path: Path, text: str) -> bytes:
     import base64
-    import binascii
 
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidParameter(f"the signature policy {path} has key data that is no base64: {error}") from error
 
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 LEAST = 65536
 """What an image's ids need: 0 to 65535, nobody included."""
 
+_IDS = 2**32 - 1
+
 Range = tuple[int, int]
 """The first id and how many there are."""
 
@@ -21,7 +23,7 @@ def ranges(text: str, name: str, number: int) -> list[Range]:
     found = []
     for line in text.splitlines():
         fields = line.strip().split(":")
-        if len(fields) == 3 and fields[0] in (name, str(number)) and fields[1].isdecimal() and fields[2].isdecimal():
+        if len(fields) == 3 and fields[0] in (name, str(number)) and _is_id(fields[1]) and _is_id(fields[2]):
             found.append((int(fields[1]), int(fields[2])))
     return [each for each in found if each[1] > 0]
 
@@ -42,9 +44,16 @@ def words(lines: Sequence[tuple[int, int, int]]) -> list[str]:
 
 def next_free(text: str, least: int = 100_000) -> int:
     """Where a range could begin that no line of the file overlaps: for a hint."""
-    ends = [int(fields[1]) + int(fields[2]) for line in text.splitlines() if _is_line(fields := line.split(":"))]
+    ends = [
+        int(fields[1]) + int(fields[2].strip()) for line in text.splitlines() if _is_line(fields := line.split(":"))
+    ]
     return max([least, *ends])
 
 
 def _is_line(fields: Sequence[str]) -> bool:
-    return len(fields) == 3 and fields[1].isdecimal() and fields[2].strip().isdecimal()
+    return len(fields) == 3 and _is_id(fields[1]) and _is_id(fields[2].strip())
+
+
+def _is_id(text: str) -> bool:
+    # The length first: Python refuses to read thousands of digits.
+    return text.isdecimal() and len(text) <= len(str(_IDS)) and int(text) <= _IDS

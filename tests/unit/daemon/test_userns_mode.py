@@ -40,6 +40,7 @@ def test_what_a_mode_means(text: str, meaning: Asked) -> None:
         "keep-id:uidmapping=0:0:1", "keep-id:uid=x", "nomap:uid=1", "container:", "private", "private:", "private:size=1",
         "auto:uidmapping=1", "auto:uidmapping=a:b:c", "auto:uidmapping=1:2:3:4", "auto:uidmapping=1:99999999999:1",
         "auto:size=1,,size=2", "private:uidmapping=1:1:1", "private:uidmapping=0:0:0", "private:uidmapping=0:4294967295:1",
+        f"auto:size={'9' * 5000}", f"auto:uidmapping=0:{'9' * 5000}:1",
     ],
 )  # fmt: skip
 def test_what_is_no_mode(text: str) -> None:
