@@ -58,8 +58,8 @@ def local_log(case: bytes) -> None:
 
 
 @functools.cache
-def _directory() -> Path:
-    """Of the process, on memory where there is some."""
+def directory() -> Path:
+    """Of the process, on memory where there is some; it goes when that ends."""
     place = Path(tempfile.mkdtemp(prefix="sampan-fuzz-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
     (place / "etc").mkdir()
     atexit.register(shutil.rmtree, place)
@@ -69,13 +69,13 @@ def _directory() -> Path:
 
 @functools.cache
 def _root() -> int:
-    return os.open(_directory(), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return os.open(directory(), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def passwd(case: bytes) -> None:
     """Users and groups of an image: none is found whose number is out of range."""
     for name in ("passwd", "group"):
-        (_directory() / "etc" / name).write_bytes(case)
+        (directory() / "etc" / name).write_bytes(case)
     for text in ("root", "1000:root", case.decode("latin-1").partition("\n")[0][:64].replace("\0", "")):
         try:
             found = look_up(_root(), text, ["adm"] if len(case) % 2 else [])
@@ -107,7 +107,7 @@ def resolv_conf(case: bytes) -> None:
 
 def cdi(case: bytes) -> None:
     """A file of device descriptions: one that cannot be read is passed over."""
-    place = _directory() / "cdi"
+    place = directory() / "cdi"
     place.mkdir(exist_ok=True)
     (place / "x.json").write_bytes(case)
     devices.edits(["vendor.com/class=name"], [str(place)])
@@ -115,13 +115,13 @@ def cdi(case: bytes) -> None:
 
 def daemon_json(case: bytes) -> None:
     """The daemon's configuration."""
-    file = _directory() / "daemon.json"
+    file = directory() / "daemon.json"
     file.write_bytes(case)
     config_file.read(file, required=True)
 
 
 def hosts_toml(case: bytes) -> None:
     """containerd's description of a registry."""
-    file = _directory() / "hosts.toml"
+    file = directory() / "hosts.toml"
     file.write_bytes(case)
     toml.read(file, Host("https", "a.test"))

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fuzzing import asking_daemon, asking_files, asking_images, asking_kernel, asking_plugins, asking_wire
+from tests.fuzzing import (
+    asking_daemon,
+    asking_files,
+    asking_images,
+    asking_kernel,
+    asking_others,
+    asking_plugins,
+    asking_wire,
+)
 from tests.fuzzing.refusals import BINARY, CLIENT, CONFIGURATION, LOGS, REQUEST, STEP, TEMPLATE, WEBSOCKET
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -99,6 +107,21 @@ PARSERS = (
         asking_plugins.spec,
         REQUEST,
         (*JSON, *_words('"Addr" "TLSConfig" unix:// tcp:// https://[::1]:0')),
+    ),
+    Parser(
+        "userns-mode", asking_others.userns_mode, REQUEST, _words("auto keep-id private : uidmapping=0:1:1 size= ,")
+    ),
+    Parser("subordinate", asking_others.subordinate, (), _words("user 1000 : 100000 65536 #")),
+    Parser(
+        "bundle", asking_others.bundle, REQUEST, (*JSON, *_words('"process" "linux" "mounts" "hooks" "namespaces"'))
+    ),
+    Parser(
+        "packages", asking_others.packages, (), (b"Package: a\n", b"P:a\n", b"\n\n", b"Name: a\r\n", b"SQLite", b"=")
+    ),
+    Parser("policy", asking_others.policy, REQUEST, (*JSON, *_words('"default" "type" "keyData" "-----BEGIN"'))),
+    Parser("build-filters", asking_others.build_filters, REQUEST, _words("id ref ~= != == , ( ) * + ? \\1 [ ] .")),
+    Parser(
+        "build-words", asking_others.build_words, (), (*JSON, *_words("secrets= ssh= contexts= & %22 entitlements="))
     ),
     # between the engine's processes, and from the kernel
     Parser("messages", asking_wire.messages, REQUEST, (b"1NPS", b"\0\0\0\0", b"{}", b"[", b"\xff\xff\xff\xff"), 2),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from tests.fuzzing.mutating import SAMPLED, Coverage, Mutator
+from tests.fuzzing.mutating import LONG, RARELY, SAMPLED, Coverage, Mutator
 from tests.fuzzing.parsers import Parser
 
 PACKAGE = "/sampan/"
@@ -48,12 +48,12 @@ def run(parser: Parser, cases: int, seconds: float, seed: int = 0) -> Tally:
         for case in parser.seeds():
             _one(parser, case, tally, watch, coverage)
         while tally.cases < cases and time.monotonic() - began < seconds:
-            for number in range(SAMPLED):
+            for number in range(SAMPLED if tally.cases < LONG else RARELY):
                 case, known = mutator.next(), len(coverage)
                 _one(parser, case, tally, watch, None if number else coverage)
                 if len(coverage) > known:
                     mutator.pool.append(case)
-            if not memory and tally.cases >= min(cases, 20_000):
+            if not memory and tally.cases >= min(cases, LONG):
                 memory = _resident()
     tally.lines, tally.seconds = len(coverage), time.monotonic() - began
     gc.collect()
