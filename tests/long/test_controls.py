@@ -14,7 +14,8 @@ import pytest
 
 from tests.daemons import PROJECT
 from tests.requires import requires
-from tests.security.weakenings import WEAKENINGS, Weakening
+from tests.security.edits import Weakening
+from tests.security.weakenings import WEAKENINGS
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
 
@@ -37,7 +38,10 @@ def nodes(names: tuple[str, ...]) -> list[str]:
     found = []
     for name in names:
         (file,) = [
-            path for path in (PROJECT / "tests" / "security").glob("test_*.py") if f"def {name}(" in path.read_text()
+            path
+            for room in ("security", "api")
+            for path in (PROJECT / "tests" / room).glob("test_*.py")
+            if f"def {name}(" in path.read_text()
         ]
         found.append(f"{file.relative_to(PROJECT)}::{name}")
     return found

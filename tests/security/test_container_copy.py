@@ -27,7 +27,7 @@ pytestmark = requires("root", "overlay", "busybox", "docker-client")
 
 ROUNDS = 60
 SWAP = """
-mkdir -p /d; cd /d
+mkdir -p /d; cd /d; ln -sfn {canary} still
 while :; do
   rm -rf t; ln -s {canary} t; rm -f t; mkdir t; echo inside > t/secret; echo inside > t/hosts; mkdir t/directory
 done
@@ -45,7 +45,7 @@ def tar(name: str, content: bytes) -> bytes:
 
 @pytest.fixture(params=["root", "volume"])
 def swapping(request: pytest.FixtureRequest, engine: Sampan, canary: Canary, tmp_path: Path) -> Iterator[str]:
-    """A container that swaps /d/t between a directory and a link to the canary as fast as it can."""
+    """A container that swaps /d/t between a directory and a link to the canary as fast as it can; /d/still is such a link."""
     where = ["-v", f"{tmp_path}:/d"] if request.param == "volume" else []
     name = f"swaps-{request.param}"
     script = SWAP.format(canary=canary.path)

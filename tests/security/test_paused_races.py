@@ -18,8 +18,8 @@ from tests.api.deaths_of_copies import porters
 from tests.daemons import Outcome, Sampan, running_sampan
 from tests.processes import pids, title
 from tests.requires import requires
+from tests.security.edits import Edit
 from tests.security.hostile import Canary
-from tests.security.weakenings import Edit
 from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")

@@ -7,36 +7,15 @@ tests/unit/test_weakenings.py. None may hurt the machine: what it lets through i
 
 # ruff: noqa: E501 - an edit stays in one piece
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Edit:
-    """In `file` below src/sampan, the one place that reads `before` becomes `after`."""
-
-    file: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Weakening:
-    """`red`: tests (function names below tests/security) of which at least one case must fail each."""
-
-    name: str
-    edits: tuple[Edit, ...]
-    red: tuple[str, ...]
-
-
-def _weak(name: str, red: str, *edits: tuple[str, str, str]) -> Weakening:
-    return Weakening(name, tuple(Edit(*edit) for edit in edits), tuple(red.split()))
-
+from tests.security.edits import Weakening, weak
+from tests.security.weakened_paths import PATHS
+from tests.security.weakened_users import USERS
 
 _IN_ROOT = "Resolve.IN_ROOT | Resolve.NO_MAGICLINKS"
 
-WEAKENINGS = (
+WEAKENINGS: tuple[Weakening, ...] = (
     # the runtime's own processes
-    _weak(
+    weak(
         "whoever enters a container may be looked into",
         "test_sec_cve_2016_9962",
         ("runtime/launcher.py", "prctl(Prctl.SET_DUMPABLE, 0)", "prctl(Prctl.SET_DUMPABLE, 1)"),
@@ -46,7 +25,7 @@ WEAKENINGS = (
             "def _shut_the_doors() -> None:\n    prctl(Prctl.SET_DUMPABLE, 1)",
         ),
     ),
-    _weak(
+    weak(
         "the interpreter of what enters can be written to",
         "test_sec_cve_2019_5736_watch",
         ("runtime/spawn.py", "add_seals(copy, ALL_SEALS)", "os.fchmod(copy, 0o666)"),
@@ -57,12 +36,12 @@ WEAKENINGS = (
             "    _take(journal, context, setup[\"enter\"])\n    prctl(Prctl.SET_DUMPABLE, 1); __import__('time').sleep(1)",
         ),
     ),
-    _weak(
+    weak(
         "the interpreter may be executed again",
         "test_sec_cve_2019_5736_entrypoint",
         ("runtime/spawn.py", "        os.fchmod(copy, 0)\n", ""),
     ),
-    _weak(
+    weak(
         "a directory is open while the program is looked up",
         "test_sec_cve_2024_21626_program",
         (
@@ -72,7 +51,7 @@ WEAKENINGS = (
         ),
         ("runtime/init.py", "    kept = channel.fileno()\n", "    return\n    kept = channel.fileno()\n"),
     ),
-    _weak(
+    weak(
         "a working directory may be a magic link",
         "test_sec_cve_2024_21626_run test_sec_cve_2024_21626_work_directories",
         ("runtime/execute.py", f"{_IN_ROOT})\n        os.fchdir", "Resolve(0))\n        os.fchdir"),
@@ -82,7 +61,7 @@ WEAKENINGS = (
             '    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)\n    for number in range(3, 64):\n        if number != root:\n            try:\n                os.fstat(number)\n            except OSError:\n                os.dup2(root, number)\n    try:\n        flags',
         ),
     ),
-    _weak(
+    weak(
         "descriptors are inherited",
         "test_sec_cve_2024_21626_descriptors",
         (
@@ -91,7 +70,7 @@ WEAKENINGS = (
             "    kept = channel.fileno()\n    os.set_inheritable(os.open('/', os.O_RDONLY), True)\n    return\n",
         ),
     ),
-    _weak(
+    weak(
         "monitors listen at abstract addresses",
         "test_sec_cve_2020_15257 test_sec_cve_2021_4024",
         (
@@ -100,18 +79,18 @@ WEAKENINGS = (
             "    listener.listen(4)\n    global _abstract\n    _abstract = socket.socket(socket.AF_UNIX)\n    _abstract.bind('\\0' + directory)\n    _abstract.listen()\n",
         ),
     ),
-    _weak(
+    weak(
         "the API's socket is everybody's",
         "test_sec_cve_2020_15257_modes test_sec_cve_2014_3499",
         ("daemon/listeners.py", "_MODE = 0o660", "_MODE = 0o666"),
         ("runtime/launcher.py", "os.chmod(path, 0o600)", "os.chmod(path, 0o666)"),
     ),
-    _weak(
+    weak(
         "a module that runs what it reads",
         "test_sec_cve_2022_42919_no_module_that_runs_what_it_reads",
         ("daemon/journal.py", "import logging\n", "import logging\nimport pickle  # noqa\n"),
     ),
-    _weak(
+    weak(
         "the API listens on the bridge",
         "test_sec_cve_2025_9074",
         (
@@ -121,27 +100,27 @@ WEAKENINGS = (
         ),
     ),
     # procfs, masks, mount targets
-    _weak(
+    weak(
         "nothing is masked",
         "test_sec_cve_2017_16539_masked test_sec_cve_2025_31133_image",
         ("runtime/masks.py", "    _later_if_detached(context, _mask, paths)", "    return"),
     ),
-    _weak(
+    weak(
         "nothing is read-only",
         "test_sec_cve_2015_3630_read_only test_sec_cve_2025_31133_image",
         ("runtime/masks.py", "    _later_if_detached(context, _make_readonly, paths)", "    return"),
     ),
-    _weak(
+    weak(
         "inspect shows a shorter list",
         "test_sec_ghsa_6fw5_inspect_shows_at_least_dockers_lists",
         ("runtime/profile_files.py", "    return (*MASKED, *thermal)", "    return MASKED[1:]"),
     ),
-    _weak(
+    weak(
         "mounts over /proc are taken",
-        "test_sec_cve_2019_16884",
+        "test_sec_cve_2019_16884 test_sec_cve_2025_52881_race",
         ("runtime/rootfs.py", '    proc = context.mounts.get("/proc", -1)\n', "    proc = -1\n"),
     ),
-    _weak(
+    weak(
         "whatever /dev/null is covers what is masked",
         "test_sec_cve_2025_52565_volume",
         (
@@ -151,7 +130,7 @@ WEAKENINGS = (
         ),
         ("runtime/masks.py", "os.O_PATH | os.O_NOFOLLOW, _INSIDE | Resolve.NO_SYMLINKS)", "os.O_PATH, _INSIDE)"),
     ),
-    _weak(
+    weak(
         "the filter is gone, and capabilities are whole",
         "test_sec_cve_2022_0492 test_sec_cve_2026_31431_and_abi_holes test_sec_cve_2022_24769_run test_sec_cve_2014_6408 test_sec_cve_2024_23653",
         (
@@ -165,22 +144,22 @@ WEAKENINGS = (
             "    if True:\n        return tuple(available)",
         ),
     ),
-    _weak(
+    weak(
         "control groups can be written to",
         "test_sec_cve_2023_25809 test_sec_cve_2023_25809_rootless",
         ("runtime/profile_files.py", '"cgroup", "cgroup", ("ro", "nosuid"', '"cgroup", "cgroup", ("nosuid"'),
     ),
-    _weak(
+    weak(
         "a rootless engine's way out leads to the machine's loopback",
         "test_sec_loopback_of_the_machine",
         ("rootless/uplink.py", '"--no-map-gw", ', ""),
     ),
-    _weak(
+    weak(
         "a rootless engine's sockets are open to whoever comes near",
         "test_sec_nobody_else_speaks_to_it",
         ("daemon/listeners.py", "mode = _MODE & ~0o077 if config.rootless else _MODE", "mode = 0o666"),
     ),
-    _weak(
+    weak(
         "paths of images are the host's",
         "test_sec_cve_2022_23648",
         (
@@ -189,19 +168,19 @@ WEAKENINGS = (
             "return os.open(raw.lstrip(b'/') or b'.', flags, mode, dir_fd=self.fd)",
         ),
     ),
-    _weak(
+    weak(
         "volumes are filled again and again",
         "test_sec_cve_2020_1726",
         ("volumes/population.py", "    if not _is_empty(volume, _DATA):\n        return False\n", ""),
         ("volumes/population.py", "                if in_use:\n", "                if True:\n"),
     ),
-    _weak(
+    weak(
         "names may be anything",
         "test_sec_cve_2025_0750",
         ("spec/ids.py", "    return _NAME.fullmatch(text) is not None", "    return bool(text)"),
     ),
     # users and capabilities
-    _weak(
+    weak(
         "capabilities are inheritable",
         "test_sec_cve_2022_24769_run test_sec_cve_2022_29162_exec test_sec_no_inheritable_whatever_is_added test_sec_cve_2024_23653",
         (
@@ -210,7 +189,7 @@ WEAKENINGS = (
             '    inheritable = mask(capabilities.get("permitted", []))',
         ),
     ),
-    _weak(
+    weak(
         "capabilities are kept by every user",
         "test_sec_cve_2016_8867",
         (
@@ -219,7 +198,7 @@ WEAKENINGS = (
             '    ambient = inheritable = mask(capabilities.get("permitted", []))',
         ),
     ),
-    _weak(
+    weak(
         "a number may be a name",
         "test_sec_cve_2016_3697",
         (
@@ -228,7 +207,7 @@ WEAKENINGS = (
             "(fields[0] != user and (uid is None or found != uid))",
         ),
     ),
-    _weak(
+    weak(
         "numbers are cut to 32 bits",
         "test_sec_cve_2024_40635 test_sec_cve_2016_3697",
         (
@@ -237,12 +216,12 @@ WEAKENINGS = (
             "    return int(text[:4000]) & 0x7FFFFFFF",
         ),
     ),
-    _weak(
+    weak(
         "one digit is no number",
         "test_sec_cve_2026_30892",
         ("runtime/credentials.py", "    return int(text)\n", "    return int(text) if len(text) > 1 else 0\n"),
     ),
-    _weak(
+    weak(
         "groups are the engine's",
         "test_sec_cve_2022_36109",
         (
@@ -251,7 +230,7 @@ WEAKENINGS = (
             "        identity.groups = [0, 4]\n        os.setgroups(identity.groups)\n",
         ),
     ),
-    _weak(
+    weak(
         "the primary group is forgotten",
         "test_sec_cve_2022_36109 test_sec_cve_2022_36109_a_group_that_is_denied_stays_denied",
         (
@@ -260,13 +239,13 @@ WEAKENINGS = (
             "    return Identity(uid, gid or uid, sorted(set(groups) - {gid}), home)",
         ),
     ),
-    _weak(
+    weak(
         "user databases are read whatever they are",
         "test_sec_cve_2026_47262",
         ("runtime/credentials.py", "os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY", "os.O_RDONLY"),
         ("runtime/credentials.py", "    if not stat.S_ISREG(os.fstat(descriptor).st_mode):", "    if False:"),
     ),
-    _weak(
+    weak(
         "names may start lines",
         "test_sec_cve_2022_4318",
         (
@@ -276,7 +255,7 @@ WEAKENINGS = (
         ),
         ("daemon/verify.py", '    if not colon or not name or "\\n" in name:', "    if not colon:"),
     ),
-    _weak(
+    weak(
         "the host's name is a container's to set",
         "test_sec_cve_2022_0811",
         (
@@ -285,7 +264,7 @@ WEAKENINGS = (
             '    elif key == "kernel.hostname" and own_uts:\n        return key',
         ),
     ),
-    _weak(
+    weak(
         "sysctls of shared namespaces pass",
         "test_sec_sysctls_of_shared_namespaces",
         (
@@ -294,12 +273,12 @@ WEAKENINGS = (
             '            return "kernel.domainname"',
         ),
     ),
-    _weak(
+    weak(
         "data and run time are open to look into",
-        "test_sec_cve_2021_41091 test_sec_cve_2021_41103_modes test_sec_cve_2014_3499",
+        "test_sec_cve_2021_41091 test_sec_cve_2021_41103_modes test_sec_cve_2014_3499 test_who_it_is_outside_reaches_nothing_of_the_engine_s",
         ("daemon_main.py", '"data root", 0o710)', '"data root", 0o755)'),
     ),
-    _weak(
+    weak(
         "AF_ALG passes",
         "test_sec_cve_2026_31431_and_abi_holes",
         (
@@ -308,7 +287,7 @@ WEAKENINGS = (
             'oci.SeccompArg(0, _AF_VSOCK, op="SCMP_CMP_LT")',
         ),
     ),
-    _weak(
+    weak(
         "the processes of a container are listed by its own program",
         "test_sec_cve_2022_1227",
         (
@@ -318,7 +297,7 @@ WEAKENINGS = (
         ),
     ),
     # files into and out of containers
-    _weak(
+    weak(
         "the command believes the archive's names",
         "test_sec_cve_2026_17106_out_of_a_container",
         (
@@ -328,23 +307,23 @@ WEAKENINGS = (
         ),
     ),
     # images
-    _weak(
+    weak(
         "an image's environment may name the host's",
         "test_sec_cve_2026_57231",
         ("spec/oci_image.py", '        if not equals or not name or "\\0" in entry:', "        if False:"),
     ),
     # builds
-    _weak(
+    weak(
         "a build may ask for everything",
         "test_sec_cve_2024_23653",
         ("build/entitlements.py", '        if run.security == "insecure" and', "        if False and"),
     ),
-    _weak(
+    weak(
         "references may be options",
         "test_sec_cve_2019_13139",
         ("build/tree/git.py", '        if text.startswith("-") or', "        if"),
     ),
-    _weak(
+    weak(
         "servers name files as they like",
         "test_sec_cve_2026_33747_names_that_servers_give",
         (
@@ -354,7 +333,7 @@ WEAKENINGS = (
         ),
     ),
     # networks
-    _weak(
+    weak(
         "links hear router advertisements",
         "test_sec_cve_2020_13401",
         (
@@ -363,70 +342,33 @@ WEAKENINGS = (
             '                _write(proc, f"{conf}/{setting}", b"2" if setting == "accept_ra" else b"0")',
         ),
     ),
-    _weak(
+    weak(
         "nobody looks whether the rules are still there",
         "test_sec_cve_2025_54388",
         ("daemon/rules_watch.py", "        self._networks.restore()", "        return"),
     ),
-    _weak(
+    weak(
         "an overlay without encryption is called encrypted",
         "test_sec_cve_2023_28840",
         ("network/creation.py", '    if request.driver == "overlay":\n        raise Forbidden(_NO_SWARM)\n', ""),
     ),
     # requests
-    _weak(
+    weak(
         "lists of processors have no end",
         "test_sec_cve_2018_20699",
         ("daemon/verify_resources.py", "    if not (host.cpuset_cpus or host.cpuset_mems):", "    if True:"),
     ),
+    *PATHS,
+    *USERS,
 )
 """Each defence by itself."""
 
-_PIVOT = "the old root is gone before a path of the image is walked, and each walk stays inside besides: no one edit lets it out"
-_PORTER = (
-    "a copy is made by a process whose root is the container's own: there is nothing outside for a link to lead to"
-)
-_TREE = "what is read of a context or stage is another process's root or a detached tree: a link finds nothing of the host there"
-_MESSAGE = "it bears a refusal as well as a success: there is no defence to take out, only a bound"
 WITHOUT = {
-    "test_sec_cve_2015_3627": _PIVOT,
-    "test_sec_cve_2015_3629_restart": _PIVOT,
-    "test_sec_cve_2019_18837": _PIVOT,
-    "test_sec_cve_2019_19921": "where a link is followed it leads inside, and what is masked is masked on the mount itself",
-    "test_sec_cve_2021_30465_race": _PIVOT,
-    "test_sec_cve_2024_9341": _PIVOT,
-    "test_sec_cve_2025_9566": _PIVOT,
-    "test_sec_cve_2026_41579": _PIVOT,
-    "test_sec_cve_2026_55686": _PIVOT,
-    "test_sec_cve_2025_52881_race": "a path of /proc would have to be swapped in the container's own mounts, which are not there yet",
-    "test_sec_cve_2016_9962_with_ptrace_nothing_of_the_host_is_held": "what enters holds nothing of the host in any build",
-    "test_sec_cve_2024_21626_exec": "what enters stands outside the pid namespace: /proc/self is nobody there",
-    "test_sec_cve_2024_21626_the_working_directory_is_inside": _PIVOT,
+    "test_sec_cve_2021_30465_race": "a race may be lost by chance: its form without any, test_sec_cve_2021_30465_paused, goes red",
     "test_sec_cve_2025_23266": "no helper is executed for a container, so none has an environment",
-    "test_sec_cve_2018_15664_out": _PORTER,
-    "test_sec_cve_2018_15664_paused": _PORTER,
-    "test_sec_cve_2021_30465_paused": _PIVOT,
-    "test_sec_cve_2018_15664_in": _PORTER,
-    "test_sec_cve_2019_14271_nothing_of_the_container_is_loaded": _PORTER,
-    "test_sec_cve_2021_41089": _PORTER,
-    "test_sec_cve_2023_0778": _PORTER,
-    "test_sec_cve_2026_41567": "what unpacks is a library in the daemon, and what stands in the root may execute nothing",
-    "test_sec_cve_2026_42306": _PORTER,
     "test_sec_cve_2014_9358": "behind the look-up every digest is computed again: a foreign file is no layer of any image",
-    "test_sec_cve_2020_14370": "documents are frozen by their type: the interpreter refuses what would mix them",
-    "test_sec_cve_2021_43784": _MESSAGE,
-    "test_sec_cve_2024_23650": _MESSAGE,
-    "test_sec_cve_2024_1753": _TREE,
-    "test_sec_cve_2024_23652": _TREE,
-    "test_sec_cve_2024_21626_magic_links": _TREE,
-    "test_sec_cve_2026_44517": _TREE,
-    "test_sec_cve_2026_44517_links_of_a_context": _TREE,
-    "test_sec_cve_2026_17106_added_archives": "the matrix of test_archives runs without the jail, and without the reader's checks, in turn",
-    "test_sec_cve_2024_24557_configuration_is_in_the_key": "not written yet",
-    "test_sec_cve_2024_24557_history_is_no_proof": "nothing reads an image's history for the cache",
-    "test_sec_cve_2019_13509_nothing_secret_is_logged": "not written yet",
-    "test_sec_secrets_are_in_no_layer": "not written yet",
-    "test_sec_secrets_that_are_missing": "not written yet",
-    "test_sec_injection_by_end_points": "not written yet",
+    "test_sec_cve_2024_21626_magic_links": "a build that follows such a link writes into this machine's own root, and none may hurt the machine",
+    "test_sec_cve_2026_17106_added_archives": "an archive is unpacked in a jail, by a reader that checks; test_archives runs its matrix without the one and without the other, in turn",
+    "test_sec_cve_2024_24557_history_is_no_proof": "nothing reads an image's history for the cache: there is no look-up that could be weakened",
 }
 """Tests for which there is no weakened build, and why."""
