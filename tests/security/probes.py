@@ -57,9 +57,9 @@ def load_probe(engine: Daemon) -> str:
     return "probe"
 
 
-def seen(engine: Daemon, *options: str) -> dict[str, str]:
+def seen(engine: Daemon, *options: str, image: str = "probe") -> dict[str, str]:
     """What LOOK says."""
-    outcome = engine.docker("run", "--rm", "--net", "none", *options, "probe", "sh", "-c", LOOK, timeout=120)
+    outcome = engine.docker("run", "--rm", "--net", "none", *options, image, "sh", "-c", LOOK, timeout=120)
     assert outcome.code == 0, outcome
     return {name: value.strip() for name, _, value in (line.partition(":") for line in outcome.text.splitlines())}
 

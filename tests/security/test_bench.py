@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.daemons import Sampan
+from tests.daemons import Daemon, Sampan, running_sampan
 from tests.requires import requires
+from tests.user_namespaces import POOL
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
 
@@ -45,7 +46,7 @@ BY_DEFAULT = {
 """What Docker's own defaults fail, too: they are for whoever starts a container to choose."""
 
 
-def failed(engine: Sampan, *options: str) -> set[str]:
+def failed(engine: Daemon, *options: str) -> set[str]:
     made = engine.docker("create", *options, "busybox", "true")
     assert made.code == 0, made
     (whole,) = json.loads(engine.docker("inspect", made.text).out)
@@ -60,6 +61,16 @@ def test_a_plain_container(engine: Sampan) -> None:
 def test_a_hardened_one(engine: Sampan) -> None:
     left = failed(engine, "--security-opt", "sampan=hardened", "-m", "64m", "--cpus", "1", "--read-only")
     assert left == set()
+
+
+@requires("userns", "idmap")
+def test_one_with_users_of_its_own() -> None:
+    """2.9: user namespaces, for one container by its annotation; all else is judged as before."""
+    with running_sampan(*POOL) as engine:
+        engine.load_busybox()
+        assert failed(engine, "--annotation", "sampan.userns=auto") == BY_DEFAULT
+        hardened = ("--security-opt", "sampan=hardened", "-m", "64m", "--cpus", "1", "--read-only")
+        assert failed(engine, "--annotation", "sampan.userns=auto", *hardened) == set()
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,11 @@ PATHS: tuple[Weakening, ...] = (
         ("files/walk.py", "_ACROSS = Resolve.BENEATH | Resolve.NO_SYMLINKS", "_ACROSS = Resolve(0)"),
         ("files/walk.py", "_PLAIN = _ACROSS | Resolve.NO_XDEV", "_PLAIN = _ACROSS"),
         ("files/walk.py", "dir_fd=current, follow_symlinks=False)", "dir_fd=current)"),
+        (
+            "snapshots/difference.py",
+            "    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)",
+            "    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=parent)",
+        ),
     ),
     # builds
     weak(

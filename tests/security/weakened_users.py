@@ -77,13 +77,14 @@ USERS: tuple[Weakening, ...] = (
         ),
     ),
     weak(
-        "keys of a build leave the configuration out",
+        "keys of a build know neither bases nor what is run",
         "test_sec_cve_2024_24557_configuration_is_in_the_key",
         (
             "build/keys.py",
-            "        if isinstance(value, ImageConfig):\n            yield from",
-            "        if isinstance(value, ImageConfig):\n            continue\n            yield from",
+            "        value = getattr(operation, name)\n        if isinstance",
+            "        value = getattr(operation, name)\n        if name == 'arguments':\n            continue\n        if isinstance",
         ),
+        ("build/keys.py", '        found["content"] = content\n', "        pass\n"),
     ),
     weak(
         "a default is shared by all requests",
@@ -121,9 +122,9 @@ USERS: tuple[Weakening, ...] = (
         "names of an end point may be anything",
         "test_sec_injection_by_end_points",
         (
-            "network/hosts.py",
-            "    return 0 < len(text) <= 255 and text.isprintable()",
-            "    return 0 < len(text)\n    return 0 < len(text) <= 255 and text.isprintable()",
+            "daemon/endpoints.py",
+            "    return 0 < len(text) <= _NAME_LIMIT and text.isprintable()",
+            "    return bool(text)\n    return 0 < len(text) <= _NAME_LIMIT and text.isprintable()",
         ),
     ),
 )
