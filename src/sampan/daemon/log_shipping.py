@@ -40,10 +40,11 @@ class LogShipping:
     ) -> None:
         """`find` tells where the plugin of that name listens."""
         self._find = find
-        self._fifos = str(exec_root / "logging")
+        fifos = exec_root / "logging"
+        self._fifos = str(fifos)
         self._directory = exec_root / "shipping"
         self._data_root = data_root
-        self._port = ShipperPort(self._directory, environment)
+        self._port = ShipperPort(self._directory, data_root / "containers", (fifos, data_root / "plugins"), environment)
         self._jobs: dict[ContainerId, Job] = {}
 
     def starts(self, definition: Definition) -> None:
@@ -103,6 +104,7 @@ class LogShipping:
         self._jobs[ContainerId(job.facts.id)] = job
         try:
             make_directory(self._directory)
+            make_directory(Path(self._fifos))
             write_job(self._directory, job)
             self._port.ensure()
         except OSError as error:

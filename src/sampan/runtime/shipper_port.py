@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import sampan
@@ -19,10 +20,12 @@ _PADDING = " " * 32
 
 
 class ShipperPort:
-    """One shipper at a time, for the jobs in `directory`. `environment` is all it gets."""
+    """One shipper at a time, for the jobs in `directory`, logs below `logs`, FIFOs below `fifos`. `environment` is all it gets."""
 
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(self, directory: Path, logs: Path, fifos: Sequence[Path], environment: dict[str, str]) -> None:
         self._directory = directory
+        self._logs = logs
+        self._fifos = fifos
         self._environment = environment
         self._pidfd = -1
         self._pid = 0
@@ -64,9 +67,10 @@ class ShipperPort:
 
     def _spawn(self) -> int:
         source = os.path.dirname(os.path.dirname(os.path.realpath(sampan.__file__)))
+        places = (self._directory, self._logs, *self._fifos)
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-B", "-c", _PROGRAM, str(self._directory), _PADDING, source],
+            [sys.executable, "-I", "-B", "-c", _PROGRAM, *map(str, places), _PADDING, source],
             self._environment,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

@@ -21,7 +21,7 @@ def _package(place: Path, name: str, text: bytes) -> None:
     "text",
     [
         b"[sampan.volume]\nshelf = a:B\n",
-        b"[console_scripts]\nrun = a:b\n\n[sampan.volume]\n# a comment\nshelf=a:B\n x.y-z = c.d:E [extra]\n[sampan.log]\nshelf = a:C\n",
+        b"[console_scripts]\nrun = a:b\n\n[sampan.volume]\n# words\nshelf=a:B\n x.y-z = c.d:E [extra]\n[sampan.log]\nshelf = a:C\n",
         b"[console_scripts]\nsampan.volume = a:b\n",
         b"[other]\nshelf = a:B\n",
         b"",

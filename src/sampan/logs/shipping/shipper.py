@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from sampan.kernel.inotify import Inotify, inotify_add_watch, inotify_init1
-from sampan.kernel.process import Title
+from sampan.kernel.landlock import Access, landlock_restrict, landlock_version
+from sampan.kernel.process import Prctl, Title, prctl
 from sampan.logs.shipping.jobs import LOCK, Job, read_jobs, unfinished
 from sampan.logs.shipping.senders import MakeSender
 from sampan.logs.shipping.shipment import Shipment
@@ -126,8 +128,36 @@ def say(text: str) -> None:
         return
 
 
+def confine(logs: Path, fifos: Sequence[Path] = ()) -> None:
+    """An extra lock, where the kernel has it: only below `logs` anything can be written, made or removed, and nothing is executed.
+
+    FIFOs, which plugins read, are made and written below `fifos`; those that are missing are passed over.
+
+    What programs said is read here and sent to whoever answers; reading stays open, for names are looked up and certificates
+    loaded. For this thread and those that it starts.
+    """
+    version = landlock_version()
+    if not version:
+        return
+    reading = Access.READ_FILE | Access.READ_DIR
+    writing = Access.WRITE_FILE | Access.MAKE_REG | Access.REMOVE_FILE | Access.TRUNCATE
+    piping = Access.WRITE_FILE | Access.MAKE_FIFO | Access.MAKE_DIR | Access.REMOVE_FILE
+    allowed = [(Path("/"), reading), (logs, reading | writing)]
+    allowed += [(place, reading | piping) for place in fifos if place.is_dir()]
+    places = [os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for place, _ in allowed]
+    try:
+        prctl(Prctl.SET_NO_NEW_PRIVS, 1)
+        landlock_restrict(zip(places, (access for _, access in allowed), strict=True), version)
+    finally:
+        for place in places:
+            os.close(place)
+
+
 def main(others: MakeSender | None = None) -> None:
-    """Entry point. `sys.argv[1]`: the directory of the jobs. `others` makes senders for drivers that are not known here."""
+    """Entry point. `sys.argv[1]`: the directory of the jobs; `[2]`: that above the logs; then those for FIFOs, and blanks.
+
+    `others` makes senders for drivers that are not known here.
+    """
     directory = Path(sys.argv[1])
     try:
         lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -140,6 +170,7 @@ def main(others: MakeSender | None = None) -> None:
     Title().set("sampan-shipper")
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+    confine(Path(sys.argv[2]), [Path(place) for place in sys.argv[3:-1]])
     asyncio.run(_until_told(directory, others))
 
 
