@@ -40,14 +40,14 @@ class Tally:
 
 
 def run(parser: Parser, cases: int, seconds: float, seed: int = 0) -> Tally:
-    """The seeds, then up to `cases` cases for at most `seconds`. Raises Found."""
+    """The seeds, then up to `cases` cases for at most `seconds`, but a batch of them in any case. Raises Found."""
     mutator, coverage, tally = Mutator(parser.seeds(), parser.tokens, seed), Coverage(PACKAGE), Tally()
     descriptors, memory = len(os.listdir("/proc/self/fd")), 0
     began = time.monotonic()
     with _watched(parser) as watch:
         for case in parser.seeds():
             _one(parser, case, tally, watch, coverage)
-        while tally.cases < cases and time.monotonic() - began < seconds:
+        while True:
             for number in range(SAMPLED if tally.cases < LONG else RARELY):
                 case, known = mutator.next(), len(coverage)
                 _one(parser, case, tally, watch, None if number else coverage)
@@ -55,6 +55,8 @@ def run(parser: Parser, cases: int, seconds: float, seed: int = 0) -> Tally:
                     mutator.pool.append(case)
             if not memory and tally.cases >= min(cases, LONG):
                 memory = _resident()
+            if tally.cases >= cases or time.monotonic() - began >= seconds:
+                break
     tally.lines, tally.seconds = len(coverage), time.monotonic() - began
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= descriptors + parser.descriptors, f"{parser.name}: descriptors leak"
