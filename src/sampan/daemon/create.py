@@ -74,8 +74,10 @@ async def _look_for_log_plugin(engine: Engine, request: CreateRequest) -> None:
         return
     try:
         await engine.plugins.get(driver, "LogDriver")
-    except SampanError as error:
+    except NotFound as error:
         raise InvalidParameter(f"logger: no log driver named '{driver}' is registered") from error
+    except SampanError as error:
+        raise InvalidParameter(f"error looking up logging plugin {driver}: {error}") from error
 
 
 def _judge(

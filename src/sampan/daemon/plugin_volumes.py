@@ -23,7 +23,7 @@ import msgspec
 from sampan.errors import Conflict, InvalidParameter, NotFound, System
 from sampan.files.root import SafeRoot
 from sampan.kernel.mount import OpenTree, open_tree
-from sampan.plugins.faults import PluginFailed, PluginNotFound, PluginRefused
+from sampan.plugins.faults import PluginFailed, PluginNotFound, PluginRefused, WrongKind
 from sampan.plugins.places import Address
 from sampan.plugins.plugins import Plugins
 from sampan.plugins.volume_driver import KIND, PluginVolume, VolumeDriver, open_mountpoint
@@ -126,6 +126,14 @@ class PluginVolumes:
             if not told.mountpoint:
                 told = msgspec.structs.replace(told, mountpoint=await plugin.path(name))
             return Listed(name, record, told, await self._scope(plugin))
+
+    async def made(self, name: str) -> Listed | None:
+        """A volume as Docker tells it when it was made a moment ago: the plugin is not asked for more. None: nobody's."""
+        record = self.record(name)
+        if record is None:
+            return None
+        scope = await self._scope(await self._driver(record.driver, patience=0.0))
+        return Listed(name, record, PluginVolume(name), scope)
 
     async def list(self) -> tuple[list[Listed], list[str]]:
         """All volumes of all plugins that are there, and a warning for each that does not answer."""
@@ -303,6 +311,8 @@ def _said(before: str, looked_up: str) -> Iterator[None]:
         yield
     except PluginNotFound as error:
         raise NotFound(f"{before}error looking up volume plugin {looked_up}: {error}") from error
+    except WrongKind as error:
+        raise System(f"{before}error looking up volume plugin {looked_up}: {error}") from error
     except PluginFailed as error:
         raise System(f"{before}{error}") from error
     except OSError as error:

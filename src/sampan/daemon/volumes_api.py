@@ -73,8 +73,11 @@ class VolumesApi:
 
     async def _create(self, request: v.VolumeCreateRequest) -> v.Volume:
         options, labels = request.driver_opts or {}, request.labels or {}
+        known = self._plugins.record(request.name) is not None
         made = await self._store.create(request.name, request.driver, options, labels)
-        return await self.inspect(made.name)
+        if not known and not self._volumes.has(made.name) and (told := await self._plugins.made(made.name)) is not None:
+            return _told(told)
+        return msgspec.structs.replace(await self.inspect(made.name), status=None)
 
     async def inspect(self, name: str) -> v.Volume:
         """One volume."""
@@ -146,10 +149,10 @@ def _as_volume(listed: Listed) -> Volume:
 
 
 def _told(listed: Listed, *, detailed: bool = False) -> v.Volume:
-    """What a plugin tells, with what was asked for when the volume was made."""
+    """What a plugin tells, with what was asked for when the volume was made. As in Docker lists have no times."""
     record, told = listed.record, listed.told
     return v.Volume(
-        created_at=told.created_at or NEVER,
+        created_at=(told.created_at if detailed else "") or NEVER,
         driver=record.driver,
         labels=record.labels or None,
         mountpoint=told.mountpoint,

@@ -37,7 +37,9 @@ def test_an_entry_is_what_protobuf_reads(stream: int, text: bytes, moment: int, 
 class Collector:
     """Reads each FIFO that it is told of, in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
+        """`directory`: where the FIFOs are seen from here, if that is elsewhere than the engine says."""
+        self.directory = directory
         self.entries: list[Any] = []
         self.infos: list[dict[str, Any]] = []
         self.stopped: list[str] = []
@@ -49,7 +51,8 @@ class Collector:
     def start(self, body: dict[str, Any]) -> dict[str, Any]:
         self.infos.append(body["Info"])
         if self.reading:
-            descriptor = os.open(body["File"], os.O_RDONLY)
+            file = Path(body["File"])
+            descriptor = os.open(file if self.directory is None else self.directory / file.name, os.O_RDONLY)
             threading.Thread(target=self.read, args=(descriptor,), daemon=True).start()
         return {"Err": ""}
 
