@@ -129,7 +129,7 @@ HOST_CONFIG: dict[str, Verdict] = {
     "KernelMemoryTCP": _full("on control groups v1; v2 has none: taken off with a warning. Docker's runc ignores it"),
     "Links": _full("on the default bridge; ignored elsewhere, refused with the host's or another container's network"),
     "LogConfig": _partial(
-        "json-file, local, none, syslog, fluentd, gelf, journald; json-file is bounded by default",
+        "json-file, local, none, syslog, fluentd, gelf, journald, plugins'; json-file is bounded by default",
         Refused({"Type": "splunk"}, "logger: no log driver named 'splunk' is registered"),
     ),
     "MaskedPaths": _full(),
@@ -169,7 +169,7 @@ HOST_CONFIG: dict[str, Verdict] = {
         "docs/user-namespaces.md"
     ),
     "VolumeDriver": _partial(
-        "local; there are no plugins, and the first volume that would need one is refused",
+        "local, and plugins; one that nobody has is refused with the first volume that needs it",
         Refused("nfs", 'plugin "nfs" not found', (("Binds", ["v:/x"]),)),
     ),
     "VolumesFrom": _full(),
@@ -220,7 +220,7 @@ MOUNT: dict[str, Verdict] = {
         Refused("cluster", 'invalid mount config for type "cluster": mount type unknown', (("Source", "x"),)),
     ),
     "VolumeOptions.DriverConfig": _partial(
-        "local, without options", Refused({"Name": "nfs"}, "nfs", (("Type", "volume"), ("Source", "v")))
+        "local, and plugins", Refused({"Name": "nfs"}, "nfs", (("Type", "volume"), ("Source", "v")))
     ),
     "VolumeOptions.Labels": _full(),
     "VolumeOptions.NoCopy": _full(),
