@@ -29,7 +29,8 @@ _DAEMON = "import sys; sys.path.insert(0, {root!r}); from sampan.daemon_main imp
 _PADDING = " " * 64
 """Room for a title, as the launcher has it."""
 _HANDSHAKE_SECONDS = 20.0
-_READY_SECONDS = 15.0
+_READY_SECONDS = 60.0
+"""A machine that is emulated, or starved, needs twenty; a daemon that ends is noticed at once."""
 _END_SECONDS = 30.0
 _PAUSE = 0.02
 # What a daemon may know of its user's environment: nothing of the session, all of the network's set-up.
