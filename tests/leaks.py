@@ -53,7 +53,8 @@ def settled(take: Callable[[], Snapshot], before: Snapshot, seconds: float = POL
 def clear(instance: str) -> None:
     """After a failure was noted: end the instance's processes and remove its groups, so that later tests start clean."""
     for hierarchy in hierarchies():
-        own = [path for path in Path(hierarchy, "docker").glob("*") if _mark(str(path)) == f" of {instance}"]
+        beside = [*Path(hierarchy, "docker").glob("*"), *Path(hierarchy, "system.slice").glob("docker-*.scope")]
+        own = [path for path in beside if _mark(str(path)) == f" of {instance}"]
         roots = [os.path.join(hierarchy, f"sampan-{instance}"), *map(str, own)]
         for directory in (below for root in roots for below, _, _ in os.walk(root, topdown=False)):
             for pid in _read(f"{directory}/cgroup.procs").split():

@@ -148,9 +148,9 @@ def ended(pid: int) -> bool:
 
 def no_groups(engine: Sampan, title: str) -> bool:
     """Whether the control groups of a slot are gone; its id is in the title."""
-    pattern = f"docker/{title.split()[1]}*"
+    patterns = (f"docker/{title.split()[1]}*", f"system.slice/docker-{title.split()[1]}*")
     root = Path("/sys/fs/cgroup")
-    return not [*root.glob(pattern), *root.glob(f"*/{pattern}")]
+    return not [found for each in patterns for found in (*root.glob(each), *root.glob(f"*/{each}"))]
 
 
 @pytest.fixture(autouse=True)
