@@ -1,11 +1,13 @@
 """An ordinary user's engine to whom systemd delegates control groups: its limits do what they do under root's."""
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.daemons import SOURCE
 from tests.ordinary import Lodging, Person, ordinary_user
 from tests.vm.conftest import V2, shell
 from tests.waiting import eventually
@@ -19,6 +21,8 @@ SPIN = "while :; do :; done"
 @pytest.fixture(scope="module")
 def home() -> Iterator[Lodging]:
     """As docs/rootless.md says: `loginctl enable-linger`, `sampan rootless setup --systemd`."""
+    # As an installed package has it: the user could not keep what is compiled, and compiling takes this machine a minute.
+    shell(sys.executable, "-m", "compileall", "-q", str(SOURCE))
     with ordinary_user() as person:
         shell("loginctl", "enable-linger", person.name)
         person.run_directory = Path(f"/run/user/{person.uid}")
