@@ -257,9 +257,9 @@ def _enable(directory: str, wanted: Sequence[str] = _DELEGATED, depth: int = _DE
     """Switch on, for children of `directory`, what is wanted and the tree offers (cgroup v2), from the top down.
 
     A controller that cannot be (processes stand in an inner group; a threaded group) is left out: the limit that needs it
-    then fails with its own file's name.
+    then fails with its own file's name. Above a group that was delegated to an ordinary user nothing can be written.
     """
-    if not depth or not os.path.exists(f"{directory}/cgroup.subtree_control"):
+    if not depth or not os.access(f"{directory}/cgroup.subtree_control", os.W_OK):
         return
     if not set(wanted) <= set(read(f"{directory}/cgroup.controllers").split()):
         _enable(os.path.dirname(directory), wanted, depth - 1)
