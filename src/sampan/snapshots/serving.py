@@ -9,6 +9,7 @@ connection when the last reference to the mount is gone (umount, the container's
 """
 
 import array
+import errno
 import fcntl
 import os
 import signal
@@ -80,7 +81,7 @@ class Server:
             descriptors = _receive(ours)
             os.waitpid(child, 0)
             if len(descriptors) != 2:
-                raise OSError(0, f"fuse-overlayfs was not started: {_said(errors)}")
+                raise OSError(errno.EIO, f"fuse-overlayfs was not started: {_said(errors)}")
             mount, pidfd = descriptors
             try:
                 _await_answer(mount, pidfd, errors)
