@@ -46,7 +46,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         package(base / "broken", "sampan.volume", "broken", "Driver", _BROKEN),
         package(base / "wordy", "sampan.volume", "wordy", "Driver", _HANGING),
     ]
-    install(base / "site", EXAMPLES / "volume", *wrong)
+    install(base / "site", EXAMPLES / "volume", EXAMPLES / "frontend", EXAMPLES / "authorization", *wrong)
     return base / "site"
 
 
@@ -136,6 +136,33 @@ def test_they_go_with_the_daemon(engine: Sampan) -> None:
     shown = engine.docker("volume", "inspect", "--format", "{{.Name}} {{.Driver}}", "kept")
     assert shown.text == "kept shelf", shown.err
     assert engine.docker("volume", "rm", "kept").code == 0
+
+
+@pytest.mark.parametrize("client", ["docker", "sampan"])
+def test_a_front_end_translates_what_is_built(engine: Sampan, tmp_path: Path, client: str) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "page").write_text("words")
+    (tmp_path / "Dockerfile").write_text(
+        '# syntax=recipe\nfrom = "nothing"\ncopy = { "site/" = "/srv/" }\nrun = ["cat", "/srv/page"]\n'
+    )
+    words = ["build", "-q", "-t", f"recipe-{client}", "--build-arg", "from=busybox", str(tmp_path)]
+    built = engine.docker(*words, env={"DOCKER_BUILDKIT": "0"}) if client == "docker" else engine.sampan(*words)
+    assert built.code == 0, built.err
+    assert engine.docker("run", "--rm", f"recipe-{client}").text == "words"
+    (tmp_path / "Dockerfile").write_text('# syntax=recipe\nform = "busybox"\n')
+    wrong = engine.docker(*words, env={"DOCKER_BUILDKIT": "0"}) if client == "docker" else engine.sampan(*words)
+    assert wrong.code != 0
+    assert "front end recipe: BuildFrontEnd.Translate: unknown key 'form' (there are: from," in wrong.err.decode()
+
+
+def test_an_authorization_driver_judges(installed: Path) -> None:
+    within = ("env", f"PYTHONPATH={installed}")
+    with running_sampan("--authorization-plugin", "readonly", within=within) as engine:
+        assert engine.docker("ps").code == 0
+        refused = engine.docker("volume", "create", "never")
+        assert (
+            "authorization denied by plugin readonly: a client without a certificate may look" in refused.err.decode()
+        )
 
 
 @pytest.mark.parametrize(("name", "code"), [("shelf", 0), ("wordy", 1), ("nobody", 2)])

@@ -10,7 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from grpclib.const import Status
@@ -126,19 +126,23 @@ class Workshop:
             inputs = origins_of(asking.inputs)
             gathering = Gathering(client, self.builder, self.solves.made, inputs, asked.platforms)
             if asked.subrequest:
-                files = await gathering.dockerfile(asked)
+                files = await self._translated(await gathering.dockerfile(asked), asked)
                 wish = wish_of(asked, files.named)
                 return Outcome(answer(asked.subrequest, files.file, files.text, parse(files.text), wish))
             refuse(solve.request)
             where = redacted(asked.remote) or asked.file
             loading = report.reporter.announce(f"[internal] load build definition from {where}")
             report.reporter.start(loading)
-            async with gathering.files(asked) as files:
+            async with gathering.files(asked) as found:
+                files = await self._translated(found, asked)
                 report.reporter.end(loading)
                 built = await self._build(solve, asking, asked, client, files, report)
             return Outcome(image=built.main.image)
         except (SampanError, OSError) as error:
             raise _told(error, report, files) from error
+
+    async def _translated(self, files: Files, asked: Asked) -> Files:
+        return replace(files, text=await self.builder.translated(files.text, asked.arguments))
 
     async def look(self, solve: Solve, origin: Origin) -> str:
         """A source by itself, for the client to read in until the solve ends: the reference that it has. Raises GRPCError."""

@@ -1,6 +1,6 @@
 """What this front end needs of the daemon. Implemented in daemon.buildkit_api."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import BinaryIO, Protocol
 
@@ -76,6 +76,10 @@ class Builder(Protocol):
 
     def socket_directory(self) -> AbstractContextManager[str]:
         """An empty directory with a short name, for sockets; it goes with the block."""
+        ...
+
+    async def translated(self, text: str, arguments: Mapping[str, str]) -> str:
+        """The Dockerfile that `text` means: itself, but where it is another language that is installed. Raises SampanError."""
         ...
 
     async def build(

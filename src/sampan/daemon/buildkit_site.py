@@ -25,6 +25,7 @@ from sampan.daemon.build_fetching import brought, fetch, unpacked
 from sampan.daemon.build_results import forget
 from sampan.daemon.builds import Place, Site, perform
 from sampan.daemon.builds_api import BuildsApi
+from sampan.daemon.front_ends import translated
 from sampan.dockerfile.arguments import platform_text
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.images.platforms import builders_platform
@@ -71,6 +72,10 @@ class DaemonBuilder:
             for name in Path(made).iterdir():
                 name.unlink(missing_ok=True)
             Path(made).rmdir()
+
+    async def translated(self, text: str, arguments: Mapping[str, str]) -> str:
+        """See `needs.Builder`."""
+        return await translated(self._site.engine.plugins, text, arguments)
 
     async def build(
         self, request: BuildRequest, dockerfile: Dockerfile, progress: GraphReport, told: Told, line: PassOn

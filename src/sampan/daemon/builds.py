@@ -37,6 +37,7 @@ from sampan.daemon.build_results import PassOn, Results, Told
 from sampan.daemon.classic_stream import ClassicStream
 from sampan.daemon.config_builder import granted
 from sampan.daemon.engine import Engine
+from sampan.daemon.front_ends import translated
 from sampan.daemon.kept_contexts import KeptContexts
 from sampan.daemon.travels import line_of
 from sampan.daemon.verify_resources import check_resources
@@ -98,6 +99,7 @@ async def carry_out(site: Site, options: BuildOptions, body: AsyncIterator[bytes
         with arrived(options, received, place.directory) as sent:
             found = sent.context.dockerfile
             file, text = (options.dockerfile or "Dockerfile", text) if text else found(*_named(options))
+            text = await translated(site.engine.plugins, text, options.arguments)
             request = _request(site, options, file, text, sent)
             site.results(request)  # wrong words are told before anything is done
             dockerfile = parse(text)

@@ -24,12 +24,16 @@ class FrontEnd(Protocol):
         ...
 
 
-class _Source(Document, frozen=True):
+class Source(Document, frozen=True):
+    """What is to be translated, as it is asked for."""
+
     source: str = ""
     arguments: dict[str, str] | None = None
 
 
-class _Dockerfile(Document, frozen=True):
+class Translated(Document, frozen=True):
+    """The answer."""
+
     dockerfile: str = sent("")
 
 
@@ -37,6 +41,6 @@ def calls(driver: FrontEnd) -> Calls:
     """What Sampan asks of a front end, answered by `driver`."""
     return {
         f"{KIND}.Translate": Call(
-            _Source, lambda asked: _Dockerfile(driver.translate(asked.source, asked.arguments or {}))
+            Source, lambda asked: Translated(driver.translate(asked.source, asked.arguments or {}))
         )
     }
