@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Sampan, refused_start, running_sampan
 from tests.installing import EXAMPLES, install, package
 from tests.waiting import eventually
 
@@ -46,7 +46,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         package(base / "broken", "sampan.volume", "broken", "Driver", _BROKEN),
         package(base / "wordy", "sampan.volume", "wordy", "Driver", _HANGING),
     ]
-    install(base / "site", EXAMPLES / "volume", EXAMPLES / "frontend", EXAMPLES / "authorization", *wrong)
+    install(
+        base / "site",
+        EXAMPLES / "volume",
+        EXAMPLES / "frontend",
+        EXAMPLES / "authorization",
+        EXAMPLES / "snapshot",
+        *wrong,
+    )
     return base / "site"
 
 
@@ -163,6 +170,24 @@ def test_an_authorization_driver_judges(installed: Path) -> None:
         assert (
             "authorization denied by plugin readonly: a client without a certificate may look" in refused.err.decode()
         )
+
+
+def test_a_snapshot_driver_copies_the_layers(installed: Path, tmp_path: Path) -> None:
+    within = ("env", f"PYTHONPATH={installed}")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo built >/made\nRUN cat /made >/again\n")
+    with running_sampan("--storage-driver", "reflinks", within=within) as engine:
+        engine.load_busybox()
+        assert engine.docker("info", "--format", "{{.Driver}}").text == "reflinks"
+        ran = engine.docker("run", "--name", "one", "busybox", "sh", "-c", "echo words >/file; cat /file")
+        assert ran.text == "words", ran.err
+        assert engine.docker("diff", "one").text == "A /file"
+        built = engine.sampan("build", "-q", "-t", "made", str(tmp_path))
+        assert built.code == 0, built.err
+        assert engine.docker("run", "--rm", "made", "cat", "/again").text == "built"
+        engine.kill()
+        engine.start("--storage-driver", "reflinks")
+        assert engine.docker("start", "-a", "one").text == "words"
+    assert 'invalid storage-driver: "nobody"' in refused_start("--storage-driver", "nobody", within=within)
 
 
 @pytest.mark.parametrize(("name", "code"), [("shelf", 0), ("wordy", 1), ("nobody", 2)])

@@ -149,7 +149,8 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     store = Store(config.data_root / "sampan.db")
     events = Events(config.data_root)
     workers = Workers()
-    snapshots = open_layers(config)
+    drivers_here = Installed(config.exec_root / "drivers", config.data_root / "drivers", _ENVIRONMENT)
+    snapshots = open_layers(config, drivers_here)
     host_layer = HostLayer((str(config.data_root), str(config.exec_root)))
     known = replace(config.registries, proxies=registry_settings.proxies(config.registries.proxies, os.environ))
     registries = RemoteRegistries(known)
@@ -159,7 +160,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     images = Images(store, content, snapshots, notify, host_layer, _travel(config, registries), keepers=[built])
     layers = ImageLayers(images, snapshots, workers)
     containers: Registry[Container] = Registry()
-    plugins = Plugins([places(config), _installed(config)])
+    plugins = Plugins([places(config), drivers_here])
     kept_volumes, volumes = _volumes(config, store, plugins, containers, workers, events)
     runtime = RuntimeClient(
         str(config.exec_root),
@@ -281,10 +282,6 @@ def _volumes(
     local = LocalVolumes(kept, holders, workers, events)
     remote = PluginVolumes(store, plugins, (str(config.data_root), str(config.exec_root)))
     return kept, AllVolumes(local, remote, holders, workers, events)
-
-
-def _installed(config: DaemonConfig) -> Installed:
-    return Installed(config.exec_root / "drivers", config.data_root / "drivers", _ENVIRONMENT)
 
 
 def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:

@@ -23,7 +23,7 @@ from sampan.daemon.flags import CommandLine
 from sampan.errors import InvalidParameter, SampanError
 from sampan.images.policy import Policy, read_policy
 from sampan.logs import options
-from sampan.plugins.places import Places
+from sampan.plugins.places import Places, is_plain
 from sampan.registry.settings import Proxies, Settings
 from sampan.runtime.request import OtherRuntime
 
@@ -299,8 +299,8 @@ def _storage_driver(text: str) -> str:
         raise InvalidParameter(
             f"storage-driver: {text} is not implemented: overlay2 works on btrfs, and vfs shares blocks where the file system can"
         )
-    if text not in ("", "overlay2", "overlay", "fuse-overlayfs", "vfs"):
-        raise InvalidParameter(f'invalid storage-driver: "{text}": it is one of overlay2, overlay, fuse-overlayfs, vfs')
+    if text and not is_plain(text):
+        raise InvalidParameter(f'invalid storage-driver: "{text}": no driver has such a name')
     return "overlay" if text == "overlay2" else text
 
 

@@ -20,6 +20,7 @@ from sampan.errors import NotFound, Unauthorized
 from sampan.images.host_layer import HostLayer
 from sampan.images.images import Images
 from sampan.images.removal import ImageUser, Users
+from sampan.plugins.installed import Installed
 from sampan.spec.check import CheckStep
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.state.store import Store
@@ -47,7 +48,7 @@ def check(arguments: list[str], repair: bool) -> Iterator[CheckStep]:
 
 def _checked(settings: DaemonConfig, repair: bool) -> Iterator[CheckStep]:
     store = Store(settings.data_root / _STATE)
-    snapshots = open_layers(settings)
+    snapshots = open_layers(settings, Installed(settings.exec_root / "drivers", settings.data_root / "drivers", {}))
     content = Content(settings.data_root / "content")
     host_layer = HostLayer(_private(settings))
     images = Images(

@@ -4,8 +4,11 @@ import logging
 import os
 
 from sampan.daemon.config import DaemonConfig
-from sampan.errors import System
+from sampan.drivers.snapshot import KIND
+from sampan.errors import InvalidParameter, System
 from sampan.files.remove import remove_tree
+from sampan.plugins.cloning import CloningByPlugin
+from sampan.plugins.installed import Installed
 from sampan.snapshots.mounting import OVERLAY, Merging
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Snapshotter
@@ -16,16 +19,26 @@ _log = logging.getLogger("sampan.daemon")
 _PROBE = ".overlay-probe"
 
 
-def open_layers(config: DaemonConfig) -> Snapshotter:
-    """Open them; whoever calls holds the data root's lock. Raises System."""
+def open_layers(config: DaemonConfig, installed: Installed) -> Snapshotter:
+    """Open them; whoever calls holds the data root's lock. `installed` may have drivers of the kind.
+
+    Raises System, InvalidParameter for a driver that nobody has.
+    """
     try:
         match config.storage_driver or _chosen(config):
             case "vfs":
                 return VfsSnapshotter(config.data_root)
             case "fuse-overlayfs":
                 return OverlaySnapshotter(config.data_root, _by_program())
-            case _:
+            case "overlay":
                 return OverlaySnapshotter(config.data_root)
+            case name if installed.has(name, KIND):
+                return VfsSnapshotter(config.data_root, name, CloningByPlugin(installed, name))
+            case name:
+                raise InvalidParameter(
+                    f'invalid storage-driver: "{name}": '
+                    "it is one of overlay2, overlay, fuse-overlayfs, vfs, or a driver that is installed"
+                )
     except OSError as error:
         raise System(f"layers below {config.data_root}: {error.strerror}: {error.filename}") from error
 

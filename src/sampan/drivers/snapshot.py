@@ -20,16 +20,15 @@ class SnapshotDriver(Protocol):
     def clone(self, source: Path, target: Path) -> None:
         """Make `target`, which is not there, a copy of the directory `source`: all files, owners, modes, times, attributes.
 
-        Neither changes when the other does. A method that raises leaves nothing at `target`.
+        Neither changes when the other does. A method that raises leaves nothing at `target`. What is made may be renamed within
+        its file system, and is deleted file by file, directory by directory, when it is needed no more.
         """
         ...
 
-    def remove(self, target: Path) -> None:
-        """Delete what `clone` has made, wherever it has been renamed to since in its directory tree."""
-        ...
 
+class Places(Document, frozen=True):
+    """What is asked: absolute paths on the host."""
 
-class _Places(Document, frozen=True):
     source: str = ""
     target: str = ""
 
@@ -37,12 +36,8 @@ class _Places(Document, frozen=True):
 def calls(driver: SnapshotDriver) -> Calls:
     """What Sampan asks of a snapshot driver, answered by `driver`."""
 
-    def clone(asked: _Places) -> Nothing:
+    def clone(asked: Places) -> Nothing:
         driver.clone(Path(asked.source), Path(asked.target))
         return Nothing()
 
-    def remove(asked: _Places) -> Nothing:
-        driver.remove(Path(asked.target))
-        return Nothing()
-
-    return {f"{KIND}.Clone": Call(_Places, clone), f"{KIND}.Remove": Call(_Places, remove)}
+    return {f"{KIND}.Clone": Call(Places, clone)}

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ _WAITING = 128
 
 
 class Installed:
-    """Implements `places.Source`. Starting a process is all that any of it waits for. On the event loop."""
+    """Implements `places.Source`. Starting a process is all that any of it waits for. Any thread may ask `find`."""
 
     def __init__(self, sockets: Path, homes: Path, environment: Mapping[str, str]) -> None:
         """`sockets`: a directory for them, made when it is needed; `homes`: one for each driver's own files, likewise."""
@@ -37,6 +38,7 @@ class Installed:
         self._running: dict[str, _Running] = {}
         self._known: dict[str, frozenset[str]] = {}
         self._looked_at: tuple[int, ...] | None = None
+        self._lock = threading.Lock()
 
     def names(self, kind: str) -> tuple[str, ...]:
         """See `Source`."""
@@ -53,9 +55,10 @@ class Installed:
         self._look()
         if name not in self._known:
             return None
-        running = self._running.get(name)
-        if running is None or running.is_over():
-            running = self._running[name] = self._start(name)
+        with self._lock:
+            running = self._running.get(name)
+            if running is None or running.is_over():
+                running = self._running[name] = self._start(name)
         return Address(socket=str(running.path), home=str(self._homes / name))
 
     def close(self) -> None:

@@ -12,10 +12,11 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from sampan.files.copying import copy_tree
 from sampan.files.measure import measure
 from sampan.files.walk import open_plain, walk
+from sampan.snapshots.cloning import Clone
 from sampan.snapshots.comparison import differs, lstat, tree_difference, tree_usage
 from sampan.snapshots.difference import MADE_DIRECTORIES, MADE_FILES, is_opaque, overlay_difference, unmarked
 from sampan.snapshots.mounting import READ_ONLY, Merging
@@ -148,6 +149,10 @@ class OverlayDrafts(_OnShelf):
 class VfsDrafts(_OnShelf):
     """See `Drafts`. A draft is a copy of all that is below it."""
 
+    def __init__(self, shelf: Shelf, clone: Clone) -> None:
+        super().__init__(shelf)
+        self._clone = clone
+
     def begin(self, base: ChainId | None, below: Draft | None = None) -> Draft:
         """See the protocol."""
         if base is not None:
@@ -155,14 +160,10 @@ class VfsDrafts(_OnShelf):
             next(self._shelf.stack(base), None)
         draft = super().begin(base, below)
         try:
-            source = self._below(draft)
-            if source >= 0:
-                target = os.open(draft.files, _DIRECTORY)
-                try:
-                    copy_tree(source, target)
-                finally:
-                    os.close(target)
-                    os.close(source)
+            source = self._place_below(draft)
+            if source is not None:
+                draft.files.rmdir()
+                self._clone(source, draft.files)
         except BaseException:
             self.discard(draft)
             raise
@@ -223,9 +224,13 @@ class VfsDrafts(_OnShelf):
         return self._publish(parent, draft, diff_id, size, tar_size)
 
     def _below(self, draft: Draft) -> int:
+        place = self._place_below(draft)
+        return os.open(place, _DIRECTORY) if place is not None else -1
+
+    def _place_below(self, draft: Draft) -> Path | None:
         if draft.below is not None:
-            return os.open(draft.below.files, _DIRECTORY)
-        return os.open(self._shelf.directory(draft.base), _DIRECTORY) if draft.base is not None else -1
+            return draft.below.files
+        return self._shelf.directory(draft.base) if draft.base is not None else None
 
 
 def _take_out(lower: int, upper: int, mounted: Sequence[str], marks: Marks | None) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sampan.files.atomic import make_directory
-from sampan.files.copying import copy_tree
 from sampan.kernel.mount import AT_FDCWD, OpenTree, mount_setattr, open_tree
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.changes import find_changes
+from sampan.snapshots.cloning import Clone, clone_tree, copy_directory
 from sampan.snapshots.comparison import tree_difference, tree_usage
 from sampan.snapshots.drafts import VfsDrafts
 from sampan.snapshots.mounting import READ_ONLY
@@ -29,13 +29,13 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 class VfsSnapshotter:
     """See `protocol.Snapshotter`."""
 
-    name = "vfs"
-
-    def __init__(self, data_root: Path) -> None:
-        """Open or make the layers below `data_root`."""
-        self._shelf = Shelf(data_root, "vfs")
+    def __init__(self, data_root: Path, name: str = "vfs", clone: Clone = clone_tree) -> None:
+        """Open or make the layers of the driver `name` below `data_root`; `clone` makes containers' and drafts' copies."""
+        self.name = name
+        self._clone = clone
+        self._shelf = Shelf(data_root, name)
         self.staging: Staging | None = None
-        self.drafts: Drafts = VfsDrafts(self._shelf)
+        self.drafts: Drafts = VfsDrafts(self._shelf, clone)
         self.layer = self._shelf.layer
         self.layers = self._shelf.layers
         self.remove_layer = self._shelf.remove_layer
@@ -58,7 +58,7 @@ class VfsSnapshotter:
     def _begin(self, parent: ChainId | None, diff: Path) -> None:
         diff.mkdir(mode=0o755)
         if parent is not None:
-            _copy(self._shelf.directory(parent), diff, share=True)
+            copy_directory(self._shelf.directory(parent), diff, share=True)
 
     def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
         """See the protocol. What is too much cannot be told from what is of the layers below."""
@@ -93,11 +93,11 @@ class VfsSnapshotter:
         if not root.exists():
             # Copied beside and renamed: a root that has its name is whole.
             made = directory / f"new-{os.urandom(6).hex()}"
-            made.mkdir(mode=0o755)
-            made.chmod(0o755)
             if parent is not None:
-                _copy(self._shelf.directory(parent), made, share=False)
-                made.chmod(0o755)
+                self._clone(self._shelf.directory(parent), made)
+            else:
+                made.mkdir()
+            made.chmod(0o755)
             made.rename(root)
         self._shelf.record_writable(key, parent)
         return self.mount_of(key)
@@ -167,15 +167,3 @@ class VfsSnapshotter:
         if writable.parent is None:
             return -1, upper
         return os.open(self._shelf.directory(ChainId(writable.parent)), _DIRECTORY), upper
-
-
-def _copy(source: Path, target: Path, share: bool) -> None:
-    reading = os.open(source, _DIRECTORY)
-    try:
-        writing = os.open(target, _DIRECTORY)
-        try:
-            copy_tree(reading, writing, share)
-        finally:
-            os.close(writing)
-    finally:
-        os.close(reading)

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sampan.drivers.asking import asked
 from sampan.drivers.log import KIND
 from sampan.drivers.log_entries import Entry, decode_entry, encode_entry
-from sampan.testing.suite import Suite, asked
+from sampan.testing.suite import SECONDS, Suite
 
 
 class LogDriverSuite(Suite):
@@ -49,7 +50,7 @@ class LogDriverSuite(Suite):
     def read(self, number: int, **window: Any) -> list[Entry]:  # noqa: ANN401 - members of a JSON document
         """What ReadLogs answers, entry by entry."""
         body = json.dumps({"Info": self.container(number), "Config": {"Tail": -1, **window}}).encode()
-        status, stream = asked(self.address or str(self.directory / "socket"), f"{KIND}.ReadLogs", body)
+        status, stream = asked(self.address or str(self.directory / "socket"), f"{KIND}.ReadLogs", body, SECONDS)
         assert status == 200, stream
         entries = []
         while stream:

@@ -1,6 +1,5 @@
 """What the suites share: a driver served at a socket for one test, and asked there in JSON."""
 
-import http.client
 import json
 import shutil
 import socket
@@ -9,11 +8,13 @@ import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sampan.drivers.asking import asked
 from sampan.drivers.calls import Book
 from sampan.drivers.loading import SERVED
 from sampan.drivers.serving import Server
 
-_SECONDS = 30.0
+SECONDS = 30.0
+"""What a driver may take for an answer."""
 
 
 class Refusal(Exception):
@@ -58,7 +59,9 @@ class Suite:
     def ask(self, method: str, **members: Any) -> dict[str, Any]:  # noqa: ANN401 - members of a JSON document
         """Post a document; `method` without its kind. Raises Refusal, AssertionError for an answer out of form."""
         full = method if "." in method else f"{self.kind}.{method}"
-        status, body = asked(self.address or str(self.directory / "socket"), full, json.dumps(members).encode())
+        status, body = asked(
+            self.address or str(self.directory / "socket"), full, json.dumps(members).encode(), SECONDS
+        )
         answer = json.loads(body)
         assert isinstance(answer, dict), f"{full}: the answer is no JSON object: {body[:200]!r}"
         if answer.get("Err") or status != 200:
@@ -81,28 +84,6 @@ class Suite:
     def test_an_unknown_method_is_refused(self) -> None:
         """Later versions of the protocol may ask for more."""
         assert self.refused(f"{self.kind}.NoSuchMethod")
-
-
-def asked(address: str, method: str, body: bytes) -> tuple[int, bytes]:
-    """One request to the plugin at the socket `address`: status and body of the answer. Raises OSError."""
-    connection = _Connection(address)
-    try:
-        connection.request("POST", f"/{method}", body, {"Content-Type": "application/vnd.docker.plugins.v1.2+json"})
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("plugin.moby.localhost", timeout=_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class _Served:

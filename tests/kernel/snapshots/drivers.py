@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from sampan_example_snapshot import Reflinks
+
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Snapshotter
 from sampan.snapshots.serving import merging
@@ -14,9 +16,14 @@ def _by_program(data_root: Path) -> Snapshotter:
     return OverlaySnapshotter(data_root, merging(shutil.which("fuse-overlayfs") or "/usr/bin/fuse-overlayfs"))
 
 
+def _of_somebody_else(data_root: Path) -> Snapshotter:
+    return VfsSnapshotter(data_root, "reflinks", Reflinks(data_root).clone)
+
+
 DRIVERS: dict[str, Callable[[Path], Snapshotter]] = {
     "overlay": OverlaySnapshotter,
     "fuse-overlayfs": _by_program,
     "vfs": VfsSnapshotter,
+    "reflinks": _of_somebody_else,
 }
 """Name → how it is opened on a data root."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sampan.drivers.asking import asked
 from sampan.drivers.calls import Book, Call, Nothing
 from sampan.drivers.serving import Server
 from sampan.spec.document import Document, sent
-from sampan.testing.suite import asked
 
 
 class _Echo(Document, frozen=True):
@@ -61,14 +61,14 @@ def address(tmp_path: Path) -> Iterator[str]:
     ],
 )
 def test_answers(address: str, method: str, body: bytes, status: int, answer: object) -> None:
-    found, text = asked(address, method, body)
+    found, text = asked(address, method, body, 10)
     assert found == status, text
     told = json.loads(text)
     assert told == answer if answer is not None else told["Err"]
 
 
 def test_a_stream(address: str) -> None:
-    assert asked(address, "Kind.Stream", b'{"Text": "end"}') == (200, b"a" * 10 + b"end")
+    assert asked(address, "Kind.Stream", b'{"Text": "end"}', 10) == (200, b"a" * 10 + b"end")
 
 
 @pytest.mark.parametrize(

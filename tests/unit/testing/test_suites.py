@@ -1,6 +1,7 @@
 """The suites go red on drivers that are wrong, each in one way, and tell what."""
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -134,7 +135,7 @@ class Careless(Reflinks):
 
     def clone(self, source: Path, target: Path) -> None:
         if target.exists():
-            self.remove(target)
+            shutil.rmtree(target)
         super().clone(source, target)
 
 

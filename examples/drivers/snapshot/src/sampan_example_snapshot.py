@@ -22,8 +22,3 @@ class Reflinks(SnapshotDriver):
         if done.returncode != 0:
             shutil.rmtree(target, ignore_errors=True)
             raise OSError(done.stderr.strip() or f"cp ended with {done.returncode}")
-
-    def remove(self, target: Path) -> None:
-        """Gone already is no fault."""
-        if target.exists():
-            shutil.rmtree(target)
