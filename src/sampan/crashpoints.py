@@ -33,6 +33,7 @@ POINTS = (
     "network-before-commit",
     "network-after-commit",
     "network-after-removal",
+    "remote-before-endpoint",
     "relink-after-record",
     "relink-after-change",
     "relink-before-commit",
@@ -50,6 +51,10 @@ POINTS = (
     "build-before-commit",
     "build-after-commit",
     "build-after-removal",
+    # managed plugins: around the commits that name one and say that it runs, and where its files go
+    "plugin-before-commit",
+    "plugin-enabled-before-commit",
+    "plugin-after-removal",
     # runtime: launcher and monitor, around forks, mounts and records
     "launcher-before-fork",
     "launcher-after-fork",

@@ -207,6 +207,7 @@ def _backend(parts: Assembly) -> Backend:
         registries=RegistriesApi(parts.registries, parts.asking),
         volumes=volumes,
         networks=NetworksApi(engine, parts.networks),
+        plugins=parts.plugins,
         system=SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings),
         disk=DiskApi(engine, images, volumes, parts.build_cache, plans, sizes),
         build_cache=parts.build_cache,

@@ -99,7 +99,7 @@ _RESOURCES = frozenset(
 
 
 def _note(route: Route) -> str:
-    return "" if route.support is Support.NOT and route.note == "plugins" else route.note
+    return route.note
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from sampan.api import backend as b
 from sampan.errors import Conflict, InvalidParameter, NotFound, NotModified, Unauthorized
 from sampan.spec import containers as c
 from sampan.spec import images as i
+from sampan.spec import plugins as p
 from sampan.spec import requests as r
 from sampan.spec import system as s
 from sampan.spec import volumes as v
@@ -435,6 +436,50 @@ class Volumes:
             pass
 
 
+class Plugins:
+    """None, and none can be had."""
+
+    async def list(self, filters: r.Filters) -> Sequence[p.Plugin]:
+        return []
+
+    async def inspect(self, name: str) -> p.Plugin:
+        raise NotFound(f'plugin "{name}" not found')
+
+    async def privileges(self, remote: str, credentials: str) -> Sequence[p.PluginPrivilege]:
+        raise NotFound(f"{remote} not found")
+
+    def called(self, remote: str, name: str) -> str:
+        return name or remote
+
+    def pull(
+        self, remote: str, name: str, granted: Sequence[p.PluginPrivilege], credentials: str
+    ) -> AsyncIterator[i.Progress]:
+        raise NotFound(f"{remote} not found")
+
+    def upgrade(
+        self, name: str, remote: str, granted: Sequence[p.PluginPrivilege], credentials: str
+    ) -> AsyncIterator[i.Progress]:
+        raise NotFound(f'plugin "{name}" not found')
+
+    async def create(self, name: str, archive: AsyncIterator[bytes]) -> None:
+        raise NotFound("no plugins here")
+
+    def push(self, name: str, credentials: str) -> AsyncIterator[i.Progress]:
+        raise NotFound(f'plugin "{name}" not found')
+
+    async def enable(self, name: str, timeout: int) -> None:
+        await self.inspect(name)
+
+    async def disable(self, name: str, force: bool) -> None:
+        await self.inspect(name)
+
+    async def set(self, name: str, wanted: Sequence[str]) -> None:
+        await self.inspect(name)
+
+    async def remove(self, name: str, force: bool) -> None:
+        await self.inspect(name)
+
+
 class Networks:
     async def list(self, filters: r.Filters) -> Sequence[Network]:
         return [Network(name="bridge", id="b" * 64, driver="bridge")]
@@ -696,6 +741,7 @@ class Memory:
             Registries(),
             self.volumes,
             self.networks,
+            Plugins(),
             System(),
             Disk(),
             self.build_cache,

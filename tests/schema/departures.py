@@ -59,6 +59,18 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil("GET /networks*", OBJECT, "*.IPAM.Options"),
     *_nil("GET /networks*", ARRAY, "*.IPAM.Config"),
     *_nil("GET /volumes", ARRAY, ".Warnings"),
+    *_nil(
+        "GET /plugins*", ARRAY, "*.Settable", "*.Devices", "*.Mounts", "*.Env", "*.Types", "*.Capabilities", "*.Value"
+    ),
+    *_nil("GET /plugins*", ARRAY, "*.Options"),
+    *_nil("GET /plugins/privileges", ARRAY, "."),
+    Departure("* /plugins/*", "status 200 is not among ['204', *'500']", "Docker streams progress, and so answers 200"),
+    Departure("DELETE /plugins/{name}", "content type '' for a document", "Docker answers 200 without a body"),
+    Departure(
+        "GET /plugins*",
+        "*.Config.Interface.Types[]: * is not of type 'object'",
+        "Docker sends the text of a plugin's configuration, whatever the schema says",
+    ),
     *_nil("* /volumes*", OBJECT, "*.Labels", "*.Options"),
     *_nil("POST /*/prune", ARRAY, ".*Deleted"),
     *_nil("POST /containers/{name}/update", ARRAY, ".Warnings"),

@@ -29,6 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("plugins",),
     ("runtime",),
     ("images", "transfer", "oci"),
+    ("managed",),
     ("build",),
     ("buildkit",),
     ("daemon",),
@@ -133,7 +134,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # Beside the runtime: layers are unpacked and files carried by jailed children, or merged by a program; features are probed in
     # one, a build's repositories are git's business, the command starts a daemon, asks the programs that keep logins, and its
     # plugins; a bundle is made by a builder as a container is, and has hooks. userns-remap=default's user is made by useradd.
-    # Drivers of other people's have processes of their own.
+    # Drivers of other people's have processes of their own, and a managed plugin is made by sampan-oci.
     "subprocess": (
         ("subprocess", "os.fork", "os.posix_spawn", "pty.fork"),
         (
@@ -154,6 +155,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "oci/hooks.py",
             "oci/inside.py",
             "plugins/installed.py",
+            "managed/process.py",
         ),
     ),
     "threads-before-fork": (("multiprocessing", "concurrent.futures.process"), ()),

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from sampan.api.backend_builds import BuildCache, BuildKit, Builds
 from sampan.api.backend_images import Images, Registries
+from sampan.api.backend_plugins import Plugins
 from sampan.spec import containers as c
 from sampan.spec import networks as n
 from sampan.spec import requests as r
@@ -370,6 +371,7 @@ class Backend:
     registries: Registries
     volumes: Volumes
     networks: Networks
+    plugins: Plugins
     system: System
     disk: Disk
     build_cache: BuildCache

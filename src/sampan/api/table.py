@@ -12,6 +12,7 @@ from sampan.api.routes import (
     files,
     images,
     networks,
+    plugins,
     registries,
     streams,
     system,
@@ -34,5 +35,6 @@ ROUTES: tuple[Route, ...] = (
     *build_cache.ROUTES,
     *buildkit.ROUTES,
     *networks.ROUTES,
+    *plugins.ROUTES,
     *absent.ROUTES,
 )

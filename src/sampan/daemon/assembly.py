@@ -42,8 +42,10 @@ from sampan.daemon.layers import ImageLayers
 from sampan.daemon.links import Links
 from sampan.daemon.log_shipping import LogShipping
 from sampan.daemon.looks import Looks
+from sampan.daemon.managed_api import ManagedApi
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
+from sampan.daemon.network_records import CLAIMS
 from sampan.daemon.plugin_volumes import PluginVolumes
 from sampan.daemon.rules_watch import RulesWatch
 from sampan.daemon.sampler import Sampler
@@ -110,6 +112,7 @@ class Assembly:
     fetcher: Fetcher
     build_cache: BuildCacheApi
     gate: Gate
+    plugins: ManagedApi
 
     async def close(self) -> None:
         """Let go of everything without stopping a container."""
@@ -123,6 +126,7 @@ class Assembly:
         self.engine.sampler.close()
         asyncio.get_running_loop().remove_reader(self.engine.oom.fileno())
         self.engine.oom.close()
+        await self.plugins.close(stop=not self.engine.config.live_restore)
         await self.runtime.close()
         self.engine.shipping.close()
         await self.groups.retire(self.engine)
@@ -204,13 +208,12 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         trash=Trash(config.data_root / "trash-containers"),
         ended=lambda container, ended: exits.on_exit(engine, container, ended),
     )
-    runtime.on_exit(partial(exits.on_exit, engine))
-    runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
-    runtime.on_detach(partial(attach.on_detach, engine))
+    _tie(engine, runtime, wiring)
     drivers = (snapshots, facts, kept_volumes, volumes.plugins, groups)
     kept = BuildCacheApi(images.catalog, store, built, config.data_root, workers)
+    managed = _managed(engine, registries, networks, volumes.plugins)
     fetching = (registries, Workers(), Fetcher(known))
-    return Assembly(engine, images, networks, runtime, workers, *drivers, *fetching, kept, Gate(plugins))
+    return Assembly(engine, images, networks, runtime, workers, *drivers, *fetching, kept, Gate(plugins), managed)
 
 
 def _travel(config: DaemonConfig, registries: RemoteRegistries) -> Travel:
@@ -221,6 +224,7 @@ async def take_over(parts: Assembly) -> None:
     """Read the records, open networks and runtime, and adopt what an earlier daemon left."""
     engine = parts.engine
     adopt.load(engine)
+    await parts.plugins.take_over()
     parts.networks.open(network_changes.load(engine))
     found = await parts.runtime.open()
     await adopt.adopt(engine, found)
@@ -228,6 +232,8 @@ async def take_over(parts: Assembly) -> None:
     engine.volumes.settle(alive.__contains__)
     await network_changes.finish(engine)
     parts.networks.adopted()
+    if engine.store.table(CLAIMS):
+        engine.wiring.remote.settle(engine.wiring.endpoints())
     adopt.ship(engine)
     adopt.sweep(engine)
     builds_api.sweep(engine)
@@ -282,6 +288,28 @@ def _volumes(
     local = LocalVolumes(kept, holders, workers, events)
     remote = PluginVolumes(store, plugins, (str(config.data_root), str(config.exec_root)))
     return kept, AllVolumes(local, remote, holders, workers, events)
+
+
+def _tie(engine: Engine, runtime: RuntimeClient, wiring: NetworkWiring) -> None:
+    """What is made before the engine, and tells or asks it."""
+    runtime.on_exit(partial(exits.on_exit, engine))
+    runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
+    runtime.on_detach(partial(attach.on_detach, engine))
+    wiring.engine = engine
+
+
+def _managed(engine: Engine, registries: RemoteRegistries, networks: Networks, volumes: PluginVolumes) -> ManagedApi:
+    """Managed plugins, which are found by name before any other."""
+    managed = ManagedApi(engine, registries, partial(plugin_users, networks, volumes), _ENVIRONMENT)
+    engine.plugins.sources.insert(0, managed)
+    return managed
+
+
+def plugin_users(networks: Networks, volumes: PluginVolumes, plugin: str) -> list[str]:
+    """The networks and volumes whose driver a plugin is; `plugin` has a tag, which whoever names a driver may leave away."""
+    names = {plugin, plugin.removesuffix(":latest")}
+    used = [one.name for one in networks.definitions() if names & {one.driver, one.ipam_driver}]
+    return [*used, *volumes.of(names)]
 
 
 def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:

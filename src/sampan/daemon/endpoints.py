@@ -12,6 +12,7 @@ from sampan.network.creation_options import is_link_name
 from sampan.network.driver import NetworkFacts, Wish, checked_mac
 from sampan.network.endpoint import Endpoint
 from sampan.network.plan import LinkPlan
+from sampan.network.policy import Forward
 from sampan.runtime.request import LinkChange, NamedPlace
 from sampan.spec.networks import EndpointSettings
 
@@ -23,6 +24,28 @@ IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
 DNS_SERVERS = "com.docker.network.endpoint.dnsservers"
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What of a container's connections outlives the daemon. `endpoint` is the first of them, the way out."""
+
+    endpoint: Endpoint | None = None
+    forwards: tuple[Forward, ...] = ()
+    more: tuple[Endpoint, ...] = ()
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Kept)
+
+
+def encode_kept(kept: Kept) -> bytes:
+    """As it is stored."""
+    return _encoder.encode(kept)
+
+
+def decode_kept(data: bytes) -> Kept:
+    """What was stored."""
+    return _decoder.decode(data)
 
 
 def asked(definition: Definition) -> dict[str, EndpointSettings]:

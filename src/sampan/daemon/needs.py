@@ -10,6 +10,7 @@ from typing import Protocol
 
 from sampan.daemon.definition import Definition
 from sampan.kernel.mount import OpenTree
+from sampan.network.definition import NetworkDefinition
 from sampan.network.plan import LinkPlan
 from sampan.runtime.request import LinkChange, Named, ProxiedPort
 from sampan.snapshots.protocol import Change
@@ -17,7 +18,7 @@ from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId, ImageId
 from sampan.spec.images import ImageConfig
-from sampan.spec.networks import EndpointSettings
+from sampan.spec.networks import EndpointSettings, NetworkCreateRequest
 from sampan.spec.ports import PortMap
 from sampan.spec.rootfs import RootMount
 
@@ -212,8 +213,33 @@ class Names(Protocol):
         ...
 
 
+class Remote(Protocol):
+    """Networks that plugins have to do with: `remote_networks.RemoteNetworks`."""
+
+    async def create(self, request: NetworkCreateRequest) -> NetworkDefinition:
+        """Make one. Raises SampanError; then nothing of it is left."""
+        ...
+
+    async def remove(self, definition: NetworkDefinition) -> None:
+        """Remove one in which nobody stands."""
+        ...
+
+    def settle(self, adopted: set[str]) -> None:
+        """Give back what an earlier daemon had taken and nobody stands in."""
+        ...
+
+
 class Wiring(Protocol):
     """Networks, as starts and ends of containers need them."""
+
+    @property
+    def remote(self) -> Remote:
+        """Networks that plugins have to do with."""
+        ...
+
+    def endpoints(self) -> set[str]:
+        """The ids of all places that containers stand in."""
+        ...
 
     def check(self, host: HostConfig, config: ContainerConfig, endpoints: Mapping[str, EndpointSettings]) -> None:
         """Refuse at create what could never start. Raises InvalidParameter, NotFound, NotImplementedHere."""

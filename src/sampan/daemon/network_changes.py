@@ -13,8 +13,9 @@ from sampan.daemon.container import Container
 from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, Definition, encode
 from sampan.daemon.engine import Engine
 from sampan.daemon.needs import Connected
+from sampan.daemon.network_records import NETWORKS, encode_network, stored
 from sampan.errors import Conflict, Forbidden, NotFound, System
-from sampan.network.creation import PREDEFINED, define
+from sampan.network.creation import PREDEFINED, define, is_remote
 from sampan.network.definition import NetworkDefinition
 from sampan.network.driver import NetworkFacts
 from sampan.network.networks import Networks
@@ -23,8 +24,6 @@ from sampan.spec.ids import ContainerId, NetworkId, new_id
 from sampan.spec.networks import EndpointSettings, NetworkCreateRequest
 from sampan.state.store import Change, Delete, Put
 
-NETWORKS = "networks"
-"""Table of the networks that users made, by id."""
 UNFINISHED = "networks-unfinished"
 """Table of changes in running containers, by the container's id: what is to be done if the daemon does not come to it."""
 _log = logging.getLogger("sampan.daemon")
@@ -38,17 +37,20 @@ class Unfinished(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(NetworkDefinition)
 _unfinished_decoder = msgspec.json.Decoder(Unfinished)
 
 
 def load(engine: Engine) -> list[NetworkDefinition]:
     """The networks that an earlier daemon acknowledged."""
-    return [_decoder.decode(data) for data in engine.store.table(NETWORKS).values()]
+    return stored(engine.store)
 
 
 async def create(engine: Engine, networks: Networks, request: NetworkCreateRequest) -> NetworkDefinition:
     """Make a network. On the host first, then in the records: a bridge without a record goes at the next start."""
+    if is_remote(request):
+        definition = await engine.wiring.remote.create(request)
+        _tell(engine, networks.find(definition.id), "create")
+        return definition
     definition = define(
         request,
         NetworkId(new_id()),
@@ -61,7 +63,7 @@ async def create(engine: Engine, networks: Networks, request: NetworkCreateReque
     networks.create(definition)
     crash_point("network-before-commit")
     try:
-        await engine.commit([Put(NETWORKS, definition.id, _encoder.encode(definition))])
+        await engine.commit([Put(NETWORKS, definition.id, encode_network(definition))])
     except BaseException:
         networks.remove(definition.id)
         raise
@@ -81,6 +83,10 @@ async def remove(engine: Engine, networks: Networks, facts: NetworkFacts) -> Non
         users = [one.name for one in networks.definitions() if one.config_from == facts.name]
         if users:
             raise Forbidden(f'error while removing network: configuration network "{facts.name}" is in use')
+    if facts.definition is not None and facts.definition.asks_plugins:
+        await engine.wiring.remote.remove(facts.definition)
+        _tell(engine, facts, "destroy")
+        return
     # Nobody gets a place in it while the disk works.
     networks.remove(facts.id)
     crash_point("network-after-removal")

@@ -53,7 +53,7 @@ class NetworksApi:
             matching.pattern(filters, "name", facts.name)
             and matching.pattern(filters, "id", facts.id)
             and matching.exact(filters, "driver", facts.driver)
-            and matching.exact(filters, "scope", "local")
+            and matching.exact(filters, "scope", facts.definition.scope if facts.definition else "local")
             and matching.exact(filters, "type", "custom" if facts.is_user_defined else "builtin")
             and matching.labels(filters, "label", labels)
             and (dangling is None or dangling is self._dangles(facts))
@@ -155,11 +155,15 @@ class NetworksApi:
             name=facts.name,
             id=facts.id,
             created=rfc3339(definition.created_ns),
-            scope="local",
+            scope=definition.scope,
             driver=facts.driver,
             enable_ipv4=definition.ipv4,
             enable_ipv6=definition.ipv6,
-            ipam=IPAM(driver="default", options=definition.ipam_options, config=_pools(definition) or None),
+            ipam=IPAM(
+                driver=definition.ipam_driver or "default",
+                options=definition.ipam_options,
+                config=_pools(definition) or None,
+            ),
             internal=definition.internal,
             attachable=definition.attachable,
             containers=containers or {},

@@ -13,7 +13,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +74,10 @@ class PluginVolumes:
         """What is known of a plugin's volume of that name."""
         data = self._records.get(name)
         return None if data is None else msgspec.json.decode(data, type=Record)
+
+    def of(self, drivers: Collection[str]) -> list[str]:
+        """The volumes that are known of these drivers."""
+        return [name for name in self._records if (found := self.record(name)) is not None and found.driver in drivers]
 
     async def found(self, name: str) -> Record | None:
         """`record`, where need be by asking every plugin that is there for a volume of that name, and then recorded."""

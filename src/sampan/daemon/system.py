@@ -67,7 +67,7 @@ class SystemApi:
             docker_root_dir=str(config.data_root),
             plugins=s.PluginsInfo(
                 volume=tuple(sorted(("local", *engine.plugins.active("VolumeDriver")))),
-                network=("bridge", "host", "null"),
+                network=("bridge", "host", "null", *engine.plugins.active("NetworkDriver")),
                 authorization=engine.config.authorization_plugins or None,
                 log=(*(driver for driver in DRIVERS if driver != "none"), *engine.plugins.active("LogDriver")),
             ),

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from sampan.daemon import endpoints as places
-from sampan.daemon import resolver_files
+from sampan.daemon import name_servers, resolver_files
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.definition import Definition
 from sampan.daemon.needs import Connected, Names, Relink
 from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, System
 from sampan.network import hosts, resolvconf
 from sampan.network.arrangement import MOST, arranged, named, numbered, ways
-from sampan.network.driver import NetworkFacts
+from sampan.network.driver import NetworkFacts, Wish
 from sampan.network.endpoint import Endpoint, Published
 from sampan.network.modes import Mode, ModeKind, parse_mode
 from sampan.network.networks import Networks
@@ -26,13 +25,9 @@ from sampan.spec.ids import ContainerId
 from sampan.spec.networks import EndpointSettings
 from sampan.spec.ports import PortMap
 
-
-class Kept(msgspec.Struct, frozen=True):
-    """What of a container's connections outlives the daemon. `endpoint` is the first of them, the way out."""
-
-    endpoint: Endpoint | None = None
-    forwards: tuple[Forward, ...] = ()
-    more: tuple[Endpoint, ...] = ()
+if TYPE_CHECKING:
+    from sampan.daemon.engine import Engine
+    from sampan.daemon.remote_networks import RemoteNetworks
 
 
 @dataclass(slots=True)
@@ -41,10 +36,6 @@ class _Live:
     """the way out first"""
     published: Published
     connected: Connected
-
-
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Kept)
 
 
 class NetworkWiring:
@@ -56,13 +47,30 @@ class NetworkWiring:
         self._config = config
         self._live: dict[ContainerId, _Live] = {}
         self._gateways = config.host_gateway_ips
+        self._remote: RemoteNetworks | None = None
+        self.engine: Engine | None = None
+        """set before anything is connected: what plugins have to do with asks for it"""
+
+    @property
+    def remote(self) -> "RemoteNetworks":
+        """See `needs.Wiring`. Made when it is first needed: most daemons have no network of a plugin's."""
+        if self._remote is None:
+            from sampan.daemon.remote_networks import RemoteNetworks
+
+            assert self.engine is not None
+            self._remote = RemoteNetworks(self.engine, self._networks)
+        return self._remote
+
+    def endpoints(self) -> set[str]:
+        """The ids of all places that containers stand in."""
+        return {endpoint.endpoint_id for live in self._live.values() for endpoint in live.endpoints}
 
     def check(self, host: HostConfig, config: ContainerConfig, endpoints: Mapping[str, EndpointSettings]) -> None:
         """See `needs.Wiring`."""
         mode = parse_mode(host.network_mode)
         if mode.kind is not ModeKind.CONTAINER:
             parse_ports(host.port_bindings or {}, config.exposed_ports or () if host.publish_all_ports else ())
-        self._resolver(host, mode, host.dns or self._config.dns)
+        name_servers.resolver(self._config, host, mode, host.dns or self._config.dns)
         hosts.parse_extra_hosts(host.extra_hosts or (), self._gateways or ("0.0.0.0",))
         hosts.hostname_of(config.hostname, config.domainname)
         if endpoints and mode.kind is ModeKind.CONTAINER:
@@ -96,7 +104,7 @@ class NetworkWiring:
         published = Published()
         try:
             for reference, settings in places.asked(definition).items():
-                taken.append(self._place(definition, reference, settings))
+                taken.append(await self._place(definition, reference, settings))
             taken = numbered(arranged(taken))
             published = self._publish(definition, taken)
             connected = self._connected(definition, taken, published, linked)
@@ -108,14 +116,28 @@ class NetworkWiring:
         self._tell_names(definition, taken)
         return connected
 
-    def _place(self, definition: Definition, reference: str, settings: EndpointSettings) -> Endpoint:
+    async def _place(self, definition: Definition, reference: str, settings: EndpointSettings) -> Endpoint:
         mode = parse_mode(reference)
         mac = definition.config.mac_address if reference == (definition.host.network_mode or "bridge") else ""
         try:
-            wish = places.wish(settings, mac, self._find(reference), definition.name)
-            return self._networks.connect(definition.id, mode, wish)
+            facts = self._find(reference)
+            wish = places.wish(settings, mac, facts, definition.name)
+            return await self._connect(definition, facts, mode, wish)
         except (NotFound, Forbidden, Conflict, System) as error:
             raise type(error)(f"failed to set up container networking: {error}") from error
+
+    async def _connect(self, definition: Definition, facts: NetworkFacts | None, mode: Mode, wish: Wish) -> Endpoint:
+        if facts is not None and facts.definition is not None and facts.definition.asks_plugins:
+            return await self.remote.place(definition, facts, mode, wish)
+        return self._networks.connect(definition.id, mode, wish)
+
+    def _release(self, endpoint: Endpoint, forwards: Sequence[Forward] = ()) -> None:
+        """Give a place back, whosever affair it is."""
+        self._networks.withdraw(list(forwards))
+        facts = self._find(endpoint.network_id)
+        is_ours = facts is None or facts.definition is None or not facts.definition.asks_plugins
+        if is_ours or not self.remote.leave(endpoint):
+            self._networks.release(endpoint)
 
     def _publish(self, definition: Definition, endpoints: Sequence[Endpoint]) -> Published:
         host, config = definition.host, definition.config
@@ -125,7 +147,7 @@ class NetworkWiring:
     def _give_back(self, endpoints: Sequence[Endpoint], forwards: Sequence[Forward]) -> None:
         self._networks.withdraw(list(forwards))
         for endpoint in endpoints:
-            self._networks.release(endpoint)
+            self._release(endpoint)
 
     def connected(self, container: ContainerId) -> Connected | None:
         """See `needs.Wiring`."""
@@ -175,9 +197,9 @@ class NetworkWiring:
     async def join(self, definition: Definition, network: str, wish: EndpointSettings, relink: Relink) -> Connected:
         """See `needs.Wiring`. `definition` knows of the network already."""
         live = self._live[definition.id]
-        endpoint = self._networks.connect(
-            definition.id, parse_mode(network), places.wish(wish, facts=self._find(network), owner=definition.name)
-        )
+        facts = self._find(network)
+        asked = places.wish(wish, facts=facts, owner=definition.name)
+        endpoint = await self._connect(definition, facts, parse_mode(network), asked)
         opened, before = Published(), ways(live.endpoints)
         try:
             present = [one for one in live.endpoints if one.link is not None]
@@ -191,7 +213,7 @@ class NetworkWiring:
             await _carry_out(relink, places.change(out, add=endpoint.link), back)
         except BaseException:
             opened.close()
-            self._networks.release(endpoint, opened.forwards)
+            self._release(endpoint, opened.forwards)
             raise
         if opened.forwards:
             live.published = opened
@@ -206,7 +228,7 @@ class NetworkWiring:
         back = places.change(ways(live.endpoints), add=gone.link, remove=gone.link)
         await _carry_out(relink, places.change(ways(after), remove=gone.link), back)
         connected = self._changed(definition, live, after)
-        self._networks.release(gone)
+        self._release(gone)
         return connected
 
     def _changed(self, definition: Definition, live: _Live, after: list[Endpoint]) -> Connected:
@@ -233,12 +255,7 @@ class NetworkWiring:
             return
         self.follow_host()
         networks = {str(one.network_id): places.named(definition, one, wishes.get(one.network)) for one in endpoints}
-        self._names.know(definition.id, Named(networks, self._servers(definition)))
-
-    def _servers(self, definition: Definition) -> tuple[str, ...]:
-        """Whom a container asks outside, in its own words, its networks' or the daemon's; none for whom the host asks."""
-        told = (server for settings in places.asked(definition).values() for server in places.servers(settings))
-        return tuple(definition.host.dns or dict.fromkeys(told) or self._config.dns)
+        self._names.know(definition.id, Named(networks, name_servers.told(self._config, definition)))
 
     def follow_host(self) -> None:
         """Have the resolver ask whom the host asks, its servers on loopback included: it stands in the host's network."""
@@ -256,7 +273,7 @@ class NetworkWiring:
 
     def adopt(self, definition: Definition, kept: bytes) -> None:
         """See `needs.Wiring`."""
-        record = _decoder.decode(kept)
+        record = places.decode_kept(kept)
         endpoints = [*([record.endpoint] if record.endpoint is not None else []), *record.more]
         for number, endpoint in enumerate(endpoints):
             self._networks.adopt(endpoint, record.forwards if number == 0 else ())
@@ -265,7 +282,7 @@ class NetworkWiring:
             interfaces=tuple(one.link.name for one in endpoints if one.link is not None),
             settings=self._settings(definition, endpoints),
             ports=self._ports(definition, endpoints, record.forwards),
-            resolv_conf=self._resolv_conf(definition, endpoints),
+            resolv_conf=name_servers.resolv_conf(self._config, definition, endpoints),
             kept=kept,
         )
         self._live[definition.id] = _Live(endpoints, published, connected)
@@ -340,10 +357,12 @@ class NetworkWiring:
             held=published.held,
             hosts=copy or hosts.hosts_file(config.hostname, config.domainname, own, extra),
             resolver=any(endpoint.network not in places.PREDEFINED for endpoint in endpoints),
-            resolv_conf=self._resolv_conf(definition, endpoints),
+            resolv_conf=name_servers.resolv_conf(self._config, definition, endpoints),
             settings=self._settings(definition, endpoints),
             ports=self._ports(definition, endpoints, published.forwards),
-            kept=_encoder.encode(Kept(endpoints[0] if endpoints else None, published.forwards, tuple(endpoints[1:]))),
+            kept=places.encode_kept(
+                places.Kept(endpoints[0] if endpoints else None, published.forwards, tuple(endpoints[1:]))
+            ),
         )
 
     @staticmethod
@@ -363,23 +382,6 @@ class NetworkWiring:
                 endpoint, settings, places.names(definition, settings) if own else None
             )
         return found
-
-    def _resolv_conf(self, definition: Definition, endpoints: Sequence[Endpoint]) -> str:
-        told = self._servers(definition)
-        resolver = self._resolver(definition.host, parse_mode(definition.host.network_mode), told)
-        if all(endpoint.network in places.PREDEFINED for endpoint in endpoints):
-            return resolvconf.render(resolver)
-        return resolvconf.render_internal(resolver, told or resolver_files.host_resolver(own_loopback=False).servers)
-
-    def _resolver(self, host: HostConfig, mode: Mode, servers: Sequence[str]) -> resolvconf.Resolver:
-        own_loopback = mode.kind is not ModeKind.HOST
-        return resolvconf.for_container(
-            resolver_files.host_resolver(own_loopback),
-            servers,
-            host.dns_search or self._config.dns_search,
-            host.dns_options or self._config.dns_opts,
-            own_loopback=own_loopback,
-        )
 
 
 def _on_bridge(live: _Live) -> Endpoint | None:

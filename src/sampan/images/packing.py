@@ -54,10 +54,10 @@ def _packed(record: ImageRecord, diff_id: str) -> list[Digest]:
 def pack(content: Content, layer: LayerRecord, lease: Lease, end: Cancellation) -> Digest:
     """The layer's tar as gzip, in the store and held by the lease. Raises NotFound, OSError, Cancelled."""
     with content.open(Digest(layer.blob)) as blob:
-        return content.ingest(_Packing(decompressed(blob), end).read, _LIMIT, claim=lease.take)[0]
+        return content.ingest(Packing(decompressed(blob), end).read, _LIMIT, claim=lease.take)[0]
 
 
-class _Packing:
+class Packing:
     """A stream's bytes as gzip, without a name or a time in its head."""
 
     def __init__(self, source: BinaryIO, end: Cancellation) -> None:

@@ -27,6 +27,8 @@ from sampan.spec.ids import DiffId, Digest, ImageId, parse_digest
 from sampan.spec.oci_image import CONFIG_LIMIT, Descriptor, Image, Platform, decode_image
 
 _TAGS_LIMIT = 100_000
+_OF_OTHERS = {"application/vnd.docker.plugin.v1+json": "plugin"}
+"""Configurations of what lies in registries as images do and is none, and what Docker calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,9 @@ class _Pull:
         self._report(Step(f"Pulling from {self._repository.path}", told, plain=True))
         wanted = parse_platform(platform)
         followed = follow(self._repository, first, data, reference, wanted, platform or _plain(wanted))
+        if followed.config.media_type in _OF_OTHERS:
+            kind = _OF_OTHERS[followed.config.media_type]
+            raise InvalidParameter(f'Encountered remote "{followed.config.media_type}"({kind}) when fetching')
         if self._policy is not None:
             check(self._policy, self._repository, reference, [first.digest, followed.way[-1].digest])
         with self._catalog.lease() as lease:

@@ -51,6 +51,7 @@ _IFLA_NET_NS_PID = 19
 _IFLA_IFALIAS = 20
 _IFLA_AF_SPEC = 26
 _IFLA_NET_NS_FD = 28
+_IFLA_NEW_IFINDEX = 49
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
 _IFLA_INFO_SLAVE_KIND = 4
@@ -187,6 +188,16 @@ def no_link_local_message(name: str) -> Message:
     return RTM_SETLINK, 0, _link() + text(_IFLA_IFNAME, name) + spec, f"link set {name} addrgenmode none"
 
 
+def move_message(index: int, name: str, pid: int = 0, descriptor: int = -1, new_index: int = 0) -> Message:
+    """Move a link to the network namespace of process `pid`, or of `descriptor`, where it is called `name`; it is down then.
+
+    With `new_index` it has that index there (Linux 5.13; older kernels choose one). EEXIST where name or index is taken.
+    """
+    where = u32(_IFLA_NET_NS_FD, descriptor) if descriptor >= 0 else u32(_IFLA_NET_NS_PID, pid)
+    body = _link(index) + where + text(_IFLA_IFNAME, name) + (u32(_IFLA_NEW_IFINDEX, new_index) if new_index else b"")
+    return RTM_NEWLINK, 0, body, f"link set {index} netns {descriptor if descriptor >= 0 else pid} name {name}"
+
+
 def delete_message(index: int = 0, name: str = "") -> Message:
     """Remove a link; of a pair both go."""
     body = _link(index) + (text(_IFLA_IFNAME, name) if name else b"")
@@ -241,6 +252,18 @@ def device_route_message(index: int, family: int) -> Message:
     scope = _RT_SCOPE_LINK if family == socket.AF_INET else _RT_SCOPE_UNIVERSE
     body = _ROUTE.pack(family, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, scope, _RTN_UNICAST, 0) + u32(_RTA_OIF, index)
     return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, f"route add default dev {index}"
+
+
+def route_message(index: int, destination: bytes, prefix: int, gateway: bytes = b"") -> Message:
+    """A route to a network by the link `index`: straight, or by a gateway that is reached there."""
+    scope = _RT_SCOPE_LINK if len(destination) == 4 and not gateway else _RT_SCOPE_UNIVERSE
+    body = _ROUTE.pack(
+        _family(destination), prefix, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, scope, _RTN_UNICAST, 0
+    ) + attribute(_RTA_DST, destination)
+    if gateway:
+        body += attribute(_RTA_GATEWAY, gateway)
+    body += u32(_RTA_OIF, index)
+    return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, f"route add {_words(destination)}/{prefix} dev {index}"
 
 
 def no_default_route_message(family: int = socket.AF_INET) -> Message:

@@ -5,10 +5,10 @@
     create_link(slot plan, pid) ──────────▶ park_inside(…) … claim_inside(plan)   a warm slot
                                             lo_up()                               network none
 
-A plan is the JSON of `plan.LinkPlan`: a pair with one end in a bridge, or a link that stands on one of the host's (macvlan,
-ipvlan). On a link without IPv6 that is turned off before it comes up, so that no link-local address appears; no link hears
-router advertisements (CVE-2020-13401), and none searches for duplicates: addresses are given out by the daemon, and a second
-of waiting is a second of the start.
+A plan is the JSON of `plan.LinkPlan`: a pair with one end in a bridge, a link that stands on one of the host's (macvlan,
+ipvlan), or one of the host's that a plugin has made and that is moved. On a link without IPv6 that is turned off before it comes
+up, so that no link-local address appears; no link hears router advertisements (CVE-2020-13401), and none searches for
+duplicates: addresses are given out by the daemon, and a second of waiting is a second of the start.
 
 Neighbours are told by the kernel itself (`arp_notify`, `ndisc_notify`): it sends a gratuitous ARP and a neighbour advertisement
 when the link comes up and when its hardware address is set. A packet socket would do the same, but closing one waits for RCU
@@ -78,6 +78,9 @@ def create_link(plan: dict[str, Any], pid: int, route: Netlink | None = None) ->
     if plan["kind"] == "veth":
         _create_pair(plan, pid, route)
         return
+    if plan["kind"] == "moved":
+        _move(plan, pid, route)
+        return
     try:
         # With passthru there is one link: that of a container which ended just now may not be gone yet.
         _patiently(route, _parented(plan, pid), errno.EINVAL if plan["mode"] == "passthru" else 0)
@@ -96,6 +99,26 @@ def _create_pair(plan: dict[str, Any], pid: int, route: Netlink) -> None:
         messages.append(rtnetlink.no_link_local_message(name))
     messages.append(rtnetlink.port_up_message(name, plan["hairpin"], plan["isolated"]))
     route.request_all(messages)
+
+
+def _move(plan: dict[str, Any], pid: int, route: Netlink) -> None:
+    """A link that is there already goes to the container."""
+    message = rtnetlink.move_message(plan["parent_index"], plan["name"], pid, new_index=plan["index"])
+    try:
+        route.request_all([message])
+    except OSError as error:
+        number = error.errno or errno.EIO
+        text = f"failed to move the link {plan['host_name']} of the network driver: {os.strerror(number).lower()}"
+        raise OSError(number, text) from error
+
+
+def move_back(plan: dict[str, Any], namespace: int) -> None:
+    """A moved link goes back to the network namespace `namespace`, under its own name.
+
+    To be run in the container's namespace. Raises OSError: ENODEV where it is gone already.
+    """
+    with Netlink(NETLINK_ROUTE) as inside:
+        inside.request_all([rtnetlink.move_message(plan["index"], plan["host_name"], descriptor=namespace)])
 
 
 def _parented(plan: dict[str, Any], pid: int) -> Message:
@@ -137,7 +160,9 @@ def configure_inside(plan: dict[str, Any], proc: int) -> Inside:
             [
                 rtnetlink.up_message(_LOOPBACK),
                 *_addresses(plan, inside.index),
-                rtnetlink.up_message(inside.index),
+                # A moved link has another hardware address where one was wished for; the others were made with theirs.
+                rtnetlink.up_message(inside.index, mac=_mac(plan["mac"]) if plan["kind"] == "moved" else b""),
+                *_routes(plan, inside.index),
                 *_default_routes(plan, inside.index),
             ]
         )
@@ -186,6 +211,15 @@ def _default_routes(plan: dict[str, Any], index: int) -> list[Message]:
     routes = [rtnetlink.default_route_message(packed(plan[name])) for name in ("gateway", "gateway6") if plan[name]]
     families = {4: socket.AF_INET, 6: socket.AF_INET6}
     return routes + [rtnetlink.device_route_message(index, families[version]) for version in plan["straight"]]
+
+
+def _routes(plan: dict[str, Any], index: int) -> list[Message]:
+    found = []
+    for network, next_hop in plan["routes"]:
+        destination, _, prefix = network.partition("/")
+        hop = packed(next_hop) if next_hop else b""
+        found.append(rtnetlink.route_message(index, packed(destination), int(prefix), hop))
+    return found
 
 
 def packed(address: str) -> bytes:

@@ -17,6 +17,8 @@ from sampan.network.parented_options import PARENTED, check_sharing, dummy_name,
 from sampan.spec.ids import NetworkId
 from sampan.spec.networks import NetworkCreateRequest
 
+BUILT_IN = ("", "default", "bridge", "overlay", "host", "null", *PARENTED)
+"""Drivers that are the engine's own affair, be it to refuse them; whatever else is named is a plugin."""
 PREDEFINED = frozenset(("bridge", "host", "none", "default"))
 _NAME_LIMIT = 255
 _GATEWAY_MODES = {4: options.GATEWAY_MODE, 6: options.GATEWAY_MODE6}
@@ -71,10 +73,13 @@ def define(
     occupied: Sequence[Subnet],
     choose: Choose,
     defaults: Mapping[str, str] | None = None,
+    *,
+    remote: bool = False,
 ) -> NetworkDefinition:
     """The network that `request` means. `present` are those there are, `occupied` the subnets of all, the default one's included.
 
-    `defaults` are options of the daemon's for what the request leaves open. Raises InvalidParameter, Conflict, Forbidden,
+    `defaults` are options of the daemon's for what the request leaves open; `remote`: its driver is a plugin, which knows what its
+    options mean. Raises InvalidParameter, Conflict, Forbidden,
     NotFound, NotImplementedHere (an option), Unavailable, System.
     """
     _check_name(request.name, present)
@@ -84,8 +89,12 @@ def define(
     if request.config_only:
         kept = (_Allotted(pool=asked.pool), _Allotted(pool=asked.pool6), tuple(Further(one) for one in asked.more))
         return _definition(request, network_id, created_ns, asked, kept)
-    _check_driver(request.driver)
+    if not remote:
+        _check_driver(request.driver)
     config = _configured(request, asked, present)
+    if remote:
+        allotted = _allot(config, (), occupied, choose)
+        return _definition(request, network_id, created_ns, config, allotted, remote=True)
     if request.driver in PARENTED:
         return _parented(request, network_id, created_ns, config, present, occupied, choose)
     if any(config.ipv6 or _version(one) == 4 for one in config.more):
@@ -128,9 +137,10 @@ def _definition(
     config: _Configuration,
     allotted: _Allocation,
     parent: str = "",
+    remote: bool = False,
 ) -> NetworkDefinition:
     ipv4, ipv6, more = allotted
-    has_bridge = not request.config_only and not parent
+    has_bridge = not request.config_only and not parent and not remote
     link = (config.options.get(options.BRIDGE_NAME) or f"sp-{network_id[:12]}") if has_bridge else ""
     return NetworkDefinition(
         id=network_id,
@@ -150,7 +160,8 @@ def _definition(
         ipam_options=config.ipam_options,
         config_only=request.config_only,
         config_from=config.source,
-        driver=request.driver if parent else "bridge",
+        driver=request.driver if parent or remote else "bridge",
+        remote=remote,
         parent=parent,
         ipv4=config.ipv4,
         ipv6=config.ipv6,
@@ -312,3 +323,14 @@ def _family(
     if version == 6:
         creation_pools.check_subnet6(subnet, own)
     return _Allotted(str(subnet), own, pool)
+
+
+def is_plugin(driver: str) -> bool:
+    """Whether a driver's name is none of the engine's own."""
+    return driver not in BUILT_IN
+
+
+def is_remote(request: NetworkCreateRequest) -> bool:
+    """Whether a plugin has to do with a network."""
+    ipam = request.ipam.driver if request.ipam else ""
+    return not request.config_only and (is_plugin(request.driver) or ipam not in ("", "default"))

@@ -89,6 +89,20 @@ class NetworkDefinition:
     ipv6: bool = False
     more: tuple[Further, ...] = ()
     """subnets behind the first of their family, in the order in which addresses are looked for"""
+    remote: bool = False
+    """`driver` is a plugin"""
+    scope: str = "local"
+    ipam_driver: str = ""
+    """a plugin that gives the addresses; empty for the engine itself"""
+    pool_ids: tuple[str, ...] = ()
+    """what that plugin calls the pools, in the order of the subnets"""
+    ipam_addresses: tuple[tuple[str, str], ...] = ()
+    """gateways and kept addresses that it gave: pool and address"""
+
+    @property
+    def asks_plugins(self) -> bool:
+        """Whether a container's place in it is a plugin's affair."""
+        return self.remote or bool(self.ipam_driver)
 
     @property
     def subnets(self) -> tuple[Subnet, ...]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sampan.network.options import NetworkOptions
     from sampan.network.parented import ParentedDriver
     from sampan.network.plan import LinkPlan
+    from sampan.network.remote import Answered, RemoteDriver
     from sampan.network.rules_report import Report
 
 _log = logging.getLogger("sampan.network")
@@ -61,7 +62,7 @@ class Networks:
         self._events: Netlink | None = None
         self._ground: Ground | None = None
         self._bridge: BridgeDriver | None = None
-        self._user: dict[NetworkId, BridgeDriver | ParentedDriver] = {}
+        self._user: dict[NetworkId, BridgeDriver | ParentedDriver | RemoteDriver] = {}
         self._definitions: dict[NetworkId, NetworkDefinition] = {}
         self._ports = HostPorts(Outside(options.keeper) if options.keeper else None)
         self._claimed: set[Forward] = set()
@@ -107,8 +108,12 @@ class Networks:
             # Its parent may come yet.
         self._user[definition.id] = driver
 
-    def _made(self, definition: NetworkDefinition) -> BridgeDriver | ParentedDriver:
+    def _made(self, definition: NetworkDefinition) -> BridgeDriver | ParentedDriver | RemoteDriver:
         assert self._ground is not None
+        if definition.remote:
+            from sampan.network.remote import RemoteDriver
+
+            return RemoteDriver(definition)
         if not definition.parent:
             return BridgeDriver(user_bridge(definition, self._options.allow_direct_routing), self._ground)
         # Late: most daemons have none.
@@ -223,6 +228,13 @@ class Networks:
         if mode.kind is ModeKind.NETWORK:
             return self._driver(self.find(mode.network)).connect(container, wish)
         return Endpoint(container, mode.kind.value, self.network_id(mode.kind), new_id())
+
+    def linked(self, endpoint: Endpoint, answered: Answered) -> Endpoint:
+        """The place with the link that a plugin has made for it. Raises System for what is not to be moved."""
+        from sampan.network.remote import linked
+
+        assert self._ground is not None
+        return linked(endpoint, answered, self._ground.route, self._ground.label)
 
     def default_options(self, driver: str) -> Mapping[str, str]:
         """Options that a new network of a driver gets where its creator does not say otherwise."""
@@ -367,7 +379,7 @@ class Networks:
         except OSError as error:
             _log.warning("links stay in the table until it is verified: %s", error)
 
-    def _driver(self, facts: NetworkFacts) -> BridgeDriver | ParentedDriver:
+    def _driver(self, facts: NetworkFacts) -> BridgeDriver | ParentedDriver | RemoteDriver:
         driver = self._user.get(facts.id)
         if driver is None:
             if facts.definition is not None and facts.definition.config_only:
@@ -377,7 +389,7 @@ class Networks:
             return self._default_bridge()
         return driver
 
-    def _driver_of(self, endpoint: Endpoint) -> BridgeDriver | ParentedDriver | None:
+    def _driver_of(self, endpoint: Endpoint) -> BridgeDriver | ParentedDriver | RemoteDriver | None:
         if endpoint.network == ModeKind.BRIDGE:
             return self._bridge
         return self._user.get(endpoint.network_id)

@@ -42,10 +42,10 @@ class ParentedDriver:
         first = (definition.subnet, definition.gateway, definition.pool)
         for subnet, gateway, pool in (first, (definition.subnet6, definition.gateway6, definition.pool6)):
             if subnet:
-                self._allotted.provide(*_addresses(subnet, gateway, pool))
+                self._allotted.provide(*addresses_of(subnet, gateway, pool))
         for one in definition.more:
             if one.subnet:
-                self._allotted.add(*_addresses(one.subnet, one.gateway, one.pool))
+                self._allotted.add(*addresses_of(one.subnet, one.gateway, one.pool))
 
     def open(self) -> None:
         """See NetworkDriver. Raises System in Docker's words where the parent is not there and cannot be made."""
@@ -69,7 +69,7 @@ class ParentedDriver:
         address, address6 = given.get(4, ""), given.get(6, "")
         (prefix, gateway), (prefix6, gateway6) = self._place(address), self._place(address6)
         if options.kind is LinkKind.MACVLAN:
-            mac = mac or _random_mac()
+            mac = mac or random_mac()
         plan = LinkPlan(
             host_name="",
             bridge_index=0,
@@ -130,9 +130,10 @@ class ParentedDriver:
             self._parent.remove()
 
 
-def _addresses(
+def addresses_of(
     subnet: str, gateway: str, pool: Pool | None
 ) -> tuple[Subnet, Address | None, Subnet | None, list[Address]]:
+    """A network's subnet, gateway, range and addresses that are kept, from what is written of them."""
     return (
         ipaddress.ip_network(subnet),
         ipaddress.ip_address(gateway) if gateway else None,
@@ -141,7 +142,7 @@ def _addresses(
     )
 
 
-def _random_mac() -> str:
+def random_mac() -> str:
     """One that is locally administered (IEEE 802), random as Docker's: a link that is not quite gone yet keeps its own."""
     octets = os.urandom(6)
     return bytes((octets[0] & 0xFC | 0x02, *octets[1:])).hex(":")

@@ -13,6 +13,8 @@ class LinkKind(StrEnum):
     """on a link of the host, with a hardware address of its own"""
     IPVLAN = "ipvlan"
     """on a link of the host, with that one's hardware address"""
+    MOVED = "moved"
+    """a link of the host that a plugin has made: it goes into the container, and back where it came from"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class LinkPlan:
     """
 
     host_name: str
+    """of a pair's end on the host, or of a link that is moved"""
     bridge_index: int
     mac: str
     address: str
@@ -47,7 +50,7 @@ class LinkPlan:
     """Settings of this interface alone: name below `net` in which IFNAME stands for it (`ipv4.conf.IFNAME.forwarding`), value."""
     kind: LinkKind = LinkKind.VETH
     parent_index: int = 0
-    """of the host's link beneath, where there is one"""
+    """of the host's link beneath, where there is one, or of the one that is moved"""
     mode: str = ""
     """macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s"""
     flag: str = ""
@@ -56,3 +59,5 @@ class LinkPlan:
     """A number of the link's inside, chosen for one that has no end outside by which it could be found again."""
     straight: tuple[int, ...] = ()
     """The families, 4 and 6, whose default route leads to the link itself, without a gateway."""
+    routes: tuple[tuple[str, str], ...] = ()
+    """Further routes: network, and next hop or "" for the link itself."""

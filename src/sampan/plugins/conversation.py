@@ -5,7 +5,10 @@ How long anything may take is the caller's `asyncio.timeout`. A connection carri
 """
 
 import asyncio
+import errno
+import os
 import ssl
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -110,10 +113,23 @@ def _peers_faults() -> Iterator[None]:
 
 
 async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if address.guarded:
+        return await _connect_guarded(address.socket)
     if address.socket:
         return await asyncio.open_unix_connection(address.socket, limit=_HEAD_LIMIT)
     context = None if address.tls is None else await asyncio.to_thread(_context, address.tls)
     return await asyncio.open_connection(address.host, address.port, limit=_HEAD_LIMIT, ssl=context)
+
+
+async def _connect_guarded(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """To the socket at `path` itself: a link there would lead the engine's own rights to a socket of the plugin's choice."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+        return await asyncio.open_unix_connection(f"/proc/self/fd/{descriptor}", limit=_HEAD_LIMIT)
+    finally:
+        os.close(descriptor)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

@@ -38,7 +38,10 @@ class Tls(Document, frozen=True, rename=wire(ca_file="CAFile")):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a plugin listens: `socket` a path, or `host` and `port`; `tls` where it is spoken."""
+    """Where a plugin listens: `socket` a path, or `host` and `port`; `tls` where it is spoken.
+
+    `guarded`: the socket's directory is the plugin's own to write to, so that no link is followed there.
+    """
 
     socket: str = ""
     host: str = ""
@@ -48,6 +51,7 @@ class Address:
     """the plugin's own root directory on the host, in which paths that it tells are meant; "" for the host's"""
     home: str = ""
     """a directory among the engine's own that is the plugin's; "" for none"""
+    guarded: bool = False
 
     def __str__(self) -> str:
         return f"unix://{self.socket}" if self.socket else f"{'https' if self.tls else 'tcp'}://{self.host}:{self.port}"
@@ -64,7 +68,7 @@ class Source(Protocol):
         """The plugins there are now, each once, but for those that are known to implement no `kind`."""
         ...
 
-    def close(self) -> None:
+    def end(self) -> None:
         """The daemon ends."""
         ...
 
@@ -121,7 +125,7 @@ class Places:
             found.update(dict.fromkeys(_named(directory, (".spec", ".json"))))
         return tuple(found)
 
-    def close(self) -> None:
+    def end(self) -> None:
         """See `Source`. These plugins are not the daemon's."""
 
 

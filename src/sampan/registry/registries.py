@@ -33,17 +33,21 @@ class RemoteRegistries:
         self.settings = settings
         before.forget_idle()
 
-    def pulling(self, domain: str, path: str, credentials: Credentials) -> RemoteRepository:
-        """See `protocol.Registries`."""
+    def pulling(
+        self, domain: str, path: str, credentials: Credentials, resource: str = "repository"
+    ) -> RemoteRepository:
+        """See `protocol.Registries`. `resource` is what a token is asked for: plugins have a kind of their own."""
         _check(domain, path)
         conversations = self._conversations(self._means.hosts.pulling(domain), credentials)
-        return RemoteRepository(domain, path, conversations, "pull", self._means.patience)
+        return RemoteRepository(domain, path, conversations, "pull", self._means.patience, resource)
 
-    def pushing(self, domain: str, path: str, credentials: Credentials) -> RemoteRepository:
-        """See `protocol.Registries`."""
+    def pushing(
+        self, domain: str, path: str, credentials: Credentials, resource: str = "repository"
+    ) -> RemoteRepository:
+        """See `protocol.Registries`, and `pulling`."""
         _check(domain, path)
         conversations = self._conversations(self._means.hosts.pushing(domain), credentials)
-        return RemoteRepository(domain, path, conversations, "pull,push", self._means.patience)
+        return RemoteRepository(domain, path, conversations, "pull,push", self._means.patience, resource)
 
     def login(self, address: str, credentials: Credentials) -> str:
         """See `protocol.Registries`. `address` is host or host:port."""

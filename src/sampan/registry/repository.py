@@ -41,13 +41,19 @@ class Reading:
     """The half of `protocol.Repository` that reads; `pushed.RemoteRepository` adds writing."""
 
     def __init__(
-        self, domain: str, path: str, conversations: tuple[Conversation, ...], actions: str, patience: Patience
+        self,
+        domain: str,
+        path: str,
+        conversations: tuple[Conversation, ...],
+        actions: str,
+        patience: Patience,
+        resource: str = "repository",
     ) -> None:
         self.domain = domain
         self.path = path
         self.rate_limit = limits.UNKNOWN
         """What the registry last said of its limits."""
-        self._scopes: tuple[str, ...] = (f"repository:{path}:{actions}",)
+        self._scopes: tuple[str, ...] = (f"{resource}:{path}:{actions}",)
         self._patience = patience
         self._conversations = list(conversations)
         """mirrors first, the registry itself last"""

@@ -61,10 +61,11 @@ def relink(body: dict[str, Any], pidfd: int) -> None:
     A link that cannot be finished is removed again. Raises OSError.
     """
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     with Netlink(NETLINK_ROUTE) as host:
         setns(pidfd, Clone.NEWNET)
         if body["remove"]:
-            _remove(host, body["remove"])
+            _remove(host, body["remove"], namespace)
         plan = body["add"]
         if not plan:
             _lead_out(body)
@@ -77,18 +78,21 @@ def relink(body: dict[str, Any], pidfd: int) -> None:
             inside.announce(plan["mac"])
             inside.close()
         except BaseException:
-            _remove(host, plan)
+            _remove(host, plan, namespace)
             raise
 
 
-def _remove(host: Netlink, plan: dict[str, Any]) -> None:
+def _remove(host: Netlink, plan: dict[str, Any], namespace: int) -> None:
     """Remove a link by what the container cannot have changed; one that is gone already is no fault.
 
-    Of a pair that is the host's end, of a link on a parent its index inside.
+    Of a pair that is the host's end, of a link on a parent its index inside; one that was moved goes back to `namespace`.
     """
     try:
         if plan["kind"] == "veth":
             host.request_all([rtnetlink.delete_message(name=plan["host_name"])])
+            return
+        if plan["kind"] == "moved":
+            attach.move_back(plan, namespace)
             return
         with Netlink(NETLINK_ROUTE) as inside:
             inside.request_all([rtnetlink.delete_message(plan["index"])])

@@ -2,9 +2,9 @@
 
 from sampan.api.backend import Backend
 from sampan.api.request import Request
-from sampan.api.responses import Answer, json_response
+from sampan.api.responses import Answer
 from sampan.api.routing import Handler, Route, Support
-from sampan.errors import NotFound, NotImplementedHere, Unavailable
+from sampan.errors import NotImplementedHere, Unavailable
 
 NOT_A_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
@@ -43,23 +43,9 @@ _SWARM = (
 )
 
 _TO_COME = (
-    ("GET", "/plugins/privileges", "plugins"),
-    ("POST", "/plugins/pull", "plugins"),
-    ("POST", "/plugins/create", "plugins"),
     ("POST", "/swarm/init", "swarm mode"),
     ("POST", "/swarm/join", "swarm mode"),
 )
-
-_PLUGIN = (
-    ("GET", "/plugins/{name}/json"),
-    ("DELETE", "/plugins/{name}"),
-    ("POST", "/plugins/{name}/enable"),
-    ("POST", "/plugins/{name}/disable"),
-    ("POST", "/plugins/{name}/upgrade"),
-    ("POST", "/plugins/{name}/push"),
-    ("POST", "/plugins/{name}/set"),
-)
-_NO_PLUGINS = "none can be installed yet"
 
 
 async def _not_a_manager(_request: Request, _backend: Backend) -> Answer:
@@ -68,17 +54,6 @@ async def _not_a_manager(_request: Request, _backend: Backend) -> Answer:
 
 async def _not_in_a_swarm(_request: Request, _backend: Backend) -> Answer:
     raise Unavailable(NOT_IN_A_SWARM)
-
-
-async def _list_plugins(request: Request, _backend: Backend) -> Answer:
-    """Filters are read for their faults; none of them finds anything."""
-    request.form.filters()
-    return json_response([])
-
-
-async def _no_such_plugin(request: Request, _backend: Backend) -> Answer:
-    """`docker inspect` asks here last, and tells "No such object" only after a plain 404."""
-    raise NotFound(f'plugin "{request.name}" not found')
 
 
 def _to_come(what: str) -> Handler:
@@ -91,7 +66,5 @@ def _to_come(what: str) -> Handler:
 ROUTES = (
     *(Route(method, path, _not_a_manager, Support.SWARM) for method, path in _SWARM),
     Route("POST", "/swarm/leave", _not_in_a_swarm, Support.SWARM),
-    Route("GET", "/plugins", _list_plugins, Support.PARTIAL, _NO_PLUGINS),
-    *(Route(method, path, _no_such_plugin, Support.PARTIAL, _NO_PLUGINS) for method, path in _PLUGIN),
     *(Route(method, path, _to_come(what), Support.NOT, what) for method, path, what in _TO_COME),
 )

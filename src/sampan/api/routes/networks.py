@@ -81,7 +81,9 @@ async def prune(request: Request, backend: Backend) -> Answer:
 
 ROUTES = (
     Route("GET", "/networks", list_all),
-    Route("POST", "/networks/create", create, Support.PARTIAL, "drivers bridge, macvlan and ipvlan; no plugins"),
+    Route(
+        "POST", "/networks/create", create, Support.PARTIAL, "drivers bridge, macvlan, ipvlan and plugins; no overlay"
+    ),
     Route("POST", "/networks/prune", prune),
     Route("GET", "/networks/{name}", inspect),
     Route("GET", "/networks/{name}/sampan/rules", rules, Support.OWN, "`sampan network inspect --rules`"),

@@ -1,0 +1,103 @@
+"""A network and IPAM driver for tests: veth pairs between containers and a bridge of its own, addresses counted by hand."""
+
+import subprocess
+from typing import Any
+
+from tests.plugin_servers import Handler
+
+
+def ip(*words: str) -> None:
+    """iproute2; a link that is gone already is no fault of a deletion."""
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode and words[:2] != ("link", "delete"):
+        raise AssertionError(f"ip {' '.join(words)}: {done.stderr}")
+
+
+class NetworkPlugin:
+    """Answers by method. `bridge` is the name of its link; `gateway` what containers are told of the way out."""
+
+    def __init__(self, bridge: str) -> None:
+        self.bridge = bridge
+        self.gateway = ""
+        self.joined: dict[str, Any] = {}
+        """more members of the answer of Join"""
+        self.created: dict[str, Any] = {}
+        """the answer of CreateEndpoint"""
+
+    def answers(self) -> dict[str, Handler | dict[str, Any]]:
+        return {
+            "NetworkDriver.GetCapabilities": {"Scope": "local"},
+            "NetworkDriver.CreateNetwork": self.create,
+            "NetworkDriver.DeleteNetwork": self.delete,
+            "NetworkDriver.CreateEndpoint": lambda _: self.created,
+            "NetworkDriver.DeleteEndpoint": self.delete_endpoint,
+            "NetworkDriver.EndpointOperInfo": {"Value": {}},
+            "NetworkDriver.Join": self.join,
+            "NetworkDriver.Leave": {},
+            "NetworkDriver.ProgramExternalConnectivity": {},
+            "NetworkDriver.RevokeExternalConnectivity": {},
+        }
+
+    def create(self, body: dict[str, Any]) -> dict[str, Any]:
+        ip("link", "add", self.bridge, "type", "bridge")
+        ip("link", "set", self.bridge, "up")
+        for data in body["IPv4Data"]:
+            if data.get("Gateway"):
+                ip("address", "add", data["Gateway"], "dev", self.bridge)
+                self.gateway = data["Gateway"].partition("/")[0]
+        return {}
+
+    def delete(self, _: dict[str, Any]) -> dict[str, Any]:
+        ip("link", "delete", self.bridge)
+        return {}
+
+    @staticmethod
+    def link(endpoint: str) -> str:
+        return f"tp{endpoint[:8]}"
+
+    def join(self, body: dict[str, Any]) -> dict[str, Any]:
+        link = self.link(body["EndpointID"])
+        ip("link", "add", f"{link}h", "type", "veth", "peer", "name", link)
+        ip("link", "set", f"{link}h", "master", self.bridge, "up")
+        return {
+            "InterfaceName": {"SrcName": link, "DstPrefix": "net"},
+            "Gateway": self.gateway,
+            "StaticRoutes": [{"Destination": "10.99.0.0/16", "RouteType": 1}],
+            **self.joined,
+        }
+
+    def delete_endpoint(self, body: dict[str, Any]) -> dict[str, Any]:
+        ip("link", "delete", f"{self.link(body['EndpointID'])}h")
+        return {}
+
+
+class IpamPlugin:
+    """One pool, addresses from its second on."""
+
+    def __init__(self, pool: str = "10.213.40.0/24") -> None:
+        self.pool = pool
+        self.next = 1
+        self.answer = ""
+        """what is answered in place of the next address"""
+
+    def answers(self) -> dict[str, Handler | dict[str, Any]]:
+        return {
+            "IpamDriver.GetCapabilities": {"RequiresMACAddress": False},
+            "IpamDriver.GetDefaultAddressSpaces": {
+                "LocalDefaultAddressSpace": "here",
+                "GlobalDefaultAddressSpace": "there",
+            },
+            "IpamDriver.RequestPool": lambda body: {"PoolID": "the-pool", "Pool": body["Pool"] or self.pool},
+            "IpamDriver.ReleasePool": {},
+            "IpamDriver.RequestAddress": self.address,
+            "IpamDriver.ReleaseAddress": {},
+        }
+
+    def address(self, body: dict[str, Any]) -> dict[str, Any]:
+        base, _, bits = self.pool.partition("/")
+        if self.answer:
+            return {"Address": self.answer}
+        if body["Address"]:
+            return {"Address": f"{body['Address']}/{bits}"}
+        self.next += 1
+        return {"Address": f"{base.rpartition('.')[0]}.{self.next}/{bits}"}
