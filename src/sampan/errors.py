@@ -16,6 +16,22 @@ A room's own errors subclass a kind next to the code that raises them. Low layer
 the meaning translates with `raise … from`.
 """
 
+import errno
+import os
+
+HOST_TROUBLE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+"""What says nothing of a request, an archive or an image: the machine lacks something, and the same may pass later."""
+
+
+def host_words(error: OSError) -> str:
+    """Why the host refused, as Go says it and clients match it: `no space left on device`. Without a number its own words."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def host_fault(error: OSError) -> str:
+    """The same with the file that it happened to, where the error names one."""
+    return f"{os.fsdecode(error.filename)}: {host_words(error)}" if error.filename else host_words(error)
+
 
 class SampanError(Exception):
     """Base of every failure that is meant for a user. `str(error)` is one line in Docker's wording where clients match it."""

@@ -5,6 +5,8 @@
 
 Readers see a change from the moment it is handed in; whoever must not forget it awaits the future. Where a commit fails
 (disk full), memory goes back to what the disk has for every key of the failed batches, and every waiter gets the error.
+
+On a full disk a batch that removes something gets the room that is kept back beside the database (`reserve`).
 """
 
 import queue
@@ -17,9 +19,9 @@ from pathlib import Path
 
 from sampan.crashpoints import crash_point
 from sampan.errors import System
+from sampan.state import schema
+from sampan.state.reserve import Reserve
 
-SCHEMA = 1
-"""Version of the tables. A database of a newer version is refused: an older daemon would misread it."""
 QUEUE_LIMIT = 4096
 """Batches that may wait for the writer; `commit` raises beyond that instead of growing."""
 _GROUP = 256
@@ -77,6 +79,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         """Open or create the database at `path`. Raises System where it is newer than this program or cannot be read."""
         self._path = path
+        self._reserve = Reserve(path.with_name(f"{path.name}.reserve"))
         self._memory: dict[str, dict[str, bytes]] = {}
         self._views: dict[str, Table] = {}
         self._lock = threading.Lock()
@@ -85,15 +88,25 @@ class Store:
         self._waiting = 0
         self._closed = False
         try:
-            database = _open(path)
+            database = self._open()
             for table, key, value in database.execute("SELECT tbl, key, value FROM entry ORDER BY rowid"):
                 self._memory.setdefault(table, {})[key] = value
             # The connection moves to the writer thread for good.
         except sqlite3.Error as error:
-            raise System(f"state database {path}: {error}") from error
+            raise System(schema.meaning(path, error)) from error
+        self._reserve.keep()
         self._database = database
         self._writer = threading.Thread(target=self._write, name="state-writer", daemon=True)
         self._writer.start()
+
+    def _open(self) -> sqlite3.Connection:
+        """On a full disk with the room that was kept back: the files beside a database in use take some."""
+        try:
+            return schema.connect(self._path)
+        except sqlite3.Error as error:
+            if not (schema.is_full(error) and self._reserve.give_up()):
+                raise
+        return schema.connect(self._path)
 
     def table(self, name: str) -> Table:
         """The table called `name`, empty where nothing was put yet."""
@@ -156,9 +169,9 @@ class Store:
 
     def _settle(self, group: list[_Batch]) -> None:
         try:
-            self._persist(group)
+            self._persist_somehow(group)
         except sqlite3.Error as error:
-            failure = System(f"state database {self._path}: {error}")
+            failure = System(schema.meaning(self._path, error))
             with self._lock:
                 # Batches still queued were computed on what is rolled back here; they fail with it, so that no later
                 # change stands on one that was lost.
@@ -176,6 +189,16 @@ class Store:
             self._waiting -= len(group)
         for batch in group:
             batch.done.set_result(None)
+
+    def _persist_somehow(self, group: list[_Batch]) -> None:
+        try:
+            self._persist(group)
+        except sqlite3.Error as error:
+            removes = any(isinstance(change, Delete) for batch in group for change in batch.changes)
+            if not (removes and schema.is_full(error) and self._reserve.give_up()):
+                raise
+            self._persist(group)
+        self._reserve.keep()
 
     def _persist(self, group: list[_Batch]) -> None:
         database = self._database
@@ -220,28 +243,3 @@ class Store:
                 rows.pop(key, None)
             else:
                 rows[key] = row[0]
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode, with the schema made where the file is new."""
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    try:
-        # WAL with FULL syncs the log at each commit: an acknowledged change survives a power cut.
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA wal_autocheckpoint = 1000")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA:
-            raise System(f"state database {path} has version {version}; this program knows {SCHEMA}: it is older")
-        if version == 0:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS entry(tbl TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,"
-                " UNIQUE(tbl, key))"
-            )
-            database.execute(f"PRAGMA user_version = {SCHEMA}")
-            database.execute("COMMIT")
-    except BaseException:
-        database.close()
-        raise
-    return database

@@ -1,5 +1,6 @@
 """The store: what is acknowledged is on disk, what failed is nowhere."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sampan.errors import System
+from sampan.state import schema
 from sampan.state import store as module
 from sampan.state.store import Change, Delete, Put, Store
 
@@ -84,7 +86,7 @@ def test_an_error_reaches_every_waiter_and_memory_goes_back(store: Store, tmp_pa
         store.commit([Put("t", "big2", bytes(1 << 20))]),
     ]
     for done in failed:
-        with pytest.raises(System, match="full"):
+        with pytest.raises(System, match="no space left on device"):
             done.result(5)
     assert dict(store.table("t")) == {"kept": b"old"}
     assert rows_on_disk(tmp_path / "sampan.db") == {("t", "kept"): b"old"}
@@ -109,8 +111,76 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "db")
     database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(System, match="version 99"):
+    with pytest.raises(
+        System, match=r"is of version 99, and this program knows \d+: a newer Sampan has used this data root"
+    ):
         Store(tmp_path / "db")
+
+
+def test_an_older_database_is_brought_to_this_version(tmp_path: Path) -> None:
+    store = Store(tmp_path / "db")
+    places = {
+        "endpoint": {"network": "a", "veth": {"mtu": 1}},
+        "forwards": [],
+        "more": [{"network": "b", "veth": None}],
+    }
+    store.commit(
+        [Put("container-endpoints", "c", json.dumps(places).encode()), Put("containers", "c", b"as it was")]
+    ).result(5)
+    store.close()
+    database = sqlite3.connect(tmp_path / "db")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    for _ in range(2):
+        store = Store(tmp_path / "db")
+        now = json.loads(store.table("container-endpoints")["c"])
+        assert [now["endpoint"], *now["more"]] == [{"network": "a", "link": {"mtu": 1}}, {"network": "b", "link": None}]
+        assert store.table("containers")["c"] == b"as it was"
+        store.close()
+    database = sqlite3.connect(tmp_path / "db")
+    assert database.execute("PRAGMA user_version").fetchone() == (schema.SCHEMA,)
+    database.close()
+
+
+def test_a_step_that_fails_leaves_the_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(database: sqlite3.Connection) -> None:
+        database.execute("DELETE FROM entry")
+        raise sqlite3.DatabaseError("in the midst of it")
+
+    store = Store(tmp_path / "db")
+    store.commit([Put("t", "a", b"1")]).result(5)
+    store.close()
+    monkeypatch.setattr(schema, "SCHEMA", schema.SCHEMA + 1)
+    monkeypatch.setattr(schema, "_STEPS", {schema.SCHEMA - 1: fails})
+    with pytest.raises(System, match="in the midst of it"):
+        Store(tmp_path / "db")
+    assert rows_on_disk(tmp_path / "db") == {("t", "a"): b"1"}
+    monkeypatch.undo()
+    Store(tmp_path / "db").close()
+
+
+def test_what_removes_has_room_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "db")
+    reserve = tmp_path / "db.reserve"
+    assert reserve.stat().st_size > 0
+    store.commit([Put("t", "a", b"1"), Put("t", "b", b"2")]).result(5)
+    # SQLite's own limit stands for a full disk, until the reserve is given up.
+    store._database.execute("PRAGMA max_page_count = 1")
+    given = store._reserve.give_up
+
+    def give_up() -> bool:
+        store._database.execute("PRAGMA max_page_count = 100000")
+        return given()
+
+    monkeypatch.setattr(store._reserve, "give_up", give_up)
+    with pytest.raises(System, match=r"db: no space left on device$"):
+        store.commit([Put("t", "large", bytes(1 << 20))]).result(5)
+    assert reserve.exists()
+    store.commit([Delete("t", "a"), Put("t", "large", bytes(1 << 20))]).result(5)
+    assert set(store.table("t")) == {"b", "large"}
+    store.close()
+    # And there is room again, so some is kept back again.
+    assert reserve.exists()
 
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
