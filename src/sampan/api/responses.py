@@ -9,6 +9,7 @@ from typing import Any
 
 from sampan.api.status import REASONS, status_of
 from sampan.api.websocket import Upgrade
+from sampan.errors import HOST_TROUBLE, host_fault
 from sampan.spec.document import encode
 from sampan.spec.requests import Taker
 
@@ -76,7 +77,16 @@ def failure(error: BaseException) -> Response:
     status = status_of(error)
     if status == 304:
         return Response(304)
-    return json_response({"message": str(error) or type(error).__name__}, status)
+    return json_response({"message": _words(error)}, status)
+
+
+def _words(error: BaseException) -> str:
+    """Docker's kind of words also for what no room gave a meaning: the disk is full in the midst of something."""
+    if isinstance(error, OSError) and error.errno in HOST_TROUBLE:
+        return host_fault(error)
+    if isinstance(error, MemoryError):
+        return "cannot allocate memory"
+    return str(error) or type(error).__name__
 
 
 class Heads:

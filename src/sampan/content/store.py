@@ -35,7 +35,8 @@ class Content:
 
     def __init__(self, root: Path) -> None:
         """Open or make the store at `root` (its parent exists). What an interrupted ingest left is removed; partials stay."""
-        self._root = make_directory(root)
+        self.root = make_directory(root)
+        """read-only: where it lies"""
         make_directory(root / "blobs")
         self._blobs = make_directory(root / "blobs" / "sha256")
         self._ingest = make_directory(root / "ingest")
@@ -132,7 +133,7 @@ class Content:
 
     def sync(self) -> None:
         """Make everything that was taken in durable: before a record that names it is committed."""
-        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             syncfs(descriptor)
         finally:

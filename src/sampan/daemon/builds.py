@@ -45,7 +45,7 @@ from sampan.daemon.workers import Pipe, Workers, as_file
 from sampan.dockerfile.arguments import Machines
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.dockerfile.parse import parse
-from sampan.errors import InvalidParameter, SampanError, System
+from sampan.errors import InvalidParameter, SampanError, System, host_fault
 from sampan.files.atomic import make_directory
 from sampan.images.images import Images
 from sampan.images.platforms import builders_platform, platforms_of
@@ -162,7 +162,7 @@ async def _received(site: Site, options: BuildOptions, body: AsyncIterator[bytes
             site.kept.keep(options.stamp, context.arrival())
         return context, ""
     except OSError as error:
-        raise System(f"the build context cannot be unpacked: {error}") from error
+        raise System(f"the build context cannot be unpacked: {host_fault(error)}") from error
 
 
 async def _fetched(site: Site, url: str, into: int) -> tuple[Context, str]:
@@ -342,5 +342,5 @@ async def perform(
 
 def _failure(error: SampanError | OSError) -> bytes:
     code = error.code if isinstance(error, CommandFailed) else 0
-    detail = ErrorDetail(code=code, message=str(error))
-    return encode(Line(error_detail=detail, error=str(error))) + b"\r\n"
+    text = host_fault(error) if isinstance(error, OSError) else str(error)
+    return encode(Line(error_detail=ErrorDetail(code=code, message=text), error=text)) + b"\r\n"

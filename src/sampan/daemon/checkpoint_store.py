@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sampan.errors import InvalidParameter, System
+from sampan.errors import InvalidParameter, System, host_words
 from sampan.files.remove import remove_tree
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", re.ASCII)
@@ -67,7 +67,7 @@ class CheckpointDirectory:
             finally:
                 remove_tree(parent, staging.encode())
         except OSError as error:
-            raise System(f"cannot checkpoint container {self._reference}: {error.strerror}: {self._path}") from error
+            raise System(f"cannot checkpoint container {self._reference}: {host_words(error)}: {self._path}") from error
         finally:
             if parent >= 0:
                 os.close(parent)
@@ -81,7 +81,7 @@ class CheckpointDirectory:
         except NotADirectoryError as error:
             raise System(f"{self._path} exists and is not a directory") from error
         except OSError as error:
-            raise System(f"{self._path}: {error.strerror}") from error
+            raise System(f"{self._path}: {host_words(error)}") from error
         try:
             with os.scandir(parent) as entries:
                 return sorted(
@@ -96,7 +96,7 @@ class CheckpointDirectory:
             try:
                 remove_tree(parent, name.encode())
             except OSError as error:
-                raise System(f"cannot remove checkpoint {name}: {error.strerror}") from error
+                raise System(f"cannot remove checkpoint {name}: {host_words(error)}") from error
 
     def images(self, name: str) -> int:
         """A descriptor of one whose entries are all regular files; the caller closes it. Raises System."""

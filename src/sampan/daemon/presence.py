@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from sampan.errors import System
+from sampan.errors import System, host_words
 from sampan.spec.ids import InstanceId
 
 _FORKED_SECONDS = 5.0
@@ -34,7 +34,7 @@ def prepare(directory: Path, what: str, mode: int) -> Held:
         os.chmod(directory, mode)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise System(f"{what} {directory}: {error.strerror}") from error
+        raise System(f"{what} {directory}: {host_words(error)}") from error
     try:
         _lock(descriptor)
     except OSError as error:
@@ -42,7 +42,7 @@ def prepare(directory: Path, what: str, mode: int) -> Held:
         os.close(descriptor)
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise System(f"{what} {directory} is in use by another daemon (pid {holder})") from error
-        raise System(f"{what} {directory}: {error.strerror}") from error
+        raise System(f"{what} {directory}: {host_words(error)}") from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return Held(descriptor)
@@ -92,7 +92,7 @@ def write_pidfile(path: Path) -> None:
         temporary.write_text(str(os.getpid()))
         temporary.replace(path)
     except OSError as error:
-        raise System(f"failed to start daemon: {path}: {error.strerror}") from error
+        raise System(f"failed to start daemon: {path}: {host_words(error)}") from error
 
 
 def remove_pidfile(path: Path) -> None:

@@ -1,8 +1,9 @@
 """Why a start or an exec failed, in Docker's words, and the exit code that goes with it."""
 
 import logging
+import os
 
-from sampan.errors import InvalidParameter, SampanError, System
+from sampan.errors import HOST_TROUBLE, InvalidParameter, SampanError, System, host_fault
 from sampan.runtime.profile_sysctl import BadSysctl
 from sampan.runtime.request import StartFailed, StartFault
 
@@ -38,8 +39,7 @@ def translated_failure(error: Exception) -> tuple[SampanError, int]:
         # A fault of ours: the container must not stay as if nothing had happened, nor a client wait for its removal.
         _log.error("start failed", exc_info=error)
         return System(f"{type(error).__name__}: {error}"), _UNKNOWN_EXIT
-    text = f"failed to set up the container: {error.strerror}: {error.filename or ''}"
-    return System(text.rstrip(": ")), _UNKNOWN_EXIT
+    return System(f"failed to set up the container: {host_fault(error)}"), _UNKNOWN_EXIT
 
 
 def translate_failure(error: StartFailed) -> tuple[SampanError, int]:
@@ -56,6 +56,9 @@ def translate_failure(error: StartFailed) -> tuple[SampanError, int]:
     if error.fault is StartFault.RUNTIME:
         return _of_other_runtime(error.message)
     message = error.message
+    if error.errno in HOST_TROUBLE:
+        said = os.strerror(error.errno)
+        message = message.replace(said, said.lower())
     if "is a directory" in message and "permission denied" not in message:
         message += ": permission denied"
     if "not a directory" in message and "Are you trying" not in message:

@@ -5,7 +5,7 @@ import os
 
 from sampan.daemon.config import DaemonConfig
 from sampan.drivers.snapshot import KIND
-from sampan.errors import InvalidParameter, System
+from sampan.errors import InvalidParameter, System, host_fault
 from sampan.files.remove import remove_tree
 from sampan.plugins.cloning import CloningByPlugin
 from sampan.plugins.installed import Installed
@@ -40,7 +40,7 @@ def open_layers(config: DaemonConfig, installed: Installed) -> Snapshotter:
                     "it is one of overlay2, overlay, fuse-overlayfs, vfs, or a driver that is installed"
                 )
     except OSError as error:
-        raise System(f"layers below {config.data_root}: {error.strerror}: {error.filename}") from error
+        raise System(f"layers below {config.data_root}: {host_fault(error)}") from error
 
 
 def _program() -> str:

@@ -11,7 +11,7 @@ import threading
 
 from sampan.content.partial import ContentTruncated, DigestMismatch, Partial
 from sampan.content.store import Content
-from sampan.errors import InvalidParameter, SampanError, System
+from sampan.errors import InvalidParameter, SampanError, System, host_words
 from sampan.images.lanes import Lanes
 from sampan.images.references import short_id
 from sampan.images.steps import Cancellation, Meter, Report, Step, count_down
@@ -229,5 +229,5 @@ def _fill(download: _Download, partial: Partial) -> None:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     # The room that it took is given back: it would fill the disk until somebody pulls again.
                     partial.restart()
-                raise System(f"cannot store {download.digest}: {error.strerror}") from error
+                raise System(f"cannot store {download.digest}: {host_words(error)}") from error
             meter(partial.offset)

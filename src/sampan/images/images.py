@@ -1,6 +1,5 @@
 """The images of one daemon: the one object that its use-cases speak to. Every method may be called from any thread."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -9,7 +8,7 @@ from functools import partial
 from typing import BinaryIO
 
 from sampan.content.store import Content
-from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere, System
+from sampan.errors import Conflict, InvalidParameter, NotFound, NotImplementedHere, System, host_words
 from sampan.files.trash import Freeing
 from sampan.images import host
 from sampan.images.bringing import Bringing
@@ -375,5 +374,4 @@ def _host_trouble(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise System(f"cannot {what} the image: {reason}") from error
+        raise System(f"cannot {what} the image: {host_words(error)}") from error

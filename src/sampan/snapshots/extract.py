@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from sampan.errors import HOST_TROUBLE
 from sampan.files import tar_reader as tar
 from sampan.files.paths import BadPath, check_component, clean, shown, split
 from sampan.files.remove import remove_tree
@@ -18,7 +19,6 @@ from sampan.files.root import SafeRoot
 from sampan.files.tar_reader import BadArchive
 from sampan.files.writing import write_all
 from sampan.snapshots.inodes import (
-    HOST_ERRORS,
     complete_file,
     is_left_out,
     judged,
@@ -368,7 +368,7 @@ class Extraction:
             try:
                 self._with_directory(path, self._set_all if self._late else self._set_time)
             except OSError as error:
-                if error.errno in HOST_ERRORS:
+                if error.errno in HOST_TROUBLE:
                     raise
                 refuse_unmapped(path, error)
                 continue  # a later entry took its place

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+from sampan.errors import HOST_TROUBLE
 from sampan.files import tar_reader as tar
 from sampan.files.paths import shown
 from sampan.files.tar_reader import BadArchive
@@ -15,8 +16,6 @@ from sampan.host.mapped import is_mapped
 _CHUNK = 1 << 20
 _MAX_TIME = 1 << 63
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
-# The host's trouble, not the archive's.
-HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 _MAPPED = is_mapped()
 """Asked when this is loaded: a jailed process has no /proc later."""
 _OWN_XATTRS = (b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
@@ -63,7 +62,7 @@ def complete_file(descriptor: int, entry: tar.Entry, owned: bool, inherits: bool
 
 def judged(entry: tar.Entry, error: OSError) -> Exception:
     """The host's trouble as it is, anything else as the archive's."""
-    if error.errno in HOST_ERRORS:
+    if error.errno in HOST_TROUBLE:
         return error
     refuse_unmapped(entry.name, error)
     return BadArchive(f"{shown(entry.name)} cannot be unpacked: {error.strerror}")

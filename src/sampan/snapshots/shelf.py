@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from sampan.crashpoints import crash_point
-from sampan.errors import InvalidParameter, System
+from sampan.errors import InvalidParameter, System, host_words
 from sampan.files.atomic import make_directory, sync_directory, write_atomic
 from sampan.files.paths import BadPath, check_component
 from sampan.files.quotas import open_quotas
@@ -318,7 +318,7 @@ class Shelf:
         try:
             syncfs(descriptor)
         except OSError as error:
-            raise System(f"cannot write the layers to the disk: {error}") from error
+            raise System(f"cannot write the layers to the disk: {host_words(error)}") from error
         finally:
             os.close(descriptor)
         sync_directory(self._layers_at)

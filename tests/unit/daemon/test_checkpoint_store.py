@@ -151,5 +151,5 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     (tmp_path / "there").mkdir()
     monkeypatch.setattr(os, "mkdir", full)
-    with pytest.raises(System, match=r"^cannot checkpoint container web: No space left on device"):
+    with pytest.raises(System, match=r"^cannot checkpoint container web: no space left on device"):
         directory(tmp_path, str(tmp_path / "there")).staged("noon").__enter__()

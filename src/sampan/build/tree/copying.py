@@ -18,14 +18,12 @@ from sampan.build.tree.owners import owner_of
 from sampan.build.tree.selection import Below, Wanted, literal_path, parse_path
 from sampan.build.tree.source import Origin, SourceMissing, SourceTree, Top
 from sampan.build.tree.writing import InTheWay, Item, Writing
-from sampan.errors import InvalidParameter, SampanError
+from sampan.errors import HOST_TROUBLE, InvalidParameter, SampanError
 from sampan.files.root import link_in_root
 from sampan.kernel.files import Resolve, openat2
 
 _INSIDE = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
 _MOST_LINKS = 40
-# The host's trouble, not the instruction's.
-_HOST_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 
 class CopyFailed(InvalidParameter):
@@ -67,7 +65,7 @@ def _guarded(operation: Copy, tree: SourceTree, path: str, writing: Writing) -> 
     except SampanError:
         raise
     except OSError as error:
-        if error.errno in _HOST_ERRORS:
+        if error.errno in HOST_TROUBLE:
             raise
         raise CopyFailed(
             f"cannot copy {path} to {operation.destination}: {(error.strerror or str(error)).lower()}"
