@@ -1,5 +1,6 @@
 """`system check`: everything that images and the build cache need, looked at byte by byte; and what nobody needs any more.
 
+    the disk written to                     ─▶ read-only, broken               nothing is repaired then
     blobs    hashed                         ─▶ missing, truncated, changed     repair: moved away; the next pull or load brings it
     layers   compared with their tar        ─▶ missing, damaged                repair: unpacked again where the tar is whole
     images   configuration, layer count     ─▶ broken
@@ -9,11 +10,13 @@
 May run beside everything else: what images needed when it began stays until it ends, and what others hold is no orphan.
 """
 
+import errno
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
-from sampan.errors import SampanError
+from sampan.errors import SampanError, host_words
+from sampan.files.probing import refusal
 from sampan.images import host
 from sampan.images.catalog import Catalog, LayerRecord
 from sampan.images.findings import Examined, Finding, Kind, Step, Verdict
@@ -29,6 +32,7 @@ _AGAIN = "pull or load it again"
 _MADE_AGAIN = "the next build makes it again"
 _BUILD_CACHE = "the build cache"
 _REPAIR = "--repair"
+_MEND_DISK = "see the kernel's log (dmesg), check the file system (fsck), mount it again"
 
 
 class Check:
@@ -66,16 +70,26 @@ class Check:
     def _steps(
         self, blobs: dict[Digest, int | None], layers: dict[ChainId, "_LayerPlan"]
     ) -> Iterator[Finding | Examined]:
+        yield from self._disk()
         for digest, size in blobs.items():
             yield from self._blob(digest, size)
         for plan in layers.values():
             yield from self._layer(plan)
-        self._catalog.snapshots.sync()
+        if self._repair:
+            self._catalog.snapshots.sync()
         for image in self._images:
             yield from self._image(image)
         yield from self._names()
         yield from self._orphans()
         yield from self._strays()
+
+    def _disk(self) -> Iterator[Finding]:
+        """A file system that the kernel has made read-only still shows all that was written: that it takes no more is a fault."""
+        root = self._catalog.content.root
+        refused = refusal(root)
+        if refused is not None and refused.errno in (errno.EROFS, errno.EIO):
+            self._repair = False
+            yield Finding(Kind.DISK, str(root), (), f"cannot be written: {host_words(refused)}", _MEND_DISK)
 
     def _hold(self, lease: Lease) -> dict[Digest, int | None]:
         """Hold all that images need; their blobs, with their sizes where a record tells."""

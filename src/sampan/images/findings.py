@@ -7,6 +7,7 @@ from enum import StrEnum
 class Kind(StrEnum):
     """What is at fault."""
 
+    DISK = "disk"
     BLOB = "blob"
     LAYER = "layer"
     IMAGE = "image"

@@ -11,7 +11,7 @@ class CheckProgress(Document, frozen=True):
 
 
 class CheckFinding(Document, frozen=True):
-    """One fault. `kind`: blob, layer, image, name, orphan or stray. `remedy`: what was done or is to be done."""
+    """One fault. `kind`: disk, blob, layer, image, name, orphan or stray. `remedy`: what was done or is to be done."""
 
     kind: str = sent("")
     name: str = sent("")
