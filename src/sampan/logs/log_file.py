@@ -27,7 +27,8 @@ LOCK = ".lock"
 _NEW = ".new"
 _MODE = 0o640
 _OPEN = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""The machine's trouble, which may pass: records are dropped and counted, and no program ends for it."""
 
 
 class LogFile:
@@ -36,7 +37,7 @@ class LogFile:
     `max_size` in bytes (-1: no bound): a file that has reached it is renamed to `path.1`, `path.1` to `path.2` and so on, and
     `max_files` counts all of them. With `compress` something else packs the renamed ones (`compression`); with `numbered` each
     file begins with a line that says how many records came before it. `say` makes the record that tells of dropped ones.
-    A record that a crash left half-written is cut off. Raises OSError only when made, and not for a full disk.
+    A record that a crash left half-written is cut off. Raises OSError only when made, and not for a full or read-only disk.
     """
 
     __slots__ = (
@@ -77,7 +78,7 @@ class LogFile:
         try:
             self._open()
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in _PASSING:
                 raise
 
     @property

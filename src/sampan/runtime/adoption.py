@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sampan.cgroups import ending
+from sampan.errors import System
 from sampan.runtime import record
 from sampan.runtime.request import Exit, Running
 
@@ -33,18 +34,30 @@ class Found:
 
 
 def scan(exec_root: str) -> Iterator[Found]:
-    """Every record below `exec_root`. Kills what has lost its monitor. Directories without a record are half-made starts."""
+    """Every record below `exec_root`. Kills what has lost its monitor. Directories without a record are half-made starts.
+
+    Raises System, before anything is touched, where one is of a newer Sampan.
+    """
     boot = record.boot_id()
+    for directory, body in _records(exec_root):
+        if body is None:
+            discard(directory)
+        else:
+            yield _judge(directory, body, boot)
+
+
+def _records(exec_root: str) -> list[tuple[str, dict[str, object] | None]]:
+    found = []
     for kind in ("containers", "execs"):
         parent = f"{exec_root}/{kind}"
         os.makedirs(parent, 0o700, exist_ok=True)
         for name in sorted(os.listdir(parent)):
             directory = f"{parent}/{name}"
-            body = record.read(directory)
-            if body is None:
-                discard(directory)
-                continue
-            yield _judge(directory, body, boot)
+            try:
+                found.append((directory, record.read(directory)))
+            except record.NewerRecord as error:
+                raise System(f"{error}: start that one, it knows what it left running") from error
+    return found
 
 
 def _judge(directory: str, body: dict[str, object], boot: str) -> Found:

@@ -9,6 +9,7 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 NAME = "record.json"
 SOCKET = "monitor.sock"
+VERSION = 1
+"""Of records. Members are added without a new one; a change that an older daemon would misread makes one."""
 _LIMIT = 64 * 1024
+
+
+class NewerRecord(Exception):
+    """A program runs, or has ended, under a newer Sampan than this. To pass over its record would be to forget the program."""
 
 
 def boot_id() -> str:
@@ -42,7 +49,7 @@ def parent(pid: int) -> int:
 
 def of_monitor(pid: int) -> dict[str, Any]:
     """What of a record is known as soon as there is a monitor, `pid`."""
-    return {"version": 1, "boot": boot_id(), "monitor": [pid, start_time(pid)]}
+    return {"version": VERSION, "boot": boot_id(), "monitor": [pid, start_time(pid)]}
 
 
 def listen(directory: str) -> socket.socket:
@@ -76,21 +83,46 @@ def write(directory: str, body: dict[str, Any]) -> None:
     except FileExistsError:
         descriptor = os.open(f"{directory}/.{NAME}", flags & ~os.O_EXCL | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, text)
+        _write(descriptor, text)
     finally:
         os.close(descriptor)
     if path:
         os.rename(f"{directory}/.{NAME}", path)
 
 
+def _write(descriptor: int, text: bytes) -> None:
+    if os.write(descriptor, text) < len(text):
+        # A regular file takes less than it is given where the disk has no more.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def add(directory: str, body: dict[str, Any]) -> None:
+    """Add members to the record that stands there, as a line of its own, which takes no room beyond the file's last page or block.
+
+    For a full disk, where `write` cannot. Half of such a line is no line. Raises OSError.
+    """
+    descriptor = os.open(f"{directory}/{NAME}", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        _write(descriptor, b"\n" + json.dumps(body, separators=(",", ":")).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
 def read(directory: str) -> dict[str, Any] | None:
     """The record in `directory`; None where there is none or it is not one (the monitor died before it was whole)."""
     try:
         with open(f"{directory}/{NAME}", "rb") as file:
-            body = json.loads(file.read(_LIMIT))
+            first, _, more = file.read(_LIMIT).partition(b"\n")
+        body = json.loads(first)
+        if more.endswith(b"\n"):
+            body.update(json.loads(more))
     except (FileNotFoundError, ValueError):
         return None
-    return body if isinstance(body, dict) and body.get("version") == 1 else None
+    if not isinstance(body, dict):
+        return None
+    if body.get("version") != VERSION:
+        raise NewerRecord(f"{directory} is the record of a run under a newer Sampan (version {body.get('version')})")
+    return body
 
 
 def is_alive(pid: int, started: int) -> bool:
@@ -111,4 +143,7 @@ def any_runs(exec_root: str) -> bool:
     except FileNotFoundError:
         return False
     bodies = (read(f"{directory}/{name}") for name in names)
-    return any(body is not None and is_alive(*body["monitor"]) for body in bodies)
+    try:
+        return any(body is not None and is_alive(*body["monitor"]) for body in bodies)
+    except NewerRecord:
+        return True

@@ -70,11 +70,23 @@ def supervise(life: Life) -> None:
             except OSError:
                 continue  # a socket that listens to nobody has nothing to shut down
     ended = _end(kills, life.pidfd)
-    record.write(str(body["directory"]), {**body["record"], "exit": ended})
+    _record(body, ended)
     crash_point("monitor-after-exit-record")
     pump.tell(Kind.EXITED, {"id": body["id"], **ended}, [])
     life.listener.close()
     pump.finish()
+
+
+def _record(body: dict[str, Any], ended: dict[str, Any]) -> None:
+    """Write down the end. Where the exec-root is full it still stands in the record's own page, or is told at least."""
+    directory = str(body["directory"])
+    try:
+        record.write(directory, {**body["record"], "exit": ended})
+    except OSError:
+        try:
+            record.add(directory, {"exit": ended})
+        except OSError as error:
+            os.write(2, f"sampan-monitor {str(body['id'])[:12]}: its end is told, not recorded: {error}\n".encode())
 
 
 def _pump(body: dict[str, Any], streams: Streams) -> Pump:
