@@ -22,6 +22,7 @@ from tests.waiting import eventually
 pytestmark = requires("root", "overlay", "netns", "bridge", "nftables", "docker-client", "busybox")
 
 FOREVER = ("sleep", "1000")
+ANONYMOUS = {"Mounts": [{"Type": "volume", "Target": "/data"}]}
 COLD = {"NetworkMode": "host"}
 """A container that no parked slot fits."""
 
@@ -63,6 +64,15 @@ class Operation:
     """whether `prepare` passes none of its points, and may be done by the daemon that is armed already"""
 
 
+def _volumes(scene: Scene) -> int:
+    """How many volumes there are, in the records and on the disk."""
+    listed = scene.engine.api("GET", "/volumes").json()
+    assert isinstance(listed, dict)
+    there = [entry.name for entry in (scene.engine.data_root / "volumes").iterdir()]
+    assert sorted(volume["Name"] for volume in listed["Volumes"]) == sorted(there)
+    return len(there)
+
+
 class Create(Operation):
     """Unacknowledged, so it may be there or not; `kept` says which the point's place demands."""
 
@@ -75,11 +85,13 @@ class Create(Operation):
         pass
 
     def act(self, scene: Scene) -> None:
-        scene.ask("POST", "/containers/create?name=half", {"Image": "busybox", "Cmd": ["true"]})
+        body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": ANONYMOUS}
+        scene.ask("POST", "/containers/create?name=half", body)
         assert scene.answer is None
 
     def judge(self, scene: Scene) -> None:
         assert scene.exists("/containers/half/json") == self.kept
+        assert _volumes(scene) == int(self.kept)
         if self.kept:
             assert scene.engine.api("POST", "/containers/half/start").status == 204
         else:
@@ -179,18 +191,20 @@ class Remove(Operation):
         self.done = done
 
     def prepare(self, scene: Scene) -> None:
-        scene.box = Box(scene.engine, "touch", "/mark").start()
+        scene.box = Box(scene.engine, "touch", "/mark", host=ANONYMOUS).start()
         scene.box.ended(0)
 
     def act(self, scene: Scene) -> None:
-        scene.ask("DELETE", f"/containers/{scene.the_box().id}")
+        scene.ask("DELETE", f"/containers/{scene.the_box().id}?v=1")
         assert scene.answer is None
 
     def judge(self, scene: Scene) -> None:
         path = f"/containers/{scene.the_box().id}"
         assert scene.exists(f"{path}/json") != self.done
+        assert _volumes(scene) == int(not self.done)
         if not self.done:
-            assert scene.engine.api("DELETE", path).status == 204
+            assert scene.engine.api("DELETE", f"{path}?v=1").status == 204
+            assert _volumes(scene) == 0
 
 
 class Rename(Operation):

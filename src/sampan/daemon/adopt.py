@@ -143,7 +143,8 @@ def ship(engine: Engine) -> None:
 
 
 def sweep(engine: Engine) -> None:
-    """Remove what half-made and half-removed containers left: writable layers and directories without a record."""
+    """Remove what half-made and half-removed containers left: layers and directories without a record, volumes without a name."""
+    engine.volumes.sweep()
     for container_id in engine.layers.writable():
         if engine.containers.get(container_id) is None:
             _log.info("writable layer of %s belongs to no container: removed", container_id[:12])

@@ -2,16 +2,17 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sampan.daemon.events import Events
 from sampan.daemon.needs import FoundVolume
 from sampan.daemon.plugin_volumes import PluginVolumes
 from sampan.daemon.volume_store import LocalVolumes, Users
 from sampan.daemon.workers import Workers
-from sampan.errors import Conflict, SampanError, System
+from sampan.errors import Conflict, SampanError, System, host_words
 from sampan.kernel.mount import OpenTree
 from sampan.spec.ids import ContainerId
+from sampan.state.store import Change
 from sampan.volumes.local import DRIVER
 from sampan.volumes.population import has_directory, populate_mounted
 
@@ -64,7 +65,7 @@ class AllVolumes:
             try:
                 await self._workers.run(self._populate, name, image_root, path)
             except OSError as error:
-                raise System(f"populating volume {name} from {path}: {error.strerror}") from error
+                raise System(f"populating volume {name} from {path}: {host_words(error)}") from error
             finally:
                 self.plugins.let_go(user)
 
@@ -107,6 +108,18 @@ class AllVolumes:
     def tree(self, name: str, below: str, flags: OpenTree) -> int:
         """See `needs.VolumeStore`."""
         return (self.plugins if self._is_plugins(name) else self._local).tree(name, below, flags)
+
+    def staying(self, names: Iterable[str]) -> Sequence[Change]:
+        """See `needs.VolumeStore`. Those of plugins stay, whatever becomes of the container."""
+        return self._local.staying(names)
+
+    def going(self, names: Iterable[str], user: ContainerId) -> Sequence[Change]:
+        """See `needs.VolumeStore`."""
+        return self._local.going(names, user)
+
+    def sweep(self) -> None:
+        """See `needs.VolumeStore`."""
+        self._local.sweep()
 
     async def remove_anonymous(self, name: str) -> None:
         """See `needs.VolumeStore`."""

@@ -20,7 +20,7 @@ from sampan.daemon.states import State
 from sampan.daemon.users import Caller, check_mounts, kept_user
 from sampan.daemon.users import check as check_users
 from sampan.daemon.verify_resources import check_resources
-from sampan.errors import InvalidParameter, NotFound, SampanError, System
+from sampan.errors import InvalidParameter, NotFound, SampanError, System, host_fault
 from sampan.logs import options
 from sampan.spec.containers import ContainerConfig, CreateRequest, CreateResponse
 from sampan.spec.host_config import HostConfig
@@ -197,12 +197,13 @@ async def _make(
             [
                 Put(DEFINITIONS, container_id, encode(definition)),
                 Put(STATES, container_id, encode(State())),
+                *engine.volumes.staying(made),
             ]
         )
     except BaseException as error:
         await asyncio.shield(_undo(engine, container_id, made))
         if isinstance(error, OSError):
-            raise System(f"create of container {container_id[:12]}: {error.strerror}: {error.filename}") from error
+            raise System(f"create of container {container_id[:12]}: {host_fault(error)}") from error
         raise
     crash_point("create-after-commit")
     return definition

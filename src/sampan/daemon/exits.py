@@ -129,9 +129,18 @@ def _record(engine: Engine, container: Container) -> None:
 
 
 async def _remove(engine: Engine, container: Container) -> None:
-    async with container.lock:
-        if engine.containers.get(container.id) is container and not container.state.running:
-            await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
+    """Remove what goes with its run. On a full disk it is tried again."""
+    while not engine.shutting_down:
+        async with container.lock:
+            if engine.containers.get(container.id) is not container or container.state.running:
+                return
+            try:
+                await remove_locked(engine, container, RemoveOptions(force=True, volumes=True))
+            except SampanError as error:
+                _log.error("container %s could not be removed: %s", container.id[:12], error)
+            else:
+                return
+        await asyncio.sleep(_RECORD_AGAIN)
 
 
 def wait_for_restart(engine: Engine, container: Container, *, passed: float = 0.0) -> None:

@@ -21,6 +21,7 @@ from sampan.spec.images import ImageConfig
 from sampan.spec.networks import EndpointSettings, NetworkCreateRequest
 from sampan.spec.ports import PortMap
 from sampan.spec.rootfs import RootMount
+from sampan.state import store
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class VolumesByName(Protocol):
     async def create(
         self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
     ) -> FoundVolume:
-        """The volume of that name, made where it is missing; "" makes an anonymous one."""
+        """The volume of that name, made where it is missing; "" makes an anonymous one, for a container: see `staying`."""
         ...
 
     def get(self, name: str) -> FoundVolume:
@@ -160,6 +161,18 @@ class VolumeStore(VolumesByName, Protocol):
 
     def tree(self, name: str, below: str, flags: OpenTree) -> int:
         """A copy of the mount that a held volume is (`runtime.sources.VolumeTree`)."""
+        ...
+
+    def staying(self, names: Iterable[str]) -> Sequence[store.Change]:
+        """What is to be committed with a container so that volumes without a name that were made for it stay."""
+        ...
+
+    def going(self, names: Iterable[str], user: ContainerId) -> Sequence[store.Change]:
+        """What is to be committed with the removal of `user` so that these go with it, whatever dies; none that others use."""
+        ...
+
+    def sweep(self) -> None:
+        """Remove what creates and removals that were cut off left. Called when all containers are known."""
         ...
 
     async def remove_anonymous(self, name: str) -> None:

@@ -78,9 +78,11 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
     container.drop_clients()
     await engine.transfers.end(container.id)
     await engine.looks.end(container.id)
+    anonymous = [point.name for point in container.definition.mounts if point.type == "volume" and point.anonymous]
+    going = engine.volumes.going(anonymous, container.id) if options.volumes and anonymous else ()
     crash_point("remove-before-commit")
     try:
-        await engine.commit([Delete(table, container.id) for table in _tables(container)])
+        await engine.commit([*(Delete(table, container.id) for table in _tables(container)), *going])
     except SampanError as error:
         container.removing = False
         container.tell_removed(str(error))

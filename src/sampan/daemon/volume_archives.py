@@ -8,8 +8,9 @@ from contextlib import aclosing, asynccontextmanager
 from sampan.daemon.files import feed, uncompressed
 from sampan.daemon.needs import VolumeStore
 from sampan.daemon.workers import Workers
-from sampan.errors import System
+from sampan.errors import System, host_words
 from sampan.kernel.mount import AT_FDCWD, OpenTree, open_tree
+from sampan.kernel.sync import syncfs
 from sampan.transfer import orders
 from sampan.transfer.porter import Porter, View
 
@@ -35,13 +36,26 @@ async def _with(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes
 
 
 async def unpack(volumes: VolumeStore, workers: Workers, name: str, content: AsyncIterator[bytes]) -> None:
-    """Unpack a tar, compressed or not, over what the volume holds. What was unpacked before a fault stays.
+    """Unpack a tar, compressed or not, over what the volume holds, durably. What was unpacked before a fault stays.
 
     Raises NotFound, InvalidParameter for the archive, System.
     """
     async with _porter(volumes, name, orders.WRITE) as porter:
         await feed(porter, uncompressed(workers, content))
         await porter.outcome()
+    volume = volumes.get(name)
+    if not volume.mounted:
+        await workers.run(_sync, volume.mountpoint)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        syncfs(descriptor)
+    except OSError as error:
+        raise System(f"{path}: {host_words(error)}") from error
+    finally:
+        os.close(descriptor)
 
 
 @asynccontextmanager

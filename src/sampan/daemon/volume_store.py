@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from sampan.daemon.events import Events
 from sampan.daemon.needs import FoundVolume
 from sampan.daemon.workers import Workers
-from sampan.errors import SampanError, System
+from sampan.errors import SampanError, System, host_fault, host_words
 from sampan.kernel.mount import OpenTree
 from sampan.spec.ids import ContainerId
+from sampan.state.store import Change
 from sampan.volumes import letters
-from sampan.volumes.local import Volume, Volumes
+from sampan.volumes.local import Volume, VolumeInUse, Volumes
 from sampan.volumes.mounted import MountedVolumes, MountFailed
 from sampan.volumes.population import has_directory, populate_mounted
 
@@ -36,7 +37,7 @@ class LocalVolumes:
     ) -> FoundVolume:
         """See `needs.VolumeStore`."""
         there = self.has(name)
-        made = await self._workers.run(make, self._volumes, name, driver, options, labels)
+        made = await self._workers.run(make, self._volumes, name, driver, options, labels, pending=not name)
         if not there:
             self._events.publish("volume", "create", made.name, {"driver": made.driver})
         return _found(made)
@@ -58,7 +59,7 @@ class LocalVolumes:
             else:
                 await self._workers.run(self._volumes.populate, name, image_root, path, in_use)
         except OSError as error:
-            raise System(f"populating volume {name} from {path}: {error.strerror}") from error
+            raise System(f"populating volume {name} from {path}: {host_words(error)}") from error
 
     def _populate_mounted(self, name: str, image_root: int, path: str) -> None:
         if has_directory(image_root, path):
@@ -100,12 +101,32 @@ class LocalVolumes:
         """See `needs.VolumeStore`."""
         return self._mounted.tree(name, below, flags)
 
+    def staying(self, names: Iterable[str]) -> tuple[Change, ...]:
+        """See `needs.VolumeStore`."""
+        return self._volumes.settled([name for name in names if self.has(name)])
+
+    def going(self, names: Iterable[str], user: ContainerId) -> tuple[Change, ...]:
+        """See `needs.VolumeStore`."""
+        own = [name for name in names if self.has(name) and set(self._users(name)) <= {user}]
+        return self._volumes.settled(own, pending=True)
+
+    def sweep(self) -> None:
+        """See `needs.VolumeStore`."""
+        try:
+            self._volumes.sweep(self._users)
+        except (SampanError, OSError) as error:
+            _log.warning("volumes of containers that are gone stay: %s", error)
+
     async def remove_anonymous(self, name: str) -> None:
         """See `needs.VolumeStore`."""
         try:
             await self._workers.run(self._volumes.remove, name, self._users)
+        except VolumeInUse:
+            # By a container that was made since.
+            await self._workers.run(self._volumes.stay, name)
+            return
         except (SampanError, OSError):
-            # In use by another container, or gone already: either way it is not ours to remove.
+            # Gone already, or the next start removes it.
             return
         self._events.publish("volume", "destroy", name, {"driver": "local"})
 
@@ -114,9 +135,16 @@ def _found(volume: Volume) -> FoundVolume:
     return FoundVolume(volume.name, volume.driver, volume.mountpoint, volume.mounted)
 
 
-def make(volumes: Volumes, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]) -> Volume:
+def make(
+    volumes: Volumes,
+    name: str,
+    driver: str,
+    options: Mapping[str, str],
+    labels: Mapping[str, str],
+    pending: bool = False,
+) -> Volume:
     """The volume of that name, made where it is missing. Called in a worker thread."""
     try:
-        return volumes.create(name, labels, driver, options)
+        return volumes.create(name, labels, driver, options, pending)
     except OSError as error:
-        raise System(f"create {name}: {error.strerror}: {error.filename}") from error
+        raise System(f"create {name}: {host_fault(error)}") from error

@@ -12,7 +12,7 @@ from sampan.daemon.plugin_volumes import Listed, PluginVolumes
 from sampan.daemon.times import NEVER, rfc3339
 from sampan.daemon.volume_store import Users
 from sampan.daemon.workers import Workers
-from sampan.errors import System
+from sampan.errors import System, host_fault
 from sampan.spec import requests as r
 from sampan.spec import volumes as v
 from sampan.volumes.local import DRIVER, NoSuchVolume, Volume, VolumeInUse, Volumes
@@ -101,7 +101,7 @@ class VolumesApi:
                 return
             raise
         except OSError as error:
-            raise System(f"remove {name}: {error.strerror}: {error.filename}") from error
+            raise System(f"remove {name}: {host_fault(error)}") from error
         self._events.publish("volume", "destroy", name, {"driver": driver})
 
     async def prune(self, filters: r.Filters) -> v.VolumesPruneReport:

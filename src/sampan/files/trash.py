@@ -11,13 +11,17 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from sampan.errors import HOST_TROUBLE
 from sampan.files.atomic import make_directory
 from sampan.files.remove import remove_tree
+from sampan.files.root import SafeRoot
 
 _log = logging.getLogger(__name__)
 
 _PAUSE = 0.01
 """Seconds before the deleting begins: whoever threw something away still has an answer to write."""
+_AGAIN = 5.0
+"""Seconds until what the machine's trouble kept from being deleted (no descriptors, say) is tried once more."""
 _LINGER = 0.2
 """Seconds that the thread waits for more: to make one costs its maker a third of a millisecond."""
 
@@ -90,21 +94,31 @@ class Trash:
             thread.join(timeout=1.0)
 
     def _empty(self) -> None:
-        directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
+        time.sleep(_PAUSE)
+        while (name := self._next()) is not None:
+            try:
+                self._remove(name)
+            except OSError as error:
+                self._stuck.add(name)
+                # Still mounted somewhere, or a broken disk: the next start tries again.
+                _log.warning("cannot delete %s/%s: %s", self._directory, os.fsdecode(name), error)
+            finally:
+                with self._more:
+                    del self._sizes[name]
+
+    def _remove(self, name: bytes) -> None:
         try:
-            time.sleep(_PAUSE)
-            while (name := self._next()) is not None:
-                try:
-                    remove_tree(directory, name)
-                except OSError as error:
-                    self._stuck.add(name)
-                    # Still mounted somewhere, or a broken disk: the next start tries again.
-                    _log.warning("cannot delete %s/%s: %s", self._directory, os.fsdecode(name), error)
-                finally:
-                    with self._more:
-                        del self._sizes[name]
-        finally:
-            os.close(directory)
+            self._remove_now(name)
+        except OSError as error:
+            if error.errno not in HOST_TROUBLE:
+                raise
+            with self._more:
+                self._more.wait_for(lambda: self._closed, _AGAIN)
+            self._remove_now(name)
+
+    def _remove_now(self, name: bytes) -> None:
+        with SafeRoot(str(self._directory)) as directory:
+            remove_tree(directory.fd, name)
 
     def _next(self) -> bytes | None:
         with self._more:

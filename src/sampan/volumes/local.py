@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from sampan.files.quotas import Quotas
 from sampan.files.remove import remove_tree
 from sampan.files.root import SafeRoot
 from sampan.spec.ids import ContainerId
-from sampan.state.store import Delete, Put, Store
+from sampan.state.store import Change, Delete, Put, Store
 from sampan.volumes import options as words
 from sampan.volumes.population import discard_copies, populate
 
@@ -44,6 +44,8 @@ class VolumeRecord(msgspec.Struct, frozen=True):
     created: int
     labels: dict[str, str]
     options: dict[str, str] = {}
+    pending: bool = False
+    """made for a container that is not there yet, or of one that goes: see `Volumes.sweep`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,11 @@ class Volumes:
         labels: Mapping[str, str] | None = None,
         driver: str = DRIVER,
         options: Mapping[str, str] | None = None,
+        pending: bool = False,
     ) -> Volume:
         """The volume of that name, made where it is missing; "" makes an anonymous one.
 
+        `pending`: one that is made stays only with a commit of what `settled` gives.
         Raises InvalidParameter for the name or the options, NotFound for another driver.
         """
         anonymous = not name
@@ -123,21 +127,46 @@ class Volumes:
         _check_options(name, options or {}, quotas=self._quotas is not None)
         with self._lock:
             if name not in self._table:
-                self._make_directory(name, words.size_of(options or {}))
-                sync_directory(self._directory)
                 kept = {**(labels or {}), **({ANONYMOUS: ""} if anonymous else {})}
-                record = VolumeRecord(time.time_ns(), kept, dict(options or {}))
-                self._store.commit([Put(TABLE, name, msgspec.json.encode(record))]).result()
+                record = VolumeRecord(time.time_ns(), kept, dict(options or {}), pending)
+                try:
+                    self._make_directory(name, words.size_of(options or {}))
+                    sync_directory(self._directory)
+                    self._store.commit([Put(TABLE, name, msgspec.json.encode(record))]).result()
+                except BaseException:
+                    self._remove_directory(name)
+                    raise
         return self.get(name)
 
     def get(self, name: str) -> Volume:
         """The volume. Raises NoSuchVolume."""
+        record = self._record(name)
+        mountpoint = str(self._directory / name / "_data")
+        return Volume(name, mountpoint, record.created, record.labels, ANONYMOUS in record.labels, record.options)
+
+    def _record(self, name: str) -> VolumeRecord:
         data = self._table.get(name)
         if data is None:
             raise NoSuchVolume(name)
-        record = msgspec.json.decode(data, type=VolumeRecord)
-        mountpoint = str(self._directory / name / "_data")
-        return Volume(name, mountpoint, record.created, record.labels, ANONYMOUS in record.labels, record.options)
+        return msgspec.json.decode(data, type=VolumeRecord)
+
+    def settled(self, names: Iterable[str], pending: bool = False) -> tuple[Change, ...]:
+        """What is to be committed with a container so that its volumes stay with it, or go with it (`pending`)."""
+        with self._lock:
+            records = {name: msgspec.structs.replace(self._record(name), pending=pending) for name in names}
+        return tuple(Put(TABLE, name, msgspec.json.encode(record)) for name, record in records.items())
+
+    def stay(self, name: str) -> None:
+        """It is pending no more. Raises NoSuchVolume, System."""
+        self._store.commit(self.settled([name])).result()
+
+    def sweep(self, users: Users) -> None:
+        """Remove what an earlier daemon's death left pending: of containers that never came to be, or were being removed."""
+        for name in [name for name in self._table if self._record(name).pending]:
+            if users(name):
+                self.stay(name)
+            else:
+                self.remove(name, users)
 
     def has(self, name: str) -> bool:
         """Whether there is a volume of that name."""
@@ -155,13 +184,7 @@ class Volumes:
                 raise VolumeInUse(name, using)
             # The record first: a crash after it leaves a directory that the next start removes.
             self._store.commit([Delete(TABLE, name)]).result()
-            if self._quotas is not None:
-                self._quotas.free(self._directory / name)
-            handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                remove_tree(handle, os.fsencode(name))
-            finally:
-                os.close(handle)
+            self._remove_directory(name)
 
     def populate(self, name: str, image_root: int, path: str, in_use: bool = False) -> bool:
         """Copy what the image has at `path` into the volume, if the volume is empty; whether that was done.
@@ -183,6 +206,21 @@ class Volumes:
                 return measure(data)[0]
             finally:
                 os.close(data)
+
+    def _remove_directory(self, name: str) -> None:
+        """Nothing happens where it is not there. Raises OSError; what is left then is no volume's, and goes at the next start.
+
+        Renamed first: a volume of that name that is made afterwards must not begin with what is in here.
+        """
+        place, gone = self._directory / name, f".{os.urandom(12).hex()}"
+        with SafeRoot(str(self._directory)) as directory:
+            try:
+                os.rename(place, self._directory / gone)
+            except FileNotFoundError:
+                return
+            if self._quotas is not None:
+                self._quotas.free(self._directory / gone)
+            remove_tree(directory.fd, os.fsencode(gone))
 
     def _make_directory(self, name: str, size: int = 0) -> None:
         place = make_directory(self._directory / name, 0o701)

@@ -5,6 +5,7 @@ import os
 from sampan.files.copying import copy_tree
 from sampan.files.remove import remove_tree
 from sampan.files.root import SafeRoot
+from sampan.kernel.sync import syncfs
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _DATA = b"_data"
@@ -31,6 +32,8 @@ def populate(volume: int, image_root: int, path: str, in_use: bool) -> bool:
             made = os.open(temporary, _DIRECTORY | os.O_NOFOLLOW, dir_fd=volume)
             try:
                 copy_tree(source, made)
+                # Else a power cut leaves empty files under their names, in a volume that counts as populated.
+                syncfs(made)
                 if in_use:
                     _move_in(volume, made)
                     return True
