@@ -4,10 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from sampan.daemon import health, oom, restart_policy, verify
 from sampan.daemon.container import Container
-from sampan.daemon.create import remove_directory
+from sampan.daemon.create import DEPTH, remove_directory
 from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, Definition, decode_definition, decode_state
 from sampan.daemon.engine import Engine
 from sampan.daemon.exits import adopt_exit, wait_for_restart, why
@@ -15,6 +16,7 @@ from sampan.daemon.remove import remove_locked
 from sampan.daemon.start import start_locked
 from sampan.daemon.states import State, Status
 from sampan.errors import SampanError
+from sampan.files.atomic import make_directory
 from sampan.runtime.request import Adopted, Exit
 from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
@@ -140,6 +142,29 @@ def ship(engine: Engine) -> None:
         state = container.state
         engine.shipping.adopt(container.definition, running=state.alive, ran=state.started_ns > 0)
     engine.shipping.sweep()
+
+
+async def restore(engine: Engine) -> None:
+    """Make directories again that a power cut took from containers whose records it left.
+
+    The database's log is synced by fdatasync(2), which leaves directories that were just made to the file system where the log is
+    overwritten in place. What was in them was synced by nobody, or they would be there.
+    """
+    there = set(engine.layers.writable())
+    for container in engine.containers:
+        definition = container.definition
+        if container.state.running:
+            continue
+        try:
+            if container.id not in there:
+                size = verify.layer_size(definition.host, bounded=engine.layers.bounded)
+                await engine.layers.prepare(container.id, definition.image_id, size)
+                _log.warning(
+                    "container %s: its writable layer was lost with the machine: made again", container.id[:12]
+                )
+            make_directory(Path(engine.directory(container.id)), DEPTH)
+        except (SampanError, OSError) as error:
+            _log.error("container %s: its directories cannot be made again: %s", container.id[:12], error)
 
 
 def sweep(engine: Engine) -> None:

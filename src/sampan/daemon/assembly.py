@@ -235,6 +235,7 @@ async def take_over(parts: Assembly) -> None:
     if engine.store.table(CLAIMS):
         engine.wiring.remote.settle(engine.wiring.endpoints())
     adopt.ship(engine)
+    await adopt.restore(engine)
     adopt.sweep(engine)
     builds_api.sweep(engine)
     parts.groups.sweep(engine)

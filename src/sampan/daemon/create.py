@@ -31,7 +31,8 @@ from sampan.state.store import Put
 
 _log = logging.getLogger("sampan.daemon")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_DEPTH = 0o710
+DEPTH = 0o710
+"""Mode of a container's directory."""
 
 
 async def create(
@@ -192,7 +193,7 @@ async def _make(
         await engine.layers.prepare(container_id, definition.image_id, size)
         await _populate(engine, definition)
         crash_point("create-after-layer")
-        os.mkdir(engine.directory(container_id), _DEPTH)
+        os.mkdir(engine.directory(container_id), DEPTH)
         await engine.commit(
             [
                 Put(DEFINITIONS, container_id, encode(definition)),

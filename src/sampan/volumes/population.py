@@ -36,11 +36,13 @@ def populate(volume: int, image_root: int, path: str, in_use: bool) -> bool:
                 syncfs(made)
                 if in_use:
                     _move_in(volume, made)
+                    _sync(volume, _DATA)
                     return True
             finally:
                 os.close(made)
             # One step, so that a crash leaves all of it or nothing: a populated volume is never populated again.
             os.rename(temporary, _DATA, src_dir_fd=volume, dst_dir_fd=volume)
+            _sync(volume, b".")
         finally:
             remove_tree(volume, temporary)
     finally:
@@ -96,6 +98,15 @@ def _move_in(volume: int, made: int) -> None:
         os.fchmod(target, status.st_mode & 0o7777)
     finally:
         os.close(target)
+
+
+def _sync(volume: int, name: bytes) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=volume)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_empty(volume: int, name: bytes) -> bool:
