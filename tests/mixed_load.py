@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Self
 
-from tests.archives import Layer
+from tests.archives import Layer, docker_archive
 from tests.daemons import Answer, Sampan
 
 NAMES = 4
@@ -51,11 +51,12 @@ class Client:
             "build": self._build,
             "commit": self._commit,
             "pull": self._pull,
+            "load": self._load,
         }
 
     def act(self) -> None:
         """One thing, chosen at random."""
-        name = self.dice.choices(list(self._acts), (6, 4, 4, 3, 2, 1, 1, 1 if self.registry else 0))[0]
+        name = self.dice.choices(list(self._acts), (6, 4, 4, 3, 2, 1, 1, *((1, 0) if self.registry else (0, 1))))[0]
         try:
             self._acts[name]()
         except (OSError, http.client.HTTPException):
@@ -175,6 +176,15 @@ class Client:
         if answer.status == 200 and b"errorDetail" not in answer.body:
             self.known["images", f"{self.registry}/there:latest"] = True
 
+    def _load(self) -> None:
+        """What comes to an image where there is no registry to pull from."""
+        tag = self._name("images")
+        layer = Layer()
+        layer.file("there", self.dice.randbytes(100_000))
+        archive = docker_archive(f"{tag}:latest", [layer.tar()], {})
+        wanted = (200,)
+        self._become("images", tag, True, lambda: self._ask("POST", "/images/load", archive, wanted), wanted)
+
     def lost(self) -> list[str]:
         """What is not as it was acknowledged. Nobody may be at work meanwhile."""
         found = []
@@ -221,6 +231,10 @@ class Load:
         for busy in self._busy:
             busy.acquire()
             busy.release()
+
+    def end(self) -> None:
+        """What each client does is its last; whoever leaves waits for that."""
+        self._ended.set()
 
     def go_on(self) -> None:
         """Let them work again."""
