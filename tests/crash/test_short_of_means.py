@@ -92,8 +92,7 @@ def all_is_well(engine: Sampan, mark: str, known: dict[tuple[str, str], bool]) -
     assert checked.code == 0, checked
 
 
-@pytest.mark.parametrize("spare", [3, 6, 9])
-@pytest.mark.parametrize("who", ["daemon", "launcher", "monitor"])
+@pytest.mark.parametrize(("who", "spare"), [("daemon", 3), ("daemon", 9), ("launcher", 3), ("monitor", 3)])
 def test_out_of_descriptors(short_engine: Sampan, who: str, spare: int) -> None:
     engine = short_engine
     assert engine.process is not None
@@ -113,7 +112,7 @@ def test_out_of_descriptors(short_engine: Sampan, who: str, spare: int) -> None:
     all_is_well(engine, f"{who}-{spare}-later", known)
 
 
-@pytest.mark.parametrize("spare", [1 << 20, 24 << 20])
+@pytest.mark.parametrize("spare", [1 << 20])
 def test_out_of_memory(short_engine: Sampan, spare: int) -> None:
     """A daemon that gets no more may also end, as one that the kernel kills would; the next one finds everything."""
     engine = short_engine
