@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,10 +54,10 @@ def outside() -> Iterator[Path]:
     place = Path("/var/tmp") / f"sampan-outside-{os.getpid()}"
     (place / "place" / "deep").mkdir(parents=True)
     yield place
-    assert (place / "place" / "deep").is_dir(), "something outside was removed"
-    (place / "place" / "deep").rmdir()
-    (place / "place").rmdir()
-    place.rmdir()
+    try:
+        assert (place / "place" / "deep").is_dir(), "something outside was removed"
+    finally:
+        shutil.rmtree(place)
 
 
 def test_sec_cve_2024_23652(engine: Sampan, outside: Path) -> None:
