@@ -1,6 +1,6 @@
 """Exec, first step: one more process for a running container is described; nothing runs yet."""
 
-from sampan.daemon import detach_keys, environment, oci
+from sampan.daemon import detach_keys, environment, oci, rootless
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.execs import Exec
@@ -75,7 +75,7 @@ def _process(engine: Engine, container: Container, request: ExecCreateRequest) -
         capabilities=profile_capabilities.as_sets(caps),
         rlimits=oci.rlimits(host, engine.around.ulimits),
         no_new_privileges=options.no_new_privileges,
-        oom_score_adj=host.oom_score_adj,
+        oom_score_adj=rootless.oom_score_adj(host.oom_score_adj, is_rootless=engine.around.rootless),
         # An exec's own `privileged` gives capabilities and nothing else, as in Docker.
         apparmor_profile=oci.apparmor_profile(options, engine.around, privileged=host.privileged),
     )

@@ -143,7 +143,7 @@ def _process(
         capabilities=profile_capabilities.as_sets(caps),
         rlimits=rlimits(host, around.ulimits),
         no_new_privileges=options.no_new_privileges,
-        oom_score_adj=host.oom_score_adj,
+        oom_score_adj=rootless.oom_score_adj(host.oom_score_adj, is_rootless=around.rootless),
         apparmor_profile=apparmor_profile(options, around, privileged=host.privileged),
     )
 

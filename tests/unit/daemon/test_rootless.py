@@ -45,3 +45,9 @@ def test_devices_are_binds_of_the_machines_nodes() -> None:
     wrong = DeviceMapping(path_on_host="/etc/passwd", path_in_container="/dev/x", cgroup_permissions="rw")
     with pytest.raises(InvalidParameter, match="not a device node"):
         list(rootless.devices(HostConfig(devices=(wrong,)), frozenset()))
+
+
+def test_who_asks_for_nothing_keeps_the_users_own_oom_score() -> None:
+    assert rootless.oom_score_adj(0, is_rootless=True) is None
+    assert rootless.oom_score_adj(0, is_rootless=False) == 0
+    assert rootless.oom_score_adj(300, is_rootless=True) == 300
