@@ -42,8 +42,8 @@ def refuse(host: HostConfig, *, without_groups: bool) -> None:
 def oom_score_adj(asked: int, *, is_rootless: bool) -> int | None:
     """What is to be written; None where an ordinary user asks for nothing and the daemon's own value stays.
 
-    Nobody without the machine's CAP_SYS_RESOURCE goes below what it began with (proc_pid_oom_score_adj(5)), and under systemd a user's
-    programs begin at 100 or 200.
+    Nobody without the machine's CAP_SYS_RESOURCE goes below what it began with (proc_pid_oom_score_adj(5)), and under systemd a
+    user's programs begin at 100 or 200.
     """
     return None if is_rootless and asked == 0 else asked
 
