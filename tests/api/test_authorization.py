@@ -206,7 +206,7 @@ def test_sec_what_is_no_clear_yes_is_a_no(guarded: Guarded, answer: Any, message
 def test_a_slow_plugin_holds_up_only_what_it_is_asked_about(guarded: Guarded) -> None:
     def slow(body: dict[str, Any]) -> dict[str, Any]:
         if "/info" in body["RequestUri"]:
-            time.sleep(3)
+            time.sleep(8)
         return ALLOW
 
     guarded.first.answers[REQUEST] = slow
@@ -217,7 +217,7 @@ def test_a_slow_plugin_holds_up_only_what_it_is_asked_about(guarded: Guarded) ->
             client.sendall(b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n")
         began = time.monotonic()
         assert guarded.engine.api("GET", "/version").status == 200
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
     finally:
         for client in clients:
             client.close()
