@@ -38,6 +38,8 @@ _prlimit = libc_function("prlimit", ctypes.c_int, ctypes.c_int, ctypes.c_void_p,
 
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _LAST_DESCRIPTOR = 0xFFFFFFFF
+_HIGHEST_DESCRIPTOR = 1023
+"""Of processes of ours that a filter can be in force in: they have a few hundred at most, and the lowest numbers."""
 _NOBODY = 0xFFFFFFFF
 
 
@@ -63,7 +65,7 @@ def pid_of(pidfd: int) -> int:
 
 def close_from(first: int) -> None:
     """close_range(2): close every descriptor from `first` on."""
-    check(_close_range(first, _LAST_DESCRIPTOR, 0), "close_range", first, _LAST_DESCRIPTOR)
+    _close_between(first, _LAST_DESCRIPTOR)
 
 
 def close_all_but(keep: list[int]) -> None:
@@ -71,9 +73,24 @@ def close_all_but(keep: list[int]) -> None:
     first = 3
     for descriptor in sorted(set(keep)):
         if descriptor > first:
-            check(_close_range(first, descriptor - 1, 0), "close_range", first, descriptor - 1)
+            _close_between(first, descriptor - 1)
         first = max(first, descriptor + 1)
     close_from(first)
+
+
+def _close_between(first: int, last: int) -> None:
+    """The gap, its ends included. A filter that is in force already may be older than the call: then one by one."""
+    try:
+        check(_close_range(first, last, 0), "close_range", first, last)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EACCES):
+            raise
+        for descriptor in range(first, min(last, _HIGHEST_DESCRIPTOR) + 1):
+            try:
+                os.close(descriptor)
+            except OSError as closed:
+                if closed.errno != errno.EBADF:
+                    raise
 
 
 def join_session_keyring(name: bytes | None) -> int:

@@ -29,7 +29,7 @@ def rlimits(_context: Context, limits: list[list[int]]) -> None:
         except PermissionError as error:
             raise StepFailed(
                 "other",
-                f"error setting rlimit {number} to {soft}:{hard}: the engine lacks CAP_SYS_RESOURCE on this host",
+                f"error setting rlimit type {number}: operation not permitted: {soft}:{hard} needs CAP_SYS_RESOURCE",
                 errno.EPERM,
             ) from error
 

@@ -124,7 +124,7 @@ def limit(users: dict[str, Any], pid: int) -> None:
         try:
             prlimit(number, soft, hard, pid)
         except PermissionError as error:
-            text = f"error setting rlimit {number} to {soft}:{hard}: the engine lacks CAP_SYS_RESOURCE on this host"
+            text = f"error setting rlimit type {number}: operation not permitted: {soft}:{hard} needs CAP_SYS_RESOURCE"
             raise StepFailed("other", text, errno.EPERM) from error
 
 

@@ -277,6 +277,20 @@ def test_limits_at_birth_and_by_update(runtime: Runtime) -> None:
     assert "a group is a number" in runtime("exec", "-g", "wheel", runtime.name, "id", code=255)
 
 
+def test_a_filter_that_is_older_than_calls_of_ours_lets_the_program_run(runtime: Runtime) -> None:
+    """runtime-tools' own default profile has no close_range(2), nor had Docker's before 20.10."""
+    denied = [{"names": ["close_range"], "action": "SCMP_ACT_ERRNO"}]
+    linux = {
+        "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": denied},
+        "cgroupsPath": f"/sampan-test/{runtime.name}",
+    }
+    namespaces = [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts")]
+    bundle = runtime.bundle(
+        "sh", "-c", "echo runs; ls /proc/self/fd | wc -l", linux={**linux, "namespaces": namespaces}
+    )
+    assert runtime("run", "--bundle", str(bundle), runtime.name).split() == ["runs", "4"]
+
+
 def test_a_container_of_another_boot_is_stopped(runtime: Runtime) -> None:
     runtime("create", "--bundle", str(runtime.bundle("sleep", "99")), runtime.name)
     path = runtime.root / runtime.name / "state.json"
