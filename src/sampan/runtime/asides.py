@@ -1,13 +1,17 @@
-"""The daemon's side of starts that criu or another OCI runtime has a part in: what their drivers are told and given."""
+"""What goes to the launcher for a start or an exec: its own message, or that of criu's or another OCI runtime's driver.
+
+The daemon's side.
+"""
 
 import os
 import sys
 from collections.abc import Iterable
 
 from sampan.files.remove import remove_tree
-from sampan.runtime import aside_plan
+from sampan.runtime import aside_plan, plan
 from sampan.runtime.checkpoints import Checkpoints
 from sampan.runtime.messages import Kind
+from sampan.runtime.neighbours import joined_by_exec
 from sampan.runtime.plan import Json
 from sampan.runtime.request import ExecRequest, OtherRuntime, StartFailed, StartFault, StartRequest
 
@@ -25,10 +29,10 @@ class Asides:
         self._means = aside_plan.Means(python, aside_plan.source(), environment, f"{exec_root}/aside")
         self.checkpoints = Checkpoints(environment)
 
-    async def start(self, request: StartRequest, directory: str) -> _Prepared | None:
-        """What goes to the launcher in the place of a START; None for a start of the runtime's own. Raises StartFailed."""
+    async def start(self, request: StartRequest, directory: str) -> _Prepared:
+        """START, or what goes in its place. Raises StartFailed."""
         if request.restore is None and request.runtime is None:
-            return None
+            return Kind.START, plan.start(request, directory, net=self._exec_root), []
         if request.restore is not None:
             os.makedirs(self._means.place, 0o700, exist_ok=True)
             body = await self.checkpoints.restore_body(request, directory, self._means)
@@ -44,10 +48,10 @@ class Asides:
         below = path_below(next(iter(request.cgroup.groups.values())))
         return aside_plan.start(request, directory, self._means, runtime, self._state(), below, self._exec_root), opened
 
-    def execute(self, request: ExecRequest, directory: str, pid: int) -> _Prepared | None:
+    def execute(self, request: ExecRequest, directory: str, pid: int) -> _Prepared:
         """The same for an EXEC; `pid` is the container's."""
         if request.runtime is None:
-            return None
+            return Kind.EXEC, plan.execute(request, directory, joined_by_exec(pid)), []
         opened = self._open(request.runtime)
         body = aside_plan.execute(request, directory, self._means, request.runtime, self._state(), pid)
         return Kind.EXEC_BY, body, opened

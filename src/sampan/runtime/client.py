@@ -19,7 +19,7 @@ from sampan.runtime.followers import Followers
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import BEHIND, DESCRIPTOR_LIMIT, Kind, pair
 from sampan.runtime.monitored import Monitored
-from sampan.runtime.neighbours import joined_by_exec, processes_beside
+from sampan.runtime.neighbours import processes_beside
 from sampan.runtime.pool import Pool, SlotKind, SlotPlan
 from sampan.runtime.relinks import relink
 from sampan.runtime.request import (
@@ -178,13 +178,9 @@ class RuntimeClient:
             monitored = Monitored(request.id, request.id, directory, request.cgroup.groups)
             if request.resolver:
                 await self._resolver.ready()
-            if (aside := await self._asides.start(request, directory)) is not None:
-                kind, body, first = aside
-                opened += first
-                descriptors = [*first, *descriptors]
-            else:
-                kind, body = Kind.START, plan.start(request, directory, net=self._exec_root)
-            running = await self._launch(kind, monitored, body, descriptors)
+            kind, body, first = await self._asides.start(request, directory)
+            opened += first
+            running = await self._launch(kind, monitored, body, [*first, *descriptors])
             if request.resolver:
                 self._resolver.serve(request.id, monitored.pidfd)
             return running
@@ -216,16 +212,12 @@ class RuntimeClient:
         descriptors = [container.pidfd, *clients(request.attach)]
         first: list[int] = []
         try:
-            if (aside := self._asides.execute(request, directory, container.pid)) is not None:
-                kind, body, first = aside
-                monitored = Monitored(request.id, request.container, directory, request.cgroup.groups)
-                return await self._launch(kind, monitored, body, [*first, *descriptors])
-            body = plan.execute(request, directory, joined_by_exec(container.pid))
-            if (parked := self._exec_pool.take()) is not None:
+            kind, body, first = self._asides.execute(request, directory, container.pid)
+            if kind is Kind.EXEC and (parked := self._exec_pool.take()) is not None:
                 parked.claim(request.id, request.container, directory, request.cgroup.groups)
-                return await self._claim(parked, Kind.EXEC, body, descriptors)
+                return await self._claim(parked, kind, body, descriptors)
             monitored = Monitored(request.id, request.container, directory, request.cgroup.groups)
-            return await self._launch(Kind.EXEC, monitored, body, descriptors)
+            return await self._launch(kind, monitored, body, [*first, *descriptors])
         finally:
             self._exec_pool.refill()
             close_all(first)
