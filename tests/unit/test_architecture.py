@@ -18,6 +18,7 @@ SOURCE = PROJECT / "src" / "sampan"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "crashpoints", "version"),
+    ("telemetry",),
     ("spec", "templates"),
     ("dockerfile", "drivers", "kernel"),
     ("host", "testing"),

@@ -22,7 +22,10 @@ LAUNCHER_STANDARD = set(
 )
 """What os, sys, ctypes, struct, socket, select, signal, errno, enum, time, json and gc are on CPython 3.11, and nothing else."""
 
-LAUNCHER_ROOMS = ("sampan.kernel", "sampan.runtime", "sampan.cgroups", "sampan.logs", "sampan.network")
+LAUNCHER_ROOMS = (
+    *("sampan.kernel", "sampan.runtime", "sampan.cgroups", "sampan.logs", "sampan.network"),
+    *("sampan.telemetry", "sampan.telemetry.lines"),
+)
 LAUNCHER_ALONE = {"sampan", "sampan.crashpoints", "sampan.host", "sampan.host.mapped"}
 
 NOT_IN_A_COMMAND = {

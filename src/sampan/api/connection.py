@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
 
 from sampan.api.application import Application
 from sampan.api.caller import caller_of
@@ -14,6 +15,7 @@ from sampan.api.responses import BAD_HEAD, Answer, Carry, Handover, Response, St
 from sampan.api.takeover import bare_socket, take_socket, take_websocket
 from sampan.errors import InvalidParameter
 from sampan.spec.requests import Hijacked
+from sampan.telemetry import request_id
 
 _READ_AHEAD = 64 * 1024
 """What is kept of a client that sends while nobody reads its body; then its socket is left alone."""
@@ -192,46 +194,55 @@ class Connection(asyncio.Protocol):
     # Answering.
 
     async def _serve(self, request: Request) -> None:
+        request.id = request_id.begin(request.headers.get(b"x-request-id"))
+        began, outcome = time.monotonic(), ""
         try:
             refusal = self._origins.refuse(request.headers) if self._origins is not None else None
             answer: Answer = refusal or await self._application.answer(request)
+            outcome = str(answer.status) if not isinstance(answer, Handover) else "given away"
             if isinstance(answer, Response):
-                await self._send(answer, request.method == "HEAD")
+                await self._send(answer, request)
             elif isinstance(answer, Stream):
-                if await self._send_stream(answer):
+                if await self._send_stream(answer, request.id):
                     return
             else:
                 await self._hand_over(answer, request.upgrade)
                 return
         except (ConnectionError, asyncio.CancelledError):
             self._transport.abort()
+            outcome = "the client left"
             return
         except Exception:  # noqa: BLE001 - the boundary of a connection
             _log.exception("%s %s: broken off", request.method, request.path)
             self._transport.abort()
+            outcome = "broken off"
             return
         finally:
             self._request = self._task = None
+            if _log.isEnabledFor(logging.DEBUG):
+                # Without the query: a build's arguments are in it.
+                took = (time.monotonic() - began) * 1000
+                _log.debug("%s %s: %s, %.1f ms", request.method, request.path, outcome, took)
         self._go_on()
 
-    async def _send(self, response: Response, head_only: bool) -> None:
+    async def _send(self, response: Response, request: Request) -> None:
         if self._lost:
             return
         if not self._body_done:
             self._drop_rest()
-        head = self._application.heads.complete(response, not self._keep_alive)
-        bodiless = head_only or response.status in (204, 304)
+        head = self._application.heads.complete(response, not self._keep_alive, request.id)
+        bodiless = request.method == "HEAD" or response.status in (204, 304)
         self._transport.write(head if bodiless else head + response.body)
         if self._full:
             await self._wait_for_room()
 
-    async def _send_stream(self, stream: Stream) -> bool:
+    async def _send_stream(self, stream: Stream, request: str) -> bool:
         """True where the connection was given away."""
         bare = bare_socket(self._transport) if stream.carry is not None else None
         self._keep_alive = self._keep_alive and self._chunks and bare is None
         chunks = stream.chunks
         try:
-            self._write(self._application.heads.stream(stream, self._chunks, not self._keep_alive))
+            self._write(self._application.heads.stream(stream, self._chunks, not self._keep_alive, request))
             if bare is not None and stream.carry is not None and await self._carried(bare, stream.carry):
                 return True
             async for chunk in chunks:

@@ -47,7 +47,7 @@ class Request:
     """Method, path and fields of one request; the body is read at most once, whole or as a stream."""
 
     __slots__ = (
-        *("_body", "_form", "caller", "follows", "headers", "method", "name", "path", "query", "tls", "version"),
+        *("_body", "_form", "caller", "follows", "headers", "id", "method", "name", "path", "query", "tls", "version"),
     )
 
     def __init__(self, method: str, path: str, query: str, headers: dict[bytes, bytes], body: Body) -> None:
@@ -57,6 +57,8 @@ class Request:
         self.query = query
         self.headers = headers
         """By lower-case name."""
+        self.id = ""
+        """See `telemetry.request_id`."""
         self.version: Version = ()
         self.name = ""
         """What stood in the place of the route's variable."""

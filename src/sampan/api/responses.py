@@ -12,6 +12,7 @@ from sampan.api.websocket import Upgrade
 from sampan.errors import HOST_TROUBLE, host_fault
 from sampan.spec.document import encode
 from sampan.spec.requests import Taker
+from sampan.telemetry.request_id import HEADER
 
 JSON = "application/json"
 RAW_STREAM = "application/vnd.docker.raw-stream"
@@ -103,18 +104,20 @@ class Heads:
         start = f"HTTP/1.1 {status} {REASONS[status]}\r\n{self._fixed}"
         return f"{start}Content-Type: {content_type}\r\n" if content_type and status not in (204, 304) else start
 
-    def complete(self, response: Response, close: bool) -> bytes:
-        """The head of a complete answer, with its length."""
+    def complete(self, response: Response, close: bool, request: str) -> bytes:
+        """The head of a complete answer, with its length. `request` is the id of what is answered."""
         lines = [self._start(response.status, response.content_type), _date(int(time()))]
         if response.status not in (204, 304):
             lines.append(f"Content-Length: {len(response.body)}\r\n")
+        lines.append(f"{HEADER}: {request}\r\n")
         return _finish(lines, response.headers, close)
 
-    def stream(self, stream: Stream, chunked: bool, close: bool) -> bytes:
+    def stream(self, stream: Stream, chunked: bool, close: bool, request: str) -> bytes:
         """The head of an answer whose length nobody knows."""
         lines = [self._start(stream.status, stream.content_type), _date(int(time()))]
         if chunked:
             lines.append("Transfer-Encoding: chunked\r\n")
+        lines.append(f"{HEADER}: {request}\r\n")
         return _finish(lines, stream.headers, close)
 
     def upgrade(self, content_type: str, upgraded: bool, protocol: str = "") -> bytes:

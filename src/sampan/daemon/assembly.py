@@ -172,6 +172,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
         _ENVIRONMENT,
         host_layer=host_layer.mount,
         roots=Roots(lambda image: layers.view(ImageId(image)), volumes.tree, serve),
+        log_format=config.log_format,
     )
     networks = Networks(instance, _network_options(config))
     systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)

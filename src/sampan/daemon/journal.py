@@ -1,9 +1,9 @@
 """The daemon's own log: one line for each event on stderr, as text or JSON."""
 
-import json
 import logging
 import sys
-import time
+
+from sampan.telemetry import lines, request_id
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -16,28 +16,24 @@ _NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal"}
 
 
 class _Line(logging.Formatter):
-    """`time="…" level=info msg="…"`, a traceback's lines joined into the one."""
+    """`time="…" level=info msg="…" request=…`, a traceback's lines joined into the one."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, form: str) -> None:
         super().__init__()
-        self._as_json = as_json
+        self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
         if record.exc_info:
             message += " | " + self.formatException(record.exc_info)
-        seconds, rest = divmod(int(record.created * 1e9), 10**9)
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
         level = _NAMES.get(record.levelno, "info")
-        if self._as_json:
-            return json.dumps({"level": level, "msg": message, "time": when})
-        return f'time="{when}" level={level} msg={json.dumps(message)}'
+        return lines.compose(level, message, int(record.created * 1e9), self._form, request_id.current())
 
 
 def set_up(level: str, form: str, *, debug: bool) -> None:
     """Send every room's log lines of `level` and above to stderr. Called once, by `sampand`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line(as_json=form == "json"))
+    handler.setFormatter(_Line(form))
     logging.getLogger().handlers[:] = [handler]
     use_level(level, debug=debug)
     # asyncio's own debug lines say nothing about containers.

@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import BinaryIO, ParamSpec, TypeVar, cast
 
@@ -30,7 +31,8 @@ class Workers:
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The call's result, from another thread. Cancelling the wait does not stop the call."""
-        return await asyncio.wrap_future(self._pool.submit(call, *args, **kwargs))
+        # In the caller's context: a line of the log says there, too, which request it is about.
+        return await asyncio.wrap_future(self._pool.submit(copy_context().run, partial(call, *args, **kwargs)))
 
     async def measure(self, kind: str, name: str, walk: Callable[[], int]) -> int:
         """What `walk` finds, from another thread: a few walks at once, and one for all who ask for the same meanwhile."""

@@ -18,6 +18,7 @@ from sampan.kernel.namespaces import Clone, setns
 from sampan.kernel.process import Prctl, close_all_but, prctl
 from sampan.runtime.messages import Kind
 from sampan.runtime.union import overlay
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def step_aside(build: Build, kind: Kind, monitor: socket.socket) -> NoReturn:
         "mount": build.mount,
         "monitor": monitor.fileno(),
         "descriptors": [channel, *rest],
+        "form": lines.form(),
     }
     carrier = sealed_file("sampan-aside", json.dumps({**build.body, "handed": handed}).encode())
     build.journal.run("isolation", setns, host, Clone.NEWNS)

@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 
 from sampan.cgroups import apply as cgroups
@@ -26,6 +25,7 @@ from sampan.runtime.messages import Kind, Message, receive, send
 from sampan.runtime.stdio import Streams, open_streams
 from sampan.runtime.steps import Journal, StepFailed
 from sampan.runtime.union import overlay
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,10 +66,11 @@ def main(message: Message, title: Title, monitor: socket.socket, parent: int) ->
             # It was killed before the signal was asked for, and nobody would take back what is made from here on.
             os._exit(code)
         build = Build(message, title)
+        lines.speak_as(f"builder of {build.id[:12]}", str(message.body.get("request_id", "")))
         title.set(f"sampan-builder {build.id[:12]}{' (parked)' if message.kind is Kind.PARK else ''}")
         code = _run(build, message.kind, monitor)
-    except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
+        lines.broken(error)
     finally:
         os._exit(code)
 
@@ -91,6 +92,7 @@ def _run(build: Build, kind: Kind, monitor: socket.socket) -> int:
         tell_failure(build.channel, failed, build.journal)
         return 1
     except Exception as error:  # noqa: BLE001 - the boundary of a process; the daemon must hear of it
+        lines.broken(error)
         undo(build)
         tell_failure(build.channel, unforeseen(error), build.journal)
         return 1
@@ -120,6 +122,7 @@ def _park(build: Build) -> bool:
     build.body = start.body
     build.descriptors = start.descriptors
     build.title.set(f"sampan-builder {build.id[:12]}")
+    lines.speak_as(f"builder of {build.id[:12]}", str(build.body["request_id"]))
     return True
 
 
@@ -326,6 +329,7 @@ def hand_over(build: Build, monitor: socket.socket) -> None:
         "groups": body["cgroup"]["groups"],
         "state": body["state"],
         "record": body["record"],
+        "request_id": body["request_id"],
         "present": [descriptor >= 0 for descriptor in ends],
         "streams": [stream for _, stream in streams.outputs],
         "at_end": body.get("at_end"),

@@ -42,6 +42,7 @@ from sampan.runtime.resolver_port import ResolverPort
 from sampan.runtime.sources import Roots, clients, close_all, close_clients, open_binds, open_namespaces
 from sampan.spec.ids import ContainerId, ExecId, new_id
 from sampan.spec.rootfs import ServedRoot
+from sampan.telemetry.lines import TEXT
 
 _log = logging.getLogger("sampan.runtime")
 _OLD_MONITOR_SECONDS = 10.0
@@ -64,10 +65,11 @@ class RuntimeClient:
         slots: int = 2,
         host_layer: Callable[[], int] | None = None,
         roots: Roots = Roots(),  # noqa: B008 - immutable
+        log_format: str = TEXT,
     ) -> None:
         self._exec_root = exec_root
         self._roots = roots
-        self._launcher = LauncherPort(exec_root, data_root, environment, host_layer)
+        self._launcher = LauncherPort(exec_root, data_root, environment, host_layer, log_format)
         self._followers = Followers(self._launcher)
         self._trash = Trash(Path(exec_root) / "trash")
         self._live: dict[str, Monitored] = {}

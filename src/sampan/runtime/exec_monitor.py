@@ -30,6 +30,7 @@ from sampan.runtime.messages import Kind, Message, pair, receive, send
 from sampan.runtime.stdio import open_streams
 from sampan.runtime.steps import Journal, StepFailed
 from sampan.runtime.supervise import Life, supervise
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,13 +62,16 @@ def run(message: Message, title: Title) -> int:
             return 0
         message = claimed
     making = _Exec(message, channel, title)
-    title.set(f"sampan-exec {str(making.body['id'])[:12]}")
+    who = str(making.body["id"])[:12]
+    title.set(f"sampan-exec {who}")
+    lines.speak_as(f"monitor of exec {who}", str(making.body["request_id"]))
     try:
         life = _make(making)
     except StepFailed as failed:
         _fail(making, failed)
         return 1
     except Exception as error:  # noqa: BLE001 - the boundary of a process; the daemon must hear of it
+        lines.broken(error)
         _fail(making, unforeseen(error))
         return 1
     supervise(life)

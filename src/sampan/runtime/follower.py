@@ -14,7 +14,6 @@ import os
 import select
 import signal
 import socket
-import sys
 from io import FileIO
 
 from sampan.kernel.inotify import Inotify, inotify_add_watch, inotify_init1
@@ -23,6 +22,7 @@ from sampan.kernel.process import Prctl, Title, close_all_but, prctl
 from sampan.logs.reading import Query, Reading
 from sampan.logs.records import frames, render
 from sampan.runtime import record
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,14 +47,16 @@ def main(message: Message, title: Title) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         close_all_but(message.descriptors)
-        title.set(f"sampan-follower {str(message.body['id'])[:12]}")
         body = message.body
+        who = str(body["id"])[:12]
+        title.set(f"sampan-follower {who}")
+        lines.speak_as(f"follower of {who}", str(body["request_id"]))
         follower = Follower(body, message.descriptors)
         _confine((os.path.dirname(str(body["path"])), os.path.dirname(str(body["directory"]))))
         follower.run()
         code = 0
-    except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
+        lines.broken(error)
     finally:
         os._exit(code)
 

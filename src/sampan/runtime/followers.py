@@ -10,6 +10,7 @@ from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import DESCRIPTOR_LIMIT, Kind
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.request import FollowRequest, StartFailed
+from sampan.telemetry import request_id
 
 _log = logging.getLogger("sampan.runtime")
 _MOST = 256
@@ -33,6 +34,7 @@ class Followers:
         if program < 0 or monitor < 0:
             return False
         body = plan.follow(request, monitored.id, monitored.directory, (monitored.pid, monitored.pid_start))
+        body["request_id"] = request_id.current()
         try:
             pidfd = await self._launcher.fork(
                 Kind.FOLLOW, body, [request.sock.fileno(), program, monitor, *request.files]

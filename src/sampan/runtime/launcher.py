@@ -37,6 +37,7 @@ from sampan.runtime.messages import (
     receive,
     send,
 )
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Launcher:
         try:
             message = receive(daemon)
         except (OSError, ProtocolError) as error:
-            sys.stderr.write(f"sampan launcher: {error}\n")
+            lines.say("error", str(error))
             message = None
         if message is None:
             daemon.close()
@@ -166,8 +167,13 @@ def _noted(_number: int, _frame: object) -> None:
 
 
 def main() -> NoReturn:
-    """Entry point. `sys.argv`: data root, exec root, whether descriptor 4 is the layer of the image `host`. 3 is the daemon."""
-    data_root, exec_root, has_host_layer = sys.argv[1:4]
+    """Entry point. `sys.argv`: data root, exec root, whether descriptor 4 is the layer of the image `host`, the log's form.
+
+    Descriptor 3 is the daemon.
+    """
+    data_root, exec_root, has_host_layer, form = sys.argv[1:5]
+    lines.use(form)
+    lines.speak_as("launcher")
     check_crash_points()
     prctl(Prctl.SET_DUMPABLE, 0)
     prctl(Prctl.SET_CHILD_SUBREAPER, 1)
@@ -187,7 +193,7 @@ def main() -> NoReturn:
         union.learn_overlay()
     except OSError as error:
         # A kernel without overlay: the vfs driver needs none of this.
-        sys.stderr.write(f"sampan launcher: {error}\n")
+        lines.say("warning", str(error))
     title.set("sampan-launcher")
     send(daemon, Kind.HELLO, {"protocol": PROTOCOL})
     # What is alive now stays for good: keep the collector from touching it, so that its pages stay shared with children.

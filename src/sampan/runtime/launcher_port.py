@@ -20,12 +20,18 @@ class LauncherPort:
     """One launcher at a time. A request that its death interrupts fails; the next one goes to its successor."""
 
     def __init__(
-        self, exec_root: str, data_root: str, environment: dict[str, str], host_layer: Callable[[], int] | None
+        self,
+        exec_root: str,
+        data_root: str,
+        environment: dict[str, str],
+        host_layer: Callable[[], int] | None,
+        log_format: str,
     ) -> None:
         self._exec_root = exec_root
         self._data_root = data_root
         self._environment = environment
         self._host_layer = host_layer
+        self._log_format = log_format
         self._channel: Channel | None = None
         self._ready: asyncio.Future[None] | None = None
         self._kept: list[socket.socket] = []
@@ -65,7 +71,9 @@ class LauncherPort:
     def _spawn(self) -> None:
         layer = self._host_layer() if self._host_layer is not None else -1
         try:
-            self.pid, sock = spawn_launcher(self._data_root, self._exec_root, self._environment, layer)
+            self.pid, sock = spawn_launcher(
+                self._data_root, self._exec_root, self._environment, layer, self._log_format
+            )
         finally:
             if layer >= 0:
                 os.close(layer)

@@ -14,12 +14,12 @@ import os
 import select
 import signal
 import socket
-import sys
 
 from sampan.kernel.process import Prctl, Title, close_all_but, prctl
 from sampan.runtime import aside, builder, exec_monitor
 from sampan.runtime.messages import Kind, Message, pair, receive
 from sampan.runtime.supervise import Life, supervise
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _DELETE_SECONDS = 10.0
 def main(message: Message, title: Title) -> NoReturn:
     """Be a monitor. Called in a fresh child of the launcher; never returns."""
     code = 1
+    lines.speak_as("monitor")
     try:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -39,8 +40,8 @@ def main(message: Message, title: Title) -> NoReturn:
         close_all_but(message.descriptors)
         of_exec = message.kind in (Kind.EXEC, Kind.PARK_EXEC)
         code = exec_monitor.run(message, title) if of_exec else _run(message, title)
-    except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
+        lines.broken(error)
     finally:
         os._exit(code)
 
@@ -74,7 +75,9 @@ def _run(message: Message, title: Title) -> int:
 
 def _live(message: Message, title: Title) -> int:
     body, rest = message.body, message.descriptors
-    title.set(f"sampan-monitor {str(body['id'])[:12]}")
+    who = str(body["id"])[:12]
+    title.set(f"sampan-monitor {who}")
+    lines.speak_as(f"monitor of {who}", str(body["request_id"]))
     channel, listener = (socket.socket(fileno=rest.pop(0)) for _ in range(2))
     life = Life(body, channel, listener, rest.pop(0))
     life.mount, life.streams.terminal, life.streams.input = (

@@ -26,6 +26,7 @@ from sampan.runtime.birth import Birth
 from sampan.runtime.messages import Kind, Message, pair, send
 from sampan.runtime.stdio import open_streams
 from sampan.runtime.steps import StepFailed
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,9 +52,11 @@ def main() -> NoReturn:
         build = builder.Build(Message(Kind.START_BY, 0, text, handed["descriptors"]), title)
         build.mount = handed["mount"]
         title.set(f"sampan-driver {build.id[:12]}")
+        lines.use(str(handed["form"]))
+        lines.speak_as(f"driver of {build.id[:12]}", str(build.body["request_id"]))
         code = _run(build, handed["host"], handed["first"], socket.socket(fileno=handed["monitor"]))
-    except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
+        lines.broken(error)
     finally:
         os._exit(code)
 

@@ -14,7 +14,6 @@ import errno
 import os
 import signal
 import socket
-import sys
 
 from sampan.kernel import rtnetlink
 from sampan.kernel.namespaces import Clone, setns
@@ -22,6 +21,7 @@ from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
 from sampan.kernel.process import Title, close_all_but
 from sampan.network import attach
 from sampan.runtime.messages import Kind, send
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def main(message: Message, title: Title) -> NoReturn:
         signal.set_wakeup_fd(-1)
         close_all_but(message.descriptors)
         body = message.body
-        title.set(f"sampan-relinker {str(body['id'])[:12]}")
+        who = str(body["id"])[:12]
+        title.set(f"sampan-relinker {who}")
+        lines.speak_as(f"relinker of {who}", str(body["request_id"]))
         channel = socket.socket(fileno=message.descriptors[0])
         try:
             relink(body, message.descriptors[1])
@@ -49,8 +51,8 @@ def main(message: Message, title: Title) -> NoReturn:
         except OSError as error:
             failed = {"fault": "network", "message": str(error.strerror or error), "errno": error.errno or 0}
             send(channel, Kind.FAILED, failed)
-    except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
+        lines.broken(error)
     finally:
         os._exit(code)
 

@@ -9,6 +9,7 @@ from sampan.runtime.messages import Kind, Message, pair
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.plan import relink as relink_body
 from sampan.runtime.request import LinkChange, StartFailed, StartFault
+from sampan.telemetry import request_id
 
 _SECONDS = 30.0
 
@@ -34,7 +35,7 @@ async def relink(launcher: LauncherPort, monitored: Monitored, change: LinkChang
 
     channel = Channel(ours, heard, closed)
     try:
-        body = relink_body(monitored.id, change)
+        body = relink_body(monitored.id, change) | {"request_id": request_id.current()}
         pidfd = await launcher.fork(Kind.RELINK, body, [theirs.fileno(), monitored.pidfd])
         os.close(pidfd)
         theirs.close()

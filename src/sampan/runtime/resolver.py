@@ -19,7 +19,6 @@ import select
 import signal
 import socket
 import struct
-import sys
 import time
 
 from sampan.kernel.caps import Cap, capset, clear_ambient, drop_bounding, last_cap
@@ -34,6 +33,7 @@ from sampan.runtime.poller import Poller
 from sampan.runtime.proxy import Proxies
 from sampan.runtime.questioner import Questioner
 from sampan.runtime.upstream import Upstream
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def main(message: Message, title: Title) -> NoReturn:
         os.setsid()
         close_all_but(message.descriptors)
         title.set("sampan-net")
+        lines.speak_as("sampan-net")
         try:
             prlimit(_RLIMIT_NOFILE, _FILES, _FILES)
         except PermissionError:
@@ -73,8 +74,8 @@ def main(message: Message, title: Title) -> NoReturn:
         _confine(bytes.fromhex(message.body["filter"]))
         resolver.run()
         code = 0
-    except BaseException:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
+        lines.broken(error)
     finally:
         os._exit(code)
 
@@ -172,7 +173,7 @@ class Resolver:
             try:
                 self._obey(caller, message)
             except (OSError, ValueError, KeyError, ProtocolError) as error:
-                sys.stderr.write(f"sampan-net: {message.kind.name}: {error}\n")
+                lines.say("error", f"{message.kind.name}: {error}")
             message.close()
 
     def _hang_up(self, caller: socket.socket) -> None:

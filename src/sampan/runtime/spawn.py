@@ -38,11 +38,12 @@ def sealed_interpreter() -> tuple[int, str]:
 
 
 def spawn_launcher(
-    data_root: str, exec_root: str, environment: dict[str, str], host_layer: int
+    data_root: str, exec_root: str, environment: dict[str, str], host_layer: int, log_format: str
 ) -> tuple[int, socket.socket]:
     """Start the launcher; returns its pid and the channel to it. `environment` is all it gets.
 
-    `host_layer` is a detached mount to be shown in its namespace (see `launcher_root`), or -1.
+    `host_layer` is a detached mount to be shown in its namespace (see `launcher_root`), or -1; `log_format` is
+    one of `telemetry.lines`.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     copy, path = sealed_interpreter()
@@ -57,6 +58,7 @@ def spawn_launcher(
         data_root,
         exec_root,
         str(int(host_layer >= 0)),
+        log_format,
         _PADDING,
         source,
     ]
