@@ -19,7 +19,7 @@ from sampan.api.application import Application
 from sampan.api.backend import Backend
 from sampan.api.server import Listening, Server
 from sampan.api.table import ROUTES
-from sampan.daemon import adopt, config, flags, journal, listeners, presence, systemd
+from sampan.daemon import adopt, config, flags, journal, listeners, memory, presence, systemd
 from sampan.daemon.assembly import Assembly, assemble, image_counts, image_users, take_over, volume_users
 from sampan.daemon.buildkit_api import BuildKitApi
 from sampan.daemon.builds_api import BuildsApi
@@ -73,6 +73,7 @@ def main() -> None:
 
 def _run(line: CommandLine, settings: DaemonConfig, began: float) -> None:
     os.umask(0o022)
+    memory.settle()
     data_lock = presence.prepare(settings.data_root, "data root", 0o710)
     exec_lock = presence.prepare(settings.exec_root, "exec root", 0o711)
     try:
@@ -126,6 +127,7 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     _log.info("ready after %d ms", (time.monotonic() - began) * 1000)
     _ = parts.engine.spawn(adopt.start_wanted(parts.engine), "start of containers")
     _ = parts.engine.spawn(keep_packed(parts.engine), "packing of logs")
+    _ = parts.engine.spawn(memory.keep_trimmed(), "giving back of memory")
     _ = parts.engine.spawn(keep_reloaded(parts, line, hung_up), "reload of the configuration")
     await stopping.wait()
     systemd.notify(os.environ, "STOPPING=1")

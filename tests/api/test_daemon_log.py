@@ -46,8 +46,7 @@ def test_an_unfit_id_is_replaced_by_one_of_ours(engine: Sampan) -> None:
     ids = {first.headers["x-request-id"], second.headers["x-request-id"]}
     assert len(ids) == 2
     assert ids.isdisjoint({"a b", "x" * 65})
-    for each in ids:
-        eventually(lambda each=each: told(engine, each))
+    eventually(lambda: all(told(engine, each) for each in ids))
 
 
 def test_a_stream_and_a_refusal_have_theirs(engine: Sampan) -> None:

@@ -113,7 +113,9 @@ class Catalog:
         self._fixed: dict[ImageId, Image] = {}
         self._fixed_references: dict[Reference, ImageId] = {}
         self.config = functools.lru_cache(maxsize=256)(self._read_config)
-        self._record = functools.lru_cache(maxsize=1024)(msgspec.json.Decoder(ImageRecord).decode)
+        self._decode = msgspec.json.Decoder(ImageRecord).decode
+        self._decoded: dict[ImageId, tuple[bytes, ImageRecord]] = {}
+        """records of images that are there, with the bytes that each was read from"""
         for key in self._images:
             self.refresh(ImageId(key))
         for key, value in self._references.items():
@@ -146,9 +148,16 @@ class Catalog:
         if image in self._fixed:
             return ImageRecord([], 0)
         try:
-            return self._record(self._images[image])
+            text = self._images[image]
         except KeyError:
             raise NoSuchImage(image) from None
+        kept = self._decoded.get(image)
+        if kept is None or kept[0] is not text:
+            kept = self._decoded[image] = (text, self._decode(text))
+            if self._images.get(image) is not text:
+                # It went, or was changed, in between: whoever did that may have looked here before.
+                self._decoded.pop(image, None)
+        return kept[1]
 
     def _read_config(self, image: ImageId) -> Image:
         fixed = self._fixed.get(image)
@@ -278,6 +287,7 @@ class Catalog:
                 self.refresh(ImageId(change.key))
             else:
                 self.ledger.drop(ImageId(change.key))
+                self._decoded.pop(ImageId(change.key), None)
         elif change.table == REFERENCES:
             reference = parse_reference(change.key)
             if isinstance(change, Put):
