@@ -19,12 +19,13 @@ from sampan.api.application import Application
 from sampan.api.backend import Backend
 from sampan.api.server import Listening, Server
 from sampan.api.table import ROUTES
-from sampan.daemon import adopt, config, flags, journal, listeners, memory, presence, systemd
+from sampan.daemon import adopt, config, flags, journal, listeners, memory, presence, stacks, systemd
 from sampan.daemon.assembly import Assembly, assemble, image_counts, image_users, take_over, volume_users
 from sampan.daemon.buildkit_api import BuildKitApi
 from sampan.daemon.builds_api import BuildsApi
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.containers_api import CheckpointsApi, ContainersApi, EventsApi, ExecsApi
+from sampan.daemon.debug_api import DebugApi
 from sampan.daemon.disk import DiskApi
 from sampan.daemon.files_api import FilesApi
 from sampan.daemon.flags import CommandLine
@@ -93,6 +94,7 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    stacks.dump_at_signal(settings.exec_root)
     for warning in settings.warnings:
         _log.warning(warning)
     instance = presence.instance_of(settings.data_root)
@@ -198,6 +200,9 @@ def _backend(parts: Assembly) -> Backend:
         lambda: parts.registries.settings,
         parts.registries,
     )
+    system = SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings)
+    networks = NetworksApi(engine, parts.networks)
+    disk = DiskApi(engine, images, volumes, parts.build_cache, plans, sizes)
     return Backend(
         containers=ContainersApi(engine),
         files=FilesApi(engine, parts.images, parts.workers),
@@ -208,10 +213,11 @@ def _backend(parts: Assembly) -> Backend:
         buildkit=BuildKitApi(builds),
         registries=RegistriesApi(parts.registries, parts.asking),
         volumes=volumes,
-        networks=NetworksApi(engine, parts.networks),
+        networks=networks,
         plugins=parts.plugins,
-        system=SystemApi(engine, parts.images, parts.facts, lambda: parts.registries.settings),
-        disk=DiskApi(engine, images, volumes, parts.build_cache, plans, sizes),
+        system=system,
+        debug=DebugApi(engine, parts.facts, system, images, volumes, networks, disk, parts.workers),
+        disk=disk,
         build_cache=parts.build_cache,
         events=EventsApi(engine),
     )

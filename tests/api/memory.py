@@ -524,6 +524,11 @@ class Registries:
         raise NotFound(f"{name}: {credentials}")
 
 
+class Debug:
+    async def report(self) -> bytes:
+        return b"report"
+
+
 class System:
     async def version(self) -> s.Version:
         return s.Version(
@@ -743,6 +748,7 @@ class Memory:
             self.networks,
             Plugins(),
             System(),
+            Debug(),
             Disk(),
             self.build_cache,
             BuildKit(),

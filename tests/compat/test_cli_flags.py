@@ -15,6 +15,7 @@ OWN = {
     "completion",
     "system check",
     "system check-host",
+    "system debug",
     "builder df",
     "builder du",
     "builder mount-export",

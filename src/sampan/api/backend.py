@@ -326,6 +326,14 @@ class System(Protocol):
         ...
 
 
+class Debug(Protocol):
+    """What helps to find out what is wrong."""
+
+    async def report(self) -> bytes:
+        """A compressed tar of what the daemon and its host show, without secrets."""
+        ...
+
+
 class Disk(Protocol):
     """Room on the disk."""
 
@@ -373,6 +381,7 @@ class Backend:
     networks: Networks
     plugins: Plugins
     system: System
+    debug: Debug
     disk: Disk
     build_cache: BuildCache
     buildkit: BuildKit

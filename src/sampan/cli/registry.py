@@ -82,6 +82,7 @@ COMMANDS: tuple[Row, ...] = (
     ("network rm|network remove", "network_changes", "REMOVE", "Remove networks"),
     ("system prune", "system_prune", "PRUNE", "Remove what nothing uses"),
     ("system check", "check", "CHECK", "Look whether all that images need is whole on the disk; --repair mends it"),
+    ("system debug", "debug", "DEBUG", "Pack a report for whoever looks for a fault; secrets are left out"),
     ("system check-host", "check_host", "CHECK_HOST", "Say for each feature whether this host has it, and why not"),
     (
         "rootless check",

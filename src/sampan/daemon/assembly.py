@@ -300,14 +300,6 @@ def _tie(engine: Engine, runtime: RuntimeClient, wiring: NetworkWiring) -> None:
     wiring.engine = engine
 
 
-def _tie(engine: Engine, runtime: RuntimeClient, wiring: NetworkWiring) -> None:
-    """What is made before the engine, and tells or asks it."""
-    runtime.on_exit(partial(exits.on_exit, engine))
-    runtime.on_exec_exit(partial(exec_start.on_exec_exit, engine))
-    runtime.on_detach(partial(attach.on_detach, engine))
-    wiring.engine = engine
-
-
 def _managed(engine: Engine, registries: RemoteRegistries, networks: Networks, volumes: PluginVolumes) -> ManagedApi:
     """Managed plugins, which are found by name before any other."""
     managed = ManagedApi(engine, registries, partial(plugin_users, networks, volumes), _ENVIRONMENT)

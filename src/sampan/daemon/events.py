@@ -37,6 +37,11 @@ class Events:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
+    def recent(self) -> tuple[Message, ...]:
+        """The latest, those that are in memory."""
+        return tuple(self._recent)
+
+    @property
     def listeners(self) -> int:
         """How many streams are open."""
         return len(self._listeners)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections import deque
 
 from sampan.telemetry import lines, request_id
 
@@ -13,6 +14,9 @@ _LEVELS = {
     "fatal": logging.CRITICAL,
 }
 _NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal"}
+_REMEMBERED = 256
+_LONGEST_REMEMBERED = 2048
+_recent: deque[str] = deque(maxlen=_REMEMBERED)
 
 
 class _Line(logging.Formatter):
@@ -27,7 +31,14 @@ class _Line(logging.Formatter):
         if record.exc_info:
             message += " | " + self.formatException(record.exc_info)
         level = _NAMES.get(record.levelno, "info")
-        return lines.compose(level, message, int(record.created * 1e9), self._form, request_id.current())
+        line = lines.compose(level, message, int(record.created * 1e9), self._form, request_id.current())
+        _recent.append(line[:_LONGEST_REMEMBERED])
+        return line
+
+
+def recent() -> str:
+    """The last lines that this process wrote, each cut at two kilobytes: for `system debug`, wherever the log itself goes."""
+    return "".join(f"{line}\n" for line in tuple(_recent))
 
 
 def set_up(level: str, form: str, *, debug: bool) -> None:

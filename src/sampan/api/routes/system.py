@@ -131,6 +131,11 @@ async def _check_lines(steps: AsyncIterator[CheckStep]) -> AsyncIterator[bytes]:
             await close()
 
 
+async def debug(_request: Request, backend: Backend) -> Answer:
+    """A report for whoever looks for a fault."""
+    return Response(200, await backend.debug.report(), "application/gzip")
+
+
 async def events(request: Request, backend: Backend) -> Answer:
     """What happens, a line of JSON each, until the client goes or `until` has come."""
     form = request.form
@@ -166,5 +171,6 @@ ROUTES = (
     ),
     Route("POST", "/sampan/prune-plan", plan_prune, Support.OWN, "`prune --plan`: what would go"),
     Route("POST", "/sampan/prune", prune, Support.OWN, "`prune --carry-out`: exactly what was planned"),
+    Route("GET", "/sampan/debug", debug, Support.OWN, "`sampan system debug`", follows=True),
     Route("POST", "/sampan/check", check, Support.OWN, "`sampan system check`", follows=True),
 )
