@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import builds, host, images, limits, measures, networks, report, storage
+from bench import builds, fleet, host, images, limits, measures, networks, report, storage
 from bench.report import Row, bounded, compared
 from bench.samples import Samples
 from tests.daemons import Daemon, Docker, Sampan, entry_point, running_sampan
@@ -322,6 +322,7 @@ MEASURES: dict[str, Callable[[Pair], list[Row]]] = {
     "at-once": at_once,
     "flat": flat,
     "listing": listing,
+    "thousand": lambda pair: fleet.rows(pair.times(fleet.MOST)),
     "logs": logs,
     "stats": statistics,
     "limits": limited,

@@ -26,6 +26,7 @@ SECTIONS = {
             "at-once",
             "flat",
             "listing",
+            "thousand",
             "logs",
             "stats",
             "limits",
