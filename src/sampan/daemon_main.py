@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from sampan import crashpoints
 from sampan.api.application import Application
@@ -42,7 +43,11 @@ from sampan.daemon.system import SystemApi
 from sampan.daemon.volumes_api import VolumesApi
 from sampan.errors import SampanError
 from sampan.files.measure import end_measuring
+from sampan.telemetry import wanted
 from sampan.version import VERSION
+
+if TYPE_CHECKING:
+    from sampan.telemetry.tracing import Tracing
 
 _log = logging.getLogger("sampan.daemon")
 _GRACE_SECONDS = 0.5
@@ -97,6 +102,7 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     stacks.dump_at_signal(settings.exec_root)
     for warning in settings.warnings:
         _log.warning(warning)
+    tracing = _trace()
     instance = presence.instance_of(settings.data_root)
     parts = await assemble(settings, instance, _own_socket(settings))
     try:
@@ -136,6 +142,30 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     if watched is not None:
         await watched.close(_GRACE_SECONDS)
     await _end(parts, server)
+    if tracing is not None:
+        await asyncio.to_thread(tracing.flush)
+
+
+def _trace() -> "Tracing | None":
+    """Spans, where the environment asks for them: from here on work of every kind has its own. What is wrong with that is told."""
+    try:
+        if not wanted.traces(os.environ):
+            return None
+        from sampan.telemetry.tracing import Tracing
+    except ValueError as error:
+        _log.warning("no traces: %s", error)
+        return None
+    except ImportError as error:
+        _log.warning("no traces: %s is not installed: pip install 'sampan[otel]'", error.name)
+        return None
+    from sampan.api import traced as requests
+    from sampan.daemon import traced as work
+
+    tracing = Tracing("sampand")
+    requests.hold_spans(tracing)
+    work.hold_spans(tracing)
+    _log.info("traces are sent by OTLP")
+    return tracing
 
 
 async def _serve_metrics(parts: Assembly, backend: Backend, name: str) -> Server:

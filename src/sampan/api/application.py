@@ -50,7 +50,7 @@ class Application:
             if found is None:
                 return EMPTY if request.method == "OPTIONS" else _NOT_FOUND
             route, request.name = found
-            request.follows = route.follows
+            request.follows, request.route = route.follows, route.path
             if self._gate is not None and self._gate.names:
                 from sampan.api.authorizing import authorized
 

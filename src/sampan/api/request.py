@@ -47,7 +47,8 @@ class Request:
     """Method, path and fields of one request; the body is read at most once, whole or as a stream."""
 
     __slots__ = (
-        *("_body", "_form", "caller", "follows", "headers", "id", "method", "name", "path", "query", "tls", "version"),
+        *("_body", "_form", "caller", "follows", "headers", "id", "method", "name", "path", "query", "route", "tls"),
+        "version",
     )
 
     def __init__(self, method: str, path: str, query: str, headers: dict[bytes, bytes], body: Body) -> None:
@@ -62,6 +63,8 @@ class Request:
         self.version: Version = ()
         self.name = ""
         """What stood in the place of the route's variable."""
+        self.route = ""
+        """The route's path, as the table has it; "" where there is none."""
         self.follows = False
         """Whether there is nothing left to do for it once its client has gone."""
         self.caller: tuple[int, int] | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sampan.build.keys import Key
 from sampan.build.needs import Order, Programs, Progress
-from sampan.build.operations import Copy, Graph, MakeDirectory, Place, Run
+from sampan.build.operations import Copy, Graph, MakeDirectory, Place, Run, Vertex
 from sampan.build.request import BuildRequest
 from sampan.build.run_mounts import Mounts
 from sampan.build.sources import Sources
@@ -71,6 +71,10 @@ class Vertices:
     def know(self, keys: Sequence[Key | None]) -> None:
         """The keys of all vertices, before any is made."""
         self._keys = keys
+
+    def vertex(self, place: Place) -> Vertex:
+        """What is made there."""
+        return self._graph.vertices[place]
 
     async def make(self, place: Place, inputs: Sequence[Tree]) -> Tree:
         """The tree of a vertex on those of its inputs. Raises SampanError, OSError."""

@@ -23,7 +23,8 @@ CONFIG_FILE = "/etc/sampan/daemon.json"
 DATA_ROOT = "/var/lib/sampan"
 LOG_FILE = "/var/log/sampan/sampand.log"
 READY_WITHIN = 5.0
-# What a daemon may know of its caller's environment: nothing of the caller's session, all of the host's network set-up.
+# What a daemon may know of its caller's environment: nothing of the caller's session, all of the host's network set-up, and where
+# its traces go (OTEL_*).
 _KEPT = (
     "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "SAMPAN_CRASH_AT", "SAMPAN_DEBUG",
@@ -121,7 +122,7 @@ def _become_daemon(log: int, writer: int, environ: Mapping[str, str]) -> None:
                     os.close(descriptor)
                 except OSError:
                     pass  # not open, or the listing's own
-        kept = {name: environ[name] for name in _KEPT if name in environ}
+        kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith("OTEL_")}
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         # -I keeps the caller's PYTHON* and directory out; the path is named because it need not be installed to run
         code = f"import sys; sys.path.insert(0, {root!r}); from sampan.daemon_main import main; sys.exit(main())"

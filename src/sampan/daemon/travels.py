@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
+from contextvars import copy_context
 
 from sampan.errors import SampanError, System
 from sampan.images.steps import Cancellation, Cancelled, Report, Step
@@ -77,7 +78,7 @@ async def follow(name: str, work: Work) -> AsyncGenerator[i.Progress, None]:
         else:
             waiting.end(None)
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True).start()
     try:
         while steps := await waiting.take():
             for step in steps:

@@ -3,6 +3,8 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 
 
 class Lanes:
@@ -25,7 +27,11 @@ class Lanes:
             self._begin(call)
 
     def submit(self, call: Callable[[], None], waits: Callable[[], None]) -> None:
-        """Have `call` run in a thread; it deals with its own errors. `waits` is called first where that is not at once."""
+        """Have `call` run in a thread; it deals with its own errors. `waits` is called first where that is not at once.
+
+        In the caller's context: lines of the log say there, too, which request they are about.
+        """
+        call = partial(copy_context().run, call)
         with self._lock:
             free = self._running < self._limit
             if free:

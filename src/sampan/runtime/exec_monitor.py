@@ -107,7 +107,8 @@ def _make(making: _Exec) -> Life:
         raise failure(None)
     body["state"] = state_of(str(body["id"]), inside, body["record"])
     body["groups"] = body["cgroup"]["groups"]
-    send(making.channel, Kind.STARTED, {**body["state"], "steps": []}, [inside.pidfd])
+    steps = making.journal.rows() if body["explain"] else []
+    send(making.channel, Kind.STARTED, {**body["state"], "steps": steps}, [inside.pidfd])
     crash_point("monitor-after-started")
     life.pidfd, life.attached = inside.pidfd, making.attached
     return life

@@ -343,4 +343,5 @@ def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
         "log": None,
         "attach": attaches(request.attach),
         "oom_score_adj": process.oom_score_adj,
+        "explain": request.explain,
     }

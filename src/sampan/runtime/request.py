@@ -220,6 +220,8 @@ class ExecRequest:
     """the maps of the container's user namespace"""
     runtime: OtherRuntime | None = None
     """who made the container; None for Sampan's own"""
+    explain: bool = False
+    """whether the steps are reported that its monitor takes"""
 
 
 @dataclass(frozen=True, slots=True)
