@@ -159,10 +159,12 @@ def _trace() -> "Tracing | None":
         _log.warning("no traces: %s is not installed: pip install 'sampan[otel]'", error.name)
         return None
     from sampan.api import traced as requests
+    from sampan.buildkit import traced as calls
     from sampan.daemon import traced as work
 
     tracing = Tracing("sampand")
     requests.hold_spans(tracing)
+    calls.hold_spans(tracing)
     work.hold_spans(tracing)
     _log.info("traces are sent by OTLP")
     return tracing

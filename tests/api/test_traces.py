@@ -3,15 +3,19 @@
 It is decoded with OpenTelemetry's own messages.
 """
 
+import asyncio
 import http.server
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from grpclib.client import UnaryUnaryMethod
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from sampan.buildkit.protocol import control_pb2 as control
+from tests.api.grpc_clients import CONTROL, calling
 from tests.archives import Layer
 from tests.daemons import Sampan, running_sampan
 from tests.requires import requires
@@ -158,6 +162,21 @@ def test_a_build_and_a_pull(engine: Sampan, collector: Collector) -> None:
     spans = collector.wait_for(trace, "POST /images/create", "image.pull", "registry GET")
     assert spans["registry GET"].status.code == Status.STATUS_CODE_ERROR
     assert attributes(spans["registry GET"])["server.address"] == "127.0.0.1"
+
+
+def test_a_call_of_grpc_is_below_what_its_metadata_names(engine: Sampan, collector: Collector) -> None:
+    trace, headers = below(8)
+
+    async def ask() -> None:
+        async with calling(engine) as caller:
+            method = UnaryUnaryMethod(
+                caller, f"{CONTROL}ListWorkers", control.ListWorkersRequest, control.ListWorkersResponse
+            )
+            await method(control.ListWorkersRequest(), metadata=headers)
+
+    asyncio.run(ask())
+    (span,) = collector.wait_for(trace, f"{CONTROL[1:]}ListWorkers").values()
+    assert (span.kind, span.parent_span_id.hex()) == (Span.SPAN_KIND_SERVER, "00000000000000aa")
 
 
 def test_a_span_that_is_not_sampled_is_not_sent(engine: Sampan, collector: Collector) -> None:

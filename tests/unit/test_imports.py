@@ -102,5 +102,15 @@ def test_fast_path_of_the_command() -> None:
 def test_an_idle_daemon_has_neither_decompressors_nor_the_launchers_side() -> None:
     found = loaded("import sampan.daemon_main")
     assert found & {"zstandard", "isal", "lzma", "bz2", "sampan.runtime.launcher", "sampan.runtime.monitor"} == set()
-    assert found & {"opentelemetry", "sampan.telemetry.tracing", "sampan.api.traced", "sampan.daemon.traced"} == set()
+    assert (
+        found
+        & {
+            "opentelemetry",
+            "sampan.telemetry.tracing",
+            "sampan.api.traced",
+            "sampan.buildkit.traced",
+            "sampan.daemon.traced",
+        }
+        == set()
+    )
     assert found & {"sampan.daemon.debug_report", "sampan.daemon.debug_offline", "sampan.host.check"} == set()

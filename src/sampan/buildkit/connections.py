@@ -129,14 +129,16 @@ class _Server(Server):
     """grpclib's server, of which only the protocol is wanted: the socket is there already."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        super().__init__([_Services(handlers)], codec=ProtoCodec(), status_details_codec=Details())
+        super().__init__([Services(handlers)], codec=ProtoCodec(), status_details_codec=Details())
 
     def protocol(self) -> H2Protocol:
         """For one connection."""
         return self._protocol_factory()
 
 
-class _Services:
+class Services:
+    """What grpclib asks for its handlers."""
+
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = dict(handlers)
 

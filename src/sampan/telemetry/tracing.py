@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from opentelemetry import trace
+from opentelemetry.context import get_current
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -51,13 +52,13 @@ class Tracing:
                 raise
 
     def served(self, name: str, headers: Mapping[bytes, bytes], attributes: Attributes) -> Span:
-        """A span for a client's request, below the one that its `traceparent` names. The caller ends it."""
+        """A span for a client's request, below the one that its `traceparent` names, else the current one. The caller ends it."""
         carrier = {
             each: headers[each.encode()].decode("latin-1")
             for each in _CARRIED
             if len(headers.get(each.encode(), b"")) in range(1, _LONGEST + 1)
         }
-        context = self._propagator.extract(carrier)
+        context = self._propagator.extract(carrier, get_current())
         return self._tracer.start_span(name, context=context, kind=SpanKind.SERVER, attributes=attributes)
 
     def done(self, name: str, began_ns: int, took_ns: int, attributes: Attributes) -> None:
