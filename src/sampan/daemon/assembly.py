@@ -166,14 +166,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     containers: Registry[Container] = Registry()
     plugins = Plugins([places(config), drivers_here])
     kept_volumes, volumes = _volumes(config, store, plugins, containers, workers, events)
-    runtime = RuntimeClient(
-        str(config.exec_root),
-        str(config.data_root),
-        _ENVIRONMENT,
-        host_layer=host_layer.mount,
-        roots=Roots(lambda image: layers.view(ImageId(image)), volumes.tree, serve),
-        log_format=config.log_format,
-    )
+    runtime = _runtime(config, host_layer, Roots(lambda image: layers.view(ImageId(image)), volumes.tree, serve))
     networks = Networks(instance, _network_options(config))
     systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)
     budget = realtime_budget(config.cpu_rt_period, config.cpu_rt_runtime, hierarchy)
@@ -215,6 +208,11 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     managed = _managed(engine, registries, networks, volumes.plugins)
     fetching = (registries, Workers(), Fetcher(known))
     return Assembly(engine, images, networks, runtime, workers, *drivers, *fetching, kept, Gate(plugins), managed)
+
+
+def _runtime(config: DaemonConfig, host_layer: HostLayer, roots: Roots) -> RuntimeClient:
+    places = (str(config.exec_root), str(config.data_root))
+    return RuntimeClient(*places, _ENVIRONMENT, host_layer=host_layer.mount, roots=roots, log_format=config.log_format)
 
 
 def _travel(config: DaemonConfig, registries: RemoteRegistries) -> Travel:

@@ -30,6 +30,7 @@ from sampan.runtime.world_plan import (
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount, ServedRoot
 from sampan.spec.user_maps import UserMaps
+from sampan.telemetry import request_id
 
 Json = dict[str, object]
 
@@ -277,6 +278,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "oom_score_adj": config.process.oom_score_adj,
         "init": config.init,
         "explain": request.explain,
+        "request_id": request_id.current(),
     }
 
 
@@ -344,4 +346,5 @@ def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
         "attach": attaches(request.attach),
         "oom_score_adj": process.oom_score_adj,
         "explain": request.explain,
+        "request_id": request_id.current(),
     }
