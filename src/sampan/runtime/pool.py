@@ -252,6 +252,9 @@ class Pool:
             self.refill_later(_RETRY_DELAY)
             return
         self._ready[kind].append(Slot(name, slot_plan, monitored, world))
+        if self._shrink_due is None:
+            # On a busy machine it may be ready only when nobody wants a second one any more.
+            self._shrink()
         self.refill_later(_REFILL_DELAY)
 
     def _give_up(self, slot: Slot) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sampan.runtime.messages import Kind
 from sampan.runtime.pool import SlotKind
 from tests.kernel.runtime.conftest import Bench
 from tests.requires import requires
@@ -34,6 +35,33 @@ def test_a_second_slot_comes_with_starts_and_goes_with_their_end(bench: Bench) -
         await asyncio.sleep(0.2)
         assert parked(bench) == 1
         await until(bench, 2, asking=True)
+        await until(bench, 1, asking=False)
+
+    bench.run(body, slots=2)
+
+
+@needs
+def test_a_second_slot_that_is_ready_too_late_goes_at_once(bench: Bench) -> None:
+    async def body(bench: Bench) -> None:
+        bench.runtime.open_pool(bench.plan_slot)
+        await until(bench, 1, asking=False)
+        pool = bench.runtime._pool
+        fork = pool._fork
+
+        async def slow(kind: Kind, body: object, descriptors: list[int]) -> int:
+            # On a busy machine it takes longer than the starts go on that wanted it.
+            await asyncio.sleep(1)
+            return await fork(kind, body, descriptors)
+
+        pool._fork = slow
+        now = asyncio.get_running_loop().time()
+        pool._asked[SlotKind(False)] = (now - 0.1, now)
+        pool.refill_later(0)
+        for _ in range(200):
+            if pool._making:
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.wait(pool._making)
         await until(bench, 1, asking=False)
 
     bench.run(body, slots=2)
