@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sampan.cgroups import apply as cgroups
@@ -32,7 +32,6 @@ from sampan.runtime.request import (
     FollowRequest,
     LinkChange,
     Named,
-    ProxiedPort,
     Running,
     StartFailed,
     StartFault,
@@ -79,6 +78,8 @@ class RuntimeClient:
         self._exec_pool = ExecPool(self._launcher.fork)
         self._asides = Asides(exec_root, environment)
         self._resolver = ResolverPort(self._launcher, exec_root, self._pidfds, self._monitor)
+        self.proxy, self.unname = self._resolver.proxy, self._resolver.forget
+        self.use_servers = self._resolver.use_servers
         self._exit_calls: list[Callable[[ContainerId, Exit], None]] = []
         self.on_exit = self._exit_calls.append
         self._exec_exit_calls: list[Callable[[ContainerId, ExecId, Exit], None]] = []
@@ -347,18 +348,6 @@ class RuntimeClient:
         monitored = self._live.get(container)
         if monitored is not None and monitored.pidfd >= 0:
             self._resolver.serve(container, monitored.pidfd)
-
-    def proxy(self, container: ContainerId, ports: tuple[ProxiedPort, ...], held: Sequence[socket.socket] = ()) -> None:
-        """See `port.Runtime`."""
-        self._resolver.proxy(container, ports, held)
-
-    def unname(self, container: ContainerId) -> None:
-        """See `port.Runtime`."""
-        self._resolver.forget(container)
-
-    def use_servers(self, servers: tuple[str, ...]) -> None:
-        """See `port.Runtime`."""
-        self._resolver.use_servers(servers)
 
     async def relink(self, container: ContainerId, change: LinkChange) -> None:
         """See `port.Runtime`."""

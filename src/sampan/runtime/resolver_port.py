@@ -150,7 +150,7 @@ class ResolverPort:
         if known is not None or proxied is not None:
             self._post(Kind.FORGET, {"id": container})
 
-    def proxy(self, container: ContainerId, ports: tuple[ProxiedPort, ...], held: Sequence[socket.socket]) -> None:
+    def proxy(self, container: ContainerId, ports: tuple[ProxiedPort, ...], held: Sequence[socket.socket] = ()) -> None:
         """See `port.Runtime.proxy`."""
         if not ports and container not in self._proxied:
             return
