@@ -7,24 +7,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import ip_address, ip_network
 
 from sampan import crashpoints
 from sampan.build.cache.holdings import TABLE, Holdings
 from sampan.cgroups import means
-from sampan.cgroups.hierarchy import Hierarchy, Mode, detect
+from sampan.cgroups.hierarchy import detect
 from sampan.cgroups.leaf import make_room
 from sampan.cgroups.oom import OomNotices
 from sampan.content.store import Content
 from sampan.daemon import (
     adopt,
-    apparmor,
     attach,
     builds_api,
     exec_start,
     exits,
     network_changes,
-    oci,
     oom,
     registry_settings,
     slots,
@@ -46,11 +43,13 @@ from sampan.daemon.managed_api import ManagedApi
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.network_records import CLAIMS
+from sampan.daemon.network_settings import network_options
 from sampan.daemon.plugin_volumes import PluginVolumes
 from sampan.daemon.rules_watch import RulesWatch
 from sampan.daemon.sampler import Sampler
 from sampan.daemon.shm import SharedMemory
 from sampan.daemon.storage import open_layers
+from sampan.daemon.surroundings import surroundings
 from sampan.daemon.transfers import Transfers
 from sampan.daemon.users import Users
 from sampan.daemon.volume_store import LocalVolumes
@@ -63,19 +62,13 @@ from sampan.host.facts import Facts, read
 from sampan.images.host_layer import HostLayer
 from sampan.images.images import Images, Travel
 from sampan.images.removal import ImageUser
-from sampan.kernel.caps import capget
 from sampan.network.networks import Networks
-from sampan.network.options import NetworkOptions, parse_bip, parse_pool
-from sampan.network.outside import SOCKET_NAME
 from sampan.plugins.authorization import Gate
 from sampan.plugins.installed import Installed
 from sampan.plugins.plugins import Plugins
 from sampan.registry.fetching import Fetcher
 from sampan.registry.registries import RemoteRegistries
 from sampan.runtime.client import RuntimeClient
-from sampan.runtime.profile_capabilities import from_mask
-from sampan.runtime.profile_files import thermal_throttle_paths
-from sampan.runtime.seccomp_policy import kernel_version
 from sampan.runtime.sources import Roots
 from sampan.snapshots.protocol import Snapshotter
 from sampan.snapshots.serving import serve
@@ -84,7 +77,6 @@ from sampan.state.store import Store
 from sampan.volumes.local import Volumes
 
 _log = logging.getLogger("sampan.daemon")
-_PROFILE_LIMIT = 1 << 20
 _FOLLOW_SECONDS = 2.0
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} | {
     name: os.environ[name] for name in (crashpoints.VARIABLE,) if name in os.environ
@@ -167,10 +159,10 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     plugins = Plugins([places(config), drivers_here])
     kept_volumes, volumes = _volumes(config, store, plugins, containers, workers, events)
     runtime = _runtime(config, host_layer, Roots(lambda image: layers.view(ImageId(image)), volumes.tree, serve))
-    networks = Networks(instance, _network_options(config))
+    networks = Networks(instance, network_options(config))
     systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)
     budget = realtime_budget(config.cpu_rt_period, config.cpu_rt_runtime, hierarchy)
-    users, around = _users(config, containers), _surroundings(config, facts, hierarchy, systemd=systemd)
+    users, around = _users(config, containers), surroundings(config, facts, hierarchy, systemd=systemd)
     # After every setting that may be refused: from here on there is something on the host to take away again.
     found = means.probe(hierarchy, instance)
     groups = GroupPlanner(replace(hierarchy, v2_weight=found.v2_weight), instance, systemd=systemd, budget=budget)
@@ -343,64 +335,3 @@ def _image_event(
 ) -> None:
     attributes = {"reclaimed": name} if action == "prune" else {**labels, "name": name}
     loop.call_soon_threadsafe(events.publish, "image", str(action), str(actor), attributes)
-
-
-def _network_options(config: DaemonConfig) -> NetworkOptions:
-    return NetworkOptions(
-        default_instance=str(config.data_root) == "/var/lib/sampan",
-        disabled=not config.bridge,
-        bip=parse_bip(config.bip) if config.bip else None,
-        fixed_cidr=ip_network(config.fixed_cidr) if config.fixed_cidr else None,
-        gateway=ip_address(config.default_gateway) if config.default_gateway else None,
-        ipv6=config.ipv6,
-        bip6=parse_bip(config.bip6, "bip6") if config.bip6 else None,
-        fixed_cidr6=ip_network(config.fixed_cidr6) if config.fixed_cidr6 else None,
-        gateway6=ip_address(config.default_gateway6) if config.default_gateway6 else None,
-        pools=tuple(parse_pool(pool.base, pool.size) for pool in config.address_pools),
-        mtu=config.mtu,
-        icc=config.icc,
-        ip_masq=config.ip_masq,
-        ip_forward=config.ip_forward,
-        ip6tables=config.ip6tables,
-        userland_proxy=config.userland_proxy,
-        allow_direct_routing=config.allow_direct_routing,
-        judged=config.published_ports == "judged",
-        default_bind_ip=config.publish_ip,
-        network_options=config.network_options,
-        keeper=str(config.exec_root / SOCKET_NAME) if config.rootless else "",
-    )
-
-
-def _surroundings(config: DaemonConfig, facts: Facts, hierarchy: Hierarchy, *, systemd: bool) -> oci.Surroundings:
-    return oci.Surroundings(
-        capabilities=from_mask(capget()[0]),
-        machine=facts.machine,
-        kernel=kernel_version(facts.kernel),
-        apparmor=facts.apparmor,
-        apparmor_default=apparmor.load_default() if facts.apparmor else "",
-        thermal=thermal_throttle_paths(),
-        cgroup_v2=hierarchy.mode is Mode.V2,
-        ulimits=config.ulimits,
-        seccomp=_seccomp_setting(config.seccomp_profile),
-        init=config.init,
-        no_new_privileges=config.no_new_privileges,
-        cgroup_parent=config.cgroup_parent,
-        systemd=systemd,
-        rootless=config.rootless,
-        without_groups=hierarchy.mode is Mode.NONE,
-        cdi_spec_dirs=config.cdi_spec_dirs,
-    )
-
-
-def _seccomp_setting(setting: str) -> str:
-    """`builtin`, `unconfined`, or the text of the profile's file."""
-    if setting in ("builtin", "unconfined"):
-        return setting
-    try:
-        descriptor = os.open(setting, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.read(descriptor, _PROFILE_LIMIT).decode()
-        finally:
-            os.close(descriptor)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidParameter(f"opening seccomp profile ({setting}) failed: {error}") from error
