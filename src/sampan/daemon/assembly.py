@@ -39,7 +39,7 @@ from sampan.daemon.layers import ImageLayers
 from sampan.daemon.links import Links
 from sampan.daemon.log_shipping import LogShipping
 from sampan.daemon.looks import Looks
-from sampan.daemon.managed_api import ManagedApi
+from sampan.daemon.managed_api import ManagedApi, plugin_users
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.network_records import CLAIMS
@@ -118,7 +118,7 @@ class Assembly:
         self.engine.sampler.close()
         asyncio.get_running_loop().remove_reader(self.engine.oom.fileno())
         self.engine.oom.close()
-        await self.plugins.close(stop=not self.engine.config.live_restore)
+        await self.plugins.end(stop=not self.engine.config.live_restore)
         await self.runtime.close()
         self.engine.shipping.close()
         await self.groups.retire(self.engine)
@@ -295,13 +295,6 @@ def _managed(engine: Engine, registries: RemoteRegistries, networks: Networks, v
     managed = ManagedApi(engine, registries, partial(plugin_users, networks, volumes), _ENVIRONMENT)
     engine.plugins.sources.insert(0, managed)
     return managed
-
-
-def plugin_users(networks: Networks, volumes: PluginVolumes, plugin: str) -> list[str]:
-    """The networks and volumes whose driver a plugin is; `plugin` has a tag, which whoever names a driver may leave away."""
-    names = {plugin, plugin.removesuffix(":latest")}
-    used = [one.name for one in networks.definitions() if names & {one.driver, one.ipam_driver}]
-    return [*used, *volumes.of(names)]
 
 
 def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:

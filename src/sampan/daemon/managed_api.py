@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 from sampan.daemon import matching
 from sampan.daemon.engine import Engine
+from sampan.daemon.plugin_volumes import PluginVolumes
 from sampan.errors import InvalidParameter, NotFound, System
 from sampan.images.references import Reference, parse_reference
+from sampan.network.networks import Networks
 from sampan.plugins.faults import PluginFailed
 from sampan.plugins.places import Address
 from sampan.registry.registries import RemoteRegistries
@@ -64,14 +66,17 @@ class ManagedApi:
             raise PluginFailed(f"plugin {name} found but disabled")
         return self._plugins().address(record)
 
-    def end(self) -> None:
-        """See `plugins.places.Source`: theirs are ended by `close`, which waits for them."""
-
-    def names(self, kind: str) -> tuple[str, ...]:  # noqa: ARG002 - one that lies is found out by asking
-        """See `plugins.places.Source`: those that are enabled."""
+    def names(self, kind: str) -> tuple[str, ...]:
+        """See `plugins.places.Source`: those that are enabled, and whose configuration says that they implement it."""
         if not self._is_any():
             return ()
-        return tuple(record.name for record in self._plugins().catalog if record.enabled)
+        from sampan.managed.configuration import capabilities
+
+        return tuple(
+            record.name
+            for record in self._plugins().catalog
+            if record.enabled and kind.lower() in capabilities(record.config)
+        )
 
     async def take_over(self) -> None:
         """Find or start what an earlier daemon had enabled: before the containers that use it."""
@@ -79,7 +84,10 @@ class ManagedApi:
             plugins = self._plugins()
             await plugins.supervisor.take_over(plugins.catalog)
 
-    async def close(self, *, stop: bool) -> None:
+    def close(self) -> None:
+        """See `plugins.places.Source`: `end` has let go of them."""
+
+    async def end(self, *, stop: bool) -> None:
         """Let go of what runs; with `stop` end it."""
         if self._loaded is not None:
             await self._loaded.close(stop=stop)
@@ -177,3 +185,10 @@ def _name(remote: str, name: str) -> str:
     if name and given.digest is not None:
         raise System("cannot use digest in plugin tag")
     return Reference(given.domain, given.path, given.tag).with_default_tag().familiar
+
+
+def plugin_users(networks: Networks, volumes: PluginVolumes, plugin: str) -> list[str]:
+    """The networks and volumes whose driver a plugin is; `plugin` has a tag, which whoever names a driver may leave away."""
+    names = {plugin, plugin.removesuffix(":latest")}
+    used = [one.name for one in networks.definitions() if names & {one.driver, one.ipam_driver}]
+    return [*used, *volumes.of(names)]

@@ -61,7 +61,7 @@ class Installed:
                 running = self._running[name] = self._start(name)
         return Address(socket=str(running.path), home=str(self._homes / name))
 
-    def end(self) -> None:
+    def close(self) -> None:
         """See `Source`. All end."""
         for running in self._running.values():
             running.end()

@@ -68,7 +68,7 @@ class Source(Protocol):
         """The plugins there are now, each once, but for those that are known to implement no `kind`."""
         ...
 
-    def end(self) -> None:
+    def close(self) -> None:
         """The daemon ends."""
         ...
 
@@ -125,7 +125,7 @@ class Places:
             found.update(dict.fromkeys(_named(directory, (".spec", ".json"))))
         return tuple(found)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """See `Source`. These plugins are not the daemon's."""
 
 

@@ -99,4 +99,4 @@ class Plugins:
         for task in list(self._activating.values()):
             task.cancel()
         for source in self.sources:
-            source.end()
+            source.close()
