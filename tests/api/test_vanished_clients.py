@@ -25,6 +25,8 @@ def engine() -> Iterator[Sampan]:
         body = {"Image": "busybox", "Cmd": command, "OpenStdin": True, "HostConfig": {"NetworkMode": "none"}}
         assert started.api("POST", "/containers/create?name=box", body).status == 201
         assert started.api("POST", "/containers/box/start").status == 204
+        # Its monitor has taken over from who made it, and slots are ready again.
+        eventually(lambda: held(started).sockets >= 2)
         yield started
 
 
@@ -54,7 +56,7 @@ def held(engine: Sampan) -> Held:
         tasks=info["NGoroutines"],
         listeners=info["NEventsListener"],
         followers=sum(title.startswith("sampan-follower") for title in titles.values()),
-        sockets=sum(_sockets(other) for other, title in titles.items() if title.startswith("sampan-monitor")),
+        sockets=sum(_sockets(other) for other, title in titles.items() if _supervises(title)),
     )
 
 
@@ -64,6 +66,11 @@ def _title(pid: int) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def _supervises(title: str) -> bool:
+    """Whether it is a container's monitor, and not that of a parked slot."""
+    return title.startswith("sampan-monitor") and "(" not in title
 
 
 def _sockets(pid: int) -> int:
