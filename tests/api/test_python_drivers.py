@@ -1,5 +1,7 @@
 """Drivers that pip has installed: used by name with the `docker` command, each in a process of its own."""
 
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -46,14 +48,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         package(base / "broken", "sampan.volume", "broken", "Driver", _BROKEN),
         package(base / "wordy", "sampan.volume", "wordy", "Driver", _HANGING),
     ]
-    install(
-        base / "site",
-        EXAMPLES / "volume",
-        EXAMPLES / "frontend",
-        EXAMPLES / "authorization",
-        EXAMPLES / "snapshot",
-        *wrong,
-    )
+    install(base / "site", *sorted(EXAMPLES.iterdir()), *wrong)
     return base / "site"
 
 
@@ -160,6 +155,38 @@ def test_a_front_end_translates_what_is_built(engine: Sampan, tmp_path: Path, cl
     wrong = engine.docker(*words, env={"DOCKER_BUILDKIT": "0"}) if client == "docker" else engine.sampan(*words)
     assert wrong.code != 0
     assert "front end recipe: BuildFrontEnd.Translate: unknown key 'form' (there are: from," in wrong.err.decode()
+
+
+def test_a_network_and_its_addresses(engine: Sampan) -> None:
+    made = engine.docker(
+        "network", "create", "-d", "cable", "--ipam-driver", "ledger", "--subnet", "10.213.4.0/24", "wires"
+    )
+    assert made.code == 0, made.err
+    served = engine.docker("run", "-d", "--name", "there", "--network", "wires", "busybox", "sleep", "100")
+    assert served.code == 0, served.err
+    address = engine.docker("inspect", "--format", "{{.NetworkSettings.Networks.wires.IPAddress}}", "there").text
+    assert address.startswith("10.213.4."), address
+    pinged = engine.docker("run", "--rm", "--network", "wires", "busybox", "ping", "-c", "1", "-w", "10", address)
+    assert pinged.code == 0, pinged.out
+    refused = engine.docker(
+        "network", "create", "-d", "cable", "--ipam-driver", "ledger", "--subnet", "10.213.4.0/25", "more"
+    )
+    assert "10.213.4.0/25 overlaps a range that is in use" in refused.err.decode()
+    assert engine.docker("rm", "-f", "there").code == 0
+    assert engine.docker("network", "rm", "wires").code == 0
+
+
+def test_a_log_goes_to_its_driver(engine: Sampan) -> None:
+    words = ("--log-driver", "lines", "--log-opt", "prefix=> ", "busybox", "sh", "-c", "echo one; echo two >&2")
+    ran = engine.docker("run", "--name", "talks", *words)
+    assert ran.code == 0, ran.err
+    container = engine.docker("inspect", "--format", "{{.Id}}", "talks").text
+    kept = engine.data_root / "drivers" / "lines" / f"{container}.jsonl"
+    eventually(lambda: kept.exists() and len(kept.read_text().splitlines()) == 2, seconds=20)
+    told = [json.loads(line) for line in kept.read_text().splitlines()]
+    found = {(one["source"], base64.b64decode(one["line"])) for one in told}
+    assert found == {("stdout", b"> one"), ("stderr", b"> two")}
+    assert engine.docker("rm", "talks").code == 0
 
 
 def test_an_authorization_driver_judges(installed: Path) -> None:

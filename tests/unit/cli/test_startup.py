@@ -11,7 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[3] / "src"
 FAST = set(
-    "__future__ _json _socket _signal _sha2 _sha256 _string select termios fcntl time itertools unicodedata".split()
+    "__future__ _json _socket _signal _sha2 _sha256 _string errno select termios fcntl time itertools unicodedata".split()
 )
 LINES = [
     "run --rm -i -e A=b -v /a:/b -p 80:80 -m 1g --network none -w / x true",
