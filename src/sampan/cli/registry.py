@@ -65,6 +65,16 @@ COMMANDS: tuple[Row, ...] = (
     ("builder mount-export", "cache_mounts", "EXPORT", "Write the files of a cache mount to a tar archive"),
     ("builder mount-import", "cache_mounts", "IMPORT", "Let a cache mount be what a tar archive holds"),
     ("builder prune", "builder", "PRUNE", "Remove build cache"),
+    ("plugin create", "plugin_install", "CREATE", "Make a plugin of a directory"),
+    ("plugin disable", "plugins", "DISABLE", "Stop a plugin"),
+    ("plugin enable", "plugins", "ENABLE", "Start a plugin"),
+    ("plugin inspect", "inspect", "INSPECT_PLUGIN", "Show everything about plugins"),
+    ("plugin install", "plugin_install", "INSTALL", "Bring a plugin from a registry, and start it"),
+    ("plugin ls|plugin list", "plugins", "LIST", "List managed plugins"),
+    ("plugin push", "plugins", "PUSH", "Send a plugin to a registry"),
+    ("plugin rm|plugin remove", "plugins", "REMOVE", "Remove plugins"),
+    ("plugin set", "plugins", "SET", "Change settings of a plugin that is disabled"),
+    ("plugin upgrade", "plugin_install", "UPGRADE", "Bring another version of a plugin that is disabled"),
     ("volume create", "volumes", "CREATE", "Create a volume"),
     ("volume export", "volume_archives", "EXPORT", "Write the files of a volume to a tar archive"),
     ("volume import", "volume_archives", "IMPORT", "Unpack a tar archive into a volume"),
@@ -103,6 +113,7 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
+    "plugin": "Manage plugins",
     "rootless": "Manage this user's own engine, without root",
     "system": "Manage the engine",
     "volume": "Manage volumes",
@@ -110,7 +121,7 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "context,manifest,plugin,trust,config,node,secret,service,"
+     "context,manifest,trust,config,node,secret,service,"
      "stack,swarm,"
      "volume update").split(",")
 )  # fmt: skip

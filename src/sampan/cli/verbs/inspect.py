@@ -36,8 +36,18 @@ def _volume(session: Session, _parsed: Parsed, name: str) -> bytes:
     return session.engine.fetch_raw(f"/volumes/{quoted(name)}")
 
 
-_KINDS: dict[str, Fetch] = {"container": _container, "image": _image, "network": _network, "volume": _volume}
-_NOT_HERE = ("node", "service", "task", "plugin", "secret", "config")
+def _plugin(session: Session, _parsed: Parsed, name: str) -> bytes:
+    return session.engine.fetch_raw(f"/plugins/{quoted(name, '/:@')}/json")
+
+
+_KINDS: dict[str, Fetch] = {
+    "container": _container,
+    "image": _image,
+    "network": _network,
+    "volume": _volume,
+    "plugin": _plugin,
+}
+_NOT_HERE = ("node", "service", "task", "secret", "config")
 
 
 def _any(session: Session, parsed: Parsed, name: str) -> bytes:
@@ -110,6 +120,10 @@ def inspect_network(session: Session, parsed: Parsed) -> int:
     return _inspect(session, parsed, _network)
 
 
+def _inspect_plugin(session: Session, parsed: Parsed) -> int:
+    return _inspect(session, parsed, _plugin)
+
+
 def _inspect_volume(session: Session, parsed: Parsed) -> int:
     return _inspect(session, parsed, _volume)
 
@@ -121,7 +135,7 @@ INSPECT = Command(
     "[OPTIONS] NAME|ID [NAME|ID...]",
     "Show everything about containers, images, networks or volumes",
     _inspect_any,
-    (_FORMAT, _SIZE, Option("type", "string", "Look only for this type: container, image, network or volume")),
+    (_FORMAT, _SIZE, Option("type", "string", "Look only for this type: container, image, network, volume or plugin")),
     words=(1, None),
     completes="container",
     examples=("inspect web", "inspect -f '{{.NetworkSettings.IPAddress}}' web", "inspect --type image web"),
@@ -139,6 +153,10 @@ INSPECT_IMAGE = Command(
     completes="image",
     examples=("image inspect -f '{{json .Config.Env}}' web",),
 )
+INSPECT_PLUGIN = Command(
+    "[OPTIONS] PLUGIN [PLUGIN...]", "Show everything about plugins", _inspect_plugin, (_FORMAT,),
+    words=(1, None), examples=("plugin inspect -f '{{.Enabled}}' vieux/sshfs",),
+)  # fmt: skip
 INSPECT_VOLUME = Command(
     "[OPTIONS] VOLUME [VOLUME...]", "Show everything about volumes", _inspect_volume, (_FORMAT,),
     words=(1, None), completes="volume", examples=("volume inspect data",),
