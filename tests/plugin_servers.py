@@ -3,6 +3,7 @@
 import json
 import socket
 import socketserver
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -133,3 +134,57 @@ def answering(path: Path, behave: Callable[[socket.socket], None]) -> Iterator[N
         for thread in threads:
             thread.join(10)
         path.unlink(missing_ok=True)
+
+
+class Driver:
+    """A volume driver: keeps volumes as directories, and counts who has them mounted, as the protocol's documentation asks."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.options: dict[str, dict[str, str]] = {}
+        self.uses: dict[str, list[str]] = {}
+
+    def answers(self) -> dict[str, Any]:
+        return {
+            "VolumeDriver.Create": self.create,
+            "VolumeDriver.Remove": self.remove,
+            "VolumeDriver.Get": self.get,
+            "VolumeDriver.List": lambda _: {"Volumes": [self.told(name) for name in self.options]},
+            "VolumeDriver.Path": lambda body: {"Mountpoint": str(self.directory / body["Name"])},
+            "VolumeDriver.Mount": self.mount,
+            "VolumeDriver.Unmount": self.unmount,
+            "VolumeDriver.Capabilities": {"Capabilities": {"Scope": "global"}},
+        }
+
+    def create(self, body: dict[str, Any]) -> dict[str, Any]:
+        if (body["Opts"] or {}).get("fail"):
+            return {"Err": "no room left"}
+        (self.directory / body["Name"]).mkdir(parents=True)
+        self.options[body["Name"]] = body["Opts"] or {}
+        return {}
+
+    def remove(self, body: dict[str, Any]) -> dict[str, Any]:
+        if self.uses.get(body["Name"]):
+            return {"Err": "volume is mounted"}
+        del self.options[body["Name"]]
+        subprocess.run(["rm", "-r", str(self.directory / body["Name"])], check=True)
+        return {}
+
+    def told(self, name: str) -> dict[str, Any]:
+        return {"Name": name, "Mountpoint": str(self.directory / name), "CreatedAt": "2020-02-03T04:05:06Z"}
+
+    def get(self, body: dict[str, Any]) -> dict[str, Any]:
+        if body["Name"] not in self.options:
+            return {"Err": "no such volume"}
+        return {"Volume": {**self.told(body["Name"]), "Status": {"replicas": 3, "of": ["a", "b"]}}}
+
+    def mount(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.uses.setdefault(body["Name"], []).append(body["ID"])
+        return {"Mountpoint": str(self.directory / body["Name"])}
+
+    def unmount(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.uses[body["Name"]].remove(body["ID"])
+        return {}
+
+    def idle(self) -> bool:
+        return not any(self.uses.values())

@@ -367,7 +367,7 @@ class RemoveImage(Operation):
 
 CASES: list[tuple[str, Operation]] = [
     ("state-before-commit", Create(kept=False)),
-    ("state-after-commit", Create(kept=True)),
+    ("state-after-commit", Create(kept=False)),
     ("create-after-layer", Create(kept=False)),
     ("create-after-commit", Create(kept=True)),
     ("start-before-request", Start(runs=False)),

@@ -13,6 +13,7 @@ from tests import processes
 from tests.api import (  # noqa: F401 - they register their cells
     deaths_of_care,
     deaths_of_copies,
+    deaths_of_plugins,
     deaths_of_streams,
     deaths_of_worlds,
 )

@@ -84,7 +84,7 @@ def settings(engine: Sampan, name: str, network: str = "far") -> dict[str, Any]:
 
 
 def claims(engine: Sampan) -> int:
-    """How many claims are in the state of a daemon that does not run."""
+    """How many claims are in the state of a daemon."""
     import sqlite3
 
     with sqlite3.connect(engine.data_root / "sampan.db") as database:
@@ -274,9 +274,11 @@ def test_a_daemon_that_dies_in_between_gives_back_what_it_took(
         sampan.start("--plugin-dir", str(places))
         last = "NetworkDriver." + ("DeleteEndpoint" if "endpoint" in point else "DeleteNetwork")
         until_last(calls, last)
+        eventually(lambda: claims(sampan) == 0)
         if point == "network-before-commit":
             assert sampan.api("GET", "/networks/far").status == 404
             assert create(sampan).status == 201
+            eventually(lambda: claims(sampan) == 0)
     eventually(lambda: sampan.api("GET", "/networks/far").status == 404)
 
 

@@ -1,6 +1,7 @@
 """Managed plugins by the same `docker plugin` commands under Debian's dockerd and under Sampan: the same words and documents."""
 
 import json
+import re
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -50,7 +51,10 @@ def told(engine: Daemon, directory: Path) -> list[Any]:
     """What each command leaves: code, output, error."""
     created = engine.docker("plugin", "create", "mine", str(directory))
     again = engine.docker("plugin", "create", "mine", str(directory))
-    found: list[Any] = [(one.code, one.out, one.err) for one in (created, again)]
+    # A client that is answered while it still sends says so beside, in lines of its own.
+    found: list[Any] = [
+        (one.code, one.out, re.sub(rb"^time=.*\n", b"", one.err, flags=re.MULTILINE)) for one in (created, again)
+    ]
     for words in LIFE:
         done = engine.docker(*words)
         try:

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.test_volume_plugins import Driver
 from tests.daemons import Daemon, Docker, Sampan
-from tests.plugin_servers import ServedPlugin, served
+from tests.plugin_servers import Driver, ServedPlugin, served
 from tests.requires import requires
 from tests.unit.plugins.test_log_driver import Collector
 from tests.waiting import eventually

@@ -18,6 +18,7 @@ from sampan.runtime import record
 from sampan.runtime.messages import Kind
 from sampan.runtime.pump import Pump, clients
 from sampan.runtime.stdio import Streams
+from sampan.telemetry import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _record(body: dict[str, Any], ended: dict[str, Any]) -> None:
         try:
             record.add(directory, {"exit": ended})
         except OSError as error:
-            os.write(2, f"sampan-monitor {str(body['id'])[:12]}: its end is told, not recorded: {error}\n".encode())
+            lines.say("error", f"its end is told, not recorded: {error}")
 
 
 def _pump(body: dict[str, Any], streams: Streams) -> Pump:
