@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sampan import crashpoints
 from sampan.api.application import Application
@@ -93,12 +93,24 @@ def _run(line: CommandLine, settings: DaemonConfig, began: float) -> None:
         data_lock.release()
 
 
+def _fault(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Faults outside of requests. Without memory an answer of a monitor or a client may be lost, and nobody would ever know.
+
+    So the daemon ends, as if killed: containers go on, and the next daemon finds all that was acknowledged.
+    """
+    loop.default_exception_handler(context)
+    if isinstance(context.get("exception"), MemoryError):
+        _log.critical("the daemon has no memory left and ends; containers go on, and the next daemon takes them over")
+        os._exit(1)
+
+
 async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> None:
     stopping, hung_up = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    loop.set_exception_handler(_fault)
     stacks.dump_at_signal(settings.exec_root)
     for warning in settings.warnings:
         _log.warning(warning)

@@ -1,6 +1,5 @@
-"""Processes without descriptors, a daemon without memory: requests fail, nothing is lost, and with means all is well again."""
+"""Processes without descriptors: requests fail, nothing is lost, and with means all is well again."""
 
-import http.client
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -44,12 +43,6 @@ def limited(pid: int, what: int, soft: int) -> Iterator[None]:
 def descriptors(pid: int) -> int:
     """One more than the highest that is open."""
     return 1 + max(map(int, os.listdir(f"/proc/{pid}/fd")))
-
-
-def address_space(pid: int) -> int:
-    """Bytes."""
-    with open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def acts(engine: Sampan, mark: str) -> Iterator[tuple[str, str, Callable[[], Answer]]]:
@@ -110,21 +103,3 @@ def test_out_of_descriptors(short_engine: Sampan, who: str, spare: int) -> None:
             if not succeeded(answer):
                 assert b"message" in answer.body, answer
     all_is_well(engine, f"{who}-{spare}-later", known)
-
-
-@pytest.mark.parametrize("spare", [1 << 20])
-def test_out_of_memory(short_engine: Sampan, spare: int) -> None:
-    """A daemon that gets no more may also end, as one that the kernel kills would; the next one finds everything."""
-    engine = short_engine
-    assert engine.process is not None
-    known = {}
-    pid = engine.process.pid
-    with limited(pid, resource.RLIMIT_AS, address_space(pid) + spare):
-        for kind, name, act in acts(engine, f"memory-{spare}"):
-            try:
-                answer = act()
-            except (OSError, http.client.HTTPException):
-                continue
-            if kind:
-                known[kind, name] = succeeded(answer)
-    all_is_well(engine, f"memory-{spare}-later", known)

@@ -76,8 +76,14 @@ class Trash:
             self._sizes[name] = size
             self._more.notify()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._empty, name="trash")
-                self._thread.start()
+                thread = threading.Thread(target=self._empty, name="trash")
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # No memory or no process for it: what waits goes with what comes next.
+                    _log.warning("nothing is deleted in %s for now: %s", self._directory, error)
+                    return
+                self._thread = thread
 
     def stuck(self) -> tuple[Path, ...]:
         """What could not be deleted; `take` tries again."""
