@@ -111,7 +111,10 @@ def reach_nothing_of_loopback(engine: Lodging, network: str) -> None:
         assert b"hello" not in engine.sampan("run", "--rm", "--network", network, "busybox", "sh", "-c", at_once).out
         # Killed: pasta of 2023 may hold back the end of a connection whose last bytes come with it.
         within = ("run", "--rm", "--network", network, "busybox", "sh", "-c")
-        assert engine.ok(*within, f"timeout -s KILL 3 nc {own_address()} {open_port}; true") == "hello"
+        heard = engine.ok(*within, f"timeout -s KILL 3 nc {own_address()} {open_port}; true")
+        # It may also send them several times.
+        assert heard
+        assert heard.replace("hello", "") == ""
 
 
 def test_sec_nobody_else_speaks_to_it(home: Lodging) -> None:
