@@ -8,15 +8,13 @@ Source: Docker's "Docker log driver plugins"; moby's entry.proto:
 Each entry stands behind its length in four bytes, the highest first.
 """
 
-import struct
-
+from sampan.drivers.log_entries import Entry, encode_entry
 from sampan.logs.shipping.source import Record
 from sampan.plugins.plugin import Nothing, Plugin
 from sampan.spec.document import Document, sent, wire
 
 KIND = "LogDriver"
-_LENGTH = struct.Struct(">I")
-_SOURCES = {1: b"stdout", 2: b"stderr"}
+_SOURCES = {1: "stdout", 2: "stderr"}
 _STOP_SECONDS = 10.0
 
 
@@ -58,32 +56,7 @@ async def stop_logging(plugin: Plugin, file: str) -> None:
 
 def entry(record: Record) -> bytes:
     """A record as the plugin reads it, its length in front."""
-    fields = [
-        _bytes(1, _SOURCES[record.stream]),
-        _number(2, record.time_ns),
-        _bytes(3, record.text),
-    ]
-    if (part := record.partial) is not None:
-        metadata = _number(1, int(part.last)) + _bytes(2, part.id.encode()) + _number(3, part.ordinal)
-        fields += [_number(4, 1), _bytes(5, metadata)]
-    message = b"".join(fields)
-    return _LENGTH.pack(len(message)) + message
-
-
-def _number(field: int, value: int) -> bytes:
-    """As proto3 has it, a zero is left out."""
-    return _varint(field << 3) + _varint(value) if value else b""
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value if value else b""
-
-
-def _varint(value: int) -> bytes:
-    value &= (1 << 64) - 1
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
+    source, part = _SOURCES[record.stream], record.partial
+    if part is None:
+        return encode_entry(Entry(source, record.time_ns, record.text))
+    return encode_entry(Entry(source, record.time_ns, record.text, True, part.id, part.ordinal, part.last))

@@ -22,6 +22,7 @@ import signal
 import socket
 
 from sampan.kernel.process import Prctl, close_all_but, prctl
+from sampan.spec import wire_format
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ _LOG_LIMIT = 1024 * 1024
 _LOG_LEVEL = 3
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NOT_EXECUTED = 127
-_VARINT, _BYTES, _FIXED64, _FIXED32 = 0, 2, 1, 5
 _CGROUPS_ARE_OURS = 0
 _LOCK_BY_NFTABLES = 2
 _ERROR_LINE = re.compile(r"^(?:\(\s*[0-9.]+\)\s*)?(?:\s*\d+: )?Error \([^)]*\): (.*)$")
@@ -77,11 +77,11 @@ def dump_request(images: int, pid: int, external: Sequence[str], *, leave_runnin
     `external` are criu's names of what is not part of the image: `mnt[/etc/hosts]:key`, `net[inode]:key`, `file[mount:inode]`.
     """
     options = [
-        _number(1, images),
-        _number(2, pid),
-        _number(3, leave_running),
+        wire_format.number(1, images),
+        wire_format.number(2, pid),
+        wire_format.number(3, leave_running),
         *_common(DUMP_LOG, external),
-        _number(64, _LOCK_BY_NFTABLES),
+        wire_format.number(64, _LOCK_BY_NFTABLES),
     ]
     return _request(Kind.DUMP, options)
 
@@ -95,58 +95,41 @@ def restore_request(
     the descriptors that take their place, as criu itself has them.
     """
     options = [
-        _number(1, images),
-        _number(6, 1),
+        wire_format.number(1, images),
+        wire_format.number(6, 1),
         _text(13, root),
-        _number(17, work),
+        wire_format.number(17, work),
         *_common(RESTORE_LOG, external),
-        *(_bytes(27, _text(1, key) + _number(2, descriptor)) for key, descriptor in inherited),
+        *(wire_format.data(27, _text(1, key) + wire_format.number(2, descriptor)) for key, descriptor in inherited),
     ]
     return _request(Kind.RESTORE, options)
 
 
 def _common(log: str, external: Sequence[str]) -> Iterator[bytes]:
-    yield _number(9, _LOG_LEVEL)
+    yield wire_format.number(9, _LOG_LEVEL)
     yield _text(10, log)
-    yield _number(12, 1)
-    yield _number(34, _CGROUPS_ARE_OURS)
+    yield wire_format.number(12, 1)
+    yield wire_format.number(34, _CGROUPS_ARE_OURS)
     yield from (_text(37, name) for name in external)
 
 
 def notified(success: bool) -> bytes:
     """The answer to a NOTIFY; without `success` criu takes back what it did."""
-    return _number(1, Kind.NOTIFY) + _number(3, success)
+    return wire_format.number(1, Kind.NOTIFY) + wire_format.number(3, success)
 
 
 def _request(kind: Kind, options: list[bytes]) -> bytes:
-    return _number(1, kind) + _bytes(2, b"".join(options))
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3 | _VARINT) + _varint(int(value))
+    return wire_format.number(1, kind) + wire_format.data(2, b"".join(options))
 
 
 def _text(field: int, value: str) -> bytes:
-    return _bytes(field, os.fsencode(value))
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | _BYTES) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return wire_format.data(field, os.fsencode(value))
 
 
 def parse(packet: bytes) -> Answer:
     """A criu_resp. Members that are not used are passed over. Raises ValueError for what is no protobuf message."""
     answer = Answer()
-    for field, value in _fields(packet):
+    for field, value in wire_format.fields(packet):
         if field == 1 and isinstance(value, int):
             answer.kind = value
         elif field == 2 and isinstance(value, int):
@@ -154,7 +137,7 @@ def parse(packet: bytes) -> Answer:
         elif field == 4 and isinstance(value, bytes):
             answer.pid = _inner_number(value, 1)
         elif field == 5 and isinstance(value, bytes):
-            answer.script = next((_plain(text) for number, text in _fields(value) if number == 1), "")
+            answer.script = next((_plain(text) for number, text in wire_format.fields(value) if number == 1), "")
             answer.pid = _inner_number(value, 2)
         elif field == 9 and isinstance(value, bytes):
             answer.message = _plain(value)
@@ -166,40 +149,9 @@ def _plain(value: int | bytes) -> str:
 
 
 def _inner_number(message: bytes, wanted: int) -> int:
-    return next((value for field, value in _fields(message) if field == wanted and isinstance(value, int)), 0)
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    place = 0
-    while place < len(message):
-        key, place = _read_varint(message, place)
-        kind = key & 7
-        if kind == _VARINT:
-            value, place = _read_varint(message, place)
-            yield key >> 3, value
-            continue
-        if kind == _BYTES:
-            size, place = _read_varint(message, place)
-        elif kind in (_FIXED64, _FIXED32):
-            size = 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind} in an answer of criu")
-        if place + size > len(message):
-            raise ValueError("an answer of criu that is cut off")
-        yield key >> 3, message[place : place + size]
-        place += size
-
-
-def _read_varint(message: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while place < len(message) and shift < 64:
-        byte = message[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-        shift += 7
-    raise ValueError("a number in an answer of criu that does not end")
+    return next(
+        (value for field, value in wire_format.fields(message) if field == wanted and isinstance(value, int)), 0
+    )
 
 
 def converse(channel: socket.socket, request: bytes, stages: Mapping[str, Callable[[int], None]]) -> int:
@@ -221,7 +173,7 @@ def converse(channel: socket.socket, request: bytes, stages: Mapping[str, Callab
         try:
             answer = parse(packet)
         except ValueError as error:
-            raise CriuFailed(str(error)) from error
+            raise CriuFailed(f"criu answered with {error}") from error
         if answer.kind != Kind.NOTIFY:
             if raised is not None:
                 raise raised
