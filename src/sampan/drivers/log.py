@@ -10,7 +10,8 @@ import select
 import stat
 import threading
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Protocol
+from io import FileIO
+from typing import Protocol
 
 from sampan.drivers.calls import Call, Calls, Nothing
 from sampan.drivers.log_entries import Entry, decode_entry, encode_entry
@@ -21,6 +22,9 @@ KIND = "LogDriver"
 _log = logging.getLogger("sampan.drivers")
 _ENTRY_LIMIT = 1 << 20
 """Bytes of one entry. A longer line comes in parts of 16 KiB."""
+_STOP_SECONDS = 5.0
+_LOOK_MILLISECONDS = 100
+"""How often a run that says nothing is asked whether it is over."""
 
 
 class Container(Document, frozen=True, rename=wire(container_id="ContainerID", container_image_id="ContainerImageID")):
@@ -92,7 +96,7 @@ class _Capabilities(Document, frozen=True):
 
 def calls(driver: LogDriver) -> Calls:
     """What the plugin protocol asks of a log driver, answered by `driver`."""
-    runs: dict[str, threading.Thread] = {}
+    runs: dict[str, _Run] = {}
 
     def start(asked: _Start) -> Nothing:
         sink = driver.open(asked.info)
@@ -101,14 +105,12 @@ def calls(driver: LogDriver) -> Calls:
         except OSError:
             sink.close()
             raise
-        runs[asked.file] = threading.Thread(target=_drain, args=(stream, sink), daemon=True)
-        runs[asked.file].start()
+        runs[asked.file] = _Run(stream, sink)
         return Nothing()
 
     def stop(asked: _Start) -> Nothing:
-        # The daemon closes its end first: what is in the FIFO still is read before the sink is closed.
         if (run := runs.pop(asked.file, None)) is not None:
-            run.join()
+            run.stop()
         return Nothing()
 
     def read(asked: _Read) -> Iterator[bytes]:
@@ -122,38 +124,64 @@ def calls(driver: LogDriver) -> Calls:
     }
 
 
-def _fifo(path: str) -> BinaryIO:
+class _Run:
+    """A container's run: a thread that reads its FIFO until the daemon has closed it, or says that it is over."""
+
+    def __init__(self, stream: FileIO, sink: Sink) -> None:
+        self._stream = stream
+        self._sink = sink
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """What is in the FIFO still is read. A daemon that leaves within an entry is not waited for."""
+        self._over.set()
+        self._thread.join(_STOP_SECONDS)
+
+    def _drain(self) -> None:
+        try:
+            with self._stream:
+                while (entry := self._next()) is not None:
+                    self._sink.write(entry)
+        except Exception:  # noqa: BLE001 - another's code: it must not end the process
+            _log.exception("a run's lines are read no more")
+        finally:
+            self._sink.close()
+
+    def _next(self) -> Entry | None:
+        if not self._wait():
+            return None
+        head = self._exactly(4)
+        size = int.from_bytes(head, "big")
+        if size > _ENTRY_LIMIT:
+            raise ValueError(f"an entry of {size} bytes")
+        body = self._exactly(size)
+        return decode_entry(body) if len(head) == 4 and len(body) == size else None
+
+    def _wait(self) -> bool:
+        """Until there is something to read, or the end. The daemon holds the FIFO open while it says that the run is over."""
+        ready = select.poll()
+        ready.register(self._stream, select.POLLIN)
+        while not ready.poll(_LOOK_MILLISECONDS):
+            if self._over.is_set():
+                return False
+        return True
+
+    def _exactly(self, size: int) -> bytes:
+        """Less where the FIFO ends before."""
+        found = b""
+        while len(found) < size and (piece := self._stream.read(size - len(found))):
+            found += piece
+        return found
+
+
+def _fifo(path: str) -> FileIO:
     """Raises OSError where it is none."""
-    # Not waiting: the daemon opens its end whenever it likes, before or after.
+    # Not waiting: the daemon opens its end whenever it likes, before or after. Until then poll(2) tells nothing.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(f"{path} is no FIFO")
-    return os.fdopen(descriptor, "rb")
-
-
-def _drain(stream: BinaryIO, sink: Sink) -> None:
-    try:
-        with stream:
-            # Before the daemon has opened its end a read would find the end; poll(2) tells nothing until then.
-            opened = select.poll()
-            opened.register(stream, select.POLLIN)
-            opened.poll()
-            os.set_blocking(stream.fileno(), True)
-            while (entry := _next(stream)) is not None:
-                sink.write(entry)
-    except Exception:  # noqa: BLE001 - another's code: it must not end the process
-        _log.exception("a run's lines are read no more")
-    finally:
-        sink.close()
-
-
-def _next(stream: BinaryIO) -> Entry | None:
-    head = stream.read(4)
-    if len(head) < 4:
-        return None
-    size = int.from_bytes(head, "big")
-    if size > _ENTRY_LIMIT:
-        raise ValueError(f"an entry of {size} bytes")
-    body = stream.read(size)
-    return decode_entry(body) if len(body) == size else None
+    os.set_blocking(descriptor, True)
+    return FileIO(descriptor)

@@ -97,6 +97,19 @@ class LogDriverSuite(Suite):
         """Begins and ends."""
         self.run(1, [])
 
+    def test_a_fifo_that_stays_open_holds_up_nothing(self) -> None:
+        """Docker tells the end of a run before it closes its own end of the FIFO."""
+        path = self.fifo("open")
+        self.ask("StartLogging", File=str(path), Info=self.container(3))
+        with path.open("wb") as stream:
+            stream.write(encode_entry(Entry("stdout", 1, b"said")))
+            stream.flush()
+            began = time.monotonic()
+            self.ask("StopLogging", File=str(path))
+            assert time.monotonic() - began < 3
+        if self.readable:
+            assert [one.line.rstrip(b"\n") for one in self.read(3)] == [b"said"]
+
     def test_a_file_that_is_no_fifo_is_refused(self) -> None:
         """Nor one that is missing."""
         (self.directory / "plain").touch()
