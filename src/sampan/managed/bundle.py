@@ -14,7 +14,7 @@ from sampan.errors import InvalidParameter, System
 from sampan.managed.catalog import Record
 from sampan.managed.configuration import SOCKETS
 from sampan.oci.words import SPECIFICATION
-from sampan.runtime import profile_capabilities, profile_devices, profile_files
+from sampan.runtime import oci_document, profile_capabilities, profile_devices, profile_files
 from sampan.spec import oci_runtime as oci
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -95,24 +95,7 @@ def _devices(record: Record) -> tuple[list[_Json], list[_Json]]:
         nodes += found
         extra += allowed
     rules = profile_devices.rules(record.config.linux.allow_all_devices, extra)
-    return [_node(one) for one in nodes], [_rule(one) for one in rules]
-
-
-def _node(device: oci.Device) -> _Json:
-    return {
-        "path": device.path,
-        "type": device.type,
-        "major": device.major,
-        "minor": device.minor,
-        "fileMode": device.file_mode,
-        "uid": device.uid,
-        "gid": device.gid,
-    }
-
-
-def _rule(rule: oci.DeviceRule) -> _Json:
-    numbers = {name: value for name, value in (("major", rule.major), ("minor", rule.minor)) if value is not None}
-    return {"allow": rule.allow, "type": rule.type, "access": rule.access, **numbers}
+    return [oci_document.device_node(one) for one in nodes], [oci_document.device_rule(one) for one in rules]
 
 
 def _mounts(record: Record, places: Places) -> list[_Json]:

@@ -55,7 +55,7 @@ def document(config: oci.Config, root: str, sources: Sequence[str], groups: Mapp
         "linux": {
             "namespaces": [{"type": namespace.type} for namespace in linux.namespaces],
             "cgroupsPath": below,
-            "devices": [_device(device) for device in linux.devices],
+            "devices": [device_node(device) for device in linux.devices],
             "resources": resources(linux.resources, v2=is_v2(dict(groups))),
             "sysctl": sysctls,
             "maskedPaths": list(linux.masked_paths),
@@ -143,7 +143,8 @@ def _propagation(mounts: Sequence[oci.Mount]) -> str:
     return "rshared" if "shared" in words else "rslave" if "slave" in words else "rprivate"
 
 
-def _device(device: oci.Device) -> Json:
+def device_node(device: oci.Device) -> Json:
+    """As `linux.devices` has it."""
     return {
         "path": device.path,
         "type": device.type,
@@ -157,7 +158,7 @@ def _device(device: oci.Device) -> Json:
 
 def resources(asked: oci.Resources, *, v2: bool) -> Json:
     """The limits, as the specification has them. What it has no member for is written by Sampan alone, ahead of the runtime."""
-    found: Json = {"devices": [_rule(rule) for rule in asked.devices]}
+    found: Json = {"devices": [device_rule(rule) for rule in asked.devices]}
     memory, cpu = asked.memory, asked.cpu
     members: dict[str, tuple[tuple[str, object], ...]] = {
         "memory": (
@@ -201,7 +202,8 @@ def _block(asked: oci.Resources) -> tuple[tuple[str, object], ...]:
     return (("weight", asked.blkio_weight), ("weightDevice", weights or None), *throttles.items())
 
 
-def _rule(rule: oci.DeviceRule) -> Json:
+def device_rule(rule: oci.DeviceRule) -> Json:
+    """As `linux.resources.devices` has it."""
     found: Json = {"allow": rule.allow, "type": rule.type, "access": rule.access}
     if rule.major is not None:
         found["major"] = rule.major

@@ -1,36 +1,11 @@
 """Entries as Docker's daemon writes them, and nothing else."""
 
-from typing import Any
-
 import pytest
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.message_factory import GetMessages
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sampan.drivers.log_entries import Entry, decode_entry, encode_entry
-
-
-def _dockers() -> Any:
-    """The message's class as the protobuf library makes it of Docker's declaration."""
-    file = FileDescriptorProto(name="entry.proto", package="test", syntax="proto3")
-    part = file.message_type.add(name="Part")
-    entry = file.message_type.add(name="LogEntry")
-    kinds = FieldDescriptorProto
-    for message, number, name, kind in (
-        (part, 1, "last", kinds.TYPE_BOOL),
-        (part, 2, "id", kinds.TYPE_STRING),
-        (part, 3, "ordinal", kinds.TYPE_INT32),
-        (entry, 1, "source", kinds.TYPE_STRING),
-        (entry, 2, "time_nano", kinds.TYPE_INT64),
-        (entry, 3, "line", kinds.TYPE_BYTES),
-        (entry, 4, "partial", kinds.TYPE_BOOL),
-        (entry, 5, "part", kinds.TYPE_MESSAGE),
-    ):
-        field = message.field.add(number=number, name=name, type=kind, label=kinds.LABEL_OPTIONAL)
-        if kind == kinds.TYPE_MESSAGE:
-            field.type_name = ".test.Part"
-    return GetMessages([file])["test.LogEntry"]
+from tests.log_entries import LogEntry
 
 
 @pytest.mark.parametrize(
@@ -42,9 +17,10 @@ def _dockers() -> Any:
     ],
 )
 def test_as_the_protobuf_library_has_it(entry: Entry) -> None:
-    message = _dockers()(source=entry.source, time_nano=entry.time_ns, line=entry.line, partial=entry.partial)
+    message = LogEntry(source=entry.source, time_nano=entry.time_ns, line=entry.line, partial=entry.partial)
     if entry.part:
-        message.part.id, message.part.ordinal, message.part.last = entry.part, entry.ordinal, entry.last
+        part = message.partial_log_metadata
+        part.id, part.ordinal, part.last = entry.part, entry.ordinal, entry.last
     encoded = message.SerializeToString()
     assert encode_entry(entry) == len(encoded).to_bytes(4, "big") + encoded
     assert decode_entry(encoded) == entry
