@@ -18,12 +18,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 
-from sampan.kernel.process import Title
 from sampan.runtime import builder, credentials, oci_call, record, rootfs, stage, world
 from sampan.runtime.birth import Birth
-from sampan.runtime.messages import Kind, Message, pair, send
+from sampan.runtime.handed import taken
+from sampan.runtime.messages import Kind, pair, send
 from sampan.runtime.stdio import open_streams
 from sampan.runtime.steps import StepFailed
 from sampan.telemetry import lines
@@ -38,22 +37,10 @@ _PID_LIMIT = 32
 
 
 def main() -> NoReturn:
-    """Entry point. `sys.argv[1]` is a descriptor of what `aside.step_aside` handed over."""
+    """Entry point: see `handed.taken`."""
     code = 1
     try:
-        carrier = int(sys.argv[1])
-        text = os.pread(carrier, os.fstat(carrier).st_size, 0)
-        os.close(carrier)
-        handed = json.loads(text)["handed"]
-        mount = [handed["mount"]] if handed["mount"] >= 0 else []
-        for descriptor in (handed["first"], handed["host"], *mount, handed["monitor"], *handed["descriptors"]):
-            os.set_inheritable(descriptor, False)
-        title = Title()
-        build = builder.Build(Message(Kind.START_BY, 0, text, handed["descriptors"]), title)
-        build.mount = handed["mount"]
-        title.set(f"sampan-driver {build.id[:12]}")
-        lines.use(str(handed["form"]))
-        lines.speak_as(f"driver of {build.id[:12]}", str(build.body["request_id"]))
+        build, handed = taken(Kind.START_BY, "driver")
         code = _run(build, handed["host"], handed["first"], socket.socket(fileno=handed["monitor"]))
     except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
         lines.broken(error)

@@ -15,18 +15,16 @@ filter, limits) is in the images; whoever can write those decides it.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import socket
-import sys
 
 from sampan.cgroups import apply as cgroups
 from sampan.kernel.mount import MountAttr, mount_setattr
 from sampan.kernel.namespaces import Clone, clone3, unshare
-from sampan.kernel.process import Title
 from sampan.runtime import builder, checkpoint_plan, criu, stage, world
 from sampan.runtime.birth import Birth
-from sampan.runtime.messages import Kind, Message, pair, send
+from sampan.runtime.handed import taken
+from sampan.runtime.messages import Kind, pair, send
 from sampan.runtime.stdio import open_streams
 from sampan.runtime.steps import StepFailed
 from sampan.telemetry import lines
@@ -40,22 +38,11 @@ _FIRST_FREE = 10
 
 
 def main() -> NoReturn:
-    """Entry point. `sys.argv[1]` is a descriptor of what `aside.step_aside` handed over."""
+    """Entry point: see `handed.taken`."""
     code = 1
     try:
-        carrier = int(sys.argv[1])
-        text = os.pread(carrier, os.fstat(carrier).st_size, 0)
-        os.close(carrier)
-        handed = json.loads(text)["handed"]
-        for descriptor in (handed["first"], handed["mount"], handed["monitor"], *handed["descriptors"]):
-            os.set_inheritable(descriptor, False)
-        title = Title()
-        build = builder.Build(Message(Kind.RESTORE, 0, text, handed["descriptors"]), title)
-        build.mount = handed["mount"]
+        build, handed = taken(Kind.RESTORE, "restorer")
         os.close(handed["host"])
-        title.set(f"sampan-restorer {build.id[:12]}")
-        lines.use(str(handed["form"]))
-        lines.speak_as(f"restorer of {build.id[:12]}", str(build.body["request_id"]))
         code = _run(build, handed["first"], socket.socket(fileno=handed["monitor"]))
     except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log
         lines.broken(error)
