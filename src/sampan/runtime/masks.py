@@ -76,12 +76,7 @@ def _mask(context: Context, paths: list[str]) -> None:
             if place < 0:
                 continue
             try:
-                is_directory = stat.S_ISDIR(os.fstat(place).st_mode)
-                if is_directory not in covers:
-                    covers[is_directory] = _empty() if is_directory else _null(context)
-                copy = _copy(covers[is_directory], is_directory)
-                move_mount(copy, place)
-                os.close(copy)
+                _cover(context, place, covers)
             finally:
                 os.close(place)
     finally:
@@ -89,14 +84,22 @@ def _mask(context: Context, paths: list[str]) -> None:
             os.close(descriptor)
 
 
-def _copy(cover: int, is_directory: bool) -> int:
+def _cover(context: Context, place: int, covers: dict[bool, int]) -> None:
+    """Put the cover of its kind on one path; `covers` keeps what copies are made of, by whether it is a directory."""
+    is_directory = stat.S_ISDIR(os.fstat(place).st_mode)
+    if is_directory and is_directory not in covers:
+        # The first directory gets the empty one itself: a copy of what stands nowhere is not possible before Linux 6.15, and
+        # letting go of a mount that stands nowhere waits for RCU, milliseconds on a busy machine.
+        covers[is_directory] = _empty()
+        move_mount(covers[is_directory], place)
+        return
+    if is_directory not in covers:
+        covers[is_directory] = _null(context)
+    copy = open_tree(covers[is_directory], b"", _COPY)
     try:
-        return open_tree(cover, b"", _COPY)
-    except OSError as error:
-        if error.errno != errno.EINVAL or not is_directory:
-            raise
-        # Before Linux 6.15 what stands nowhere yet cannot be copied: one more of the same kind.
-        return _empty()
+        move_mount(copy, place)
+    finally:
+        os.close(copy)
 
 
 def _empty() -> int:
