@@ -70,6 +70,8 @@ def test_docker_py(engine: Sampan) -> None:
         container = client.containers.run("busybox", "sh -c 'read x; echo got $x'", stdin_open=True, detach=True)
         with container.attach_socket(params={"stdin": 1, "stream": 1}) as sock:
             sock._sock.sendall(b"word\n")
+            # Closing what docker-py wraps around it does not close it.
+            sock._sock.close()
         assert container.wait()["StatusCode"] == 0
         assert container.logs() == b"got word\n"
         container.remove()
