@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,17 @@ def served(
 
 @contextmanager
 def answering(path: Path, behave: Callable[[socket.socket], None]) -> Iterator[None]:
-    """A socket at which `behave` is given each connection once the request's head has come, in a thread; then it is closed."""
+    """A socket at which `behave` is given each connection once the request's head has come, in a thread; then it is closed.
+
+    At the end all of them are cut off.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
     listener.listen(16)
     threads: list[threading.Thread] = []
+    connections: list[socket.socket] = []
 
     def one(connection: socket.socket) -> None:
         with connection:
@@ -120,6 +124,7 @@ def answering(path: Path, behave: Callable[[socket.socket], None]) -> Iterator[N
                 connection, _ = listener.accept()
             except OSError:
                 return
+            connections.append(connection)
             threads.append(threading.Thread(target=one, args=(connection,), daemon=True))
             threads[-1].start()
 
@@ -131,6 +136,9 @@ def answering(path: Path, behave: Callable[[socket.socket], None]) -> Iterator[N
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         accepting.join()
+        for connection in connections:
+            with suppress(OSError):  # those that have ended are closed
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(10)
         path.unlink(missing_ok=True)

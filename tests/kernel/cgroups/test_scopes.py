@@ -68,7 +68,10 @@ def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Says]:
     listener.listen()
 
     def serve(heard: list[bytes], words: tuple[bytes, ...], does: Callable[[], object]) -> None:
-        with listener, listener.accept()[0] as client:
+        with listener:
+            client = listener.accept()[0]
+        # Who comes later finds nobody.
+        with client:
             client.recv(64)
             client.sendall(b"OK 1234\r\n")
             for word in words:
