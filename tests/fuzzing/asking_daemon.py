@@ -7,7 +7,6 @@ from typing import Any
 
 from sampan.api.create_body import for_version
 from sampan.api.form import Form
-from sampan.daemon import detach_keys as keys
 from sampan.daemon.mount_words import check_destination, clean, parse_bind, parse_volumes_from, tmpfs_words
 from sampan.errors import InvalidParameter, SampanError
 from sampan.network.ports import parse_ports
@@ -15,6 +14,7 @@ from sampan.registry.authconfig import lenient_auth, registry_config
 from sampan.runtime.seccomp_compile import compile_filter
 from sampan.runtime.seccomp_document import parse
 from sampan.runtime.seccomp_policy import resolve
+from sampan.spec import detach_keys as keys
 from sampan.spec.containers import CreateRequest
 from sampan.spec.decoding import Reader
 from sampan.spec.execs import ExecCreateRequest

@@ -17,7 +17,17 @@ from tests.fuzzing import (
     asking_plugins,
     asking_wire,
 )
-from tests.fuzzing.refusals import BINARY, CLIENT, CONFIGURATION, LOGS, REQUEST, STEP, TEMPLATE, WEBSOCKET
+from tests.fuzzing.refusals import (
+    BINARY,
+    CLIENT,
+    CONFIGURATION,
+    DETACH_KEYS,
+    LOGS,
+    REQUEST,
+    STEP,
+    TEMPLATE,
+    WEBSOCKET,
+)
 
 SEEDS = Path(__file__).parent / "seeds"
 
@@ -53,7 +63,7 @@ PARSERS = (
     Parser("query", asking_daemon.query, REQUEST, (*JSON, *_words("filters= since= &tail= h= %00 %ff %7B%22"))),
     Parser("mount-words", asking_daemon.mount_words, REQUEST, _words(": , :ro :rw size= mode= rprivate / ..")),
     Parser("ports", asking_daemon.ports, REQUEST, _words("/tcp /udp - : 0.0.0.0 [::1] 65536 80-90")),
-    Parser("detach-keys", asking_daemon.detach_keys, REQUEST, _words("ctrl- , a @ ^ _")),
+    Parser("detach-keys", asking_daemon.detach_keys, DETACH_KEYS, _words("ctrl- , a @ ^ _")),
     Parser("registry-auth", asking_daemon.registry_auth, (), (*JSON, *_words("eyJ = - _ ey"))),
     Parser(
         "templates", asking_daemon.template, TEMPLATE, _words("{{ }} .A | range end if else with $x := ( ) json {{-")

@@ -14,6 +14,7 @@ CLIENT: tuple[type[BaseException], ...] = (SampanError,)
 CONFIGURATION: tuple[type[BaseException], ...] = (SampanError,)
 TEMPLATE: tuple[type[BaseException], ...] = (TemplateError,)
 STEP: tuple[type[BaseException], ...] = (StepFailed,)
+DETACH_KEYS: tuple[type[BaseException], ...] = (ValueError,)
 BINARY: tuple[type[BaseException], ...] = (BadMessage, struct.error, IndexError, UnicodeDecodeError)
 LOGS: tuple[type[BaseException], ...] = ()
 """A log's reader leaves out what is no record, and never fails."""

@@ -3,14 +3,14 @@
 import asyncio
 from dataclasses import replace
 
-from sampan.daemon import detach_keys
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.hijack import head_read, refuse
 from sampan.daemon.logs import Replay
 from sampan.daemon.states import Status
-from sampan.errors import Conflict
+from sampan.errors import Conflict, InvalidParameter
 from sampan.runtime.request import AttachSpec, Behind
+from sampan.spec import detach_keys
 from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.requests import AttachOptions, Hijacked
 
@@ -123,10 +123,17 @@ def on_detach(engine: Engine, container_id: ContainerId, exec_id: ExecId | None)
 
 def attach(engine: Engine, reference: str, options: AttachOptions) -> AttachableContainer:
     """Check that a client can attach; changes nothing. Raises NotFound, Conflict, InvalidParameter."""
-    keys = detach_keys.parse(options.detach_keys)
+    keys = _detach_keys(options.detach_keys)
     container = engine.find(reference)
     if container.state.status is Status.PAUSED:
         raise Conflict(f"container {container.id} is paused, unpause the container before attach")
     if container.state.status is Status.RESTARTING:
         raise Conflict(f"container {container.id} is restarting, wait until the container is running")
     return AttachableContainer(engine, container, options, keys)
+
+
+def _detach_keys(text: str | None) -> bytes:
+    try:
+        return detach_keys.parse(text) if text else detach_keys.DEFAULT
+    except ValueError as error:
+        raise InvalidParameter(f"Invalid detach keys ({text}) provided") from error

@@ -1,12 +1,13 @@
 """Exec, first step: one more process for a running container is described; nothing runs yet."""
 
-from sampan.daemon import detach_keys, environment, oci, rootless
+from sampan.daemon import environment, oci, rootless
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.execs import Exec
 from sampan.daemon.states import Status
 from sampan.errors import Conflict, InvalidParameter
 from sampan.runtime import profile_capabilities, profile_options
+from sampan.spec import detach_keys
 from sampan.spec import oci_runtime as runtime
 from sampan.spec.execs import ExecCreateRequest
 from sampan.spec.ids import ExecId, new_id
@@ -36,8 +37,8 @@ def create(engine: Engine, reference: str, request: ExecCreateRequest) -> Exec:
 
 def _detach_keys(text: str) -> bytes:
     try:
-        return detach_keys.parse(text)
-    except InvalidParameter as error:
+        return detach_keys.parse(text) if text else detach_keys.DEFAULT
+    except ValueError as error:
         raise InvalidParameter(f"Invalid escape keys ({text}) provided") from error
 
 

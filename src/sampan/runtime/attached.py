@@ -15,6 +15,7 @@ import struct
 import time
 
 from sampan.kernel.sockets import unread
+from sampan.spec.detach_keys import Detector
 
 LIMIT = 1024 * 1024
 CHUNK = 64 * 1024
@@ -28,7 +29,6 @@ class Client:
 
     __slots__ = (
         "_keys",
-        "_matched",
         "closing",
         "framed",
         "input_ended",
@@ -56,8 +56,7 @@ class Client:
         self.unsent = bytearray()
         self.left_out = 0
         """bytes that had no room (in non-blocking mode only) and are not told yet"""
-        self._keys = keys
-        self._matched = 0
+        self._keys = Detector(keys)
 
     def fileno(self) -> int:
         """The socket's descriptor."""
@@ -138,24 +137,10 @@ class Client:
 
     def without_keys(self, data: bytes) -> bytes:
         """`data`, with a begun run of detach keys held back until it is complete or proves to be something else."""
-        if not self._keys:
-            return data
-        passed = bytearray()
-        for byte in data:
-            if byte == self._keys[self._matched]:
-                self._matched += 1
-                if self._matched == len(self._keys):
-                    raise Detached(bytes(passed))
-                continue
-            passed += self._keys[: self._matched]
-            self._matched = 0
-            if byte == self._keys[0]:
-                self._matched = 1
-                if len(self._keys) == 1:
-                    raise Detached(bytes(passed))
-            else:
-                passed.append(byte)
-        return bytes(passed)
+        passed = self._keys.feed(data)
+        if self._keys.detached:
+            raise Detached(passed)
+        return passed
 
     def close(self) -> None:
         """End the connection; what was sent still arrives."""

@@ -7,40 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sampan.cli.attach.detach import DetachDetector, parse_keys
 from sampan.cli.attach.pump import Pump
 from sampan.client.wire import Wire
-
-
-@pytest.mark.parametrize(
-    ("text", "keys"),
-    [("ctrl-p,ctrl-q", b"\x10\x11"), ("a", b"a"), ("ctrl-[,x", b"\x1bx"), ("ctrl-@", b"\0"), ("ctrl-C", b"\3")],
-)
-def test_keys(text: str, keys: bytes) -> None:
-    assert parse_keys(text) == keys
-
-
-@pytest.mark.parametrize("text", ["", "ctrl-", "ctrl-1", "ab", "a,,b", "alt-x"])
-def test_what_are_no_keys(text: str) -> None:
-    with pytest.raises(ValueError, match="invalid detach keys"):
-        parse_keys(text)
-
-
-@pytest.mark.parametrize(
-    ("typed", "passed", "detached"),
-    [
-        ([b"abc"], b"abc", False),
-        ([b"ab\x10\x11cd"], b"ab", True),
-        ([b"a\x10", b"\x11"], b"a", True),
-        ([b"\x10", b"b"], b"\x10b", False),
-        ([b"\x10\x10\x11"], b"\x10", True),
-        ([b"\x11\x10"], b"\x11", False),
-    ],
-)
-def test_detecting(typed: list[bytes], passed: bytes, detached: bool) -> None:
-    detector = DetachDetector(b"\x10\x11")
-    assert b"".join(map(detector.feed, typed)) == passed
-    assert detector.detached is detached
+from sampan.spec.detach_keys import Detector
 
 
 def frame(stream: int, payload: bytes) -> bytes:
@@ -142,7 +111,7 @@ def test_input_that_nobody_takes_does_not_stop_output(ends: Ends) -> None:
 
 def test_detach_keys_end_the_pump_and_what_was_typed_before_is_sent(ends: Ends) -> None:
     pump = ends.pump(tty=True)
-    pump.detector = DetachDetector(b"\x10\x11")
+    pump.detector = Detector(b"\x10\x11")
     os.write(ends.typed, b"ls\r\x10\x11")
     assert pump.run() is False
     os.close(ends.typed)

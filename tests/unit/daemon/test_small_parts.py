@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sampan.daemon import detach_keys, matching
+from sampan.daemon import matching
 from sampan.daemon.execs import Exec, Execs
 from sampan.daemon.hijack import refuse
 from sampan.daemon.start_faults import BadStart, translate_failure
@@ -18,26 +18,6 @@ from sampan.spec.execs import ExecCreateRequest
 from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.oci_runtime import Process
 from sampan.spec.requests import Hijacked
-
-
-@pytest.mark.parametrize(
-    ("text", "keys"),
-    [
-        (None, b"\x10\x11"),
-        ("", b"\x10\x11"),
-        ("ctrl-a", b"\x01"),
-        ("a,ctrl-],ctrl-@", b"a\x1d\x00"),
-        ("ctrl-_", b"\x1f"),
-    ],
-)
-def test_detach_keys(text: str | None, keys: bytes) -> None:
-    assert detach_keys.parse(text) == keys
-
-
-@pytest.mark.parametrize("text", ["ctrl-", "ctrl-aa", "abc", "a,,b", "é", "ctrl-A"])
-def test_detach_keys_that_are_none(text: str) -> None:
-    with pytest.raises(InvalidParameter, match="Invalid detach keys"):
-        detach_keys.parse(text)
 
 
 def exec_of(container: str, number: int, *words: str) -> Exec:

@@ -14,9 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sampan.cli.attach.detach import DetachDetector
     from sampan.cli.attach.signals import SignalPipe
     from sampan.client.wire import Wire
+    from sampan.spec.detach_keys import Detector
 
 CHUNK = 65536
 
@@ -38,7 +38,7 @@ class Pump:
         self._until = until
         self._said_end = stdin < 0  # who was given no stdin leaves the direction open, as docker does
         self._poll = select.poll()
-        self.detector: DetachDetector | None = None
+        self.detector: Detector | None = None
         self.signals: SignalPipe | None = None
         self.on_signal: Callable[[int], None] = _nothing
 

@@ -11,10 +11,10 @@ from sampan.client.failures import RefusedByDaemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.cli.attach.detach import DetachDetector
     from sampan.client.engine import Engine
     from sampan.client.http import Response
     from sampan.client.wire import Wire
+    from sampan.spec.detach_keys import Detector
 
 UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
 
@@ -55,10 +55,10 @@ def carry(engine: Engine, wire: Wire, streams: Streams, target: str, signal_targ
     return _with_terminal(engine, pump, target, signal_target, typed, on_terminal)
 
 
-def _detector(keys: str) -> DetachDetector:
-    from sampan.cli.attach.detach import DEFAULT_KEYS, DetachDetector, parse_keys
+def _detector(keys: str) -> Detector:
+    from sampan.spec.detach_keys import DEFAULT, Detector, parse
 
-    return DetachDetector(parse_keys(keys or DEFAULT_KEYS))
+    return Detector(parse(keys) if keys else DEFAULT)
 
 
 def _with_terminal(engine: Engine, pump: Pump, target: str, signal_target: str, typed: bool, on_terminal: bool) -> bool:
@@ -120,12 +120,12 @@ def forward(engine: Engine, container: str, signal: str) -> None:
 def checked_keys(keys: str) -> str:
     """`keys` if they can be read, else Exit."""
     if keys:
-        from sampan.cli.attach.detach import parse_keys
+        from sampan.spec.detach_keys import parse
 
         try:
-            parse_keys(keys)
+            parse(keys)
         except ValueError as error:
-            raise Exit(1, str(error)) from error
+            raise Exit(1, f"invalid detach keys ({keys}): {error}") from error
     return keys
 
 
