@@ -3,7 +3,6 @@
 Nothing of `build.cache` is loaded by a daemon whose state has no record of it until somebody builds.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sampan.build.cache.holdings import TABLE, Holdings
+from sampan.daemon.piping import Passing
 from sampan.daemon.times import parse_time, rfc3339
-from sampan.daemon.workers import Pipe, Workers, as_file
+from sampan.daemon.workers import Workers
 from sampan.errors import InvalidParameter
 from sampan.images.catalog import Catalog
 from sampan.spec.disk import BuildCache, BuildPruneReport
@@ -142,16 +142,8 @@ class BuildCacheApi:
         if not options.id:
             raise InvalidParameter("a cache mount is named by its id")
         wish = MountWish(identity=options.id, mode=options.mode, uid=options.uid, gid=options.gid)
-        pipe = Pipe()
-        sending = asyncio.get_running_loop().create_task(pipe.fill(archive))
-        try:
-            made = await self._workers.run(self.mounts.unpack, wish, as_file(pipe))
-        finally:
-            pipe.close()
-            sending.cancel()
-            await asyncio.wait([sending])
-            if not sending.cancelled():
-                sending.exception()  # the reader has heard of it, and speaks for both
+        async with Passing(archive) as passing:
+            made = await self._workers.run(self.mounts.unpack, wish, passing.file)
         await self.mounts.place(wish, made)
 
     async def collect(self, budget: "Budget") -> None:

@@ -39,9 +39,10 @@ from sampan.daemon.config_builder import granted
 from sampan.daemon.engine import Engine
 from sampan.daemon.front_ends import translated
 from sampan.daemon.kept_contexts import KeptContexts
+from sampan.daemon.piping import Passing
 from sampan.daemon.travels import line_of
 from sampan.daemon.verify_resources import check_resources
-from sampan.daemon.workers import Pipe, Workers, as_file
+from sampan.daemon.workers import Workers
 from sampan.dockerfile.arguments import Machines
 from sampan.dockerfile.instructions import Dockerfile
 from sampan.dockerfile.parse import parse
@@ -174,25 +175,16 @@ async def _fetched(site: Site, url: str, into: int) -> tuple[Context, str]:
 
 
 async def _sent(site: Site, body: AsyncIterator[bytes], into: int) -> Context:
-    pipe = Pipe()
-    sending = asyncio.get_running_loop().create_task(pipe.fill(body))
-    try:
-        # Called off, the sender is stopped first, and the reader hears of it.
-        reading = asyncio.get_running_loop().create_task(site.workers.run(unpack_context, as_file(pipe), into))
+    async with Passing(body) as passing:
+        reading = asyncio.get_running_loop().create_task(site.workers.run(unpack_context, passing.file, into))
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
-            sending.cancel()
+            passing.call_off()
             await asyncio.wait([reading])
             if reading.exception() is None:
                 reading.result().close()
             raise
-    finally:
-        pipe.close()
-        sending.cancel()
-        await asyncio.wait([sending])
-        if not sending.cancelled():
-            sending.exception()  # the reader has heard of it, and speaks for both
 
 
 def _request(site: Site, options: BuildOptions, file: str, text: str, sent: Arrived) -> BuildRequest:

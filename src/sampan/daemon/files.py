@@ -1,6 +1,5 @@
 """`docker cp` and `docker export`: files out of and into containers, whether they run, are paused or stand still."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
@@ -8,7 +7,8 @@ from functools import partial
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.file_view import porter_in
-from sampan.daemon.workers import Pipe, Workers, as_file
+from sampan.daemon.piping import Passing
+from sampan.daemon.workers import Workers
 from sampan.errors import Forbidden, NotFound
 from sampan.files.compression import decompressed, is_compressed
 from sampan.spec.requests import ExtractOptions
@@ -106,15 +106,9 @@ async def uncompressed(workers: Workers, content: AsyncIterator[bytes]) -> Async
         async for piece in content:
             yield piece
         return
-    pipe = Pipe()
-    sending = asyncio.get_running_loop().create_task(pipe.fill(_chained(first, content)))
-    try:
-        async for piece in workers.iterate(lambda: iter(partial(decompressed(as_file(pipe)).read, _PIECE), b"")):
+    async with Passing(_chained(first, content)) as passing:
+        async for piece in workers.iterate(lambda: iter(partial(decompressed(passing.file).read, _PIECE), b"")):
             yield piece
-    finally:
-        pipe.close()
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
 
 
 async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,6 +1,5 @@
 """Images as the API calls them: `images.Images` in worker threads, its answers as API bodies."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
@@ -8,9 +7,10 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from sampan.daemon.layers import as_api
+from sampan.daemon.piping import Passing
 from sampan.daemon.times import rfc3339
 from sampan.daemon.travels import follow
-from sampan.daemon.workers import Pipe, Workers, as_file
+from sampan.daemon.workers import Workers
 from sampan.errors import InvalidParameter
 from sampan.files.trash import Freeing
 from sampan.images.details import ImageDetails, parse_filters
@@ -95,8 +95,8 @@ class ImagesApi:
 
     async def load(self, archive: AsyncIterator[bytes], quiet: bool, platform: str) -> AsyncIterator[i.Progress]:
         """Take in a docker or OCI archive."""
-        async with _sent(archive) as pipe:
-            async for event in self._workers.iterate(lambda: self._images.load(as_file(pipe), platform)):
+        async with Passing(archive) as passing:
+            async for event in self._workers.iterate(lambda: self._images.load(passing.file, platform)):
                 for line in _progress(event, quiet=quiet):
                     yield line
 
@@ -104,10 +104,10 @@ class ImagesApi:
         self, archive: AsyncIterator[bytes], options: r.ImportOptions
     ) -> AsyncIterator[i.Progress]:
         """Make an image of one layer from a root file system's tar."""
-        async with _sent(archive) as pipe:
+        async with Passing(archive) as passing:
             image = await self._workers.run(
                 self._images.import_,
-                as_file(pipe),
+                passing.file,
                 options.repository,
                 options.tag,
                 options.changes,
@@ -184,29 +184,6 @@ class ImagesApi:
     def check(self, repair: bool) -> AsyncIterator[Step]:
         """Look at everything that images need; see `images.check`."""
         return self._workers.iterate(lambda: self._images.check(self._users, repair))
-
-
-class _sent:  # noqa: N801 - used as a statement
-    """A body that is passed to a thread while the block runs; its sender ends with the block."""
-
-    def __init__(self, archive: AsyncIterator[bytes]) -> None:
-        self._archive = archive
-        self._pipe = Pipe()
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Pipe:
-        self._task = asyncio.get_running_loop().create_task(self._pipe.fill(self._archive))
-        return self._pipe
-
-    async def __aexit__(self, *_: object) -> None:
-        self._pipe.close()
-        assert self._task is not None
-        if not self._task.done():
-            self._task.cancel()
-        try:
-            await self._task
-        except (asyncio.CancelledError, Exception):  # noqa: BLE001 - the reader has heard of it, and speaks for both
-            return
 
 
 def _progress(event: LoadEvent, *, quiet: bool) -> list[i.Progress]:

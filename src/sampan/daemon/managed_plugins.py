@@ -12,14 +12,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
 from sampan.crashpoints import crash_point
 from sampan.daemon.engine import Engine
+from sampan.daemon.piping import Passing
 from sampan.daemon.travels import follow
-from sampan.daemon.workers import Pipe, as_file
 from sampan.errors import Conflict, InvalidParameter, NotImplementedHere, System
 from sampan.images.downloads import Downloads
 from sampan.images.references import Reference, parse_reference
@@ -134,19 +134,13 @@ class ManagedPlugins:
             raise System("canonical references are not permitted")
         name = reference.with_default_tag().familiar
         self.catalog.check_name(name)
-        pipe = Pipe()
-        sender = asyncio.get_running_loop().create_task(pipe.fill(archive))
 
-        def work() -> Record:
+        def work(tar: BinaryIO) -> Record:
             with self._on_the_way():
-                return self._await(self._install(making.make(self._shelf, as_file(pipe), Cancellation()), name, name))
+                return self._await(self._install(making.make(self._shelf, tar, Cancellation()), name, name))
 
-        try:
-            made = await asyncio.to_thread(work)
-        finally:
-            pipe.close()
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+        async with Passing(archive) as passing:
+            made = await asyncio.to_thread(work, passing.file)
         self._tell("create", made.id, name)
 
     async def _install(self, brought: Brought, name: str, reference: str) -> Record:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from sampan.daemon import matching
 from sampan.daemon.execs import Exec, Execs
 from sampan.daemon.hijack import refuse
 from sampan.daemon.start_faults import BadStart, translate_failure
-from sampan.daemon.workers import Pipe, Workers, as_file
+from sampan.daemon.workers import Workers
 from sampan.errors import InvalidParameter, NotFound, System
 from sampan.runtime.request import StartFailed, StartFault
 from sampan.spec.execs import ExecCreateRequest
@@ -78,61 +78,6 @@ def test_filters_that_are_none() -> None:
 
 def run(work: Any) -> Any:
     return asyncio.run(asyncio.wait_for(work, 10))
-
-
-def test_an_archive_reaches_its_reader() -> None:
-    sent = [bytes([number % 256]) * 70_000 for number in range(40)]
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for piece in sent:
-            yield piece
-
-    async def body() -> bytes:
-        workers = Workers()
-        pipe = Pipe()
-        filling = asyncio.get_running_loop().create_task(pipe.fill(pieces()))
-        read = await workers.run(as_file(pipe).read)
-        await filling
-        workers.close()
-        return read
-
-    assert run(body()) == b"".join(sent)
-
-
-def test_a_reader_that_stops_lets_the_sender_go() -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x" * 1000
-
-    async def body() -> None:
-        workers = Workers()
-        pipe = Pipe()
-        filling = asyncio.get_running_loop().create_task(pipe.fill(endless()))
-        file = as_file(pipe)
-        assert await workers.run(file.read, 10) == b"x" * 10
-        await workers.run(file.close)
-        await filling
-        workers.close()
-
-    run(body())
-
-
-def test_a_sender_that_breaks_off_is_an_error_for_the_reader() -> None:
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"begun"
-        raise ConnectionResetError("gone")
-
-    async def body() -> None:
-        workers = Workers()
-        pipe = Pipe()
-        filling = asyncio.get_running_loop().create_task(pipe.fill(broken()))
-        with pytest.raises(OSError, match="went away"):
-            await workers.run(as_file(pipe).read)
-        with pytest.raises(ConnectionResetError):
-            await filling
-        workers.close()
-
-    run(body())
 
 
 def test_iterators_step_in_threads() -> None:
