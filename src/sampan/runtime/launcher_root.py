@@ -9,15 +9,14 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 from sampan.cgroups import dbus
+from sampan.files.own_root import become_root
 from sampan.host.mapped import is_mapped
 from sampan.kernel.mount import (
     AT_FDCWD,
-    MNT,
     MS,
     MountAttr,
     OpenTree,
@@ -25,8 +24,6 @@ from sampan.kernel.mount import (
     mount_setattr,
     move_mount,
     open_tree,
-    pivot_root,
-    umount2,
 )
 from sampan.kernel.namespaces import Clone, unshare
 from sampan.runtime.rootfs import NEW_ROOT
@@ -72,7 +69,7 @@ def enter(data_root: str, exec_root: str, host_layer: int) -> None:
     for path, tree in nodes:
         os.close(os.open(path[1:], os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         _show(tree, path[1:])
-    _become_root()
+    become_root()
 
 
 def _of_machine() -> list[tuple[str, int]]:
@@ -117,17 +114,3 @@ def _copy(path: str, attributes: MountAttr, recursive: bool = False) -> int:
     if attributes:
         mount_setattr(tree, add=attributes, recursive=recursive)
     return tree
-
-
-def _become_root() -> None:
-    """The working directory becomes /."""
-    try:
-        pivot_root(b".", b".")
-        umount2(b".", MNT.DETACH)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        # The machine's root is the initial rootfs, which cannot be pivoted away from: cover it (switch_root does so).
-        mount(b".", b"/", None, MS.MOVE)
-        os.chroot(".")
-    os.chdir("/")

@@ -11,8 +11,9 @@ import os
 import resource
 import sys
 
+from sampan.files import own_root
 from sampan.kernel.caps import Cap, capset, clear_ambient, drop_bounding, last_cap
-from sampan.kernel.mount import MNT, MS, mount, move_mount, pivot_root, umount2
+from sampan.kernel.mount import MS, mount, move_mount
 from sampan.kernel.namespaces import Clone, unshare
 from sampan.kernel.process import Prctl, prctl
 from sampan.kernel.seccomp import install_filter
@@ -47,14 +48,7 @@ def become_root(root: int) -> None:
     move_mount(root, over)
     os.close(over)
     os.fchdir(root)
-    try:
-        # With both arguments ".", the old root lies over the new one at the same place (pivot_root(2), NOTES).
-        pivot_root(b".", b".")
-        umount2(b".", MNT.DETACH)
-    except OSError:
-        # A machine that runs from its initramfs cannot pivot. Without CAP_SYS_CHROOT and open descriptors there is no way out.
-        os.chroot(b".")
-    os.chdir("/")
+    own_root.become_root()
 
 
 def give_up(means: Means, limit: int) -> None:

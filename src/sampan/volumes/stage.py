@@ -7,14 +7,14 @@ goes with the last of them, whatever dies first.
 Works in threads of its own: a mount namespace is a thread's, if that has its root and working directory to itself.
 """
 
-import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sampan.files.own_root import become_root
 from sampan.files.root import SafeRoot
-from sampan.kernel.mount import AT_FDCWD, MNT, MS, OpenTree, mount, open_tree, pivot_root, umount2
+from sampan.kernel.mount import AT_FDCWD, MS, OpenTree, mount, open_tree
 from sampan.kernel.namespaces import Clone, setns, unshare
 from sampan.volumes.options import MountWish
 
@@ -52,16 +52,7 @@ def make(wish: MountWish, directory: str) -> int:
         mount(None, b"/", None, MS.REC | MS.PRIVATE)
         _mount(wish, os.fsencode(directory))
         os.chdir(directory)
-        try:
-            pivot_root(b".", b".")
-            umount2(b".", MNT.DETACH)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            # The machine's root is the initial rootfs, which cannot be pivoted away from: cover it (switch_root does so).
-            mount(b".", b"/", None, MS.MOVE)
-            os.chroot(".")
-        os.chdir("/")
+        become_root()
 
     return _apart(build)
 
