@@ -10,9 +10,9 @@ from sampan.daemon.engine import Engine
 from sampan.daemon.inspect import mount_points, network_settings
 from sampan.daemon.matching import Filters
 from sampan.daemon.states import Status
-from sampan.daemon.times import human
 from sampan.errors import InvalidParameter, NotFound, NotImplementedHere
 from sampan.spec.containers import ContainerSummary, SummaryHostConfig, SummaryNetworkSettings
+from sampan.spec.durations import human
 from sampan.spec.ids import ContainerId
 from sampan.spec.ports import Port, PortMap
 from sampan.spec.requests import ContainerListOptions

@@ -18,37 +18,6 @@ def rfc3339(nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
 
 
-_STEPS = (
-    (48, 1, "hours"),
-    (24 * 7 * 2, 24, "days"),
-    (24 * 30 * 2, 24 * 7, "weeks"),
-    (24 * 365 * 2, 24 * 30, "months"),
-)
-
-
-def human(seconds: float) -> str:
-    """A duration for people: `3 seconds`, `About an hour`, `2 weeks`."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole == 1:
-        return "1 second"
-    if whole < 60:
-        return f"{whole} seconds"
-    minutes = whole // 60
-    if minutes == 1:
-        return "About a minute"
-    if minutes < 60:
-        return f"{minutes} minutes"
-    hours = int(seconds / 3600 + 0.5)
-    if hours == 1:
-        return "About an hour"
-    for limit, size, name in _STEPS:
-        if hours < limit:
-            return f"{hours // size} {name}"
-    return f"{hours // (24 * 365)} years"
-
-
 def go_duration(nanoseconds: int) -> str:
     """A duration as Go prints it: `1m30s`, `1.5s`, `100ms`."""
     if nanoseconds < 10**9:

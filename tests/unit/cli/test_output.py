@@ -8,9 +8,10 @@ from sampan.cli.output.columns import align, align_text
 from sampan.cli.output.go_json import indent, marshal
 from sampan.cli.output.listing import ellipsis, natural, truncated
 from sampan.cli.output.progress import messages
-from sampan.cli.output.units import ago, binary_size, decimal_size, human_duration, parse_time
+from sampan.cli.output.units import ago, binary_size, decimal_size, parse_time
 from sampan.cli.verbs.ps import displayable_ports
 from sampan.client.documents import MalformedDocument
+from sampan.spec.durations import human
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from sampan.client.documents import MalformedDocument
     ],
 )  # fmt: skip
 def test_ages(seconds: float, text: str) -> None:
-    assert human_duration(seconds) == text
+    assert human(seconds) == text
     assert ago(1000, now=1000 + seconds) == f"{text} ago"
 
 

@@ -15,7 +15,7 @@ from sampan.daemon.list import status_text
 from sampan.daemon.mount_words import MountPoint
 from sampan.daemon.needs import FoundVolume
 from sampan.daemon.states import State, Status
-from sampan.daemon.times import go_duration, human, parse_time, rfc3339
+from sampan.daemon.times import go_duration, parse_time, rfc3339
 from sampan.errors import Conflict, InvalidParameter, NotFound
 from sampan.spec.containers import ContainerConfig, CreateRequest
 from sampan.spec.document import EMPTY
@@ -86,26 +86,6 @@ def test_who_waits_is_woken() -> None:
 )
 def test_times(nanoseconds: int, text: str) -> None:
     assert rfc3339(nanoseconds) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.5, "Less than a second"),
-        (1.9, "1 second"),
-        (59, "59 seconds"),
-        (60, "About a minute"),
-        (180, "3 minutes"),
-        (3600, "About an hour"),
-        (3600 * 47, "47 hours"),
-        (3600 * 48, "2 days"),
-        (86400 * 15, "2 weeks"),
-        (86400 * 70, "2 months"),
-        (86400 * 800, "2 years"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert human(seconds) == text
 
 
 @pytest.mark.parametrize(
