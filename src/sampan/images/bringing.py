@@ -15,7 +15,7 @@ from sampan.images.references import short_id
 from sampan.images.stacking import Stack, Turns
 from sampan.images.steps import Cancellation, Report, Step
 from sampan.registry.protocol import Source
-from sampan.snapshots.protocol import LayerNotFound
+from sampan.snapshots.protocol import has_layer
 from sampan.spec.ids import ChainId, DiffId, Digest, parse_digest
 from sampan.spec.oci_image import Descriptor
 
@@ -72,13 +72,6 @@ class Bringing:
     def _present(self, layers: Sequence[Descriptor], chains: Sequence[ChainId]) -> int:
         """How many of the lowest layers are here: unpacked, and packed as they are described."""
         for number, (layer, chain) in enumerate(zip(layers, chains, strict=True)):
-            if not self._content.has(parse_digest(layer.digest)) or not self._has_layer(chain):
+            if not self._content.has(parse_digest(layer.digest)) or not has_layer(self._catalog.snapshots, chain):
                 return number
         return len(layers)
-
-    def _has_layer(self, chain: ChainId) -> bool:
-        try:
-            self._catalog.snapshots.layer(chain)
-        except LayerNotFound:
-            return False
-        return True

@@ -20,7 +20,7 @@ from sampan.images.collection import Collection
 from sampan.images.leases import Lease
 from sampan.images.ledger import Facts, Ledger, facts_of, facts_of_broken
 from sampan.images.references import Reference, id_prefix, parse_any, parse_reference
-from sampan.snapshots.protocol import LayerNotFound, Snapshotter
+from sampan.snapshots.protocol import LayerNotFound, Snapshotter, has_layer
 from sampan.spec.ids import ChainId, Digest, ImageId
 from sampan.spec.oci_image import CONFIG_LIMIT, Image, decode_image
 from sampan.state.store import Change, Delete, Put, Store
@@ -190,13 +190,6 @@ class Catalog:
             if self.has(image):
                 self.refresh(image)
 
-    def _has_layer(self, chain: ChainId) -> bool:
-        try:
-            self.snapshots.layer(chain)
-        except LayerNotFound:
-            return False
-        return True
-
     def _layer_size(self, chain: ChainId) -> int:
         """0 for what lies in no store of ours (the machine's own root), or is lost."""
         try:
@@ -351,8 +344,9 @@ class Catalog:
             record, facts = self.hold_image(lease, image), self.facts(image)
             blobs = [Digest(image), *(Digest(name) for name in record.blobs())]
             layers = [chain for chain in facts.chains if chain != host.CHAIN]
-            whole = all(map(self.content.has, blobs)) and all(map(self._has_layer, layers)) and not facts.broken
-            return record if whole else None
+            packed = all(map(self.content.has, blobs))
+            unpacked = all(has_layer(self.snapshots, layer) for layer in layers)
+            return record if packed and unpacked and not facts.broken else None
 
 
 def _merged(known: list[ManifestRecord], fresh: Iterable[ManifestRecord]) -> list[ManifestRecord]:

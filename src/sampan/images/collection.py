@@ -7,13 +7,14 @@ out of sight only; room is given back by the trashes of the content store and of
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from sampan.content.store import Content
 from sampan.crashpoints import crash_point
 from sampan.images.leases import Lease, Leases
 from sampan.images.ledger import Ledger
-from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound, Snapshotter
+from sampan.snapshots.protocol import Layer, LayerInUse, LayerNotFound, Snapshotter, has_layer
 from sampan.spec.ids import ChainId, Digest
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Collection:
         self.snapshots = snapshots
         self.ledger = ledger
         self.lock = lock
-        self._leases = Leases(lock, content.has, self._has_layer)
+        self._leases = Leases(lock, content.has, partial(has_layer, snapshots))
         self.keepers: list[Keeper] = []
         # Layers that only a container stands on: its image is gone.
         self._left: set[ChainId] = set()
@@ -75,13 +76,6 @@ class Collection:
             with self.lock:
                 self._leases.release(lease.names)
                 self.collect(lease.names)
-
-    def _has_layer(self, chain: ChainId) -> bool:
-        try:
-            self.snapshots.layer(chain)
-        except LayerNotFound:
-            return False
-        return True
 
     def _is_needed(self, name: str) -> bool:
         needed = self.ledger.users(name) or self._leases.holds(name)

@@ -331,3 +331,12 @@ class Snapshotter(Protocol):
     def close(self) -> None:
         """End background work. What is left in the trash goes at the next start."""
         ...
+
+
+def has_layer(snapshots: Snapshotter, chain: ChainId) -> bool:
+    """Whether a driver has a layer."""
+    try:
+        snapshots.layer(chain)
+    except LayerNotFound:
+        return False
+    return True
