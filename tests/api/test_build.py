@@ -115,7 +115,12 @@ def test_a_wrong_dockerfile_has_a_status(engine: Sampan, dockerfile: str, status
         ({"t": "UPPER"}, 400, "invalid reference format: repository name (library/UPPER) must be lowercase"),
         ({"t": "host"}, 400, "the name host:latest is reserved for this machine's own image"),
         ({"target": "nowhere"}, 400, 'target stage "nowhere" could not be found'),
-        ({"version": "2"}, 501, "not implemented by Sampan yet: BuildKit's builder (version=2); set DOCKER_BUILDKIT=0"),
+        (
+            {"version": "2"},
+            501,
+            "not implemented by Sampan: BuildKit's builder in POST /build (version=2); "
+            "use docker buildx, or set DOCKER_BUILDKIT=0",
+        ),
         ({"version": "3"}, 400, "invalid version 3"),
         ({"isolation": "hyperv"}, 400, 'invalid isolation "hyperv" on linux'),
         ({"isolation": "other"}, 400, 'unsupported isolation: "other"'),

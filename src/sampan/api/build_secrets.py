@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import TypeVar
 
 import msgspec
 
@@ -11,7 +10,6 @@ from sampan.api.form import Form
 from sampan.errors import InvalidParameter
 from sampan.spec.decoding import Reader
 
-T = TypeVar("T")
 HEADER = b"x-build-secrets"
 
 
@@ -31,7 +29,7 @@ _NAMES = Reader(tuple[str, ...])
 
 def secret_names(form: Form) -> tuple[str, ...]:
     """The ids in `secrets`. Raises InvalidParameter."""
-    return tuple(one.id for one in _read(form, "secrets", _SECRETS) or ())
+    return tuple(one.id for one in form.document("secrets", _SECRETS, "error reading secrets") or ())
 
 
 def secret_values(headers: Mapping[bytes, bytes]) -> dict[str, bytes]:
@@ -48,7 +46,7 @@ def secret_values(headers: Mapping[bytes, bytes]) -> dict[str, bytes]:
 
 def agents(form: Form) -> dict[str, str]:
     """The sockets in `ssh`, by id; absolute paths on this machine. Raises InvalidParameter."""
-    found = {one.id: one.socket for one in _read(form, "ssh", _AGENTS) or ()}
+    found = {one.id: one.socket for one in form.document("ssh", _AGENTS, "error reading ssh") or ()}
     for name, socket in found.items():
         if not socket.startswith("/") or "\0" in socket:
             raise InvalidParameter(f"invalid ssh agent {name}: its socket is an absolute path on the daemon's machine")
@@ -57,7 +55,7 @@ def agents(form: Form) -> dict[str, str]:
 
 def contexts(form: Form) -> dict[str, str]:
     """The named contexts. Raises InvalidParameter."""
-    return _read(form, "contexts", _CONTEXTS) or {}
+    return form.document("contexts", _CONTEXTS, "error reading contexts") or {}
 
 
 def layout(form: Form) -> str:
@@ -80,14 +78,4 @@ def stamp(form: Form) -> str:
 
 def entitlements(form: Form) -> tuple[str, ...]:
     """What the client allows. Raises InvalidParameter."""
-    return _read(form, "entitlements", _NAMES) or ()
-
-
-def _read(form: Form, name: str, reader: Reader[T]) -> T | None:
-    text = form.text(name)
-    if not text or text == "null":
-        return None
-    try:
-        return reader.read(text.encode("utf-8", "surrogateescape"))
-    except InvalidParameter as error:
-        raise InvalidParameter(f"error reading {name}: {error}") from error
+    return form.document("entitlements", _NAMES, "error reading entitlements") or ()

@@ -1,12 +1,16 @@
 """Reading a query string as Docker reads its forms."""
 
 import math
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from sampan.errors import InvalidParameter, System
+from sampan.spec.decoding import Reader
 from sampan.spec.requests import Filters
+
+T = TypeVar("T")
 
 _FALSE = frozenset(("", "0", "no", "false", "none"))
 _FILTERS = msgspec.json.Decoder(dict[str, dict[str, bool | None] | list[str | None] | None] | None)
@@ -46,6 +50,16 @@ class Form:
         """A boolean as Docker reads it: empty, 0, no, false and none are false, everything else is true."""
         values = self._fields.get(name)
         return default if values is None else values[0].strip().lower() not in _FALSE
+
+    def document(self, name: str, reader: Reader[T], what: str) -> T | None:
+        """JSON; None where it is missing, empty or null. Raises InvalidParameter that begins with `what`."""
+        text = self.text(name)
+        if not text or text == "null":
+            return None
+        try:
+            return reader.read(text.encode("utf-8", "surrogateescape"))
+        except InvalidParameter as error:
+            raise InvalidParameter(f"{what}: {error}") from error
 
     def integer(self, name: str) -> int | None:
         """A number; None where it is missing or empty. Docker answers a bad one with 500 and Go's words, and so do we."""

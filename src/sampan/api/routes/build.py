@@ -1,7 +1,5 @@
 """Building images: Docker's classic protocol, the context in the body, the progress in the answer."""
 
-from typing import TypeVar
-
 from sampan.api import build_outputs, build_secrets
 from sampan.api.backend import Backend
 from sampan.api.form import Form
@@ -16,14 +14,13 @@ from sampan.spec.builds import BuildOptions
 from sampan.spec.decoding import Reader
 from sampan.spec.host_config import Ulimit
 
-T = TypeVar("T")
 _ULIMITS = Reader(tuple[Ulimit, ...])
 _ARGUMENTS = Reader(dict[str, str | None])
 _LABELS = Reader(dict[str, str])
 _NAMES = Reader(tuple[str, ...])
 _ISOLATIONS = ("", "default", "process", "hyperv")
 _DIGITS = 20
-_NOTE = "version 2 (BuildKit sessions), remote contexts and several platforms are not there yet"
+_NOTE = "version 2, which docker before 23 asks for without buildx, is not there: BuildKit is served by `POST /grpc`"
 
 
 async def build(request: Request, backend: Backend) -> Answer:
@@ -35,8 +32,8 @@ async def build(request: Request, backend: Backend) -> Answer:
 def _options(request: Request) -> BuildOptions:
     form = request.form
     _refuse(form, request)
-    arguments = _json(form, "buildargs", _ARGUMENTS, "error reading build args")
-    labels = _json(form, "labels", _LABELS, "error reading labels")
+    arguments = form.document("buildargs", _ARGUMENTS, "error reading build args")
+    labels = form.document("labels", _LABELS, "error reading labels")
     ends = build_outputs.read(form)
     memory = _numbers(form, "memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize")
     return BuildOptions(
@@ -57,7 +54,7 @@ def _options(request: Request) -> BuildOptions:
         cpuset_mems=form.text("cpusetmems"),
         cgroup_parent=form.text("cgroupparent"),
         shm_size=memory["shmsize"],
-        ulimits=_json(form, "ulimits", _ULIMITS, "error reading ulimit settings") or (),
+        ulimits=form.document("ulimits", _ULIMITS, "error reading ulimit settings") or (),
         arguments=arguments or {},
         labels=labels or {},
         network=form.text("networkmode"),
@@ -71,7 +68,7 @@ def _options(request: Request) -> BuildOptions:
         attests=ends.attests,
         annotations=ends.annotations,
         entitlements=build_secrets.entitlements(form),
-        no_cache_filter=_json(form, "nocachefilter", _NAMES, "error reading nocachefilter") or (),
+        no_cache_filter=form.document("nocachefilter", _NAMES, "error reading nocachefilter") or (),
         credentials=registry_config(request.headers.get(b"x-registry-config", b"").decode("latin-1")),
         progress=form.text("progress"),
         secret_names=build_secrets.secret_names(form),
@@ -88,7 +85,9 @@ def _refuse(form: Form, request: Request) -> None:
     """What Docker refuses too, and what is not there yet. Raises InvalidParameter, NotImplementedHere."""
     version = form.text("version", "1")
     if version == "2":
-        raise NotImplementedHere("not implemented by Sampan yet: BuildKit's builder (version=2); set DOCKER_BUILDKIT=0")
+        raise NotImplementedHere(
+            "not implemented by Sampan: BuildKit's builder in POST /build (version=2); use docker buildx, or set DOCKER_BUILDKIT=0"
+        )
     if version not in ("", "1"):
         raise InvalidParameter(f"invalid version {version}")
     isolation = form.text("isolation").lower()
@@ -116,17 +115,6 @@ def _numbers(form: Form, *names: str) -> dict[str, int]:
                 raise InvalidParameter(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
             found[name] = 0
     return found
-
-
-def _json(form: Form, name: str, reader: Reader[T], what: str) -> T | None:
-    """A member that is JSON. Raises InvalidParameter in Docker's words."""
-    text = form.text(name)
-    if not text or text == "null":
-        return None
-    try:
-        return reader.read(text.encode("utf-8", "surrogateescape"))
-    except InvalidParameter as error:
-        raise InvalidParameter(f"{what}: {error}") from error
 
 
 ROUTES = (Route("POST", "/build", build, Support.PARTIAL, _NOTE, follows=True),)
