@@ -1,17 +1,23 @@
 # Sourced by tests/vm/run: makes the machine's disk, kernel and initial ramdisk in the directory $place.
 #
 # The disk is a Debian root with the tree's virtual environment and a unit that takes the tree from the second disk and runs
-# tests/vm/guest. What it is made of is in `made_from`; when that changes it is made anew.
+# tests/vm/guest. What it is made of is in `made_from`; when that changes it is made anew. The smoke's has few packages, as it is
+# made in each ./check all of a fresh machine; the long runs' has what the corpus and the volumes ask for, too.
 # shellcheck shell=bash
 
 suite=bookworm
 packages=apparmor,busybox-static,ca-certificates,criu,crun,dbus,initramfs-tools,iproute2,kmod,libpam-systemd,linux-image-amd64
 packages=$packages,nftables,procps,python3,python3-venv,runc,systemd-sysv,udev,uidmap
+programs=apache2-utils,attr,buildah,cifs-utils,docker-registry,docker.io,fuse-overlayfs,git,nfs-kernel-server,passt,passwd,samba
+programs=$programs,skopeo,slirp4netns,ufw,xfsprogs
+# What those would start; a test starts what it needs.
+idle="containerd.service docker.service docker.socket docker-registry.service nfs-blkmap.service nfs-client.target nfs-server.service
+    nmbd.service rpcbind.service rpcbind.socket samba-ad-dc.service smbd.service ufw.service winbind.service"
 
 made_from() { cksum pyproject.toml scripts/setup.sh tests/fresh/debian.sh tests/vm/disk.sh tests/vm/check.service; }
 
 make_disk() {
-    local root="$place/root"
+    local root="$place/root" unit
     rm -rf --one-file-system "$root" "$place/disk"
     mkdir -p "$root"
     say "making a Debian machine ($suite), kept in $place"
@@ -37,9 +43,12 @@ NEEDED
     rm -f "$root/etc/resolv.conf"
     cp tests/vm/check.service "$root/etc/systemd/system/sampan-check.service"
     ln -s ../sampan-check.service "$root/etc/systemd/system/multi-user.target.wants/"
+    # The command that is compared with where there is a newer one than Debian's.
+    carry_over "$root" /usr/local/bin/docker
+    for unit in $idle; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
     mv "$root"/boot/vmlinuz-* "$place/kernel"
     mv "$root"/boot/initrd.img-* "$place/initrd"
-    truncate -s 3G "$place/disk"
+    truncate -s 6G "$place/disk"
     mkfs.ext4 -q -F -d "$root" "$place/disk"
     rm -rf --one-file-system "$root"
     made_from >"$place/made-from"
