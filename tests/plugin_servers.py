@@ -46,7 +46,7 @@ def served(
 ) -> Iterator[ServedPlugin]:
     """A plugin at the socket `path`. A handler gets the request's document; what it returns is the answer, bytes as they are.
 
-    A handler that returns a tuple gives the status first.
+    A handler that returns a tuple gives the status first, one that returns an iterator the pieces of a body as they come.
     """
     kinds = [implements] if isinstance(implements, str) else implements
     plugin = ServedPlugin({"Plugin.Activate": {"Implements": kinds}, **answers})
@@ -68,8 +68,15 @@ def served(
                 answer = answer(body)
             if isinstance(answer, tuple):
                 status, answer = answer
-            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)
+            if isinstance(answer, Iterator):
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for piece in answer:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                self.wfile.write(b"0\r\n\r\n")
+                return
+            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_header("Content-Type", "application/vnd.docker.plugins.v1.1+json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

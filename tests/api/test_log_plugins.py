@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import Sampan
+from tests.log_plugins import Collector
 from tests.plugin_servers import served
 from tests.requires import requires
-from tests.unit.plugins.test_log_driver import Collector
 from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "docker-client", "busybox")

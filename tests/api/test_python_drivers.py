@@ -186,6 +186,8 @@ def test_a_log_goes_to_its_driver(engine: Sampan) -> None:
     told = [json.loads(line) for line in kept.read_text().splitlines()]
     found = {(one["source"], base64.b64decode(one["line"])) for one in told}
     assert found == {("stdout", b"> one"), ("stderr", b"> two")}
+    shown = engine.docker("logs", "talks")  # as the driver reads it
+    assert (shown.out, shown.err) == (b"> one\n", b"> two\n")
     assert engine.docker("rm", "talks").code == 0
 
 

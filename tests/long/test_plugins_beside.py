@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.daemons import Daemon, Docker, Sampan
+from tests.log_plugins import Collector
 from tests.plugin_servers import Driver, ServedPlugin, served
 from tests.requires import requires
-from tests.unit.plugins.test_log_driver import Collector
 from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "dockerd", "docker-client", "busybox")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sampan.daemon import (
     attach,
@@ -36,6 +36,9 @@ from sampan.spec.events import Message
 from sampan.spec.execs import ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecStartRequest, ProcessConfig
 from sampan.spec.explain import ExplainedStep
 from sampan.spec.host_config import UpdateRequest
+
+if TYPE_CHECKING:
+    from sampan.daemon.plugin_logs import PluginLines
 
 T = TypeVar("T")
 
@@ -115,7 +118,7 @@ class ContainersApi:
         """Begin to wait."""
         return self._engine.find(name).wait(condition)
 
-    async def logs(self, name: str, options: r.LogOptions) -> LogLines:
+    async def logs(self, name: str, options: r.LogOptions) -> "LogLines | PluginLines":
         """Its log."""
         return await open_log(self._engine, name, options)
 

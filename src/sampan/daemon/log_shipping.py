@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,16 +17,23 @@ from sampan.errors import System
 from sampan.files.atomic import make_directory
 from sampan.logs.attributes import extra
 from sampan.logs.options import SHIPPED, is_shipped
-from sampan.logs.shipping.jobs import Facts, Job, job_file, read_position, write_job
+from sampan.logs.shipping.jobs import Facts, Job, end_of, is_sent, job_file, read_position, write_job
 from sampan.plugins.faults import PluginFailed
 from sampan.plugins.places import Address
 from sampan.runtime.shipper_port import ShipperPort
 from sampan.spec.ids import ContainerId
 
+if TYPE_CHECKING:
+    from sampan.plugins.log_fifo import Target
+
 _log = logging.getLogger("sampan.daemon")
 _REMOVAL_SECONDS = 30.0
 """How long the log of a removed container waits for its collector."""
 _PAUSE = 0.1
+_CATCH_UP_SECONDS = 5.0
+_SHORT_PAUSE = 0.02
+READING = "reading-"
+"""Begins the names of FIFOs that are there for a plugin's sake: nothing is written to them, and none outlives the daemon."""
 
 
 class LogShipping:
@@ -83,18 +91,36 @@ class LogShipping:
             _log.warning("container %s: the end of its log could not be sent before it went", container[:12])
         self.forget(container)
 
+    async def catch_up(self, container: ContainerId) -> None:
+        """Wait until what it has said before now is sent, for a bounded time."""
+        job = self._jobs.get(container)
+        if job is None:
+            return
+        end = await asyncio.to_thread(end_of, job.log)
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        while time.monotonic() < deadline:
+            if not self.is_due(container) or (job.running and is_sent(read_position(job.position), end)):
+                return
+            await asyncio.sleep(_SHORT_PAUSE)
+
+    def target(self, definition: Definition) -> "Target | None":
+        """What there is to know of the container's log driver, a plugin; None where it is nowhere. Raises PluginFailed."""
+        return _target(definition, self._find(definition.host.log_config.type), self._fifos)
+
     def forget(self, container: ContainerId) -> None:
         """The container is gone."""
         if self._jobs.pop(container, None) is not None:
             job_file(self._directory, container).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Drop jobs of containers that nobody knows. Called once all are adopted."""
+        """Drop jobs of containers that nobody knows, and FIFOs of an earlier daemon. Called once all are adopted."""
         if not self._directory.is_dir():
             return
         for path in self._directory.glob("*.job"):
             if path.stem not in self._jobs:
                 path.unlink(missing_ok=True)
+        for path in Path(self._fifos).glob(f"{READING}*"):
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the shipper; it goes on."""
@@ -115,18 +141,18 @@ class LogShipping:
         plugin = ""
         if driver not in SHIPPED:
             try:
-                plugin = _target(definition, self._find(driver), self._fifos)
+                target = self.target(definition)
+                plugin = "" if target is None else msgspec.json.encode(target).decode()
             except PluginFailed as error:
                 _log.error("container %s: %s", definition.id[:12], error)
         return _job(definition, self._data_root, plugin, run=time.time_ns(), running=running)
 
 
-def _target(definition: Definition, address: Address | None, fifos: str) -> str:
-    """What the sender for a plugin has to know; empty where the plugin is nowhere to be found."""
+def _target(definition: Definition, address: Address | None, fifos: str) -> "Target | None":
     if address is None:
-        return ""
+        return None
     from sampan.plugins.log_driver import Info
-    from sampan.plugins.log_sender import Target
+    from sampan.plugins.log_fifo import Target
 
     config = definition.config
     info = Info(
@@ -141,7 +167,7 @@ def _target(definition: Definition, address: Address | None, fifos: str) -> str:
         container_env=tuple(config.env or ()),
         container_labels=config.labels or {},
     )
-    return msgspec.json.encode(Target(address, fifos, info)).decode()
+    return Target(address, fifos, info)
 
 
 def _job(definition: Definition, data_root: Path, plugin: str, *, run: int, running: bool) -> Job:

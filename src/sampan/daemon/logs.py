@@ -3,17 +3,22 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 from sampan.daemon import log_settings
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.errors import Conflict, InvalidParameter, NotImplementedHere
 from sampan.logs.files import close_all
+from sampan.logs.options import DRIVERS
 from sampan.logs.reader import follow, open_at
 from sampan.logs.reading import Query, Reading
 from sampan.logs.records import Entry, frames, render
 from sampan.runtime.request import FollowRequest
 from sampan.spec.requests import AttachOptions, LogOptions, WaitCondition
+
+if TYPE_CHECKING:
+    from sampan.daemon.plugin_logs import PluginLines
 
 Record = tuple[int, bytes]
 _NOWHERE = (0, 0, 0)
@@ -89,7 +94,7 @@ class LogLines:
         self._uncount()
 
 
-async def open_log(engine: Engine, reference: str, options: LogOptions) -> LogLines:
+async def open_log(engine: Engine, reference: str, options: LogOptions) -> "LogLines | PluginLines":
     """The lines of a container's log. Raises NotFound, InvalidParameter, Conflict, NotImplementedHere in Docker's wording."""
     container = engine.find(reference)
     if not (options.stdout or options.stderr):
@@ -100,7 +105,13 @@ async def open_log(engine: Engine, reference: str, options: LogOptions) -> LogLi
             pass
     if container.removing:
         raise Conflict("can not get logs from container which is dead or marked for removal")
-    if not log_settings.settings(container.definition).readable:
+    log = log_settings.settings(container.definition)
+    if log.driver not in DRIVERS:
+        from sampan.daemon.plugin_logs import PluginLines, plugin_that_reads
+
+        if (plugin := await plugin_that_reads(engine, log.driver)) is not None:
+            return PluginLines(engine, container, options, plugin)
+    if not log.readable:
         raise NotImplementedHere("configured logging driver does not support reading")
     return LogLines(engine, container, options)
 

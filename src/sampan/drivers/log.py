@@ -10,8 +10,11 @@ import select
 import stat
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from io import FileIO
 from typing import Protocol
+
+from msgspec import structs
 
 from sampan.drivers.calls import Call, Calls, Nothing
 from sampan.drivers.log_entries import Entry, decode_entry, encode_entry
@@ -23,6 +26,7 @@ _log = logging.getLogger("sampan.drivers")
 _ENTRY_LIMIT = 1 << 20
 """Bytes of one entry. A longer line comes in parts of 16 KiB."""
 _STOP_SECONDS = 5.0
+_ZERO = "0001-01-01T00:00:00"
 _LOOK_MILLISECONDS = 100
 """How often a run that says nothing is asked whether it is over."""
 
@@ -41,7 +45,7 @@ class Container(Document, frozen=True, rename=wire(container_id="ContainerID", c
 
 
 class Window(Document, frozen=True):
-    """Which lines are asked for: times as RFC 3339 has them, "" for no bound; `tail` the number of the last, -1 for all."""
+    """Which lines are asked for: times as RFC 3339 has them, "" for no bound; the last `tail` of them, all where it is negative."""
 
     since: str = ""
     until: str = ""
@@ -72,7 +76,7 @@ class LogDriver(Protocol):
         ...
 
     def read(self, container: Container, window: Window) -> Iterable[Entry]:
-        """The lines again, oldest first; with `follow` until the run ends. Only where `readable`."""
+        """The lines again, oldest first, as they were written; with `follow` until the run ends. Only where `readable`."""
         raise NotImplementedError("this log driver does not support reading")
 
 
@@ -114,7 +118,7 @@ def calls(driver: LogDriver) -> Calls:
         return Nothing()
 
     def read(asked: _Read) -> Iterator[bytes]:
-        return (encode_entry(entry) for entry in driver.read(asked.info, asked.config))
+        return (encode_entry(_ended(entry)) for entry in driver.read(asked.info, _bounds(asked.config)))
 
     return {
         f"{KIND}.StartLogging": Call(_Start, start),
@@ -122,6 +126,20 @@ def calls(driver: LogDriver) -> Calls:
         f"{KIND}.ReadLogs": Call(_Read, read),
         f"{KIND}.Capabilities": Call(Nothing, lambda _: _Capabilities(_Reads(driver.readable))),
     }
+
+
+def _bounds(window: Window) -> Window:
+    """Without Go's zero time, which a daemon sends for no bound."""
+    return structs.replace(
+        window,
+        since="" if window.since.startswith(_ZERO) else window.since,
+        until="" if window.until.startswith(_ZERO) else window.until,
+    )
+
+
+def _ended(entry: Entry) -> Entry:
+    """With the newline that Docker expects of what it reads, and does not send itself."""
+    return entry if entry.partial and not entry.last else replace(entry, line=entry.line + b"\n")
 
 
 class _Run:

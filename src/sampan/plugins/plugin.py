@@ -25,6 +25,8 @@ RETRY_SECONDS = 30.0
 """As in Docker: waits of 1, 2, 4 and 8 seconds fit into it."""
 _CALLS = 64
 """Connections to one plugin at once. Further calls wait, within their own time."""
+_STREAMS = 256
+"""Answers without an end at once, beside the calls: as many as there are followers of logs."""
 
 
 class Reply(Document, frozen=True):
@@ -54,6 +56,7 @@ class Plugin:
         self.implements = implements
         self._where = where
         self._calls = asyncio.Semaphore(_CALLS)
+        self._streams = asyncio.Semaphore(_STREAMS)
 
     async def call(
         self,
@@ -95,9 +98,10 @@ class Plugin:
         self, method: str, body: bytes, seconds: float, patience: float, *, endless: bool = False
     ) -> AsyncIterator[Answer]:
         pauses = _pauses(patience)
+        room = self._streams if endless else self._calls
         while True:
             try:
-                async with asyncio.timeout(seconds) as bound, self._calls, self._connected(method, body) as response:
+                async with asyncio.timeout(seconds) as bound, room, self._connected(method, body) as response:
                     if response.status != 200:
                         raise _refused(method, response.status, await response.read(ANSWER_LIMIT))
                     if endless:

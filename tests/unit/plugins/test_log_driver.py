@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,14 @@ from hypothesis import strategies as st
 from sampan.logs.shipping.jobs import Facts, Job
 from sampan.logs.shipping.source import Partial, Record
 from sampan.logs.shipping.transports import Undelivered
-from sampan.plugins.log_driver import Info, entry
-from sampan.plugins.log_sender import Target, sender
-from sampan.plugins.places import Address
-from tests.log_entries import read
+from sampan.plugins.faults import PluginFailed
+from sampan.plugins.log_driver import Info, Window, entry, read_logs, reads
+from sampan.plugins.log_fifo import Target
+from sampan.plugins.log_sender import sender
+from sampan.plugins.places import Address, Places
+from sampan.plugins.plugins import Plugins
+from tests.log_entries import LogEntry, read
+from tests.log_plugins import Collector, framed
 from tests.plugin_servers import served
 
 PARTS = st.none() | st.builds(Partial, st.text("0123456789abcdef"), st.integers(0, 2**31 - 1), st.booleans())
@@ -32,40 +35,6 @@ def test_an_entry_is_what_protobuf_reads(stream: int, text: bytes, moment: int, 
     if part is not None:
         metadata = found.partial_log_metadata
         assert (metadata.id, metadata.ordinal, metadata.last) == (part.id, part.ordinal, part.last)
-
-
-class Collector:
-    """Reads each FIFO that it is told of, in a thread."""
-
-    def __init__(self, directory: Path | None = None) -> None:
-        """`directory`: where the FIFOs are seen from here, if that is elsewhere than the engine says."""
-        self.directory = directory
-        self.entries: list[Any] = []
-        self.infos: list[dict[str, Any]] = []
-        self.stopped: list[str] = []
-        self.reading = True
-
-    def answers(self) -> dict[str, Any]:
-        return {"LogDriver.StartLogging": self.start, "LogDriver.StopLogging": self.stop}
-
-    def start(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.infos.append(body["Info"])
-        if self.reading:
-            file = Path(body["File"])
-            descriptor = os.open(file if self.directory is None else self.directory / file.name, os.O_RDONLY)
-            threading.Thread(target=self.read, args=(descriptor,), daemon=True).start()
-        return {"Err": ""}
-
-    def stop(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.stopped.append(body["File"])
-        return {}
-
-    def read(self, descriptor: int) -> None:
-        rest = b""
-        while data := os.read(descriptor, 65536):
-            found, rest = read(rest + data)
-            self.entries += found
-        os.close(descriptor)
 
 
 def job(directory: Path, address: Address | None) -> Job:
@@ -106,7 +75,7 @@ def test_a_plugin_that_is_nowhere_or_away(tmp_path: Path) -> None:
 
 
 def test_one_that_does_not_read_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sampan.plugins.log_sender._ROOM_SECONDS", 0.2)
+    monkeypatch.setattr("sampan.plugins.log_fifo._ROOM_SECONDS", 0.2)
     collector = Collector()
     collector.reading = False
     large = [Record(1, b"x" * 8000, 1) for _ in range(20)]
@@ -145,3 +114,50 @@ def test_fifos_of_a_shipper_that_died_go(tmp_path: Path) -> None:
         asyncio.run(ship())
     assert os.listdir(tmp_path / "fifos") == ["c2-other"]
     assert str(tmp_path / "fifos" / "c1-dead") in collector.stopped
+
+
+def read_again(directory: Path, pieces: list[bytes]) -> list[tuple[str, bytes]]:
+    async def work() -> list[tuple[str, bytes]]:
+        plugin = await Plugins([Places.only((directory,))]).get("p", "LogDriver", patience=0)
+        assert await reads(plugin)
+        told = read_logs(plugin, Info(container_id="c1"), Window(tail=5))
+        return [(one.source, one.line) async for entries in told for one in entries]
+
+    cap = {"LogDriver.Capabilities": {"cap": {"readlogs": True}}}
+    with served(directory / "p.sock", "LogDriver", {**cap, "LogDriver.ReadLogs": lambda _: iter(pieces)}) as plugin:
+        found = asyncio.run(asyncio.wait_for(work(), 20))
+        assert plugin.of("LogDriver.ReadLogs")[0]["Config"] == {"Since": "", "Until": "", "Tail": 5, "Follow": False}
+    return found
+
+
+ENTRIES = b"".join(framed(LogEntry(source="stdout", time_nano=n, line=b"line %d" % n)) for n in range(3))
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100_000])
+def test_entries_are_read_however_they_are_cut(tmp_path: Path, size: int) -> None:
+    pieces = [ENTRIES[at : at + size] for at in range(0, len(ENTRIES), size)]
+    assert read_again(tmp_path, pieces) == [("stdout", b"line %d\n" % n) for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (ENTRIES[:-1], "unexpected EOF"),
+        (b"\0\x10\0\x01" + b"x" * 70_000, "an entry of 1048577 bytes"),
+        (b"\0\0\0\x02\xff\xff", "a number without an end"),
+        (b"\0\0\0\x02\x08\x01", "field 1 is a number"),
+    ],
+)
+def test_what_is_no_entry(tmp_path: Path, bad: bytes, words: str) -> None:
+    with pytest.raises(PluginFailed, match=f"error getting log reader: .*error decoding log message: .*{words}"):
+        read_again(tmp_path, [bad])
+
+
+def test_one_that_does_not_say_whether_it_reads(tmp_path: Path) -> None:
+    async def asked() -> bool:
+        return await reads(await Plugins([Places.only((tmp_path,))]).get("p", "LogDriver", patience=0))
+
+    answers: list[Any] = [(404, b"404 page not found"), {"Err": "no"}, b"{", {"Cap": None}, {}]
+    for answer in answers:
+        with served(tmp_path / "p.sock", "LogDriver", {"LogDriver.Capabilities": answer}):
+            assert asyncio.run(asked()) is False

@@ -59,7 +59,8 @@ class File:
     def write(self, entry: Entry) -> None:
         """One line of JSON; what is said may be no UTF-8, so it is base64."""
         text = base64.b64encode(self._prefix + entry.line).decode()
-        record = {"source": entry.source, "time": entry.time_ns, "line": text, "partial": entry.partial}
+        part = entry.partial and not entry.last
+        record = {"source": entry.source, "time": entry.time_ns, "line": text, "partial": part}
         self._file.write(json.dumps(record) + "\n")
 
     def close(self) -> None:
@@ -73,7 +74,8 @@ def _entry(line: str) -> Entry:
 
 
 def _nanoseconds(text: str) -> int:
-    """0 for what is no time: Go's zero time is of the year 1."""
-    if not text or text.startswith("0001"):
+    """0 for no bound."""
+    if not text:
         return 0
-    return int(datetime.fromisoformat(text).timestamp() * 1_000_000_000)
+    second, _, fraction = text.removesuffix("Z").partition(".")
+    return int(datetime.fromisoformat(f"{second}+00:00").timestamp()) * 10**9 + int(fraction.ljust(9, "0"))

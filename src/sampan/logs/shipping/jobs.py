@@ -4,16 +4,20 @@ A job lies in the exec-root and is the daemon's; the position lies beside the lo
 for the other, and either may be gone.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from sampan.files.atomic import write_atomic
+from sampan.logs.log_file import first_number
 
 LOCK = "shipper.lock"
 """In the directory of the jobs: locked as long as a shipper runs; holds its process id."""
 _MOST_BYTES = 1 << 22
+_HEAD = 64
 _SUFFIX = ".job"
 
 
@@ -99,6 +103,32 @@ def read_position(path: Path) -> Position:
             return _positions.decode(file.read(_MOST_BYTES))
     except (OSError, msgspec.DecodeError):
         return Position()
+
+
+class End(NamedTuple):
+    """Where a log ends: the number of its current file's first record, the file's size, and whether there is a record in it."""
+
+    first: int
+    size: int
+    empty: bool
+
+
+def end_of(log: str) -> End:
+    """Where the log ends now. Raises OSError, but for one that is not there yet."""
+    try:
+        with open(log, "rb") as file:
+            head = file.read(_HEAD)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return End(0, 0, True)
+    return End(first_number(head) or 0, size, size <= len(head.partition(b"\n")[0]) + 1)
+
+
+def is_sent(position: Position, end: End) -> bool:
+    """Whether everything before that end is sent."""
+    if end.empty:
+        return position.record >= end.first
+    return position.file > end.first or (position.file == end.first and position.offset >= end.size)
 
 
 def write_position(path: Path, position: Position) -> None:

@@ -15,7 +15,10 @@ class Sender(Protocol):
     """Puts records into a collector's words and sends them."""
 
     async def send(self, records: list[Record]) -> None:
-        """Send them in order. Raises Undelivered, with how many surely went; the rest may be given again."""
+        """Send them in order. Raises Undelivered, with how many surely went; the rest may be given again.
+
+        No records at all are given only where the job `is_announced`.
+        """
         ...
 
     async def close(self) -> None:
@@ -35,3 +38,8 @@ def sender_of(job: Job, others: MakeSender | None = None) -> Sender:
     if job.driver not in _SENDERS and others is not None:
         return others(job)
     return _SENDERS[job.driver](job.options, job.facts)
+
+
+def is_announced(job: Job) -> bool:
+    """Whether the other side is told of a run before it has said anything: a plugin is, which may be asked to read it again."""
+    return job.driver not in _SENDERS

@@ -9,7 +9,7 @@ import msgspec
 
 from sampan.logs.shipped_options import seconds
 from sampan.logs.shipping.jobs import Job, read_position, write_position
-from sampan.logs.shipping.senders import MakeSender, Sender, sender_of
+from sampan.logs.shipping.senders import MakeSender, Sender, is_announced, sender_of
 from sampan.logs.shipping.source import Batch, Record, Source
 from sampan.logs.shipping.transports import Undelivered
 
@@ -37,6 +37,7 @@ class Shipment:
         self._source = Source(job.log, self._position)
         self._others = others
         self._sender = sender_of(job, others)
+        self._announced = not is_announced(job)
         self._left: list[Sender] = []
         """senders of earlier runs, to be closed"""
         self._failing = False
@@ -46,6 +47,7 @@ class Shipment:
         if _receiver(job) != _receiver(self.job):
             self._left.append(self._sender)
             self._sender = sender_of(job, self._others)
+            self._announced = not is_announced(job)
         self.job = job
         self.news.set()
 
@@ -55,6 +57,7 @@ class Shipment:
             while True:
                 while self._left:
                     await self._left.pop().close()
+                await self._announce()
                 job = self.job
                 batch = self._source.read()
                 if batch is not None:
@@ -63,7 +66,7 @@ class Shipment:
                     self._keep()
                 elif job.running or self.job is not job:
                     self._keep()
-                    await self._wait(_LOOK)
+                    await self._wait(_LOOK if self._kept == self._position else _KEEP_EVERY)
                 else:
                     # Asked before reading: what was written before the end has been read.
                     self._position = msgspec.structs.replace(self._position, finished=job.run)
@@ -72,6 +75,17 @@ class Shipment:
             self._keep(now=True)
             self._source.close()
             await self._sender.close()
+
+    async def _announce(self) -> None:
+        """Once; tried again with each look while the other side is away."""
+        if self._announced:
+            return
+        try:
+            await self._sender.send([])
+        except Undelivered as error:
+            self._tell_failure(str(error))
+            return
+        self._announced = True
 
     async def _deliver(self, batch: Batch) -> None:
         """Send a batch, however long that takes; where an option says so, give up after so many attempts."""

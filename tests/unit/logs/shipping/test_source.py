@@ -11,7 +11,7 @@ from sampan.logs.clearing import clear
 from sampan.logs.compression import pack_renamed
 from sampan.logs.line_writer import PIECE
 from sampan.logs.local_writer import LocalWriter
-from sampan.logs.shipping.jobs import Position
+from sampan.logs.shipping.jobs import Position, end_of, is_sent
 from sampan.logs.shipping.source import Record, Source
 
 
@@ -148,3 +148,21 @@ def test_a_torn_record_is_counted_and_left_out(log: Path) -> None:
     records, lost, after = read_from(log, Position())
     assert numbers(records) == [0, 1, 2, 4, 5]
     assert (lost, after.record) == (0, 6)
+
+
+@pytest.mark.parametrize("max_size", [-1, 100])
+def test_whether_everything_before_an_end_is_sent(log: Path, source: Source, max_size: int) -> None:
+    sent = Position()
+    assert is_sent(sent, end_of(str(log)))
+    for start in range(0, 40, 2):
+        write(log, start, start + 2, max_size, 3)
+        end = end_of(str(log))
+        assert end.empty or not is_sent(sent, end)
+        sent = everything(source)[2]
+        assert is_sent(sent, end)
+
+
+def test_a_file_that_was_only_begun(log: Path) -> None:
+    log.write_bytes(b"#sampan-log 1 7\n")
+    end = end_of(str(log))
+    assert [is_sent(Position(record, 3, 999), end) for record in (6, 7)] == [False, True]
