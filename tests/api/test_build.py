@@ -118,8 +118,7 @@ def test_a_wrong_dockerfile_has_a_status(engine: Sampan, dockerfile: str, status
         (
             {"version": "2"},
             501,
-            "not implemented by Sampan: BuildKit's builder in POST /build (version=2); "
-            "use docker buildx, or set DOCKER_BUILDKIT=0",
+            "not implemented by Sampan: BuildKit's builder in POST /build (version=2); use docker buildx, or set DOCKER_BUILDKIT=0",
         ),
         ({"version": "3"}, 400, "invalid version 3"),
         ({"isolation": "hyperv"}, 400, 'invalid isolation "hyperv" on linux'),

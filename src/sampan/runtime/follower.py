@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import socket
 from io import FileIO
 
 from sampan.kernel.inotify import Inotify, inotify_add_watch, inotify_init1
 from sampan.kernel.landlock import Access, landlock_restrict, landlock_version
-from sampan.kernel.process import Prctl, Title, close_all_but, prctl
+from sampan.kernel.process import Prctl, Title, prctl
 from sampan.logs.reading import Query, Reading
 from sampan.logs.records import frames, render
 from sampan.runtime import record
+from sampan.runtime.offspring import stand_alone
 from sampan.telemetry import lines
 
 TYPE_CHECKING = False
@@ -42,11 +42,7 @@ def main(message: Message, title: Title) -> NoReturn:
     """Be a follower. Called in a fresh child of the launcher; never returns."""
     code = 1
     try:
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        close_all_but(message.descriptors)
+        stand_alone(message.descriptors)
         body = message.body
         who = str(body["id"])[:12]
         title.set(f"sampan-follower {who}")

@@ -15,9 +15,10 @@ import select
 import signal
 import socket
 
-from sampan.kernel.process import Prctl, Title, close_all_but, prctl
+from sampan.kernel.process import Prctl, Title, prctl
 from sampan.runtime import aside, builder, exec_monitor
 from sampan.runtime.messages import Kind, Message, pair, receive
+from sampan.runtime.offspring import stand_alone
 from sampan.runtime.supervise import Life, supervise
 from sampan.telemetry import lines
 
@@ -33,11 +34,7 @@ def main(message: Message, title: Title) -> NoReturn:
     code = 1
     lines.speak_as("monitor")
     try:
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        close_all_but(message.descriptors)
+        stand_alone(message.descriptors)
         of_exec = message.kind in (Kind.EXEC, Kind.PARK_EXEC)
         code = exec_monitor.run(message, title) if of_exec else _run(message, title)
     except BaseException as error:  # noqa: BLE001 - the boundary of a process; the launcher's standard error is the daemon's log

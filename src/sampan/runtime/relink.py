@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 
 from sampan.kernel import rtnetlink
 from sampan.kernel.namespaces import Clone, setns
 from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
-from sampan.kernel.process import Title, close_all_but
+from sampan.kernel.process import Title
 from sampan.network import attach
 from sampan.runtime.messages import Kind, send
+from sampan.runtime.offspring import stand_alone
 from sampan.telemetry import lines
 
 TYPE_CHECKING = False
@@ -34,11 +34,7 @@ def main(message: Message, title: Title) -> NoReturn:
     """Be a relinker. Called in a fresh child of the launcher; never returns."""
     code = 1
     try:
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        close_all_but(message.descriptors)
+        stand_alone(message.descriptors)
         body = message.body
         who = str(body["id"])[:12]
         title.set(f"sampan-relinker {who}")

@@ -23,12 +23,13 @@ import time
 
 from sampan.kernel.caps import Cap, capset, clear_ambient, drop_bounding, last_cap
 from sampan.kernel.namespaces import Clone, setns
-from sampan.kernel.process import Prctl, Title, close_all_but, prctl, prlimit
+from sampan.kernel.process import Prctl, Title, prctl, prlimit
 from sampan.kernel.seccomp import install_filter
 from sampan.network import dns
 from sampan.network.names import Book
 from sampan.network.resolver_sockets import open_here
 from sampan.runtime.messages import Kind, Message, ProtocolError, receive
+from sampan.runtime.offspring import stand_alone
 from sampan.runtime.poller import Poller
 from sampan.runtime.proxy import Proxies
 from sampan.runtime.questioner import Questioner
@@ -58,12 +59,8 @@ def main(message: Message, title: Title) -> NoReturn:
     """Be the resolver. Called in a fresh child of the launcher; never returns. The one descriptor is the listening socket."""
     code = 1
     try:
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
+        stand_alone(message.descriptors, signal.SIGPIPE)
         os.setsid()
-        close_all_but(message.descriptors)
         title.set("sampan-net")
         lines.speak_as("sampan-net")
         try:
