@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests import leaks
 from tests.daemons import Outcome, Sampan
 from tests.requires import requires
 from tests.waiting import eventually
@@ -118,7 +119,7 @@ def test_a_network_and_its_life(engine: Sampan) -> None:
 
 def test_refusals_in_docker_s_words_leave_nothing(engine: Sampan) -> None:
     ok(engine.docker("network", "create", "--subnet", "10.232.0.0/24", "taken"))
-    before = subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
+    before = leaks.marked(engine.instance)
     for flags, words in (
         (("taken",), "network with name taken already exists"),
         (("--subnet", "10.232.0.0/25", "x"), "Pool overlaps with other one on this address space"),
@@ -129,20 +130,12 @@ def test_refusals_in_docker_s_words_leave_nothing(engine: Sampan) -> None:
         (("--ipv4=false", "x"), "IPv4 or IPv6 must be enabled"),
     ):
         assert words in refused(engine.docker("network", "create", *flags))
-    assert subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout.count(
-        "sp-"
-    ) == before.count("sp-")
+    assert leaks.settled(lambda: leaks.marked(engine.instance), before) == []
     run(engine, "holder", "--network", "taken", "--ip", "10.232.0.9")
     for asked, words in (
         (("--network", "taken", "--ip", "10.232.0.9"), "Address already in use"),
         (("--network", "taken", "--ip", "10.200.0.9"), "no configured subnet or ip-range contain the IP address"),
-        (
-            (
-                "--network",
-                "absent",
-            ),
-            "network absent not found",
-        ),
+        (("--network", "absent"), "network absent not found"),
     ):
         assert words in refused(engine.docker("run", "--rm", *asked, *SLEEP))
     assert "is a pre-defined network and cannot be removed" in refused(engine.docker("network", "rm", "bridge"))
