@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,22 @@ def test_a_program_sees_what_it_sees_with_the_own_runtime(sampan: Sampan, name: 
         sampan.docker("network", "rm", "net")
 
 
+def test_what_is_read_only_is_so_down_to_what_is_mounted_below(sampan: Sampan, tmp_path: Path) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    (tmp_path / "file").touch()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", below], check=True)
+    try:
+        binds = ("-v", f"{tmp_path}:/v:ro", "-v", f"{tmp_path}/file:/f:ro")
+        script = "touch /v/x /v/below/x /f 2>&1; ls /v/below | wc -l"
+        done = sampan.docker("run", "--rm", "--runtime", "debian", *binds, "busybox", "sh", "-c", script)
+        *refused, count = done.text.splitlines()
+        assert (len(refused), count) == (3, "0"), done
+        assert all("Read-only file system" in line for line in refused), done
+    finally:
+        subprocess.run(["umount", below], check=True)
+
+
 def test_input_terminal_and_exec(sampan: Sampan) -> None:
     run = ("run", "--rm", "--runtime", "debian")
     assert sampan.docker(*run, "-i", "busybox", "cat", stdin=b"typed\n").text == "typed"
@@ -159,6 +176,7 @@ def test_restart_policies_and_ports(sampan: Sampan) -> None:
     made = ("--restart", "always", "-p", "127.0.0.1::80", "--name", "again")
     assert sampan.docker("run", "-d", "--runtime", "debian", *made, "busybox", "sh", "-c", program).code == 0
     try:
+        eventually(lambda: sampan.docker("logs", "again").text == "up", "it says nothing")
         first = state(sampan, "again")["Pid"]
         os.kill(first, signal.SIGKILL)
         eventually(lambda: state(sampan, "again")["Pid"] not in (0, first), "it is not started again")

@@ -15,8 +15,9 @@ Json = dict[str, object]
 
 VERSION = "1.0.2"
 _UNLIMITED = (1 << 64) - 1
-_OURS = frozenset(("idmap", "ridmap", "idmap-if-can"))
-"""Words that only Sampan's own runtime knows; without a user namespace they ask for nothing."""
+_OURS = frozenset(("idmap", "ridmap", "idmap-if-can", "rro"))
+"""Words for Sampan alone: maps, which ask for nothing without a user namespace; and what `sources` has set on the whole tree that
+the runtime binds, and a copy of it keeps (crun 1.8.1 fails on `rro` where the source is a file)."""
 _CAMEL = {
     "prestart": "prestart",
     "create_runtime": "createRuntime",

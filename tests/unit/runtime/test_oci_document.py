@@ -30,7 +30,7 @@ PLAIN = oci.Config(
     root=oci.Root(readonly=True),
     mounts=(
         *profile_files.mounts(),
-        oci.Mount("/data", "bind", "/srv/volume", ("rbind", "ro", "rslave", "idmap-if-can")),
+        oci.Mount("/data", "bind", "/srv/volume", ("rbind", "ro", "rro", "rslave", "idmap-if-can")),
         oci.Mount("/t", "tmpfs", "tmpfs", ("size=1m",)),
     ),
     linux=oci.Linux(
