@@ -1,4 +1,4 @@
-"""Bounds of writable layers and volumes by project quotas, on an ext4 that has them: this project's own kernel has none."""
+"""Bounds of writable layers and volumes by project quotas, on file systems that have them: this project's own kernel has none."""
 
 import json
 import subprocess
@@ -13,15 +13,20 @@ from tests.daemons import Sampan
 _FILL = "head -c {size} /dev/zero > {place}/f; echo ended with $?; stat -c %s {place}/f"
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampan]:
+_MAKE = {
+    "ext4": ["mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota"],
+    "xfs": ["mkfs.xfs", "-q"],
+}
+
+
+@pytest.fixture(scope="module", params=sorted(_MAKE))
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampan]:
     """A daemon whose data root is a file system of its own."""
     started = Sampan()
     image = tmp_path_factory.mktemp("disk") / "image"
     with image.open("wb") as file:
         file.truncate(512 << 20)
-    options = ["-q", "-O", "quota,project", "-E", "quotatype=prjquota"]
-    subprocess.run(["mkfs.ext4", *options, image], check=True)
+    subprocess.run([*_MAKE[request.param], image], check=True)
     started.data_root.mkdir()
     subprocess.run(["mount", "-o", "loop,prjquota", image, started.data_root], check=True)
     try:

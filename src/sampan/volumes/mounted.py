@@ -129,4 +129,6 @@ def _mounted(volume: Volume) -> int:
 
 
 def _resolve(name: str) -> str:
-    return str(socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP)[0][4][0])
+    """The first address of IPv4, or else of IPv6: as Docker, for a server that listens on one of a name's addresses alone."""
+    found = socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP)
+    return str(min(found, key=lambda each: each[0] != socket.AF_INET)[4][0])
