@@ -58,7 +58,9 @@ class Answer:
         return json.loads(self.body)
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP at a unix socket."""
+
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("docker", timeout=timeout)
         self._path = path
@@ -169,7 +171,7 @@ class Daemon:
         elif body is not None:
             content = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        connection = _UnixConnection(self.socket, timeout)
+        connection = UnixConnection(self.socket, timeout)
         try:
             connection.request(method, path, content, sent)
             response = connection.getresponse()

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 from typing import Any
 
 PROGRAM = r"""
@@ -68,6 +69,12 @@ def archive(document: dict[str, Any] | bytes, program: str = PROGRAM) -> bytes:
             tar.addfile(entry)
         _add(tar, "rootfs/plugin.py", program.encode())
     return buffer.getvalue()
+
+
+def process(exec_root: Path, identifier: str) -> int:
+    """The init of a plugin that runs."""
+    state = json.loads((exec_root / "managed/states" / identifier[:12] / "state.json").read_bytes())
+    return int(state["init"][0])
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

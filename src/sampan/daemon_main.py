@@ -118,7 +118,8 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     instance = presence.instance_of(settings.data_root)
     parts = await assemble(settings, instance, _own_socket(settings))
     try:
-        opened = listeners.open_listeners(settings, systemd.listening(os.environ), parts.runtime.inherited())
+        kept = parts.collectors.take(parts.runtime.inherited())
+        opened = listeners.open_listeners(settings, systemd.listening(os.environ), kept)
         await take_over(parts)
     except BaseException:
         # Files and sockets go with the process; the groups in which the limits were looked for do not.
@@ -130,11 +131,14 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
         # Never unguarded: nothing was answered yet, and what runs goes on without a daemon.
         await parts.close()
         raise
-    parts.runtime.keep([listener.sock for listener in opened if listener.sock.family == socket.AF_UNIX])
+    kept = [listener.sock for listener in opened if listener.sock.family == socket.AF_UNIX]
+    parts.runtime.keep(kept)
     name = f"Sampan/{VERSION} (linux)"
-    backend, watched = _backend(parts), None
+    backend = _backend(parts)
+    watched = _MetricsServer(parts, backend, name)
     if settings.metrics_addr:
-        watched = await _serve_metrics(parts, backend, name)
+        await watched.listen_at(settings.metrics_addr)
+    await parts.collectors.serve(watched.listen, lambda sock: parts.runtime.keep([*kept, sock]))
     server = Server(Application(backend, ROUTES, name, experimental=settings.experimental, gate=parts.gate))
     await server.listen([Listening(listener.sock, listener.tls) for listener in opened])
     parts.engine.events.publish("daemon", "start", instance, {"name": parts.facts.name})
@@ -151,8 +155,7 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     _ = parts.engine.spawn(keep_reloaded(parts, line, hung_up), "reload of the configuration")
     await stopping.wait()
     systemd.notify(os.environ, "STOPPING=1")
-    if watched is not None:
-        await watched.close(_GRACE_SECONDS)
+    await watched.close()
     await _end(parts, server)
     if tracing is not None:
         await asyncio.to_thread(tracing.flush)
@@ -182,24 +185,41 @@ def _trace() -> "Tracing | None":
     return tracing
 
 
-async def _serve_metrics(parts: Assembly, backend: Backend, name: str) -> Server:
-    """Metrics at an address of their own; from here on the clock is held to the backend's verbs whose times they tell."""
-    from sampan.api.routes.metrics import route
-    from sampan.daemon.measured import hold_clock
-    from sampan.daemon.metrics import Metrics
-    from sampan.daemon.system import identity
+class _MetricsServer:
+    """Metrics on sockets of their own. With the first the clock is held to the verbs, and what makes the page is loaded."""
 
-    engine = parts.engine
-    metrics = Metrics(engine, parts.facts, identity(engine))
-    hold_clock(backend, metrics)
-    opened = listeners.open_metrics(engine.config.metrics_addr)
-    server = Server(Application(backend, [route(metrics.page)], name))
-    await server.listen([Listening(sock) for sock in opened])
-    for sock in opened:
-        # The server has its own copy, and no later daemon takes these over.
-        sock.close()
-    _log.info("metrics listen on http://%s/metrics", engine.config.metrics_addr)
-    return server
+    def __init__(self, parts: Assembly, backend: Backend, name: str) -> None:
+        self._parts = parts
+        self._backend = backend
+        self._name = name
+        self._server: Server | None = None
+
+    async def listen(self, sock: socket.socket) -> None:
+        if self._server is None:
+            self._server = self._made()
+        await self._server.listen([Listening(sock)])
+
+    async def listen_at(self, address: str) -> None:
+        for sock in listeners.open_metrics(address):
+            await self.listen(sock)
+            # The server has its own copy, and no later daemon takes these over.
+            sock.close()
+        _log.info("metrics listen on http://%s/metrics", address)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            await self._server.close(_GRACE_SECONDS)
+
+    def _made(self) -> Server:
+        from sampan.api.routes.metrics import route
+        from sampan.daemon.measured import hold_clock
+        from sampan.daemon.metrics import Metrics
+        from sampan.daemon.system import identity
+
+        engine = self._parts.engine
+        metrics = Metrics(engine, self._parts.facts, identity(engine))
+        hold_clock(self._backend, metrics)
+        return Server(Application(self._backend, [route(metrics.page)], self._name))
 
 
 def _own_socket(settings: DaemonConfig) -> str:

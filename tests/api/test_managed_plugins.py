@@ -3,9 +3,9 @@
 import http.client
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from sampan.crashpoints import VARIABLE
 from tests import leaks, managed
-from tests.daemons import Answer, Sampan, running_sampan
+from tests.daemons import Answer, Sampan, UnixConnection, running_sampan
 from tests.registries import Registry, running_registry
 from tests.requires import requires
 from tests.waiting import eventually
@@ -67,17 +67,13 @@ def place(engine: Sampan, plugin: dict[str, Any]) -> Path:
 
 def asked(path: Path, method: str) -> bytes:
     """A call of the plugin's by hand."""
-    connection = http.client.HTTPConnection("plugin", timeout=10)
-    with socket.socket(socket.AF_UNIX) as connection.sock:
-        connection.sock.settimeout(10)
-        connection.sock.connect(str(path))
+    with closing(UnixConnection(path, 10)) as connection:
         connection.request("POST", method, "{}")
         return connection.getresponse().read()
 
 
 def process(engine: Sampan, plugin: dict[str, Any]) -> int:
-    state = json.loads((engine.exec_root / "managed/states" / plugin["Id"][:12] / "state.json").read_bytes())
-    return int(state["init"][0])
+    return managed.process(engine.exec_root, plugin["Id"])
 
 
 def answers(engine: Sampan, plugin: dict[str, Any]) -> bool:

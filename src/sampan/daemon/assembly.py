@@ -40,6 +40,7 @@ from sampan.daemon.links import Links
 from sampan.daemon.log_shipping import LogShipping
 from sampan.daemon.looks import Looks
 from sampan.daemon.managed_api import ManagedApi, plugin_users
+from sampan.daemon.metrics_collectors import MetricsCollectors
 from sampan.daemon.mounts import MountPlanner
 from sampan.daemon.names import Registry
 from sampan.daemon.network_records import CLAIMS
@@ -105,6 +106,7 @@ class Assembly:
     build_cache: BuildCacheApi
     gate: Gate
     plugins: ManagedApi
+    collectors: MetricsCollectors
 
     async def close(self) -> None:
         """Let go of everything without stopping a container."""
@@ -118,7 +120,9 @@ class Assembly:
         self.engine.sampler.close()
         asyncio.get_running_loop().remove_reader(self.engine.oom.fileno())
         self.engine.oom.close()
-        await self.plugins.end(stop=not self.engine.config.live_restore)
+        stops = not self.engine.config.live_restore
+        await self.collectors.end(stop=stops)
+        await self.plugins.end(stop=stops)
         await self.runtime.close()
         self.engine.shipping.close()
         await self.groups.retire(self.engine)
@@ -197,9 +201,12 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     _tie(engine, runtime, wiring)
     drivers = (snapshots, facts, kept_volumes, volumes.plugins, groups)
     kept = BuildCacheApi(images.catalog, store, built, config.data_root, workers)
-    managed = _managed(engine, registries, networks, volumes.plugins)
+    collectors = MetricsCollectors(config, plugins)
+    managed = _managed(engine, registries, networks, volumes.plugins, collectors)
     fetching = (registries, Workers(), Fetcher(known))
-    return Assembly(engine, images, networks, runtime, workers, *drivers, *fetching, kept, Gate(plugins), managed)
+    return Assembly(
+        engine, images, networks, runtime, workers, *drivers, *fetching, kept, Gate(plugins), managed, collectors
+    )
 
 
 def _runtime(config: DaemonConfig, host_layer: HostLayer, roots: Roots) -> RuntimeClient:
@@ -290,9 +297,15 @@ def _tie(engine: Engine, runtime: RuntimeClient, wiring: NetworkWiring) -> None:
     wiring.engine = engine
 
 
-def _managed(engine: Engine, registries: RemoteRegistries, networks: Networks, volumes: PluginVolumes) -> ManagedApi:
+def _managed(
+    engine: Engine,
+    registries: RemoteRegistries,
+    networks: Networks,
+    volumes: PluginVolumes,
+    collectors: MetricsCollectors,
+) -> ManagedApi:
     """Managed plugins, which are found by name before any other."""
-    managed = ManagedApi(engine, registries, partial(plugin_users, networks, volumes), _ENVIRONMENT)
+    managed = ManagedApi(engine, registries, partial(plugin_users, networks, volumes), _ENVIRONMENT, collectors)
     engine.plugins.sources.insert(0, managed)
     return managed
 

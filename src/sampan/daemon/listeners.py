@@ -39,7 +39,7 @@ def open_listeners(
         for host in config.hosts:
             scheme, _, rest = host.partition("://")
             if scheme == "unix":
-                sock = known.pop(rest) if rest in known else _unix(Path(rest), config)
+                sock = known.pop(rest) if rest in known else open_unix(Path(rest), config)
                 opened.append(Listener(sock, host))
             elif scheme == "tcp":
                 opened += [Listener(sock, host, context) for sock in _tcp(rest)]
@@ -82,7 +82,8 @@ def _for(sock: socket.socket, context: ssl.SSLContext | None) -> ssl.SSLContext 
     return None if sock.family == socket.AF_UNIX else context
 
 
-def _unix(path: Path, config: DaemonConfig) -> socket.socket:
+def open_unix(path: Path, config: DaemonConfig) -> socket.socket:
+    """A listening socket at `path`, for root and the configuration's group. Raises System."""
     group = _group_id(config)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

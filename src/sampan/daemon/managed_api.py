@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from sampan.daemon import matching
 from sampan.daemon.engine import Engine
+from sampan.daemon.metrics_collectors import MetricsCollectors
 from sampan.daemon.plugin_volumes import PluginVolumes
 from sampan.errors import InvalidParameter, NotFound, System
 from sampan.images.references import Reference, parse_reference
@@ -29,8 +30,14 @@ class ManagedApi:
     """Implements `api.backend.Plugins`."""
 
     def __init__(
-        self, engine: Engine, registries: RemoteRegistries, users: "Users", environment: dict[str, str]
+        self,
+        engine: Engine,
+        registries: RemoteRegistries,
+        users: "Users",
+        environment: dict[str, str],
+        metrics: MetricsCollectors,
     ) -> None:
+        self._metrics = metrics
         self._engine = engine
         self._registries = registries
         self._users = users
@@ -41,7 +48,7 @@ class ManagedApi:
         if self._loaded is None:
             from sampan.daemon.managed_plugins import ManagedPlugins
 
-            self._loaded = ManagedPlugins(self._engine, self._registries, self._users, self._environment)
+            self._loaded = ManagedPlugins(self._engine, self._registries, self._users, self._environment, self._metrics)
         return self._loaded
 
     def _is_any(self) -> bool:

@@ -28,7 +28,7 @@ from sampan.managed import making, privileges, settings
 from sampan.managed.catalog import Catalog, Record
 from sampan.managed.process import Processes
 from sampan.managed.shelf import Shelf
-from sampan.managed.supervisor import Supervisor
+from sampan.managed.supervisor import Metrics, Supervisor
 from sampan.managed.travel import Brought, Travel
 from sampan.plugins.places import Address
 from sampan.registry.authconfig import lenient_auth
@@ -46,7 +46,14 @@ Users = Callable[[str], Sequence[str]]
 class ManagedPlugins:
     """All of one daemon's. On its event loop."""
 
-    def __init__(self, engine: Engine, registries: RemoteRegistries, users: Users, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        registries: RemoteRegistries,
+        users: Users,
+        environment: dict[str, str],
+        metrics: Metrics,
+    ) -> None:
         config = engine.config
         self._engine = engine
         self._users = users
@@ -56,7 +63,7 @@ class ManagedPlugins:
         downloads = Downloads(self._shelf.content, config.max_downloads, config.download_attempts)
         self._travel = Travel(self._shelf, registries, downloads, lambda: engine.config.policy)
         self.supervisor = Supervisor(
-            Processes(config.exec_root / "managed", environment), self._shelf, f"sampan-{engine.instance}"
+            Processes(config.exec_root / "managed", environment), self._shelf, f"sampan-{engine.instance}", metrics
         )
         self._loop = asyncio.get_running_loop()
         self._travelling = 0
@@ -223,8 +230,7 @@ class ManagedPlugins:
 
     def address(self, record: Record) -> Address:
         """Where one that is enabled listens, and what its paths mean."""
-        root = str(self._shelf.rootfs(record.id, record.root))
-        return Address(socket=str(self.supervisor.address(record)), root=root, guarded=True)
+        return self.supervisor.address(record)
 
     async def set(self, record: Record, wanted: Sequence[str]) -> None:
         """Change settings of one that does not run. Raises System in Docker's words."""

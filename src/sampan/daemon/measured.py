@@ -1,4 +1,4 @@
-"""The verbs whose times are told at `metrics-addr`, measured; a daemon without metrics does not load this."""
+"""The verbs whose times the metrics tell, measured; a daemon that serves none does not load this."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, aclosing

@@ -12,7 +12,7 @@ import msgspec
 
 from sampan.errors import InvalidParameter, System
 from sampan.managed.catalog import Record
-from sampan.managed.configuration import SOCKETS
+from sampan.managed.configuration import METRICS, SOCKETS
 from sampan.oci.words import SPECIFICATION
 from sampan.runtime import oci_document, profile_capabilities, profile_devices, profile_files
 from sampan.spec import oci_runtime as oci
@@ -28,13 +28,14 @@ _Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the host keeps what one plugin needs. `propagated` is "" where it shows no mounts."""
+    """Where the host keeps what one plugin needs: `propagated` "" where it shows no mounts, `metrics` "" where it collects none."""
 
     rootfs: str
     sockets: str
     propagated: str
     cgroup: str
     thermal: Sequence[str] = ()
+    metrics: str = ""
 
 
 def document(record: Record, places: Places) -> bytes:
@@ -103,6 +104,8 @@ def _mounts(record: Record, places: Places) -> list[_Json]:
     own: list[_Json] = [_bind(places.sockets, SOCKETS, "rbind", "rw")]
     if places.propagated:
         own.append(_bind(places.propagated, config.propagated_mount, "rbind", "rw", "rshared"))
+    if places.metrics:
+        own.append(_bind(places.metrics, METRICS, "rbind", "ro"))
     if config.network.type:
         own += [_bind(path, path, "rbind", "ro") for path in _OF_THE_HOST]
     for mount in record.settings.mounts:

@@ -17,6 +17,8 @@ LIMIT = 1 << 20
 """Bytes of a configuration."""
 SOCKETS = "/run/docker/plugins"
 """Where a plugin makes its socket, inside."""
+METRICS = "/run/docker/metrics.sock"
+"""Where one that collects metrics finds the daemon's, inside."""
 
 _READER = Reader(PluginConfig)
 _SOCKET = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -62,3 +64,8 @@ def capability(kind: str) -> str:
 def capabilities(config: PluginConfig) -> tuple[str, ...]:
     """What the plugin implements of Docker's interfaces, in lower case."""
     return tuple(found for kind in config.interface.types or () if (found := capability(kind)))
+
+
+def collects_metrics(config: PluginConfig) -> bool:
+    """Whether the plugin is given the daemon's metrics."""
+    return "metricscollector" in capabilities(config)

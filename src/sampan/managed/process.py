@@ -34,11 +34,16 @@ _LOG_LIMIT = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A running plugin: descriptors of its init and of what it writes. Whoever gets it closes both."""
+    """A running plugin: descriptors of its init and of what it writes. Whoever gets it closes it."""
 
     pid: int
     pidfd: int
     output: int
+
+    def close(self) -> None:
+        """Let go of both descriptors."""
+        os.close(self.pidfd)
+        os.close(self.output)
 
 
 class Processes:

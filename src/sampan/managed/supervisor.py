@@ -16,12 +16,15 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from sampan.errors import SampanError, System
 from sampan.managed.bundle import Places, document
 from sampan.managed.catalog import Record
+from sampan.managed.configuration import collects_metrics
 from sampan.managed.process import Processes, Started, short
 from sampan.managed.shelf import Shelf
+from sampan.plugins.places import Address
 from sampan.runtime.profile_files import thermal_throttle_paths
 
 _log = logging.getLogger("sampan.plugins")
@@ -51,11 +54,31 @@ class _Run:
     reading: asyncio.TimerHandle | None = None
 
 
+class Metrics(Protocol):
+    """Who gives plugins the daemon's metrics."""
+
+    outlived: bool
+    """whether the socket is the one that an earlier daemon had, and that its plugins have mounted"""
+
+    def place(self) -> Path:
+        """The socket, which listens. Raises System."""
+        ...
+
+    async def started(self, name: str, address: Address) -> None:
+        """A plugin that collects them listens."""
+        ...
+
+    async def stopping(self, name: str) -> None:
+        """It is about to be ended."""
+        ...
+
+
 class Supervisor:
     """All plugins that run. One for a daemon."""
 
-    def __init__(self, processes: Processes, shelf: Shelf, label: str) -> None:
+    def __init__(self, processes: Processes, shelf: Shelf, label: str, metrics: Metrics) -> None:
         """`label` begins the names of their control groups."""
+        self._metrics = metrics
         self._processes = processes
         self._shelf = shelf
         self._label = label
@@ -66,8 +89,12 @@ class Supervisor:
     def _lock(self, identifier: str) -> asyncio.Lock:
         return self._locks.setdefault(identifier, asyncio.Lock())
 
-    def address(self, record: Record) -> Path:
-        """The socket of a plugin. What is there is the plugin's making: to be opened without following links."""
+    def address(self, record: Record) -> Address:
+        """Where a plugin listens, and what its paths mean. What is there is the plugin's making: no link is followed."""
+        root = str(self._shelf.rootfs(record.id, record.root))
+        return Address(socket=str(self._socket(record)), root=root, guarded=True)
+
+    def _socket(self, record: Record) -> Path:
         return self._processes.sockets(record.id) / record.config.interface.socket
 
     def pid(self, identifier: str) -> int:
@@ -89,10 +116,16 @@ class Supervisor:
     async def _bring_up(self, run: _Run) -> None:
         run.ended = asyncio.Event()
         run.began = time.monotonic()
-        self._watch(run, await asyncio.to_thread(self._run, run.record))
+        metrics = str(self._metrics.place()) if collects_metrics(run.record.config) else ""
+        self._watch(run, await asyncio.to_thread(self._run, run.record, metrics))
         await self._listening(run)
+        await self._tell_metrics(run.record)
 
-    def _run(self, record: Record) -> Started:
+    async def _tell_metrics(self, record: Record) -> None:
+        if collects_metrics(record.config):
+            await self._metrics.started(record.name, self.address(record))
+
+    def _run(self, record: Record, metrics: str) -> Started:
         config = record.config
         try:
             sockets = self._processes.prepare(record.id, (config.user.uid, config.user.gid))
@@ -103,6 +136,7 @@ class Supervisor:
                 propagated=propagated,
                 cgroup=f"/{self._label}-plugin-{short(record.id)}",
                 thermal=thermal_throttle_paths(),
+                metrics=metrics,
             )
             return self._processes.start(record.id, document(record, places))
         except OSError as error:
@@ -114,7 +148,7 @@ class Supervisor:
 
     async def _listening(self, run: _Run) -> None:
         deadline = time.monotonic() + LISTEN_SECONDS
-        place = self.address(run.record)
+        place = self._socket(run.record)
         while not is_listened_at(place):
             if run.ended.is_set():
                 raise System(f"plugin {run.record.name} ended before it listened at {place.name}")
@@ -135,17 +169,9 @@ class Supervisor:
         if run.started is None:
             return
         loop, output = asyncio.get_running_loop(), run.started.output
-        try:
-            data = os.read(output, _CHUNK)
-        except BlockingIOError:
-            return
         loop.remove_reader(output)
-        if not data:
-            return
-        for line in data.splitlines():
-            text = line[:_LINE].decode("utf-8", "replace").expandtabs()
-            _log.info("plugin %s: %s", run.record.name, "".join(c if c.isprintable() else "�" for c in text))
-        run.reading = loop.call_later(_OUTPUT_PAUSE, loop.add_reader, output, self._said, run)
+        if _tell(run.record.name, output):
+            run.reading = loop.call_later(_OUTPUT_PAUSE, loop.add_reader, output, self._said, run)
 
     def _exited(self, run: _Run) -> None:
         self._let_go(run)
@@ -163,8 +189,8 @@ class Supervisor:
         loop.remove_reader(started.output)
         if run.reading is not None:
             run.reading.cancel()
-        os.close(started.pidfd)
-        os.close(started.output)
+        _tell(run.record.name, started.output)
+        started.close()
 
     def _again(self, run: _Run) -> None:
         """Start it anew, later each time that it does not last."""
@@ -202,6 +228,7 @@ class Supervisor:
             if run.timer is not None:
                 run.timer.cancel()
             if run.started is not None:
+                await self._metrics.stopping(run.record.name)
                 self._processes.signal(run.started, signal.SIGTERM)
                 try:
                     await asyncio.wait_for(run.ended.wait(), _STOP_SECONDS)
@@ -242,10 +269,14 @@ class Supervisor:
         async with self._lock(record.id):
             run = self._runs[record.id] = _Run(record)
             found = await asyncio.to_thread(self._processes.find, record.id)
-            if found is not None:
+            if found is not None and collects_metrics(record.config) and not self._metrics.outlived:
+                found.close()
+                _log.info("plugin %s is started anew: the socket of the metrics is another one", record.name)
+            elif found is not None:
                 run.began = time.monotonic()
                 self._watch(run, found)
                 _log.info("plugin %s: adopted, pid %d", record.name, found.pid)
+                await self._tell_metrics(record)
                 return
             try:
                 await self._bring_up(run)
@@ -268,6 +299,18 @@ class Supervisor:
         for run in runs:
             run.wanted = False
             self._let_go(run)
+
+
+def _tell(name: str, output: int) -> bool:
+    """Put into the log what there is of a plugin's output, a chunk of it at most. False at its end."""
+    try:
+        data = os.read(output, _CHUNK)
+    except BlockingIOError:
+        return True
+    for line in data.splitlines():
+        text = line[:_LINE].decode("utf-8", "replace").expandtabs()
+        _log.info("plugin %s: %s", name, "".join(c if c.isprintable() else "�" for c in text))
+    return bool(data)
 
 
 def is_listened_at(place: Path) -> bool:

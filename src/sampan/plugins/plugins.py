@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sampan.plugins.faults import PluginFailed, PluginNotFound, WrongKind
@@ -24,6 +24,8 @@ class Plugins:
         self.sources = list(sources)
         self._active: dict[str, Plugin] = {}
         self._activating: dict[tuple[str, bool], asyncio.Task[Plugin]] = {}
+        self.activated: Callable[[Plugin], None] = _nothing
+        """called with each that answers for the first time"""
 
     async def get(self, name: str, kind: str, *, patience: float = RETRY_SECONDS) -> Plugin:
         """The plugin of that name, which implements `kind`: VolumeDriver, NetworkDriver, IpamDriver, LogDriver, authz, …
@@ -83,8 +85,9 @@ class Plugins:
 
     def _settled(self, key: tuple[str, bool], task: asyncio.Task[Plugin]) -> None:
         del self._activating[key]
-        if not task.cancelled() and task.exception() is None:
-            self._active.setdefault(key[0], task.result())
+        if not task.cancelled() and task.exception() is None and key[0] not in self._active:
+            self._active[key[0]] = task.result()
+            self.activated(task.result())
 
     async def _activate(self, name: str, patience: float) -> Plugin:
         if self.find(name) is None:
@@ -100,3 +103,7 @@ class Plugins:
             task.cancel()
         for source in self.sources:
             source.close()
+
+
+def _nothing(_: Plugin) -> None:
+    """Nobody wants to know."""

@@ -105,3 +105,10 @@ def test_environment_and_arguments() -> None:
     assert process["args"][-2:] == ["/plugin.py", "-v"]
     assert process["env"][1:] == ["DEBUG=0", "FIXED=1"]
     assert process["user"] == {"uid": 5, "gid": 6}
+
+
+def test_metrics_are_shown_to_those_who_collect_them() -> None:
+    places = Places("/r", "/s", "", "/g", metrics="/run/sampan/metrics.sock")
+    shown = [one for one in bundle(places)["mounts"] if one["destination"] == "/run/docker/metrics.sock"]
+    assert [(one["source"], one["options"]) for one in shown] == [("/run/sampan/metrics.sock", ["rbind", "ro"])]
+    assert not any(one["destination"] == "/run/docker/metrics.sock" for one in bundle()["mounts"])
