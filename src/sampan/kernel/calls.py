@@ -46,6 +46,9 @@ _BY_MACHINE = {
         "seccomp": 317,
         "bpf": 321,
         "execveat": 322,
+        "ioprio_set": 251,
+        "sched_setattr": 314,
+        "set_mempolicy": 238,
     },
     "aarch64": {
         "clone": 220,
@@ -56,6 +59,9 @@ _BY_MACHINE = {
         "seccomp": 277,
         "bpf": 280,
         "execveat": 281,
+        "ioprio_set": 30,
+        "sched_setattr": 274,
+        "set_mempolicy": 237,
     },
 }
 
