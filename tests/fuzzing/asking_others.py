@@ -19,7 +19,7 @@ from sampan.daemon import userns_mode as modes
 from sampan.errors import InvalidParameter
 from sampan.images.policy import read_policy
 from sampan.images.signatures import public_key
-from sampan.oci import documents
+from sampan.oci import documents, resource_documents
 from sampan.oci.translate import Host, arrangement
 from sampan.rootless import subordinate as of_user
 from sampan.runtime.profile_capabilities import from_mask
@@ -49,7 +49,7 @@ def subordinate(case: bytes) -> None:
 
 def bundle(case: bytes) -> None:
     """A bundle's `config.json`, down to what is made of it; and the two smaller documents."""
-    for kind in (documents.Process, documents.Resources):
+    for kind in (documents.Process, resource_documents.Resources):
         with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
             msgspec.json.decode(case, type=kind)
     place = directory() / "bundle"

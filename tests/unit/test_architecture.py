@@ -130,6 +130,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "daemon/assembly.py",
             "crashpoints.py",
             "oci/command.py",
+            "oci/command_line.py",
         ),
     ),
     # Beside the runtime: layers are unpacked and files carried by jailed children, or merged by a program; features are probed in
@@ -155,6 +156,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "oci/making.py",
             "oci/hooks.py",
             "oci/inside.py",
+            "oci/last_steps.py",
             "plugins/installed.py",
             "managed/process.py",
         ),

@@ -2,6 +2,7 @@
 
     <root>/<id>/state.json   written when everything stands, replaced at once where something changes
     <root>/<id>/start        there until the container is started
+    <root>/<id>/said         a pipe, too: how the hooks went that run before the program
     <root>/<id>/lock         held by whoever makes, starts or deletes the container
 
 The state names processes by pid and start time within one boot, so that a number used again is not taken for the container.
@@ -21,8 +22,9 @@ from sampan.files.remove import remove_tree
 from sampan.oci import documents
 from sampan.oci.words import SPECIFICATION
 from sampan.runtime.record import boot_id, is_alive
+from sampan.spec.user_maps import UserMaps
 
-STATE, GATE, LOCK = "state.json", "start", "lock"
+STATE, GATE, SAID, LOCK = "state.json", "start", "said", "lock"
 _NAME = re.compile(r"[a-zA-Z0-9+_.-]{1,1024}")
 
 
@@ -37,6 +39,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     groups: dict[str, str]
     namespaces: int
+    users: UserMaps | None = None
     writes: tuple[tuple[str, str, str], ...] = ()
     scope: str = ""
     hooks: documents.Hooks = documents.Hooks()
@@ -55,6 +58,14 @@ class State(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     created: str = ""
     annotations: dict[str, str] = {}
     owner: str = ""
+
+    def of(self, pid: int) -> "State":
+        """The same when its init has been born."""
+        return msgspec.structs.replace(self, pid=pid)
+
+    def told(self, status: str) -> dict[str, object]:
+        """As data, in another status."""
+        return dict(msgspec.to_builtins(msgspec.structs.replace(self, status=status)))
 
 
 class Container:

@@ -11,15 +11,11 @@ from typing import Annotated
 import msgspec
 
 from sampan.errors import InvalidParameter
+from sampan.oci.document_types import IdMapping, Struct, Unsigned32, Unsigned64
+from sampan.oci.resource_documents import Resources
 
 LONGEST = 16 << 20
 """Bytes of a document. Docker's are some 20 KB."""
-
-Unsigned32 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
-
-
-class Struct(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """Base: camelCase on the wire, immutable."""
 
 
 class User(Struct, frozen=True):
@@ -56,6 +52,32 @@ class ConsoleSize(Struct, frozen=True):
     width: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] = 0
 
 
+class Scheduler(Struct, frozen=True):
+    """sched_setattr(2): `policy` is SCHED_OTHER and so on, `flags` SCHED_FLAG_…, times in nanoseconds."""
+
+    policy: str
+    nice: Annotated[int, msgspec.Meta(ge=-20, le=19)] = 0
+    priority: Annotated[int, msgspec.Meta(ge=0, le=99)] = 0
+    flags: tuple[str, ...] | None = None
+    runtime: Unsigned64 = 0
+    deadline: Unsigned64 = 0
+    period: Unsigned64 = 0
+
+
+class IoPriority(Struct, frozen=True):
+    """ioprio_set(2): `io_class` is IOPRIO_CLASS_RT, _BE or _IDLE."""
+
+    io_class: str = msgspec.field(name="class")
+    priority: Annotated[int, msgspec.Meta(ge=0, le=7)] = 0
+
+
+class CpuAffinity(Struct, frozen=True):
+    """Processors of an exec's process: `initial` while it enters the container, `final` for the program."""
+
+    initial: str = ""
+    final: str = ""
+
+
 class Process(Struct, frozen=True):
     """The program."""
 
@@ -71,9 +93,9 @@ class Process(Struct, frozen=True):
     oom_score_adj: int | None = None
     apparmor_profile: str = ""
     selinux_label: str = ""
-    scheduler: msgspec.Raw = msgspec.Raw()
-    io_priority: msgspec.Raw = msgspec.Raw()
-    exec_cpu_affinity: msgspec.Raw = msgspec.field(name="execCPUAffinity", default=msgspec.Raw())
+    scheduler: Scheduler | None = None
+    io_priority: IoPriority | None = None
+    exec_cpu_affinity: CpuAffinity | None = msgspec.field(name="execCPUAffinity", default=None)
 
 
 class Root(Struct, frozen=True):
@@ -90,8 +112,8 @@ class Mount(Struct, frozen=True):
     type: str = ""
     source: str = ""
     options: tuple[str, ...] | None = None
-    uid_mappings: tuple[msgspec.Raw, ...] | None = None
-    gid_mappings: tuple[msgspec.Raw, ...] | None = None
+    uid_mappings: tuple[IdMapping, ...] | None = None
+    gid_mappings: tuple[IdMapping, ...] | None = None
 
 
 class Hook(Struct, frozen=True):
@@ -133,122 +155,34 @@ class Device(Struct, frozen=True):
     gid: Unsigned32 | None = None
 
 
-class DeviceRule(Struct, frozen=True):
-    """Of the device controller."""
+class Personality(Struct, frozen=True):
+    """personality(2): `domain` is LINUX or LINUX32; flags are none yet."""
 
-    allow: bool
-    type: str = ""
-    major: int | None = None
-    minor: int | None = None
-    access: str = ""
+    domain: str
+    flags: tuple[str, ...] | None = None
 
 
-class Memory(Struct, frozen=True):
-    """Bytes; -1 is no limit."""
+class TimeOffset(Struct, frozen=True):
+    """How far a clock of a time namespace is from the host's."""
 
-    limit: int | None = None
-    reservation: int | None = None
-    swap: int | None = None
-    kernel: int | None = None
-    kernel_tcp: int | None = msgspec.field(name="kernelTCP", default=None)
-    swappiness: int | None = None
-    disable_oom_killer: bool | None = msgspec.field(name="disableOOMKiller", default=None)
+    secs: Annotated[int, msgspec.Meta(ge=-(1 << 62), lt=1 << 62)] = 0
+    nanosecs: Annotated[int, msgspec.Meta(ge=0, lt=1_000_000_000)] = 0
 
 
-class Cpu(Struct, frozen=True):
-    """Microseconds, shares, lists of processors."""
+class MemoryPolicy(Struct, frozen=True):
+    """set_mempolicy(2): MPOL_DEFAULT and so on, a list of nodes such as 0-3,7, MPOL_F_… (runtime-spec 1.3)."""
 
-    shares: int | None = None
-    quota: int | None = None
-    burst: int | None = None
-    period: int | None = None
-    realtime_runtime: int | None = None
-    realtime_period: int | None = None
-    cpus: str = ""
-    mems: str = ""
-    idle: int | None = None
-
-
-class Pids(Struct, frozen=True):
-    """0 and less are no limit."""
-
-    limit: int = 0
-
-
-class BlockDevice(Struct, frozen=True):
-    """A weight or a rate of one device."""
-
-    major: int
-    minor: int
-    weight: int | None = None
-    leaf_weight: int | None = None
-    rate: int = 0
-
-
-class BlockIo(Struct, frozen=True):
-    """Limits of block I/O."""
-
-    weight: int | None = None
-    leaf_weight: int | None = None
-    weight_device: tuple[BlockDevice, ...] | None = None
-    throttle_read_bps_device: tuple[BlockDevice, ...] | None = None
-    throttle_write_bps_device: tuple[BlockDevice, ...] | None = None
-    throttle_read_iops_device: tuple[BlockDevice, ...] | None = msgspec.field(
-        name="throttleReadIOPSDevice", default=None
-    )
-    throttle_write_iops_device: tuple[BlockDevice, ...] | None = msgspec.field(
-        name="throttleWriteIOPSDevice", default=None
-    )
-
-
-class HugePages(Struct, frozen=True):
-    """`page_size` as the kernel names it: 2MB."""
-
-    page_size: str
-    limit: Annotated[int, msgspec.Meta(ge=0)] = 0
-
-
-class InterfacePriority(Struct, frozen=True):
-    """Of net_prio."""
-
-    name: str
-    priority: Unsigned32
-
-
-class Network(Struct, frozen=True):
-    """v1's net_cls and net_prio."""
-
-    class_id: Unsigned32 | None = msgspec.field(name="classID", default=None)
-    priorities: tuple[InterfacePriority, ...] | None = None
-
-
-class Rdma(Struct, frozen=True):
-    """Of one device."""
-
-    hca_handles: Unsigned32 | None = None
-    hca_objects: Unsigned32 | None = None
-
-
-class Resources(Struct, frozen=True):
-    """What the control groups enforce."""
-
-    devices: tuple[DeviceRule, ...] | None = None
-    memory: Memory | None = None
-    cpu: Cpu | None = None
-    pids: Pids | None = None
-    block_io: BlockIo | None = msgspec.field(name="blockIO", default=None)
-    hugepage_limits: tuple[HugePages, ...] | None = None
-    network: Network | None = None
-    rdma: dict[str, Rdma] | None = None
-    unified: dict[str, str] | None = None
+    mode: str
+    nodes: str = ""
+    flags: tuple[str, ...] | None = None
 
 
 class Linux(Struct, frozen=True):
     """All that is particular to Linux."""
 
     namespaces: tuple[Namespace, ...] | None = None
-    uid_mappings: tuple[msgspec.Raw, ...] | None = None
-    gid_mappings: tuple[msgspec.Raw, ...] | None = None
+    uid_mappings: tuple[IdMapping, ...] | None = None
+    gid_mappings: tuple[IdMapping, ...] | None = None
     devices: tuple[Device, ...] | None = None
     cgroups_path: str = ""
     resources: Resources | None = None
@@ -259,8 +193,10 @@ class Linux(Struct, frozen=True):
     readonly_paths: tuple[str, ...] | None = None
     mount_label: str = ""
     intel_rdt: msgspec.Raw = msgspec.Raw()
-    personality: msgspec.Raw = msgspec.Raw()
-    time_offsets: msgspec.Raw = msgspec.Raw()
+    personality: Personality | None = None
+    time_offsets: dict[str, TimeOffset] | None = None
+    memory_policy: MemoryPolicy | None = None
+    net_devices: msgspec.Raw = msgspec.Raw()
 
 
 class Bundle(Struct, frozen=True):

@@ -3,13 +3,16 @@
 import os
 import signal
 from dataclasses import dataclass
+from typing import Any
 
 from sampan.cgroups import apply as groups
 from sampan.errors import Conflict, System
 from sampan.kernel.namespaces import Clone, clone3
 from sampan.kernel.process import Title
+from sampan.oci import agent
 from sampan.oci.containers import Container, Kept
-from sampan.runtime import init, plan, record
+from sampan.oci.manner import Manner
+from sampan.runtime import init, plan, record, users
 from sampan.runtime.birth import Birth
 from sampan.runtime.builder import oom_score
 from sampan.runtime.messages import Kind, pair
@@ -26,10 +29,19 @@ class Entered:
     terminal: int
 
 
-def enter(
-    container: Container, process: oci.Process, seccomp: oci.Seccomp | None, umask: int | None, *, paused: bool = False
-) -> Entered:
-    """Execute `process` in the container. Its streams are this process's own. Raises NotFound, Conflict, System."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The process, and what of its container is its own, too. `preserved` are descriptors of ours that it gets."""
+
+    process: oci.Process
+    seccomp: oci.Seccomp | None
+    umask: int | None
+    manner: Manner
+    preserved: list[int]
+
+
+def enter(container: Container, wanted: Wanted, *, paused: bool = False) -> Entered:
+    """Execute the process in the container. Its streams are this process's own. Raises NotFound, Conflict, System."""
     kept = container.load()
     status = container.status(kept)
     if status == "stopped":
@@ -42,7 +54,7 @@ def enter(
     try:
         if record.start_time(pid) != started:
             raise Conflict("cannot exec in a stopped container")
-        return _enter(kept, pidfd, _body(process, seccomp, umask), children)
+        return _enter(container, kept, pidfd, wanted, children)
     except StepFailed as failed:
         for child in children:
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
@@ -52,49 +64,69 @@ def enter(
         os.close(pidfd)
 
 
-def _body(process: oci.Process, seccomp: oci.Seccomp | None, umask: int | None) -> dict[str, object]:
+def _body(wanted: Wanted, kept: Kept) -> dict[str, Any]:
+    process = wanted.process
     size = process.console_size
+    inside = [["root_inside"]] if kept.users is not None else []
     terminal = [["terminal", size.height if size else 0, size.width if size else 0]] if process.terminal else []
-    masked = [["umask", umask]] if umask is not None else []
+    masked = [["umask", wanted.umask]] if wanted.umask is not None else []
     return {
-        "root": terminal,
-        "enter": [*plan.program(process, seccomp), *masked],
+        "root": [*inside, *terminal],
+        "enter": [*plan.program(process, wanted.seccomp, kept.users), *masked],
+        "users": plan.user_members_of_exec(process, kept.users),
         "oom_score_adj": process.oom_score_adj,
         "terminal": process.terminal,
+        "preserved": len(wanted.preserved),
     }
 
 
-def _enter(kept: Kept, pidfd: int, body: dict[str, object], children: list[Birth]) -> Entered:
-    ours, theirs = pair()
-    birthplace, tasks = groups.open_birthplace(kept.groups), groups.open_tasks(kept.groups)
-    pid, outsider = clone3(Clone(0), birthplace)
-    if pid == 0:
-        ours.close()
-        # Copies: the numbers themselves are the first that a process on its way into a container gives up.
-        streams = [] if body["terminal"] else [os.dup(number) for number in (0, 1, 2)]
-        init.run_exec(theirs, (pidfd, kept.namespaces), tasks, streams, body, Title())
-    theirs.close()
-    for descriptor in (*tasks, *([birthplace] if birthplace >= 0 else [])):
-        os.close(descriptor)
-    first = Birth(pid, outsider, ours)
+def _enter(container: Container, kept: Kept, pidfd: int, wanted: Wanted, children: list[Birth]) -> Entered:
+    body = _body(wanted, kept)
+    # Copies: the numbers themselves are the first that a process on its way into a container gives up.
+    streams = [] if body["terminal"] else [os.dup(number) for number in (0, 1, 2)]
+    if body["users"]:
+        users.give_streams(body["users"], streams)
+    first = _beget(kept, pidfd, body, wanted, streams)
     children.append(first)
-    inside, terminal = _inside(first)
+    inside, terminal = _inside(container, kept, wanted.seccomp, first)
     children.append(inside)
     if body["oom_score_adj"] is not None:
         oom_score(inside.pid, int(str(body["oom_score_adj"])))
+    if body["users"]:
+        users.limit(body["users"], inside.pid)
+    wanted.manner.give(inside.pid)
     inside.tell(Kind.GO)
-    os.waitid(os.P_PIDFD, outsider, os.WEXITED)
-    os.close(outsider)
+    os.waitid(os.P_PIDFD, first.pidfd, os.WEXITED)
+    os.close(first.pidfd)
     children.remove(first)
     if inside.hear() is not None:
         raise StepFailed("other", "init said what nobody asked")
     return Entered(inside.pid, inside.pidfd, terminal)
 
 
-def _inside(outsider: Birth) -> tuple[Birth, int]:
+def _beget(kept: Kept, pidfd: int, body: dict[str, Any], wanted: Wanted, streams: list[int]) -> Birth:
+    """The first child, which stays outside the container's pid namespace."""
+    wanted.manner.inherit()
+    ours, theirs = pair()
+    birthplace, tasks = groups.open_birthplace(kept.groups), groups.open_tasks(kept.groups)
+    pid, outsider = clone3(Clone(0), birthplace)
+    if pid == 0:
+        ours.close()
+        handed = [*streams, *wanted.preserved]
+        init.run_exec(theirs, (pidfd, kept.namespaces), tasks, handed, body, Title())
+    theirs.close()
+    for descriptor in (*tasks, *streams, *([birthplace] if birthplace >= 0 else [])):
+        os.close(descriptor)
+    return Birth(pid, outsider, ours)
+
+
+def _inside(container: Container, kept: Kept, seccomp: oci.Seccomp | None, outsider: Birth) -> tuple[Birth, int]:
     terminal = -1
     while (message := outsider.hear()) is not None:
-        if message.descriptors:
+        if message.body.get("listens"):
+            assert seccomp is not None
+            agent.hand_over(seccomp, message.descriptors[0], container.state(kept), outsider.pid)
+        elif message.descriptors:
             terminal = message.descriptors.pop(0)
         if "inside" in message.body:
             pid = int(message.body["inside"])

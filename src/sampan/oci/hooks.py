@@ -11,18 +11,19 @@ import msgspec
 
 from sampan.errors import InvalidParameter, System
 from sampan.oci.containers import State
-from sampan.oci.documents import Hook
+from sampan.oci.documents import Hook, Hooks
 
 _LONGEST = 600
 """Seconds for one that names no time of its own."""
 _SHOWN = 1000
 
 
-def check(hooks: Sequence[Hook]) -> None:
+def check(asked: Hooks) -> None:
     """Raise InvalidParameter for a path that is not absolute."""
-    for hook in hooks:
-        if not hook.path.startswith("/"):
-            raise InvalidParameter(f"hook path {hook.path[:80]!r} is not absolute")
+    for point in asked.__struct_fields__:
+        for hook in getattr(asked, point):
+            if not hook.path.startswith("/"):
+                raise InvalidParameter(f"hook path {hook.path[:80]!r} is not absolute")
 
 
 def run(point: str, hooks: Sequence[Hook], state: State) -> None:

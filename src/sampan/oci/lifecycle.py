@@ -11,10 +11,11 @@ from sampan.cgroups import change, scopes
 from sampan.cgroups.plan import CgroupPlan
 from sampan.errors import Conflict, InvalidParameter, NotFound, System
 from sampan.oci import hooks
-from sampan.oci.containers import GATE, Container, Kept
+from sampan.oci.containers import GATE, SAID, Container, Kept
 from sampan.runtime.record import start_time
 
 _KILL_SECONDS = 10.0
+_SAID_LIMIT = 8192
 
 
 def start(container: Container) -> None:
@@ -27,8 +28,14 @@ def start(container: Container) -> None:
             raise Conflict("cannot start an already running container")
         if status != "created":
             raise Conflict(f"cannot start a container in the {status} state")
-        _open_gate(container)
-        os.unlink(container.directory / GATE)
+        said = os.open(container.directory / SAID, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _open_gate(container)
+            os.unlink(container.directory / GATE)
+            if kept.hooks.start_container:
+                _await_hooks(said)
+        finally:
+            os.close(said)
         hooks.run("poststart", kept.hooks.poststart, container.state(kept))
     finally:
         lock.close()
@@ -46,6 +53,16 @@ def _open_gate(container: Container) -> None:
         os.write(gate, b"\n")
     finally:
         os.close(gate)
+
+
+def _await_hooks(said: int) -> None:
+    """Until init has run its own hooks, each of which has its time. Raises System for one that failed."""
+    os.set_blocking(said, True)
+    text = b""
+    while len(text) < _SAID_LIMIT and (part := os.read(said, _SAID_LIMIT)):
+        text += part
+    if text:
+        raise System(text.decode("utf-8", "replace"))
 
 
 def kill(container: Container, number: int, *, everyone: bool) -> None:
@@ -110,8 +127,7 @@ def delete(container: Container, *, force: bool) -> None:
         status = container.status(kept)
         if status not in ("created", "stopped") and not force:
             raise Conflict(f"cannot delete container {container.name} that is not stopped: {status}")
-        groups.kill(kept.groups, _KILL_SECONDS)
-        groups.remove(kept.groups)
+        end(kept)
         state = container.state(kept)
         container.forget()
         hooks.run("poststop", kept.hooks.poststop, state)
@@ -119,6 +135,12 @@ def delete(container: Container, *, force: bool) -> None:
         raise System(f"unable to kill all processes of {container.name}: {error.strerror}") from error
     finally:
         lock.close()
+
+
+def end(kept: Kept) -> None:
+    """Kill all of it, and remove its control groups. Raises OSError."""
+    groups.kill(kept.groups, _KILL_SECONDS)
+    groups.remove(kept.groups)
 
 
 def pause(container: Container) -> None:

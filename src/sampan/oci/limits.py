@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from sampan.errors import InvalidParameter, NotImplementedHere
-from sampan.oci import documents
+from sampan.oci import resource_documents
 from sampan.runtime.profile_devices import DEFAULT_RULES, DENY_ALL
 from sampan.spec import oci_runtime as oci
 
@@ -12,7 +12,7 @@ _PAGE_SIZE = re.compile(r"[1-9][0-9]{0,4}[KMG]B")
 _ACCESS = re.compile(r"[rwm]{1,3}")
 
 
-def resources(asked: documents.Resources | None, *, v2: bool) -> oci.Resources:
+def resources(asked: resource_documents.Resources | None, *, v2: bool) -> oci.Resources:
     """What is asked for; `v2` where the controllers are on v2. Raises InvalidParameter, NotImplementedHere.
 
     A value of 0 is none, as in runc. What v2 has no file for and no engine can do without (swappiness, the OOM killer's switch)
@@ -20,10 +20,10 @@ def resources(asked: documents.Resources | None, *, v2: bool) -> oci.Resources:
     """
     if asked is None:
         return oci.Resources()
-    memory, cpu = asked.memory or documents.Memory(), asked.cpu or documents.Cpu()
+    memory, cpu = asked.memory or resource_documents.Memory(), asked.cpu or resource_documents.Cpu()
     if cpu.burst or cpu.idle:
         raise NotImplementedHere("linux.resources.cpu: burst and idle are not implemented")
-    blocks = asked.block_io or documents.BlockIo()
+    blocks = asked.block_io or resource_documents.BlockIo()
     if blocks.leaf_weight:
         raise NotImplementedHere("linux.resources.blockIO.leafWeight is not implemented: kernels since 5.0 have none")
     return oci.Resources(
@@ -52,7 +52,7 @@ def resources(asked: documents.Resources | None, *, v2: bool) -> oci.Resources:
     )
 
 
-def _devices(asked: tuple[documents.DeviceRule, ...] | None) -> tuple[oci.DeviceRule, ...]:
+def _devices(asked: tuple[resource_documents.DeviceRule, ...] | None) -> tuple[oci.DeviceRule, ...]:
     """The bundle's rules, and at the end, where everything is denied by default, what no container can do without. runc's order."""
     found: list[oci.DeviceRule] = []
     for rule in asked or ():
@@ -75,7 +75,7 @@ def _number(value: int | None) -> int | None:
     return None if value is None or value < 0 else value
 
 
-def _blocks(asked: documents.BlockIo) -> Iterator[oci.BlockLimit]:
+def _blocks(asked: resource_documents.BlockIo) -> Iterator[oci.BlockLimit]:
     for device in asked.weight_device or ():
         if device.weight:
             yield oci.BlockLimit("weight", device.major, device.minor, device.weight)
@@ -89,7 +89,7 @@ def _blocks(asked: documents.BlockIo) -> Iterator[oci.BlockLimit]:
             yield oci.BlockLimit(what, device.major, device.minor, device.rate)
 
 
-def _by_name(asked: documents.Resources, *, v2: bool) -> Iterator[tuple[str, str]]:
+def _by_name(asked: resource_documents.Resources, *, v2: bool) -> Iterator[tuple[str, str]]:
     """Limits that are told by their control files' names."""
     for pages in asked.hugepage_limits or ():
         if not _PAGE_SIZE.fullmatch(pages.page_size):

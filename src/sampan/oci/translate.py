@@ -12,26 +12,16 @@ from dataclasses import dataclass
 import msgspec
 
 from sampan.errors import InvalidParameter, NotImplementedHere
-from sampan.oci import documents
+from sampan.oci import documents, manner, users
 from sampan.oci.limits import resources
+from sampan.oci.mounts import COPY_UP, PROPAGATIONS, MappedMount, mounts
 from sampan.runtime import profile_sysctl, seccomp_document
 from sampan.runtime.plan import NAMESPACE_FLAGS, RLIMIT_NUMBERS
 from sampan.runtime.seccomp_policy import Kernel, resolve
 from sampan.spec import oci_runtime as oci
+from sampan.spec.user_maps import UserMaps
 
 _UNLIMITED = (1 << 64) - 1
-_OWN = {"/proc": "proc", "/sys": "sysfs", "/dev": "tmpfs", "/dev/pts": "devpts", "/dev/mqueue": "mqueue"}
-_PROPAGATION = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"))
-COPY_UP = "tmpcopyup"
-"""A tmpfs that starts with what it covers: an option of runc's, and Podman's for `--read-only`."""
-OPTIONS = frozenset(
-    (
-        *("ro", "rw", "rro", "bind", "rbind", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime"),
-        *("relatime", "strictatime", "nodiratime", "diratime", "nosymfollow", "async", "defaults", "newinstance"),
-        *_PROPAGATION,
-    )
-)
-"""mount(8)'s words that mean something here. Others without a value are a file system's own, or refused."""
 _VERSION = re.compile(r"1\.[0-9]+\.[0-9]+([-+].*)?")
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,63}(\.[a-zA-Z0-9_-]{1,63})*")
 _ABSENT = (b"", b"null")
@@ -60,11 +50,17 @@ class Arrangement:
     propagation: str
     filled: dict[str, tuple[str, ...]]
     """destinations of file systems in memory that the caller makes and fills, with their options: binds among the mounts"""
+    mapped: dict[int, MappedMount]
+    """maps of mounts, by the mount's number among the binds"""
+    manner: manner.Manner
     annotations: dict[str, str]
 
 
-def arrangement(bundle: documents.Bundle, directory: str, host: Host) -> Arrangement:
-    """What the bundle in `directory` (absolute) asks for. Raises InvalidParameter, NotImplementedHere."""
+def arrangement(bundle: documents.Bundle, directory: str, host: Host, joined: UserMaps | None = None) -> Arrangement:
+    """What the bundle in `directory` (absolute) asks for. Raises InvalidParameter, NotImplementedHere.
+
+    `joined` are the maps of the user namespace that it names by a path.
+    """
     if not _VERSION.fullmatch(bundle.oci_version):
         raise InvalidParameter(f"ociVersion {bundle.oci_version[:40]!r} is not supported: this is 1.2.0")
     if bundle.root is None or not bundle.root.path:
@@ -72,27 +68,23 @@ def arrangement(bundle: documents.Bundle, directory: str, host: Host) -> Arrange
     if bundle.process is None:
         raise InvalidParameter("process is missing in config.json")
     linux = bundle.linux or documents.Linux()
-    _refuse(
-        ("linux.intelRdt", linux.intel_rdt),
-        ("linux.personality", linux.personality),
-        ("linux.timeOffsets", linux.time_offsets),
-    )
+    _refuse(("linux.intelRdt", linux.intel_rdt), ("linux.netDevices", linux.net_devices))
     if linux.mount_label:
         raise NotImplementedHere("linux.mountLabel is not implemented: sampan writes no SELinux labels")
-    if linux.uid_mappings or linux.gid_mappings:
-        raise NotImplementedHere("linux.uidMappings: user namespaces are not implemented in sampan-oci yet")
-    if linux.rootfs_propagation and linux.rootfs_propagation not in _PROPAGATION:
+    maps = users.maps(linux) or joined
+    if linux.rootfs_propagation and linux.rootfs_propagation not in PROPAGATIONS:
         raise InvalidParameter(f"linux.rootfsPropagation: {linux.rootfs_propagation!r} is no propagation")
     for name in (bundle.hostname, bundle.domainname):
         if name and not _NAME.fullmatch(name):
             raise InvalidParameter(f"invalid host or domain name {name[:80]!r}")
     process = program(bundle.process, host)
+    mounted, mapped = mounts(bundle.mounts or (), directory, users=maps is not None)
     config = oci.Config(
         process=process,
         hostname=bundle.hostname,
         domainname=bundle.domainname,
         root=oci.Root(readonly=bundle.root.readonly),
-        mounts=_mounts(bundle.mounts or (), directory),
+        mounts=mounted,
         linux=oci.Linux(
             namespaces=_namespaces(linux.namespaces or ()),
             devices=tuple(_device(device) for device in linux.devices or ()),
@@ -102,17 +94,26 @@ def arrangement(bundle: documents.Bundle, directory: str, host: Host) -> Arrange
             seccomp=seccomp(linux.seccomp, process.capabilities.bounding, host),
             masked_paths=tuple(linux.masked_paths or ()),
             readonly_paths=tuple(linux.readonly_paths or ()),
+            users=maps,
         ),
     )
     _check_names(config)
-    _check_hooks(bundle.hooks or documents.Hooks())
     rootfs = os.path.normpath(os.path.join(directory, bundle.root.path))
     hooks, annotations = bundle.hooks or documents.Hooks(), bundle.annotations or {}
     filled = {
         mount.destination: mount.options for mount in config.mounts if mount.type == "bind" and COPY_UP in mount.options
     }
-    umask = bundle.process.user.umask
-    return Arrangement(config, rootfs, hooks, umask, linux.rootfs_propagation, filled, annotations)
+    return Arrangement(
+        config=config,
+        rootfs=rootfs,
+        hooks=hooks,
+        umask=bundle.process.user.umask,
+        propagation=linux.rootfs_propagation,
+        filled=filled,
+        mapped=mapped,
+        manner=manner.of_container(bundle.process, linux),
+        annotations=annotations,
+    )
 
 
 def _refuse(*members: tuple[str, msgspec.Raw]) -> None:
@@ -126,11 +127,6 @@ def program(asked: documents.Process, host: Host) -> oci.Process:
 
     Raises InvalidParameter, NotImplementedHere.
     """
-    _refuse(
-        ("process.scheduler", asked.scheduler),
-        ("process.ioPriority", asked.io_priority),
-        ("process.execCPUAffinity", asked.exec_cpu_affinity),
-    )
     if not asked.args or not asked.args[0]:
         raise InvalidParameter("process.args is empty in config.json")
     if not asked.cwd.startswith("/"):
@@ -182,8 +178,6 @@ def _rlimit(asked: documents.Rlimit) -> oci.Rlimit:
 def _namespaces(asked: Sequence[documents.Namespace]) -> tuple[oci.Namespace, ...]:
     found: dict[str, oci.Namespace] = {}
     for namespace in asked:
-        if namespace.type in ("user", "time"):
-            raise NotImplementedHere(f"{namespace.type} namespaces are not implemented in sampan-oci yet")
         if namespace.type not in NAMESPACE_FLAGS:
             raise InvalidParameter(f"linux.namespaces: {namespace.type[:40]!r} is no namespace")
         if namespace.type in found:
@@ -201,38 +195,6 @@ def _sysctls(linux: documents.Linux) -> dict[str, str]:
     return profile_sysctl.requested(
         linux.sysctl or {}, own_network="network" in own, own_ipc="ipc" in own, own_uts="uts" in own
     )
-
-
-def _mounts(asked: Sequence[documents.Mount], directory: str) -> tuple[oci.Mount, ...]:
-    found = [_mount(mount, directory) for mount in asked]
-    if not any(mount.destination == "/dev" for mount in found):
-        raise NotImplementedHere("a bundle without a mount on /dev is not implemented: add a tmpfs there")
-    return tuple(found)
-
-
-def _mount(asked: documents.Mount, directory: str) -> oci.Mount:
-    if asked.uid_mappings or asked.gid_mappings:
-        raise NotImplementedHere(
-            f"the mount on {asked.destination}: idmapped mounts are not implemented in sampan-oci yet"
-        )
-    if not asked.destination or "\0" in asked.destination + asked.source:
-        raise InvalidParameter(f"invalid mount destination {asked.destination[:80]!r}")
-    destination = os.path.normpath("/" + asked.destination.lstrip("/"))
-    options = asked.options or ()
-    is_bind = asked.type == "bind" or "bind" in options or "rbind" in options
-    kind = "bind" if is_bind else "cgroup" if asked.type == "cgroup2" else asked.type
-    if kind == "tmpfs" and COPY_UP in options and destination not in _OWN:
-        return oci.Mount(destination=destination, type="bind", options=options)
-    for option in options:
-        if option not in OPTIONS and (kind == "bind" or "=" not in option):
-            raise NotImplementedHere(f"the mount on {destination}: the option {option[:80]!r} is not implemented")
-    if kind == "bind":
-        source = os.path.normpath(os.path.join(directory, asked.source))
-        return oci.Mount(destination=destination, type=kind, source=source, options=options)
-    supported = kind == "tmpfs" or _OWN.get(destination) == kind or (kind, destination) == ("cgroup", "/sys/fs/cgroup")
-    if not supported:
-        raise NotImplementedHere(f"a mount of type {asked.type[:40]!r} on {destination} is not implemented")
-    return oci.Mount(destination=destination, type=kind, source=asked.source, options=options)
 
 
 def _device(asked: documents.Device) -> oci.Device:
@@ -253,13 +215,8 @@ def seccomp(text: msgspec.Raw, caps: tuple[str, ...], host: Host) -> oci.Seccomp
     """The filter in `linux.seccomp`, None for none. Raises InvalidParameter, NotImplementedHere."""
     if bytes(text) in _ABSENT:
         return None
-    profile = seccomp_document.parse(bytes(text).decode("utf-8", "replace"))
+    profile = seccomp_document.parse(bytes(text).decode("utf-8", "replace"), agents=True)
     return None if profile is None else resolve(profile, caps, host.machine, host.kernel)
-
-
-def _check_hooks(asked: documents.Hooks) -> None:
-    if asked.start_container:
-        raise NotImplementedHere("hooks.startContainer is not implemented: use createContainer or poststart")
 
 
 def _check_names(config: oci.Config) -> None:

@@ -36,7 +36,7 @@ _PLACE = {
     "pid-file": Option("Where the process id is written", "FILE"),
     "no-pivot": Option("Refused: pivot_root is what keeps the container in"),
     "no-new-keyring": Option("No session keyring of the container's own"),
-    "preserve-fds": Option("Refused above 0", "N"),
+    "preserve-fds": Option("So many more descriptors, from 3 on, for the program", "N"),
 }
 _LIMITS = {
     "resources": Option("A document of limits; - reads it from standard input", "FILE", "r"),
@@ -94,8 +94,9 @@ COMMANDS = {
             "additional-gids": Option("One more group", "GID", "g", many=True),
             "cap": Option("One more capability", "NAME", "c", many=True),
             "no-new-privs": Option("No new privileges"),
+            "apparmor": Option("Another AppArmor profile", "NAME"),
             "ignore-paused": Option("Also in a paused container"),
-            "preserve-fds": Option("Refused above 0", "N"),
+            "preserve-fds": Option("So many more descriptors, from 3 on, for the program", "N"),
             **_DETACH,
         },
     ),

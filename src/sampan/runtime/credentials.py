@@ -16,7 +16,8 @@ import stat
 from sampan.kernel.caps import Cap, capget, capset, clear_ambient, drop_bounding, raise_ambient
 from sampan.kernel.files import Resolve, openat2
 from sampan.kernel.process import Prctl, prctl
-from sampan.kernel.seccomp import install_filter
+from sampan.kernel.seccomp import FilterFlag, install_filter
+from sampan.runtime.messages import Kind, send
 from sampan.runtime.steps import StepFailed
 from sampan.runtime.world import Context
 
@@ -138,12 +139,13 @@ def become(
     last: int,
     no_new_privileges: bool,
     filter_text: str,
+    filter_flags: int,
 ) -> None:
     """User, groups, capabilities, no_new_privs and the system call filter, in the order that lets each still happen.
 
-    `last` is the kernel's highest capability; `filter_text` the compiled filter in hexadecimal, empty for none.
+    `last` is the kernel's highest capability; `filter_text` the compiled filter in hexadecimal, empty for none, with its flags.
     """
-    program = bytes.fromhex(filter_text)
+    program, flags = bytes.fromhex(filter_text), FilterFlag(filter_flags)
     identity = look_up(context.root, user, additional)
     context.home = identity.home
     for descriptor in context.stdio:
@@ -156,7 +158,7 @@ def become(
         prctl(Prctl.SET_NO_NEW_PRIVS, 1)
     if program and not no_new_privileges:
         # Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes in before the capabilities go.
-        install_filter(program)
+        _install(context, program, flags)
     prctl(Prctl.SET_KEEPCAPS, 1)
     _take_on(identity)
     prctl(Prctl.SET_KEEPCAPS, 0)
@@ -169,7 +171,16 @@ def become(
         raise_ambient(ambient)
     _read_back(identity, (effective, permitted, inheritable))
     if program and no_new_privileges:
-        install_filter(program)
+        _install(context, program, flags)
+
+
+def _install(context: Context, program: bytes, flags: FilterFlag) -> None:
+    listener = install_filter(program, flags)
+    if flags & FilterFlag.NEW_LISTENER:
+        assert context.channel is not None
+        # At once: whatever is called next may be what the agent is asked about.
+        send(context.channel, Kind.READY, {"listens": True}, [listener])
+        os.close(listener)
 
 
 def _take_on(identity: Identity) -> None:
@@ -194,8 +205,9 @@ def _give_stdio(descriptor: int, identity: Identity) -> None:
         try:
             os.fchown(descriptor, identity.uid, -1)
         except OSError as error:
-            # A user that the namespace does not have: what is said of it is said where it is taken on.
-            if error.errno != errno.EINVAL:
+            # A user that the namespace does not have: what is said of it is said where it is taken on. Or a file of one whom it
+            # does not have, which stays theirs, as with runc.
+            if error.errno not in (errno.EINVAL, errno.EPERM):
                 raise
 
 

@@ -51,6 +51,7 @@ STEPS: dict[str, tuple[str, Callable[..., Any]]] = {
     **execute.STEPS,
 }
 _LOST = 70
+_LOWEST_COPY = 10
 _HANDLED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -109,7 +110,8 @@ def run_exec(
     """Be an exec's first process, which stays outside the container's pid namespace and ends when its copy is inside.
 
     `container` is a pidfd of its init and the Clone flags of the namespaces to join; `stdio` the program's three streams, none
-    with a terminal; `plan` the EXEC message's body. Called in a fresh child; never returns.
+    with a terminal, and behind them as many more of its descriptors as `preserved` in `plan` says; `plan` the EXEC message's
+    body. Called in a fresh child; never returns.
     """
     try:
         prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
@@ -118,6 +120,8 @@ def run_exec(
         title.set("sampan-init")
         journal = Journal()
         context = world.Context()
+        context.channel = channel
+        context.preserved = [stdio.pop() for _ in range(int(plan.get("preserved", 0)))][::-1]
         context.stdio = stdio
         journal.run("isolation", join, *container)
         os.close(container[0])
@@ -203,6 +207,12 @@ def _wait_at_the_gate(channel: socket.socket, context: world.Context) -> None:
     os.close(context.gate)
     if not opened:
         os._exit(_LOST)
+    if context.at_start is not None:
+        failed = context.at_start()
+        os.write(context.hooked, failed.encode())
+        os.close(context.hooked)
+        if failed:
+            os._exit(_LOST)
 
 
 def _send_terminal(channel: socket.socket, context: world.Context) -> None:
@@ -229,12 +239,13 @@ def _cross(channel: socket.socket) -> None:
 
 
 def _receive_root(channel: socket.socket, context: world.Context) -> None:
-    """The descriptors of the root, of the three streams, of the binds and, for an OCI runtime, of the gate."""
+    """The descriptors of the root, of the three streams, of the binds and, for an OCI runtime, of what more it was given."""
     message = _expect(channel, Kind.ROOT)
     context.root, *rest = message.descriptors
-    streams = int(message.body["streams"])
+    streams, preserved = int(message.body["streams"]), int(message.body.get("preserved", 0))
+    context.preserved = [rest.pop() for _ in range(preserved)][::-1]
     if message.body.get("gate"):
-        context.gate = rest.pop()
+        context.hooked, context.gate = rest.pop(), rest.pop()
     context.stdio, context.binds = rest[:streams], rest[streams:]
 
 
@@ -259,9 +270,9 @@ def _refuse_loading(event: str, _arguments: object) -> None:
 
 
 def _become_the_program(channel: socket.socket, context: world.Context, reaper: bool) -> None:
-    stdio = context.stdio
-    # Copies above 10 first: one of the three may itself be 0, 1 or 2.
-    copies = [_high_copy(descriptor) for descriptor in stdio]
+    handed = context.stdio + context.preserved
+    # Copies above them first: one of the three may itself be 0, 1 or 2.
+    copies = [_high_copy(descriptor, max(_LOWEST_COPY, len(handed))) for descriptor in handed]
     for target, descriptor in enumerate(copies):
         os.dup2(descriptor, target, inheritable=True)
     if context.console >= 0 or os.isatty(0):
@@ -270,14 +281,14 @@ def _become_the_program(channel: socket.socket, context: world.Context, reaper: 
     prctl(Prctl.SET_PDEATHSIG, 0)
     if reaper:
         _reap_in_front()
-    _close_but(channel)
+    _close_but(channel, len(handed))
     execute.execute(context)
 
 
-def _high_copy(descriptor: int) -> int:
+def _high_copy(descriptor: int, lowest: int) -> int:
     copies = []
     copy = os.dup(descriptor)
-    while copy < 10:
+    while copy < lowest:
         copies.append(copy)
         copy = os.dup(descriptor)
     for low in copies:
@@ -285,13 +296,11 @@ def _high_copy(descriptor: int) -> int:
     return copy
 
 
-def _close_but(channel: socket.socket) -> None:
+def _close_but(channel: socket.socket, first: int) -> None:
     """Close, not only mark, all that is not the program's; the channel goes with the execve that succeeds (CVE-2024-21626)."""
+    # Who made this process had the program's own descriptors open: the channel's number is above them.
     kept = channel.fileno()
-    if kept > 3:
-        close_all_but([kept])
-    else:
-        close_from(4)
+    close_all_but([*range(3, first), kept])
 
 
 def signals_as_a_program_expects() -> None:

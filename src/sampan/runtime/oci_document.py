@@ -219,6 +219,8 @@ def _seccomp(policy: oci.Seccomp) -> Json:
         "architectures": list(policy.architectures),
         "syscalls": [_syscall(rule) for rule in policy.syscalls],
     }
+    if policy.flags:
+        found["flags"] = list(policy.flags)
     if policy.default_errno_ret is not None:
         found["defaultErrnoRet"] = policy.default_errno_ret
     return found

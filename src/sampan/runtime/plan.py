@@ -15,6 +15,7 @@ from sampan.network.plan import LinkPlan
 from sampan.runtime import group_plan, user_plan
 from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LinkChange, LogSpec, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
+from sampan.runtime.seccomp_policy import filter_flags
 from sampan.runtime.world_plan import (
     OWN_INSTANCES,
     Step,
@@ -42,6 +43,7 @@ NAMESPACE_FLAGS = {
     "uts": Clone.NEWUTS,
     "cgroup": Clone.NEWCGROUP,
     "user": Clone.NEWUSER,
+    "time": Clone.NEWTIME,
 }
 _FLAGS = {kind: int(flag) for kind, flag in NAMESPACE_FLAGS.items()}
 _RLIMITS = "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"
@@ -50,11 +52,11 @@ RLIMIT_NUMBERS = {f"RLIMIT_{name}": number for number, name in enumerate(_RLIMIT
 
 
 def namespace_flags(config: oci.Config) -> Clone:
-    """The namespaces that init is born into. A cgroup namespace is made later, inside its group."""
+    """The namespaces that init is born into. A cgroup namespace is made later, inside its group; a time namespace before."""
     # Plain integers on the way: combining members of an enum costs a microsecond each.
     flags = int(Clone.NEWNS)
     for namespace in config.linux.namespaces:
-        if not namespace.path and namespace.type != "cgroup":
+        if not namespace.path and namespace.type not in ("cgroup", "time"):
             flags |= _FLAGS[namespace.type]
     return Clone(flags)
 
@@ -158,20 +160,28 @@ def program(process: oci.Process, seccomp: oci.Seccomp | None, users: UserMaps |
         "ambient": caps.ambient,
     }
     filtered = compiled(seccomp, os.uname().machine).hex() if seccomp is not None else ""
+    flags = filter_flags(seccomp) if seccomp is not None else 0
     user = process.user
     # Into the directory first: afterwards it may be closed to the user (runc does the same).
     steps.append(["workdir", process.cwd])
     if process.apparmor_profile:
         steps.append(["confine", process.apparmor_profile])
-    steps.append(["become", user.name, user.additional_groups, sets, last_cap(), process.no_new_privileges, filtered])
+    who = [user.name, user.additional_groups, sets]
+    steps.append(["become", *who, last_cap(), process.no_new_privileges, filtered, flags])
     steps.append(["find", process.args, process.env])
     steps.append(["arguments", process.args])
     return steps
 
 
-def _users(config: oci.Config) -> Json | None:
+def user_members(config: oci.Config) -> Json | None:
+    """The member `users` of START and PARK; None without a user namespace. Raises StartFailed."""
     maps = config.linux.users
     return user_plan.body(config, maps, dev(config, maps), _limits(config.process)) if maps is not None else None
+
+
+def user_members_of_exec(process: oci.Process, users: UserMaps | None) -> Json | None:
+    """The member `users` of EXEC; None without a user namespace."""
+    return user_plan.of_exec(users, _limits(process))
 
 
 def link(plan: LinkPlan) -> Json:
@@ -266,7 +276,7 @@ def start(request: StartRequest, directory: str, parked_with: CgroupPlan | None 
         "before": interfaces(request) + ([["resolver", net, request.id]] if request.resolver else []),
         "root": root(config, groups),
         "enter": announced + enter(config, groups),
-        "users": _users(config),
+        "users": user_members(config),
         "names": net if request.resolver else "",
         "root_mount": _root_mount(request.root, request.volatile),
         "cgroup": group_plan.body(request.cgroup, parked_with),
@@ -318,7 +328,7 @@ def park(
         "joins": [],
         "binds": 0,
         "world": steps,
-        "users": _users(config),
+        "users": user_members(config),
         "cgroup": group_plan.body(cgroup, None),
         "link": link(pair) if pair is not None else None,
     }
@@ -339,7 +349,7 @@ def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
         "joins": int(namespaces | (Clone.NEWUSER if request.users is not None else Clone(0))),
         "root": ([["root_inside"]] if request.users is not None else []) + terminal,
         "enter": program(process, request.seccomp, request.users),
-        "users": user_plan.of_exec(request.users, _limits(process)),
+        "users": user_members_of_exec(process, request.users),
         "cgroup": {"groups": request.cgroup.groups},
         "stdio": _stdio(request.stdio),
         "log": None,

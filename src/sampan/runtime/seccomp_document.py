@@ -12,7 +12,7 @@ import msgspec
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.runtime.seccomp_default import default_profile
 from sampan.runtime.seccomp_names import AUDIT_ARCH
-from sampan.runtime.seccomp_policy import ACTIONS, OPERATORS, Conditions, Kernel, Profile, Rule, resolve
+from sampan.runtime.seccomp_policy import ACTIONS, FLAGS, NOTIFY, OPERATORS, Conditions, Kernel, Profile, Rule, resolve
 from sampan.spec import oci_runtime as oci
 
 UNCONFINED = "unconfined"
@@ -23,6 +23,8 @@ BUILTIN = "builtin"
 _LONGEST_TEXT = 1 << 20
 _HIGHEST_ERRNO = 4095
 _ARGUMENTS = 6
+_BEFORE_THE_AGENT = ("sendmsg", "write")
+"""runc names `write` alone."""
 _ELSEWHERE = """
     X32 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64
 """
@@ -66,6 +68,7 @@ class _Document(msgspec.Struct, frozen=True, rename="camel"):
     arch_map: tuple[_Architecture, ...] | None = None
     flags: tuple[str, ...] | None = None
     listener_path: str = ""
+    listener_metadata: str = ""
     syscalls: tuple[_Syscall | None, ...] | None = None
 
 
@@ -93,8 +96,11 @@ def for_container(
     return None if profile is None else resolve(profile, caps, machine, kernel)
 
 
-def parse(text: str) -> Profile | None:
-    """The profile in a JSON document; None for one that asks for nothing (no default action and no rules)."""
+def parse(text: str, *, agents: bool = False) -> Profile | None:
+    """The profile in a JSON document; None for one that asks for nothing (no default action and no rules).
+
+    With `agents` rules may say SCMP_ACT_NOTIFY. Raises InvalidParameter, NotImplementedHere.
+    """
     if len(text) > _LONGEST_TEXT:
         raise InvalidParameter(f"Decoding seccomp profile failed: longer than {_LONGEST_TEXT} bytes")
     try:
@@ -109,10 +115,10 @@ def parse(text: str) -> Profile | None:
             "both 'architectures' and 'archMap' are specified in the seccomp profile, "
             "use either 'architectures' or 'archMap'"
         )
-    if document.flags:
-        raise NotImplementedHere(f"seccomp flag {document.flags[0]} is not supported by sampan")
-    if document.listener_path:
-        raise NotImplementedHere("seccomp listenerPath is not supported by sampan")
+    for flag in document.flags or ():
+        if flag not in FLAGS:
+            raise InvalidParameter(f"seccomp flag {flag[:60]} not known or supported by this runtime")
+    _check_agent(document, agents=agents)
     return Profile(
         default_action=_action(document.default_action),
         default_errno=_errno(document.default_errno_ret),
@@ -122,7 +128,31 @@ def parse(text: str) -> Profile | None:
             for entry in document.arch_map or ()
         },
         rules=tuple(_rule(call) for call in syscalls),
+        flags=tuple(document.flags or ()),
+        listener_path=document.listener_path,
+        listener_metadata=document.listener_metadata,
     )
+
+
+def _check_agent(document: _Document, *, agents: bool) -> None:
+    """Who answers notifications, and of what there may be none."""
+    if document.default_action == NOTIFY:
+        raise InvalidParameter("SCMP_ACT_NOTIFY cannot be used as default action")
+    asked = [name for call in document.syscalls or () if call and call.action == NOTIFY for name in _names(call)]
+    if (asked or document.listener_path) and not agents:
+        raise NotImplementedHere("seccomp action SCMP_ACT_NOTIFY and listenerPath are not supported by sampan")
+    if asked and not document.listener_path:
+        raise InvalidParameter("seccomp: SCMP_ACT_NOTIFY without a listenerPath")
+    if document.listener_metadata and not document.listener_path:
+        raise InvalidParameter("seccomp: listenerMetadata without a listenerPath")
+    for name in _BEFORE_THE_AGENT:
+        if name in asked:
+            # The agent gets its descriptor by this call, and would be asked for it before it has it.
+            raise InvalidParameter(f"SCMP_ACT_NOTIFY cannot be used for the {name} syscall")
+
+
+def _names(call: _Syscall) -> tuple[str, ...]:
+    return (call.name,) if call.name else call.names or ()
 
 
 def _rule(call: _Syscall | None) -> Rule:
@@ -183,9 +213,7 @@ def _min_kernel(text: str) -> Kernel | None:
 
 
 def _action(name: str) -> str:
-    if name == "SCMP_ACT_NOTIFY":
-        raise NotImplementedHere("seccomp action SCMP_ACT_NOTIFY is not supported by sampan")
-    if name not in ACTIONS:
+    if name not in ACTIONS and name != NOTIFY:
         raise InvalidParameter(f"string {name} is not a valid action for seccomp")
     return name
 

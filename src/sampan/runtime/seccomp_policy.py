@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from sampan.errors import InvalidParameter
+from sampan.kernel.seccomp import FilterFlag
 from sampan.runtime.seccomp_names import NATIVE
 from sampan.spec import oci_runtime as oci
 
@@ -24,7 +25,10 @@ ACTIONS = frozenset(
         "SCMP_ACT_LOG",
     }
 )
-"""Actions that a rule may have here. SCMP_ACT_NOTIFY is the one of the specification that is missing."""
+"""Actions that a rule may have anywhere."""
+NOTIFY = "SCMP_ACT_NOTIFY"
+"""The one more that `sampan-oci` has, where there is an agent to be asked."""
+FLAGS = frozenset(f"SECCOMP_FILTER_FLAG_{name}" for name in ("TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"))
 OPERATORS = frozenset(f"SCMP_CMP_{name}" for name in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"))
 """Comparisons of an argument, all unsigned. MASKED_EQ holds if `argument & value == value_two`."""
 
@@ -63,6 +67,9 @@ class Profile:
     default_errno: int | None = None
     architectures: tuple[str, ...] = ()
     arch_map: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    listener_path: str = ""
+    listener_metadata: str = ""
 
 
 def resolve(profile: Profile, caps: Collection[str], machine: str, kernel: Kernel) -> oci.Seccomp:
@@ -82,7 +89,18 @@ def resolve(profile: Profile, caps: Collection[str], machine: str, kernel: Kerne
         default_errno_ret=profile.default_errno,
         architectures=architectures,
         syscalls=tuple(rule.rule for rule in profile.rules if _applies(rule, caps, arch, kernel)),
+        flags=profile.flags,
+        listener_path=profile.listener_path,
+        listener_metadata=profile.listener_metadata,
     )
+
+
+def filter_flags(policy: oci.Seccomp) -> int:
+    """The flags of seccomp(2) with which the filter is installed."""
+    flags = FilterFlag.NEW_LISTENER if policy.listener_path else FilterFlag(0)
+    for name in policy.flags:
+        flags |= FilterFlag[name.removeprefix("SECCOMP_FILTER_FLAG_")]
+    return int(flags)
 
 
 def _applies(rule: Rule, caps: Collection[str], arch: str, kernel: Kernel) -> bool:

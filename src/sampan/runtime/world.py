@@ -65,6 +65,7 @@ class Context:
 
     __slots__ = (
         "arguments",
+        "at_start",
         "attached",
         "bare_proc",
         "binds",
@@ -74,9 +75,11 @@ class Context:
         "environment",
         "gate",
         "home",
+        "hooked",
         "link",
         "mounts",
         "names",
+        "preserved",
         "program",
         "root",
         "stdio",
@@ -106,6 +109,12 @@ class Context:
         self.console = -1
         self.gate = -1
         """a pipe that is waited at before the program is executed"""
+        self.hooked = -1
+        """a pipe into which is said how `at_start` went"""
+        self.at_start: Callable[[], str] | None = None
+        """what is to be done between the gate and the program; why it failed, "" where it did not"""
+        self.preserved: list[int] = []
+        """descriptors that the program gets beside its three streams, from 3 on"""
         self.environment: list[bytes] = []
         self.home = b"/"
         self.program = b""

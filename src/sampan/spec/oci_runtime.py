@@ -185,6 +185,11 @@ class Seccomp(Struct, frozen=True):
     default_errno_ret: int | None = None
     architectures: tuple[str, ...] = ()
     syscalls: tuple[SeccompRule, ...] = ()
+    flags: tuple[str, ...] = ()
+    """SECCOMP_FILTER_FLAG_TSYNC and so on"""
+    listener_path: str = ""
+    """the socket of the agent that answers what SCMP_ACT_NOTIFY asks; of `sampan-oci` alone"""
+    listener_metadata: str = ""
 
 
 class Linux(Struct, frozen=True):

@@ -3,87 +3,17 @@
 import json
 import os
 import socket
-import subprocess
-import tarfile
 import threading
-from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.archives import busybox_rootfs
-from tests.daemons import entry_point
+from tests.kernel.oci.bundles import Runtime
 from tests.requires import requires
 from tests.waiting import eventually
 
 pytestmark = requires("root", "mount-interface", "pidns", "netns", "busybox")
-
-
-class Runtime:
-    """`sampan-oci` with a root of its own, and bundles on one root file system."""
-
-    def __init__(self, base: Path) -> None:
-        self.base = base
-        self.root = base / "state"
-        self.name = f"oci-{os.getpid()}-{base.name[-12:]}"
-        self.rootfs = base / "rootfs"
-        self.rootfs.mkdir()
-        with tarfile.open(fileobj=BytesIO(busybox_rootfs())) as archive:
-            archive.extractall(self.rootfs)
-
-    def bundle(self, *args: str, **changed: Any) -> Path:
-        place = self.base / "bundle"
-        place.mkdir(exist_ok=True)
-        document: dict[str, Any] = {
-            "ociVersion": "1.0.2",
-            "root": {"path": str(self.rootfs), "readonly": True},
-            "process": {"args": args, "cwd": "/", "env": ["PATH=/bin"], **changed.pop("process", {})},
-            "hostname": "within",
-            "mounts": [
-                {"destination": "/proc", "type": "proc"},
-                {"destination": "/dev", "type": "tmpfs", "options": ["nosuid", "size=64k", "mode=755"]},
-                {
-                    "destination": "/dev/pts",
-                    "type": "devpts",
-                    "options": ["nosuid", "noexec", "newinstance", "mode=0620"],
-                },
-                *changed.pop("mounts", []),
-            ],
-            "linux": {
-                "cgroupsPath": f"/sampan-test/{self.name}",
-                "namespaces": [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts")],
-                "maskedPaths": ["/proc/kcore"],
-                "readonlyPaths": ["/proc/sys"],
-                **changed.pop("linux", {}),
-            },
-            **changed,
-        }
-        (place / "config.json").write_text(json.dumps(document))
-        return place
-
-    def __call__(self, *words: str, code: int = 0, stdin: bytes = b"") -> str:
-        # Files, not pipes: what `create` starts keeps them open.
-        with (self.base / "out").open("wb+") as out, (self.base / "err").open("wb+") as err:
-            command = [*entry_point("sampan-oci"), "--root", str(self.root), *words]
-            done = subprocess.run(command, input=stdin, stdout=out, stderr=err, timeout=60)
-        said, complained = ((self.base / name).read_text() for name in ("out", "err"))
-        assert done.returncode == code, (words, done.returncode, said, complained)
-        return said if code == 0 or said else complained
-
-    def status(self) -> str:
-        return str(json.loads(self("state", self.name))["status"])
-
-
-@pytest.fixture
-def runtime(tmp_path: Path) -> Iterator[Runtime]:
-    made = Runtime(tmp_path)
-    yield made
-    made("delete", "--force", made.name)
-    for group in Path("/sys/fs/cgroup").glob("*/sampan-test"):
-        group.rmdir()
-    assert list(made.root.glob("*")) == []
 
 
 def test_from_created_to_deleted(runtime: Runtime) -> None:
@@ -307,4 +237,5 @@ def test_features_name_what_is_there(runtime: Runtime) -> None:
     said = json.loads(runtime("features"))
     assert said["linux"]["seccomp"]["enabled"]
     assert "pid" in said["linux"]["namespaces"]
-    assert "startContainer" not in said["hooks"]
+    assert said["hooks"].index("createContainer") < said["hooks"].index("startContainer")
+    assert {"user", "time"} <= set(said["linux"]["namespaces"])

@@ -7,12 +7,19 @@ from typing import Any
 import pytest
 
 from sampan.errors import InvalidParameter, NotImplementedHere, SampanError
-from sampan.oci.documents import read_bundle
+from sampan.oci.documents import CpuAffinity, Linux, Process, read_bundle
+from sampan.oci.manner import Manner, Scheduler, of_exec
+from sampan.oci.mounts import MappedMount
 from sampan.oci.translate import Arrangement, Host, arrangement
+from sampan.runtime.seccomp_policy import filter_flags
 from sampan.spec import oci_runtime as oci
+from sampan.spec.user_maps import UserMaps
 
 HOST = Host("x86_64", (6, 18), frozenset({"CAP_CHOWN", "CAP_KILL"}), v2=True)
 ON_V1 = Host("x86_64", (6, 18), frozenset({"CAP_CHOWN", "CAP_KILL"}), v2=False)
+ROW = {"containerID": 0, "hostID": 100_000, "size": 65536}
+TIMED = {"namespaces": [{"type": "mount"}, {"type": "time"}]}
+BIND = {"destination": "/x", "source": "/x", "options": ["bind"]}
 DEV = {"destination": "/dev", "type": "tmpfs", "options": ["nosuid", "size=64k"]}
 
 
@@ -32,6 +39,17 @@ def bundle(**changed: Any) -> dict[str, Any]:
             place = place.setdefault(parent, {})
         place[name] = value
     return document
+
+
+def users(*rows: dict[str, int]) -> dict[str, Any]:
+    """`linux` with a user namespace of these rows."""
+    return {"namespaces": [{"type": "mount"}, {"type": "user"}], "uidMappings": rows, "gidMappings": rows}
+
+
+def asking(call: str, path: str = "/agent") -> dict[str, Any]:
+    """A filter that asks an agent about one system call."""
+    rules = [{"names": [call], "action": "SCMP_ACT_NOTIFY"}]
+    return {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "syscalls": rules}
 
 
 def read(directory: Path, host: Host = HOST, **changed: Any) -> Arrangement:
@@ -82,11 +100,25 @@ def test_a_file_system_in_memory_that_starts_filled(tmp_path: Path) -> None:
         ({"process__selinuxLabel": "a:b:c"}, NotImplementedHere, "selinuxLabel"),
         ({"process__rlimits": [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]}, InvalidParameter, "RLIMIT_X"),
         ({"process__rlimits": [{"type": "RLIMIT_CPU", "soft": -1, "hard": 1}]}, InvalidParameter, "out of range"),
-        ({"process__scheduler": {"policy": "SCHED_FIFO"}}, NotImplementedHere, "process.scheduler"),
+        ({"process__scheduler": {"policy": "SCHED_MOON"}}, InvalidParameter, "process.scheduler.policy"),
+        ({"process__scheduler": {"policy": "SCHED_FIFO", "nice": 3}}, InvalidParameter, "scheduler.nice"),
+        ({"process__scheduler": {"policy": "SCHED_OTHER", "priority": 3}}, InvalidParameter, "scheduler.priority"),
+        ({"process__scheduler": {"policy": "SCHED_OTHER", "runtime": 3}}, InvalidParameter, "SCHED_DEADLINE"),
+        ({"process__scheduler": {"policy": "SCHED_OTHER", "flags": ["X"]}}, InvalidParameter, "scheduler.flags"),
+        ({"process__ioPriority": {"class": "IOPRIO_CLASS_NONE"}}, InvalidParameter, "ioPriority.class"),
+        ({"process__ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 8}}, InvalidParameter, "priority"),
         ({"hostname": "name"}, InvalidParameter, "UTS"),
         ({"hostname": "a\nb"}, InvalidParameter, "host or domain name"),
         ({"linux__namespaces": []}, NotImplementedHere, "mount namespace"),
-        ({"linux__namespaces": [{"type": "mount"}, {"type": "user"}]}, NotImplementedHere, "user namespaces"),
+        ({"linux__namespaces": [{"type": "mount"}, {"type": "user"}]}, InvalidParameter, "uidMappings"),
+        ({"linux__uidMappings": [ROW]}, InvalidParameter, "USER namespace isn't enabled"),
+        ({"linux": users({**ROW, "containerID": 5})}, InvalidParameter, "no mapping found for id 0"),
+        ({"linux": users(ROW, ROW)}, InvalidParameter, "overlap"),
+        ({"linux": users({**ROW, "size": 0})}, InvalidParameter, "size 0"),
+        ({"linux": users(*[{"containerID": n, "hostID": n, "size": 1} for n in range(341)])}, InvalidParameter, "340"),
+        ({"linux__timeOffsets": {"boottime": {"secs": 1}}}, InvalidParameter, "no time namespace"),
+        ({"linux": {**TIMED, "timeOffsets": {"realtime": {"secs": 1}}}}, InvalidParameter, "'realtime'"),
+        ({"linux": {**TIMED, "timeOffsets": {"boottime": {"nanosecs": 10**9}}}}, InvalidParameter, "nanosecs"),
         ({"linux__namespaces": [{"type": "mount"}, {"type": "moon"}]}, InvalidParameter, "moon"),
         ({"linux__namespaces": [{"type": "mount"}, {"type": "mount"}]}, InvalidParameter, "twice"),
         ({"linux__namespaces": [{"type": "mount"}, {"type": "pid", "path": "x"}]}, InvalidParameter, "not absolute"),
@@ -94,19 +126,28 @@ def test_a_file_system_in_memory_that_starts_filled(tmp_path: Path) -> None:
         ({"linux__sysctl": {"net.ipv4.ip_forward": "1"}}, InvalidParameter, "host network namespace"),
         ({"linux__maskedPaths": ["proc/kcore"]}, InvalidParameter, "not absolute"),
         ({"linux__intelRdt": {"closID": "x"}}, NotImplementedHere, "intelRdt"),
-        ({"linux__personality": {"domain": "LINUX32"}}, NotImplementedHere, "personality"),
+        ({"linux__netDevices": {"eth0": {}}}, NotImplementedHere, "netDevices"),
+        ({"linux__personality": {"domain": "LINUX64"}}, InvalidParameter, "personality.domain"),
+        ({"linux__personality": {"domain": "LINUX", "flags": ["X"]}}, InvalidParameter, "flags are not supported"),
+        ({"linux__memoryPolicy": {"mode": "MPOL_X"}}, InvalidParameter, "memoryPolicy.mode"),
+        ({"linux__memoryPolicy": {"mode": "MPOL_BIND", "nodes": "3-1"}}, InvalidParameter, "downwards"),
+        ({"linux__memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0-99999"}}, InvalidParameter, "no list"),
         ({"linux__rootfsPropagation": "sideways"}, InvalidParameter, "sideways"),
         ({"linux__devices": [{"path": "dev/x", "type": "c"}]}, InvalidParameter, "device"),
         ({"linux__resources__cpu": {"burst": 5}}, NotImplementedHere, "burst"),
         ({"linux__resources__devices": [{"allow": True, "type": "x"}]}, InvalidParameter, "rule"),
         ({"linux__resources__hugepageLimits": [{"pageSize": "../x", "limit": 1}]}, InvalidParameter, "page size"),
-        ({"linux__seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, NotImplementedHere, "NOTIFY"),
+        ({"linux__seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, InvalidParameter, "default action"),
+        ({"linux__seccomp": asking("mkdir", path="")}, InvalidParameter, "listenerPath"),
+        ({"linux__seccomp": asking("sendmsg")}, InvalidParameter, "sendmsg"),
+        ({"linux__seccomp": {**asking("mkdir"), "flags": ["X"]}}, InvalidParameter, "flag X"),
         ({"mounts": []}, NotImplementedHere, "/dev"),
         ({"mounts": [DEV, {"destination": "/x", "type": "proc"}]}, NotImplementedHere, "type 'proc' on /x"),
         ({"mounts": [DEV, {"destination": "/x", "type": "tmpfs", "options": ["odd"]}]}, NotImplementedHere, "odd"),
-        ({"mounts": [DEV, {"destination": "/x", "options": ["bind", "idmap"]}]}, NotImplementedHere, "idmap"),
+        ({"mounts": [DEV, {"destination": "/x", "options": ["bind", "idmap"]}]}, InvalidParameter, "idmap without"),
+        ({"mounts": [DEV, {"destination": "/x", "type": "tmpfs", "options": ["idmap"]}]}, InvalidParameter, "for bind"),
+        ({"mounts": [DEV, {**BIND, "uidMappings": [ROW]}]}, InvalidParameter, "both"),
         ({"mounts": [DEV, {"destination": "", "type": "tmpfs"}]}, InvalidParameter, "destination"),
-        ({"hooks__startContainer": [{"path": "/x"}]}, NotImplementedHere, "startContainer"),
         ({"process__user": {"uid": -1}}, InvalidParameter, "config.json"),
         ({"process__user": {"uid": 1 << 32}}, InvalidParameter, "config.json"),
     ],
@@ -147,3 +188,53 @@ def test_devices_that_no_container_can_do_without_come_last(tmp_path: Path) -> N
     assert rules[0] == oci.DeviceRule(allow=False)
     assert rules[1] == oci.DeviceRule(allow=False, type="c", major=10, minor=229)
     assert oci.DeviceRule(allow=True, type="c", major=1, minor=3) in rules[2:]
+
+
+def test_users_of_its_own(tmp_path: Path) -> None:
+    found = read(tmp_path, linux=users(ROW)).config.linux.users
+    assert found == UserMaps(uids=((0, 100_000, 65536),), gids=((0, 100_000, 65536),))
+
+
+def test_maps_of_mounts_are_told_apart_from_the_containers(tmp_path: Path) -> None:
+    own = {"uidMappings": [ROW], "gidMappings": [ROW], "options": ["rbind", "ridmap"]}
+    mounts = [DEV, {**BIND, "options": ["rbind", "idmap"]}, {**BIND, **own}]
+    found = read(tmp_path, linux=users(ROW), mounts=mounts)
+    assert [mount.options for mount in found.config.mounts[1:]] == [("rbind", "idmap"), ("rbind",)]
+    assert found.mapped == {1: MappedMount(((0, 100_000, 65536),), ((0, 100_000, 65536),), recursive=True)}
+
+
+def test_how_it_is_run(tmp_path: Path) -> None:
+    asked = read(
+        tmp_path,
+        process__scheduler={"policy": "SCHED_RR", "priority": 7, "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
+        process__ioPriority={"class": "IOPRIO_CLASS_IDLE"},
+        process__execCPUAffinity={"initial": "0"},
+        linux={
+            **TIMED,
+            "timeOffsets": {"monotonic": {"secs": -5, "nanosecs": 7}},
+            "personality": {"domain": "LINUX32"},
+            "memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0,2-3", "flags": ["MPOL_F_STATIC_NODES"]},
+        },
+    ).manner
+    assert asked == Manner(
+        scheduler=Scheduler(policy=2, flags=1, nice=0, priority=7, times=(0, 0, 0)),
+        io=(3, 0),
+        personality=8,
+        memory=(2 | 1 << 15, frozenset({0, 2, 3})),
+        clocks=(("monotonic", -5, 7),),
+    ), "and the affinity is an exec's alone"
+
+
+def test_processors_of_an_exec() -> None:
+    asked = Process(exec_cpu_affinity=CpuAffinity(initial="0-2", final="1"))
+    found = of_exec(asked, Linux())
+    assert (found.initial, found.final) == (frozenset({0, 1, 2}), frozenset({1}))
+
+
+def test_a_filter_that_asks(tmp_path: Path) -> None:
+    flags = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
+    asked = {**asking("mkdir"), "flags": flags, "listenerMetadata": "mine"}
+    found = read(tmp_path, linux__seccomp=asked).config.linux.seccomp
+    assert found is not None
+    assert (found.listener_path, found.listener_metadata) == ("/agent", "mine")
+    assert filter_flags(found) == 1 << 1 | 1 << 2 | 1 << 3

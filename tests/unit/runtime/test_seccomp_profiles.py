@@ -170,7 +170,7 @@ def one_rule(**members: object) -> str:
         (json.dumps({"syscalls": [{"names": ["read"]}]}), InvalidParameter, "is not a valid action for seccomp"),
         (one_rule(action="allow"), InvalidParameter, "string allow is not a valid action for seccomp"),
         (one_rule(action="SCMP_ACT_NOTIFY"), NotImplementedHere, "SCMP_ACT_NOTIFY"),
-        (document(flags=["SECCOMP_FILTER_FLAG_LOG"]), NotImplementedHere, "SECCOMP_FILTER_FLAG_LOG"),
+        (document(flags=["SECCOMP_FILTER_FLAG_MOON"]), InvalidParameter, "SECCOMP_FILTER_FLAG_MOON"),
         (document(listenerPath="/run/agent.sock"), NotImplementedHere, "listenerPath"),
         (
             document(architectures=["SCMP_ARCH_X86"], archMap=[{"architecture": "SCMP_ARCH_X86"}]),
