@@ -104,6 +104,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     ip6tables: bool = True
     userland_proxy: bool = True
     allow_direct_routing: bool = False
+    bridge_accept_fwmark: str = ""
     published_ports: str = "judged"
     """judged by the host's own firewall, or open"""
     network_options: dict[str, dict[str, str]] = {}
@@ -150,6 +151,7 @@ def load(line: CommandLine) -> DaemonConfig:
         authorization_plugins=listing(merged, "authorization-plugins"),
         plugin_dirs=tuple(_absolute(directory) for directory in listing(merged, "plugin-dirs")),
         allow_direct_routing=switch(merged, "allow-direct-routing"),
+        bridge_accept_fwmark=str(merged.get("bridge-accept-fwmark", "")),
         published_ports=_one_of(merged, "published-ports", "judged", ("judged", "open")),
         builder=_builder(merged),
         cgroup_driver=_cgroup_driver(listing(merged, "exec-opts")),

@@ -35,7 +35,8 @@ _PLAIN = frozenset(
      "shutdown_timeout stop_timeout shm_size ulimits ipc_mode cgroupns_mode rootless no_new_privileges "
      "seccomp_profile init log_driver cgroup_parent cgroup_driver cdi_spec_dirs storage_driver bridge bip "
      "address_pools dns dns_opts dns_search host_gateway_ips mtu icc fixed_cidr default_gateway ipv6 bip6 "
-     "fixed_cidr6 default_gateway6 ip6tables userland_proxy allow_direct_routing published_ports ip_masq ip_forward "
+     "fixed_cidr6 default_gateway6 ip6tables userland_proxy allow_direct_routing bridge_accept_fwmark published_ports ip_masq "
+     "ip_forward "
      "publish_ip max_downloads max_uploads download_attempts experimental metrics_addr userns_remap userns_pool"
     ).split()
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from ipaddress import ip_address, ip_network
 
 from sampan.daemon.config import DaemonConfig
+from sampan.network.firewall_mark import parse_mark
 from sampan.network.options import NetworkOptions, parse_bip, parse_pool
 from sampan.network.outside import SOCKET_NAME
 
@@ -27,6 +28,7 @@ def network_options(config: DaemonConfig) -> NetworkOptions:
         ip6tables=config.ip6tables,
         userland_proxy=config.userland_proxy,
         allow_direct_routing=config.allow_direct_routing,
+        accepted_mark=parse_mark(config.bridge_accept_fwmark),
         judged=config.published_ports == "judged",
         default_bind_ip=config.publish_ip,
         network_options=config.network_options,

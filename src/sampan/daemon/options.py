@@ -170,7 +170,7 @@ OPTIONS: tuple[Option, ...] = (
         YES,
         "judged by the host's own firewall, or open as in Docker: docs/networking.md",
     ),
-    Option("bridge-accept-fwmark", T, NO, "accepting by firewall mark is not there yet", default=""),
+    Option("bridge-accept-fwmark", T, YES, "MARK or MARK/MASK: what is marked so reaches every port of a container"),
     Option(
         "default-network-opts",
         M,

@@ -234,6 +234,12 @@ def connection_status(status: CtStatus) -> bytes:
     return _load_ct(_CT_STATUS) + _mask(status.to_bytes(4, "little")) + _compare(bytes(4), equal=False)
 
 
+def marked(value: int, mask: int) -> bytes:
+    """`meta mark & MASK == VALUE`."""
+    load = _load_meta(Meta.MARK) + _mask(mask.to_bytes(4, sys.byteorder))
+    return load + _compare((value & mask).to_bytes(4, sys.byteorder))
+
+
 def transparent_socket() -> bytes:
     """`socket transparent 1`: a packet to a socket here that is bound to an address which need not be ours."""
     load = _expression("socket", be32(1, _SOCKET_TRANSPARENT), be32(2, _REG_1))

@@ -21,6 +21,7 @@ from sampan.network.rules import Table
 
 if TYPE_CHECKING:
     from sampan.kernel.netlink import Message
+    from sampan.network.firewall_mark import FirewallMark
     from sampan.network.judgement import Judgement
 
 _PORT_SETS = ("ports_anywhere", "ports", "opened")
@@ -39,15 +40,17 @@ class Firewall:
         guard6: bool = False,
         ipv6: bool = True,
         judgement: Judgement | None = None,
+        accepted: FirewallMark | None = None,
     ) -> None:
         """`on_change` is called by `verify` whenever others have changed rules, wherever they did.
 
         `guard`: forwarding was off before we came, so only bridges may make use of it; `guard6` is IPv6's. They hold from the
-        next `install` on. Without `ipv6` there is no table for it.
+        next `install` on. Without `ipv6` there is no table for it. `accepted` as in `Table`.
         """
         self._on_change = on_change
         self.table = f"sampan-{instance}"
-        self.tables = [Table(Family.IPV4, self.table), *([Table(Family.IPV6, self.table)] if ipv6 else [])]
+        families = (Family.IPV4, Family.IPV6) if ipv6 else (Family.IPV4,)
+        self.tables = [Table(family, self.table, accepted) for family in families]
         self._netfilter = netfilter
         self._zones = {zone.bridge: zone for zone in zones}
         self._judgement = judgement

@@ -46,7 +46,14 @@ class Ground:
         self.passage = Passage(netfilter, self.label)
         ipv6 = options.ip6tables and has_ipv6()
         self.judgement = Judgement(netfilter, instance, ipv6, options.judged)
-        self.firewall = Firewall(netfilter, instance, on_change=self._heed, ipv6=ipv6, judgement=self.judgement)
+        self.firewall = Firewall(
+            netfilter,
+            instance,
+            on_change=self._heed,
+            ipv6=ipv6,
+            judgement=self.judgement,
+            accepted=options.accepted_mark,
+        )
 
     def open(self, zones: Sequence[Zone]) -> None:
         """Bring forwarding, rules and the chains of others into the state that these networks need."""

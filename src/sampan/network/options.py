@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sampan.errors import InvalidParameter
+from sampan.network.firewall_mark import FirewallMark
 from sampan.network.ipam import Address, Subnet
 from sampan.spec.ids import InstanceId
 
@@ -54,6 +55,8 @@ class NetworkOptions:
     ip6tables: bool = True
     userland_proxy: bool = True
     allow_direct_routing: bool = False
+    accepted_mark: FirewallMark | None = None
+    """what is marked so reaches containers at every port (`--bridge-accept-fwmark`)"""
     judged: bool = True
     """whether the host's own firewall is asked about published ports (`--published-ports`)"""
     default_bind_ip: str = "0.0.0.0"

@@ -21,6 +21,7 @@ from sampan.kernel import nftables_rules as say
 from sampan.kernel.nftables import Family, Hook, Type, Verdict, concatenated
 from sampan.kernel.nftables_rules import CtState, CtStatus, Meta
 from sampan.network.definition import GatewayMode
+from sampan.network.firewall_mark import FirewallMark
 from sampan.network.policy import Zone
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Table:
 
     family: Family
     name: str
+    accepted: FirewallMark | None = None
+    """what is marked so reaches containers at every port"""
 
     @property
     def version(self) -> int:
@@ -190,6 +193,13 @@ class Table:
             )  # fmt: skip
         yield rule("to_containers", say.connection_state(CtState.ESTABLISHED | CtState.RELATED), accept)
         yield rule("to_containers", say.connection_status(CtStatus.DST_NAT), accept, words="published")
+        if self.accepted is not None:
+            yield rule(
+                "to_containers",
+                say.marked(self.accepted.value, self.accepted.mask),
+                accept,
+                words="bridge-accept-fwmark",
+            )
         yield rule("to_containers", say.interfaces_in("within"), say.linked_in(family, "links"), accept, words="linked")
         # What follows is for callers from elsewhere: within a bridge without icc nothing more is open.
         yield rule("to_containers", say.interfaces_in("within"), drop)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 from sampan.kernel.netlink import as_text, table
@@ -26,7 +27,7 @@ _TYPES = {
 }  # fmt: skip
 _META = {
     Meta.IIFNAME: "iifname", Meta.OIFNAME: "oifname", Meta.L4PROTO: "meta l4proto",
-    Meta.IIFKIND: "meta iifkind", Meta.OIFKIND: "meta oifkind",
+    Meta.IIFKIND: "meta iifkind", Meta.OIFKIND: "meta oifkind", Meta.MARK: "meta mark",
 }  # fmt: skip
 _FIELDS = {
     ("ip", 12): ("ip saddr", 4), ("ip", 16): ("ip daddr", 4), ("ip6", 8): ("ip6 saddr", 16), ("ip6", 24): ("ip6 daddr", 16),
@@ -221,6 +222,10 @@ class _Reader:
             if self.words[-1:] and self.words[-1].startswith("meta l4proto "):
                 self.words.pop()
             self.words.append(_REDIRECTS.get(value[0], f"icmp type {value[0]}"))
+            return
+        if what == "meta mark":
+            bits, wanted = (int.from_bytes(one, sys.byteorder) for one in (mask, value))
+            self.words.append(f"meta mark & 0x{bits:08x} == 0x{wanted:08x}")
             return
         operator = "!= " if _number(found[2]) == _NOT_EQUAL else ""
         self.words.append(f"{what} {operator}{self._compared(what, length, value, mask)}")

@@ -13,7 +13,16 @@ import pytest
 from sampan.kernel import rtnetlink
 from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
 from sampan.network import attach
-from sampan.network.definition import HOST_IPV4, HOST_IPV6, INHIBIT_IPV4, TRUSTED, NetworkDefinition
+from sampan.network.definition import (
+    GATEWAY_MODE,
+    GATEWAY_MODE6,
+    HOST_IPV4,
+    HOST_IPV6,
+    INHIBIT_IPV4,
+    TRUSTED,
+    NetworkDefinition,
+)
+from sampan.network.firewall_mark import FirewallMark
 from sampan.network.networks import Networks
 from sampan.network.options import NetworkOptions
 from sampan.spec.ids import InstanceId
@@ -33,7 +42,7 @@ from tests.kernel.network.lab import (
 )
 from tests.requires import requires
 
-pytestmark = requires("root", "netns", "veth", "bridge", "nftables", "ip")
+pytestmark = requires("root", "netns", "veth", "bridge", "nftables", "nft", "ip")
 
 WIRE = {4: (HOST, NEIGHBOUR), 6: (HOST6, NEIGHBOUR6)}
 ANY = {4: "", 6: "::"}
@@ -110,6 +119,27 @@ def test_allow_direct_routing(lab: Lab, side: Namespace, version: int) -> None:
         assert tcp_reaches(client, (own(container, version), 81), closed) is None
         assert tcp_reaches(client, (own(shut, version), 80), hidden) is None
     assert tcp_reaches(lab.neighbour, (WIRE[version][0], 8080), inside) == WIRE[version][1]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_what_is_marked_reaches_every_port(lab: Lab, version: int) -> None:
+    networks = lab.open(accepted_mark=FirewallMark(2, 3))
+    lab.create(
+        "mine", enable_ipv6=True, ipam=IPAM(config=POOLS), options={GATEWAY_MODE: "routed", GATEWAY_MODE6: "routed"}
+    )
+    lab.create("shut", enable_ipv6=True, internal=True)
+    container, shut = Container(networks, "mine"), Container(networks, "shut")
+    closed = listening(container.namespace, 81, ANY[version])
+    hidden = listening(shut.namespace, 81, ANY[version])
+    for mark, reached in ((1, None), (6, WIRE[version][1])):
+        # By the host's own rules, before they are routed.
+        chain = "{ type filter hook prerouting priority mangle; }"
+        rule = f"add rule inet host marks iifname wire meta mark set {mark}"
+        subprocess.run(["nft", f"add table inet host; add chain inet host marks {chain}; {rule}"], check=True)
+        assert tcp_reaches(lab.neighbour, (own(container, version), 81), closed) == reached
+        assert tcp_reaches(lab.neighbour, (own(shut, version), 81), hidden) is None
+        subprocess.run(["nft", "delete", "table", "inet", "host"], check=True)
+    assert not networks.verify()  # what is there is what should be
 
 
 def test_one_port_published_twice_stays_open_for_the_other(lab: Lab) -> None:

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from sampan.network.firewall_mark import FirewallMark
 from sampan.network.networks import Networks
 from sampan.network.rules_report import Report
 from sampan.spec.networks import IPAM, IPAMConfig
@@ -58,7 +59,7 @@ def real(family: str = "") -> dict[str, set[str]]:
 
 
 def test_it_is_what_nft_lists(lab: Lab) -> None:
-    networks = lab.open(ipv6=True)
+    networks = lab.open(ipv6=True, accepted_mark=FirewallMark(0x102, 0xFF03))
     web = Container(networks)
     web.publish(tcp80=":8080", udp53="127.0.0.1:5353")
     found = asked(networks, "bridge", web=web.address, web6=web.address6)
