@@ -30,42 +30,61 @@ class _Network:
         self.addresses: dict[bytes, bytes] = {}
 
 
+class _Place:
+    """A container in one network, as the daemon tells it: all of it is looked at before any of it counts."""
+
+    __slots__ = ("addresses", "internal", "links", "name", "names")
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.name = _folded(told["name"])
+        self.addresses = [_packed(address) for address in told["addresses"]]
+        self.names = [_folded(name) for name in told["names"]]
+        self.internal = bool(told["internal"])
+        self.links = [(_folded(target), _folded(alias)) for target, alias in told["links"]]
+
+
 class Book:
     """Names of all containers of a daemon. `turn` moves with each answer, so that several of one name take turns."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, dict[str, _Place]] = {}
+        self._servers: dict[str, list[str]] = {}
         self._networks: dict[str, _Network] = {}
         self._turn = 0
 
     def know(self, container: str, facts: dict[str, Any]) -> None:
-        """Replace what is known of a container. Raises ValueError, KeyError for what the daemon would not say."""
-        self.forget(container)
-        if len(self._known) >= _CONTAINERS:
+        """Replace what is known of a container.
+
+        Raises ValueError, OSError, LookupError, TypeError, AttributeError for what the daemon would not say; nothing changes then.
+        """
+        places = {str(identifier): _Place(told) for identifier, told in facts["networks"].items()}
+        servers = [str(server) for server in facts["servers"]]
+        if len(self._known) >= _CONTAINERS and container not in self._known:
             raise ValueError("too many containers")
-        self._known[container] = facts
-        for identifier, place in facts["networks"].items():
-            network = self._networks.setdefault(identifier, _Network(_folded(place["name"])))
+        self.forget(container)
+        self._known[container], self._servers[container] = places, servers
+        for identifier, place in places.items():
+            network = self._networks.setdefault(identifier, _Network(place.name))
             network.members += 1
-            for address in _packed(place):
-                for name in place["names"]:
-                    network.names.setdefault(_folded(name), []).append(address)
-                if place["names"]:
-                    network.addresses[address] = _folded(place["names"][0])
+            for address in place.addresses:
+                for name in place.names:
+                    network.names.setdefault(name, []).append(address)
+                if place.names:
+                    network.addresses[address] = place.names[0]
 
     def forget(self, container: str) -> None:
         """A container is gone; one that is not known is left alone."""
-        facts = self._known.pop(container, None)
-        for identifier, place in (facts["networks"] if facts else {}).items():
+        self._servers.pop(container, None)
+        for identifier, place in self._known.pop(container, {}).items():
             network = self._networks[identifier]
             network.members -= 1
-            for address in _packed(place):
-                for name in place["names"]:
-                    holders = network.names[_folded(name)]
+            for address in place.addresses:
+                for name in place.names:
+                    holders = network.names[name]
                     holders.remove(address)
                     if not holders:
-                        del network.names[_folded(name)]
-                if network.addresses.get(address) == _folded(place["names"][0] if place["names"] else ""):
+                        del network.names[name]
+                if place.names and network.addresses.get(address) == place.names[0]:
                     del network.addresses[address]
             if not network.members:
                 del self._networks[identifier]
@@ -80,9 +99,9 @@ class Book:
         for identifier, place in self._places(container).items():
             network = self._networks[identifier]
             wanted = name
-            for target, alias in place["links"]:
-                if _folded(alias) == name:
-                    wanted = _folded(target)
+            for target, alias in place.links:
+                if alias == name:
+                    wanted = target
             found = network.names.get(wanted)
             if found is None and wanted.endswith(b"." + network.name):
                 found = network.names.get(wanted[: -len(network.name) - 1])
@@ -106,23 +125,18 @@ class Book:
 
     def goes_out(self, container: str) -> bool:
         """Whether a container may ask anybody outside: not from internal networks alone."""
-        return any(not place["internal"] for place in self._places(container).values())
+        return any(not place.internal for place in self._places(container).values())
 
     def servers(self, container: str) -> list[str]:
         """The servers that a container chose for itself; none: the host's."""
-        return list(self._known[container]["servers"]) if container in self._known else []
+        return list(self._servers.get(container, ()))
 
-    def _places(self, container: str) -> dict[str, dict[str, Any]]:
-        facts = self._known.get(container)
-        places: dict[str, dict[str, Any]] = facts["networks"] if facts else {}
-        return places
+    def _places(self, container: str) -> dict[str, _Place]:
+        return self._known.get(container, {})
 
 
-def _packed(place: dict[str, Any]) -> list[bytes]:
-    return [
-        socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-        for address in place["addresses"]
-    ]
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def _folded(name: str) -> bytes:

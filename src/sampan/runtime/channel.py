@@ -1,6 +1,7 @@
 """A channel of `messages.py` on the daemon's event loop: never blocks, asks and answers matched by number."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections import deque
@@ -8,8 +9,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from sampan.runtime.messages import Kind, Message, ProtocolError, receive, send_encoded
+from sampan.runtime.messages import Kind, Message, ProtocolError, receive_whole, send_encoded
 
+_log = logging.getLogger("sampan.runtime")
 _encode = msgspec.json.Encoder().encode
 _MOST_WAITING = 1024
 
@@ -19,7 +21,10 @@ class ChannelClosed(Exception):
 
 
 class Channel:
-    """One socket. `heard` gets every packet that answers no question; `closed` is called once, when the other side is gone."""
+    """One socket. `heard` gets every packet that answers no question; `closed` is called once, when the other side is gone.
+
+    A ProtocolError of `heard` ends the channel, as a packet does that is none.
+    """
 
     def __init__(self, sock: socket.socket, heard: Callable[[Message], None], closed: Callable[[], None]) -> None:
         sock.setblocking(False)
@@ -96,10 +101,7 @@ class Channel:
     def _readable(self) -> None:
         while self._open:
             try:
-                message = receive(self._sock)
-                if message is not None:
-                    # Parsed here, where what is malformed ends the channel.
-                    _ = message.body
+                message = receive_whole(self._sock)
             except BlockingIOError:
                 return
             except (OSError, ProtocolError):
@@ -110,8 +112,12 @@ class Channel:
             question = self._questions.get(message.request) if message.request else None
             if question is not None and not question.done():
                 question.set_result(message)
-            else:
+                continue
+            try:
                 self._heard(message)
+            except ProtocolError as error:
+                _log.error("%s", error)
+                self._lost()
 
     def _lost(self) -> None:
         self.close()

@@ -84,8 +84,9 @@ class LauncherPort:
 
     def _heard(self, message: Message) -> None:
         if message.kind is Kind.HELLO and self._ready is not None and not self._ready.done():
-            if int(message.body["protocol"]) < PROTOCOL:
-                _log.error("the launcher speaks protocol %s, this daemon %s", message.body["protocol"], PROTOCOL)
+            spoken = message.body.get("protocol")
+            if not isinstance(spoken, int) or spoken < PROTOCOL:
+                _log.error("the launcher speaks protocol %s, this daemon %s", spoken, PROTOCOL)
             self._ready.set_result(None)
         message.close()
 

@@ -120,6 +120,10 @@ class ProtocolError(Exception):
     """The other side sent what the protocol does not allow; the channel is of no use any more."""
 
 
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
+"""What reading a body's members raises where they are not those that the protocol has."""
+
+
 class Message:
     """One packet as received. The receiver owns `descriptors` and closes each that it does not pass on."""
 
@@ -138,7 +142,7 @@ class Message:
         if self._body is None:
             try:
                 parsed = json.loads(self._text) if self._text else {}
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ProtocolError(f"body is no JSON: {error}") from error
             if not isinstance(parsed, dict):
                 raise ProtocolError("body is no JSON object")
@@ -214,6 +218,19 @@ def receive(channel: socket.socket, flags: int = 0) -> Message | None:
         for descriptor in descriptors:
             os.close(descriptor)
         raise
+
+
+def receive_whole(channel: socket.socket) -> Message | None:
+    """`receive`, and the body is parsed: of what is malformed no descriptor stays."""
+    message = receive(channel)
+    try:
+        if message is not None:
+            _ = message.body
+    except ProtocolError:
+        if message is not None:
+            message.close()
+        raise
+    return message
 
 
 def _parse(packet: bytes, descriptors: list[int]) -> Message:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from sampan.runtime.adoption import parse_exit
 from sampan.runtime.channel import Channel, ChannelClosed
-from sampan.runtime.messages import Kind, Message
+from sampan.runtime.messages import MALFORMED, Kind, Message, ProtocolError
 from sampan.runtime.request import Exit, Running, StartFailed, StartFault, Step
 from sampan.spec.ids import ContainerId
 
@@ -156,6 +156,14 @@ class Monitored:
             self.pidfd = -1
 
     def _heard(self, message: Message) -> None:
+        try:
+            self._take(message)
+        except MALFORMED as error:
+            raise ProtocolError(f"monitor of {self.id[:12]}: {message.kind.name}: {error!r}") from error
+        finally:
+            message.close()
+
+    def _take(self, message: Message) -> None:
         if message.kind is Kind.STARTED:
             self._take_started(message)
         elif message.kind is Kind.READY and not self.parked.done():
@@ -176,15 +184,16 @@ class Monitored:
                 # A connection made after the end: there was a start, and nobody waits for it.
                 self.started.set_exception(StartFailed(StartFault.OTHER, "it has ended"))
             self.say_ended(parse_exit(message.body))
-        message.close()
 
     def _take_started(self, message: Message) -> None:
         body = message.body
-        self.pidfd = message.descriptors.pop(0)
-        self.pid = int(body["pid"])
+        running = Running(
+            int(body["pid"]), int(body["monitor"]), int(body["started_ns"]), steps_of(body.get("steps", []))
+        )
         self.pid_start = int(body["pid_start"])
         self.clears_log = bool(body.get("clears_log"))
-        running = Running(self.pid, int(body["monitor"]), int(body["started_ns"]), steps_of(body.get("steps", [])))
+        self.pidfd = message.descriptors.pop(0)
+        self.pid = running.pid
         if not self.started.done():
             self.started.set_result(running)
 

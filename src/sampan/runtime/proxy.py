@@ -96,14 +96,21 @@ class Proxies:
         return len(self._served)
 
     def serve(
-        self, container: str, pidfd: int, ports: Sequence[Sequence[object]], sockets: Sequence[int], more: bool = False
+        self, container: str, ports: Sequence[Sequence[object]], descriptors: list[int], more: bool = False
     ) -> None:
         """Serve (protocol, address, port) with each of the sockets: in the place of what was served before, or as well (`more`).
 
         A fourth member, true, where the container is to see callers' addresses.
 
-        Connections that there are go on. The descriptors are this one's from here on. Raises OSError, ValueError.
+        Connections that there are go on. `descriptors`, a pidfd and a socket for each port, are taken out of the list as soon as
+        they are this one's. Raises OSError, ValueError, TypeError, IndexError.
         """
+        wanted = [
+            (protocol, (str(address), int(str(number))), bool(as_caller))
+            for protocol, address, number, *as_caller in ports
+        ]
+        pidfd, sockets = descriptors[0], _opened(descriptors[1:])
+        descriptors.clear()
         served = self._served.get(container)
         if served is None:
             served = self._served[container] = _Served(pidfd)
@@ -114,13 +121,11 @@ class Proxies:
             for port in served.ports:
                 port.close()
             served.ports.clear()
-        opened = [socket.socket(fileno=descriptor) for descriptor in sockets]
-        for (protocol, address, number, *as_caller), sock in zip(ports, opened, strict=True):
-            target = str(address), int(str(number))
+        for (protocol, target, as_caller), sock in zip(wanted, sockets, strict=True):
             served.ports.append(
-                StreamPort(self._poller, sock, target, served.relays, bool(as_caller))
+                StreamPort(self._poller, sock, target, served.relays, as_caller)
                 if protocol == "tcp"
-                else DatagramPort(self._poller, sock, target, bool(as_caller))
+                else DatagramPort(self._poller, sock, target, as_caller)
             )
 
     def forget(self, container: str) -> None:
@@ -141,3 +146,15 @@ class Proxies:
             for port in served.ports:
                 port.sweep(now)
         self._poller.later(_SWEEP_SECONDS, self._sweep)
+
+
+def _opened(descriptors: Sequence[int]) -> list[socket.socket]:
+    """The sockets; where one is none, all of the descriptors are still the caller's."""
+    opened: list[socket.socket] = []
+    try:
+        opened.extend(socket.socket(fileno=descriptor) for descriptor in descriptors)
+    except OSError:
+        for sock in opened:
+            sock.detach()
+        raise
+    return opened

@@ -18,7 +18,7 @@ import time
 from sampan.kernel.terminal import set_size
 from sampan.logs.reading import decoder
 from sampan.runtime.attached import CHUNK, Client, Detached, Input
-from sampan.runtime.messages import BEHIND, Kind, Message, ProtocolError, receive, send
+from sampan.runtime.messages import BEHIND, MALFORMED, Kind, Message, ProtocolError, receive_whole, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -300,9 +300,7 @@ class Pump:
 
     def _request(self, channel: socket.socket) -> None:
         try:
-            message = receive(channel)
-            if message is not None:
-                _ = message.body
+            message = receive_whole(channel)
         except (OSError, ProtocolError):
             message = None
         if message is None:
@@ -330,16 +328,24 @@ class Pump:
             client.output(stream, text)
         return True
 
+    def _attach(self, specs: list[dict[str, Any]], made: list[Client]) -> str:
+        waiting = list(made)
+        try:
+            for spec, client in zip(specs, made, strict=True):
+                if not self._catches_up(client, spec.get("after")):
+                    # The connection is the daemon's, too: it sends more of the log, and asks again.
+                    return BEHIND
+                self.add_client(waiting.pop(0))
+        finally:
+            for client in waiting:
+                client.sock.close()
+        return ""
+
     def _answer(self, message: Message) -> str:
         try:
             if message.kind is Kind.ATTACH:
                 specs, descriptors, message.descriptors = message.body["attach"], message.descriptors, []
-                for spec, client in zip(specs, clients(specs, descriptors, self._terminal >= 0), strict=True):
-                    if not self._catches_up(client, spec.get("after")):
-                        # The connection is the daemon's, too: it sends more of the log, and asks again.
-                        client.sock.close()
-                        return BEHIND
-                    self.add_client(client)
+                return self._attach(specs, clients(specs, descriptors, self._terminal >= 0))
             elif message.kind is Kind.RESIZE:
                 if self._terminal < 0:
                     return "no terminal"
@@ -350,7 +356,7 @@ class Pump:
                 self._log.clear()
             else:
                 return f"unknown request {message.kind.name}"
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, *MALFORMED) as error:
             return f"{type(error).__name__}: {error}"
         finally:
             message.close()
@@ -358,13 +364,22 @@ class Pump:
 
 
 def clients(specs: list[dict[str, Any]], descriptors: list[int], terminal: bool) -> list[Client]:
-    """The clients that a START or ATTACH describes, one descriptor each."""
-    made = []
-    for spec, descriptor in zip(specs, descriptors, strict=True):
-        wants = frozenset(stream for stream, name in ((1, "stdout"), (2, "stderr")) if spec[name])
-        pending = str(spec["pending"]).encode("latin-1")
-        keys = str(spec["keys"]).encode("latin-1") if terminal else b""
-        framed = spec.get("framed")  # missing from daemons of before it was asked
-        framed = not terminal if framed is None else bool(framed)
-        made.append(Client(socket.socket(fileno=descriptor), wants, bool(spec["stdin"]), framed, pending, keys))
+    """The clients that a START or ATTACH describes, one descriptor each; where they are none, nothing of them stays open."""
+    made: list[Client] = []
+    socks = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    try:
+        made.extend(_client(spec, sock, terminal) for spec, sock in zip(specs, socks, strict=True))
+    except BaseException:
+        for sock in socks:
+            sock.close()
+        raise
     return made
+
+
+def _client(spec: dict[str, Any], sock: socket.socket, terminal: bool) -> Client:
+    wants = frozenset(stream for stream, name in ((1, "stdout"), (2, "stderr")) if spec[name])
+    pending = str(spec["pending"]).encode("latin-1")
+    keys = str(spec["keys"]).encode("latin-1") if terminal else b""
+    framed = spec.get("framed")  # missing from daemons of before it was asked
+    framed = not terminal if framed is None else bool(framed)
+    return Client(sock, wants, bool(spec["stdin"]), framed, pending, keys)

@@ -28,7 +28,7 @@ from sampan.kernel.seccomp import install_filter
 from sampan.network import dns
 from sampan.network.names import Book
 from sampan.network.resolver_sockets import open_here
-from sampan.runtime.messages import Kind, Message, ProtocolError, receive
+from sampan.runtime.messages import MALFORMED, Kind, Message, ProtocolError, receive
 from sampan.runtime.offspring import stand_alone
 from sampan.runtime.poller import Poller
 from sampan.runtime.proxy import Proxies
@@ -167,10 +167,15 @@ class Resolver:
             if message is None:
                 self._hang_up(caller)
                 return
-            try:
-                self._obey(caller, message)
-            except (OSError, ValueError, KeyError, ProtocolError) as error:
-                lines.say("error", f"{message.kind.name}: {error}")
+            self._take(caller, message)
+
+    def _take(self, caller: socket.socket, message: Message) -> None:
+        """Do what it says. What is malformed is told and left: who runs already is still to be answered."""
+        try:
+            self._obey(caller, message)
+        except (OSError, ProtocolError, *MALFORMED) as error:
+            lines.say("error", f"{message.kind.name}: {error!r}")
+        finally:
             message.close()
 
     def _hang_up(self, caller: socket.socket) -> None:
@@ -194,18 +199,16 @@ class Resolver:
                 self._book.forget(str(body["id"]))
                 self._proxies.forget(str(body["id"]))
             case Kind.PROXY:
-                pidfd, *sockets = message.descriptors
-                message.descriptors = []
-                self._proxies.serve(str(body["id"]), pidfd, body["ports"], sockets, bool(body["more"]))
+                self._proxies.serve(str(body["id"]), body["ports"], message.descriptors, bool(body["more"]))
             case Kind.HOST_SERVERS:
                 self._host_servers = [str(server) for server in body["servers"]]
                 self._upstream.answers.clear()
             case Kind.SERVE:
                 self._enter(str(body["id"]), message)
             case Kind.SERVING:
-                udp, tcp, pidfd = message.descriptors
+                identifier, (udp, tcp, pidfd) = str(body["id"]), message.descriptors
                 message.descriptors = []
-                self._serve(Served(str(body["id"]), socket.socket(fileno=udp), socket.socket(fileno=tcp), pidfd))
+                self._serve(Served(identifier, socket.socket(fileno=udp), socket.socket(fileno=tcp), pidfd))
             case _:
                 raise ProtocolError("sampan-net knows no such message")
 

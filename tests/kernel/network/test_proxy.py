@@ -36,7 +36,7 @@ def proxied(kind: int, target: socket.socket) -> Iterator[tuple[str, int]]:
     where = front.getsockname()[:2]
     protocol = "tcp" if kind == socket.SOCK_STREAM else "udp"
     address, port, *_ = target.getsockname()
-    proxies.serve("c", os.pidfd_open(os.getpid()), [(protocol, address, port)], [front.detach()])
+    proxies.serve("c", [(protocol, address, port)], [os.pidfd_open(os.getpid()), front.detach()])
     ended = threading.Event()
 
     def work() -> None:

@@ -95,3 +95,23 @@ def test_it_is_bounded() -> None:
         book.know(str(number), facts())
     with pytest.raises(ValueError, match="too many"):
         book.know("one more", facts())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"links": [["x"]]},
+        {"links": [[1, 2]]},
+        {"addresses": ["10.9.9.9", "none"]},
+        {"addresses": [None]},
+        {"names": [None]},
+        {"name": 1},
+    ],
+)
+def test_what_is_malformed_changes_nothing(book: Book, wrong: dict[str, object]) -> None:
+    with pytest.raises((ValueError, OSError, LookupError, TypeError, AttributeError)):
+        book.know("one", facts(back={**place("10.9.0.9", "eins"), **wrong}))
+    assert shown(book.find("two", b"one")) != []
+    assert book.find("two", b"eins") == []
+    book.know("one", facts(back=place("10.9.0.9", "eins")))
+    assert shown(book.find("two", b"eins")) == ["10.9.0.9"]

@@ -6,7 +6,18 @@ import struct
 import pytest
 
 from sampan.kernel.files import sealed_file
-from sampan.runtime.messages import BODY_LIMIT, INLINE_LIMIT, Kind, Message, ProtocolError, pair, receive, send
+from sampan.runtime.messages import (
+    BODY_LIMIT,
+    INLINE_LIMIT,
+    Kind,
+    Message,
+    ProtocolError,
+    pair,
+    receive,
+    receive_whole,
+    send,
+    send_encoded,
+)
 
 
 def through(body: dict[str, object], descriptors: list[int] | None = None) -> Message:
@@ -98,3 +109,14 @@ def test_too_large_a_body_is_refused_before_it_is_sent() -> None:
     left, right = pair()
     with left, right, pytest.raises(ProtocolError):
         send(left, Kind.START, {"text": "x" * BODY_LIMIT})
+
+
+def test_a_body_that_is_none_leaves_no_descriptor() -> None:
+    left, right = pair()
+    with left, right, open(os.devnull, "rb") as null:
+        before = len(os.listdir("/proc/self/fd"))
+        for body in (b"[" * 30_000, b"[]", b"{", b'"\xff"'):
+            send_encoded(left, Kind.START, body, [null.fileno()])
+            with pytest.raises(ProtocolError):
+                receive_whole(right)
+        assert len(os.listdir("/proc/self/fd")) == before
