@@ -33,52 +33,75 @@ class Found:
     channel: socket.socket | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a record says. `monitor` and `init` are pid and start time."""
+
+    id: str
+    container: str
+    boot: str
+    monitor: tuple[int, int]
+    init: tuple[int, int]
+    groups: dict[str, str]
+    running: Running
+    exit: Exit | None
+
+
 def scan(exec_root: str) -> Iterator[Found]:
     """Every record below `exec_root`. Kills what has lost its monitor. Directories without a record are half-made starts.
 
     Raises System, before anything is touched, where one is of a newer Sampan.
     """
     boot = record.boot_id()
-    for directory, body in _records(exec_root):
-        if body is None:
+    for directory, told in _records(exec_root):
+        if told is None:
             discard(directory)
         else:
-            yield _judge(directory, body, boot)
+            yield _judge(directory, told, boot)
 
 
-def _records(exec_root: str) -> list[tuple[str, dict[str, object] | None]]:
-    found = []
+def _records(exec_root: str) -> list[tuple[str, Told | None]]:
+    found: list[tuple[str, Told | None]] = []
     for kind in ("containers", "execs"):
         parent = f"{exec_root}/{kind}"
         os.makedirs(parent, 0o700, exist_ok=True)
         for name in sorted(os.listdir(parent)):
             directory = f"{parent}/{name}"
             try:
-                found.append((directory, record.read(directory)))
+                body = record.read(directory)
+                found.append((directory, parse_record(body) if body is not None else None))
             except record.NewerRecord as error:
                 raise System(f"{error}: start that one, it knows what it left running") from error
+            except (ValueError, TypeError, LookupError) as error:
+                hint = "remove the directory when its program has ended"
+                raise System(f"{directory}/{record.NAME} is no record: {error!r}; {hint}") from error
     return found
 
 
-def _judge(directory: str, body: dict[str, object], boot: str) -> Found:
-    monitor, monitor_start = _pair(body["monitor"])
-    pid, start = _pair(body["init"])
-    same_boot = body["boot"] == boot
-    groups = {str(name): str(path) for name, path in _items(body["groups"])}
-    exited: Exit | None = None
-    channel: socket.socket | None = None
-    if "exit" in body:
-        exited = parse_exit(body["exit"])
-    elif not same_boot:
-        exited = Exit(code=255, ended_ns=int(str(body["started_ns"])), cause="machine-ended")
-    elif not record.is_alive(monitor, monitor_start):
-        exited = lost(groups, pid, start, is_exec=body["id"] != body["container"])
-    else:
-        channel = _connect(directory)
+def parse_record(body: dict[str, object]) -> Told:
+    """The record as the monitor wrote it. Raises ValueError, TypeError, LookupError for anything else."""
+    monitor, init = _pair(body["monitor"]), _pair(body["init"])
+    return Told(
+        id=str(body["id"]),
+        container=str(body["container"]),
+        boot=str(body["boot"]),
+        monitor=monitor,
+        init=init,
+        groups={str(name): str(path) for name, path in _items(body["groups"])},
+        running=Running(pid=init[0], monitor_pid=monitor[0], started_ns=int(str(body["started_ns"]))),
+        exit=parse_exit(body["exit"]) if "exit" in body else None,
+    )
+
+
+def _judge(directory: str, told: Told, boot: str) -> Found:
+    exited, channel = told.exit, None
+    if exited is None and told.boot != boot:
+        exited = Exit(code=255, ended_ns=told.running.started_ns, cause="machine-ended")
+    elif exited is None:
+        channel = _connect(directory) if record.is_alive(*told.monitor) else None
         if channel is None:
-            exited = lost(groups, pid, start, is_exec=body["id"] != body["container"])
-    running = Running(pid=pid, monitor_pid=monitor, started_ns=int(str(body["started_ns"])))
-    return Found(str(body["id"]), str(body["container"]), directory, running, groups, exited, channel)
+            exited = lost(told.groups, *told.init, is_exec=told.id != told.container)
+    return Found(told.id, told.container, directory, told.running, told.groups, exited, channel)
 
 
 def _pair(value: object) -> tuple[int, int]:

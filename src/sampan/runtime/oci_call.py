@@ -217,7 +217,7 @@ def read_failure(log: str) -> str:
     for line in text.splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and entry.get("level") in ("error", "fatal"):
             found = str(entry.get("msg", ""))

@@ -114,12 +114,12 @@ def read(directory: str) -> dict[str, Any] | None:
         with open(f"{directory}/{NAME}", "rb") as file:
             first, _, more = file.read(_LIMIT).partition(b"\n")
         body = json.loads(first)
-        if more.endswith(b"\n"):
-            body.update(json.loads(more))
-    except (FileNotFoundError, ValueError):
+        added = json.loads(more) if more.endswith(b"\n") else {}
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or not isinstance(added, dict):
         return None
+    body.update(added)
     if body.get("version") != VERSION:
         raise NewerRecord(f"{directory} is the record of a run under a newer Sampan (version {body.get('version')})")
     return body
@@ -145,5 +145,6 @@ def any_runs(exec_root: str) -> bool:
     bodies = (read(f"{directory}/{name}") for name in names)
     try:
         return any(body is not None and is_alive(*body["monitor"]) for body in bodies)
-    except NewerRecord:
+    except (NewerRecord, KeyError, TypeError):
+        # What cannot be understood may be about a program that runs.
         return True
