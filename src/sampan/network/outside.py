@@ -46,7 +46,7 @@ def ask(path: str, question: dict[str, Any], seconds: float = _SECONDS) -> tuple
             raise ValueError(data[:80])
         if "error" in answer:
             raise OSError(int(answer.get("errno", 0)), str(answer["error"]))
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, OSError) as error:
         for descriptor in descriptors:
             os.close(descriptor)
         raise error if isinstance(error, OSError) else OSError(71, f"the keeper answered {data[:80]!r}") from error

@@ -46,6 +46,7 @@ class Keeper:
         self._listener = listener
         self._network = network
         self._daemon = 0
+        self._holders: set[int] = set()
         self._ending = False
 
     def run(self) -> None:
@@ -71,6 +72,7 @@ class Keeper:
                 return
             if pid == 0:
                 return
+            self._holders.discard(pid)
             if pid == self._daemon:
                 self._daemon = 0
 
@@ -88,7 +90,7 @@ class Keeper:
                 answer, sockets = self._answer(json.loads(caller.recv(LIMIT)))
             except OSError as error:
                 answer, sockets = {"error": error.strerror or str(error), "errno": error.errno or 0}, []
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 answer, sockets = {"error": f"not understood: {error!r}", "errno": 22}, []
             try:
                 socket.send_fds(caller, [json.dumps(answer).encode()], [sock.fileno() for sock in sockets])
@@ -109,9 +111,15 @@ class Keeper:
                     self._daemon = self._fork(question)
                 return {"daemon": self._daemon}, []
             case "holder":
-                return {"holder": self._hold()}, []
+                holder = self._hold()
+                self._holders.add(holder)
+                return {"holder": holder}, []
             case "release":
-                os.kill(int(question["holder"]), signal.SIGKILL)
+                # Ours alone: any other number would be a process that is none of the keeper's affair.
+                holder = int(question["holder"])
+                if holder not in self._holders:
+                    raise ValueError(f"{holder} is no holder")
+                os.kill(holder, signal.SIGKILL)
                 return {}, []
             case "end":
                 self._ending = True
