@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from sampan.cgroups.ending import frozen
-from sampan.errors import Conflict, InvalidParameter, NotFound
+from sampan.errors import Conflict, InvalidParameter, NotFound, System
 from sampan.files.atomic import write_atomic
 from sampan.files.lock import LockFile
 from sampan.files.remove import remove_tree
@@ -100,11 +100,13 @@ class Container:
         write_atomic(self.directory / STATE, msgspec.json.encode(kept), durable=False)
 
     def load(self) -> Kept:
-        """Raises NotFound; one that is half made has no state and is not there."""
+        """Raises NotFound; one that is half made has no state and is not there. Raises System for what is no state."""
         try:
             return msgspec.json.decode((self.directory / STATE).read_bytes(), type=Kept)
         except FileNotFoundError as error:
             raise self._unknown() from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise System(f"{self.directory / STATE}: {error}") from error
 
     def status(self, kept: Kept) -> str:
         """created, running, paused or stopped."""

@@ -213,7 +213,7 @@ def _listen(control: socket.socket) -> tuple[_Report | None, tuple[bytes, ...]]:
                 control.send(b"+")
             else:
                 return report, implied
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise System(f"the unpacker spoke nonsense: {error}") from error
         finally:
             for descriptor in descriptors:

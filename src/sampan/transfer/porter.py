@@ -16,7 +16,9 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 import sampan
 from sampan.errors import InvalidParameter, NotFound, SampanError, System
@@ -56,10 +58,19 @@ class PathStat:
     """What stands at a path: `mode` as in stat(2), `target` where a link leads inside the container."""
 
     name: str
-    size: int
-    mode: int
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    mode: Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
     mtime_ns: int
     target: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One message of a porter's: `failed` is the kind of what went wrong, "" where nothing did."""
+
+    failed: str = ""
+    message: str = ""
+    errno: Annotated[int, msgspec.Meta(ge=0, lt=4096)] = 0
+    stat: PathStat | None = None
 
 
 class Porter:
@@ -108,7 +119,10 @@ class Porter:
 
     async def stat(self) -> PathStat:
         """What stands at the order's path. Raises PathMissing, SampanError."""
-        return PathStat(**(await self._hear())["stat"])
+        report = await self._hear()
+        if report.stat is None:
+            raise System("the process that carries the files does not say what stands at the path")
+        return report.stat
 
     async def archive(self) -> AsyncIterator[bytes]:
         """The tar, as it comes; ends by raising SampanError where it is not whole."""
@@ -120,12 +134,12 @@ class Porter:
         """Wait for the end of the order. Raises SampanError of the fitting kind where it was not carried out."""
         await self._hear()
 
-    async def _hear(self) -> dict[str, Any]:
+    async def _hear(self) -> Report:
         message = await asyncio.get_running_loop().sock_recv(self._control, orders.MESSAGE)
         if not message:
             raise System("the process that carries the files has ended without a word")
-        report: dict[str, Any] = json.loads(message)
-        if "failed" in report:
+        report = report_of(message)
+        if report.failed:
             raise _failure(report)
         return report
 
@@ -191,9 +205,18 @@ def _send(control: socket.socket, order: bytes, descriptors: Sequence[int]) -> N
         os.close(text)
 
 
-def _failure(report: dict[str, Any]) -> SampanError:
-    kind, message = report["failed"], report["message"]
-    match kind:
+def report_of(message: bytes) -> Report:
+    """What a porter says, which stands in a container's root: nothing of it is believed but its form. Raises System."""
+    try:
+        # Not msgspec's own reader: names that are no UTF-8 come as lone surrogates, which it refuses.
+        return msgspec.convert(json.loads(message), Report)
+    except (ValueError, RecursionError) as error:
+        raise System(f"the process that carries the files speaks nonsense: {error}") from error
+
+
+def _failure(report: Report) -> SampanError:
+    message = report.message
+    match report.failed:
         case orders.MISSING:
             return PathMissing(message)
         case orders.NOT_A_DIRECTORY:
@@ -207,8 +230,7 @@ def _failure(report: dict[str, Any]) -> SampanError:
         case orders.USER:
             return InvalidParameter(message)
         case _:
-            number = report["errno"]
-            return System(os.strerror(number).lower() if number else message)
+            return System(os.strerror(report.errno).lower() if report.errno else message)
 
 
 async def _read(pipe: int) -> bytes:
