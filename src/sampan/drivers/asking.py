@@ -3,19 +3,26 @@
 import http.client
 import socket
 
+ANSWER_LIMIT = 64 << 20
+"""Bytes of an answer; the largest are logs that a suite reads back."""
 _MEDIA_TYPE = "application/vnd.docker.plugins.v1.2+json"
 
 
 def asked(address: str, method: str, body: bytes, seconds: float) -> tuple[int, bytes]:
     """Post `body` to the method at the socket `address`: status and body of the answer.
 
-    No wait for the driver is longer than `seconds`. Raises OSError; http.client.HTTPException for what is no answer.
+    No wait for the driver is longer than `seconds`. Raises OSError; http.client.HTTPException for what is no answer, or is
+    longer than ANSWER_LIMIT.
     """
     connection = _Connection(address, seconds)
     try:
         connection.request("POST", f"/{method}", body, {"Content-Type": _MEDIA_TYPE})
         response = connection.getresponse()
-        return response.status, response.read()
+        # Never without a number: http.client would believe the answer's own Content-Length and make room for it at once.
+        found = response.read(ANSWER_LIMIT + 1)
+        if len(found) > ANSWER_LIMIT:
+            raise http.client.HTTPException(f"the answer is larger than {ANSWER_LIMIT} bytes")
+        return response.status, found
     finally:
         connection.close()
 

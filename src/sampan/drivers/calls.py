@@ -55,9 +55,9 @@ class Book:
             return 400, encode(Refused(str(error)))
         try:
             answer = function(document)
+            return 200, encode(answer) if isinstance(answer, Document) else answer
         except Exception as error:  # noqa: BLE001 - whatever another's code raises is its answer, and no fault of the process
-            return 500, encode(Refused(str(error) or type(error).__name__))
-        return 200, encode(answer) if isinstance(answer, Document) else answer
+            return 500, encode(Refused((str(error) or type(error).__name__).encode(errors="replace").decode()))
 
 
 class _Manifest(Document, frozen=True):

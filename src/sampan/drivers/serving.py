@@ -4,6 +4,7 @@ Source: Docker's "Plugin API". The socket is the daemon's own, and so is who con
 since a daemon may die in the midst of a word.
 """
 
+import re
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -14,6 +15,7 @@ from sampan.drivers.calls import Book
 _MEDIA_TYPE = "application/vnd.docker.plugins.v1.2+json"
 _BODY_LIMIT = 64 << 20
 """Bytes of a request. The largest are bodies of API requests that an authorization driver is shown."""
+_LENGTH = re.compile(r"[0-9]{1,12}")
 _WAIT_SECONDS = 60.0
 """For the next bytes of a request, and for the daemon to take an answer's."""
 
@@ -37,12 +39,7 @@ class _Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Any method of the protocol."""
         length = self.headers.get("Content-Length", "0")
-        if (
-            not length.isascii()
-            or not length.isdigit()
-            or int(length[:12]) > _BODY_LIMIT
-            or "Transfer-Encoding" in self.headers
-        ):
+        if _LENGTH.fullmatch(length) is None or int(length) > _BODY_LIMIT or "Transfer-Encoding" in self.headers:
             self.close_connection = True
             self._send(400, b'{"Err": "a request has a Content-Length of 64 MiB at most"}')
             return

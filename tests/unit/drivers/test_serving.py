@@ -89,3 +89,30 @@ def test_a_length_that_is_none_ends_the_connection(address: str, header: bytes) 
         while piece := client.recv(4096):
             answer += piece
     assert answer.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("length", ["0000000000009999999999", "9" * 5000, "-1", "+1", "67108865", "1_0"])
+def test_a_length_that_is_none_or_too_large(address: str, length: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(10)
+        sock.connect(address)
+        sock.sendall(f"POST /Kind.Echo HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert sock.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_answer_of_any_length_takes_no_more_room_than_it_may(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        listening.listen(1)
+
+        def answer() -> None:
+            caller, _ = listening.accept()
+            with caller:
+                caller.recv(1 << 16)
+                caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 900000000000000\r\n\r\nshort")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        # An interpreter that believed the number would ask for 900 TB.
+        assert asked(str(tmp_path / "socket"), "Kind.Echo", b"{}", 10) == (200, b"short")
+        thread.join()
