@@ -63,7 +63,10 @@ class Fetcher:
             if not target:
                 break
             answer.discard()
-            url = urljoin(url, target)
+            try:
+                url = urljoin(url, target)
+            except ValueError as error:
+                raise System(f'Get "{asked}": led to {target[:300]!r}: {error}') from error
         else:
             raise System(f'Get "{asked}": stopped after {_REDIRECTS} redirects')
         if answer.status != 200 and not (answer.status == 304 and headers):

@@ -86,7 +86,8 @@ class Answer:
 
     def discard(self) -> None:
         """Done with it: a short rest is read so that the connection can be used again."""
-        if not self._response.closed and self._response.length_remaining in range(_PIECE):
+        left = self._response.length_remaining
+        if not self._response.closed and left is not None and 0 <= left < _PIECE:
             try:
                 self.read(_PIECE)
             except (Unreachable, Untrustworthy):

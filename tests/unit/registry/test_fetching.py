@@ -23,6 +23,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", f"/to/{count - 1}" if count else "/file")
             self.send_header("Content-Length", "0")
             self.end_headers()
+        elif name == "nowhere":
+            self.send_response(302)
+            self.send_header("Location", "http://[")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif name == "elsewhere":
             self.send_response(301)
             self.send_header("Location", "file:///etc/passwd")
@@ -88,6 +93,11 @@ def test_redirects_have_an_end(fetcher: Fetcher, server: str) -> None:
 def test_redirects_lead_to_the_web_only(fetcher: Fetcher, server: str) -> None:
     with pytest.raises(InvalidParameter, match="only http and https"):
         fetcher.open(f"{server}/elsewhere")
+
+
+def test_a_redirect_that_is_no_address(fetcher: Fetcher, server: str) -> None:
+    with pytest.raises(System, match=r"led to 'http://\['"):
+        fetcher.open(f"{server}/nowhere")
 
 
 @pytest.mark.parametrize(
