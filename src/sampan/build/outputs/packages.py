@@ -12,13 +12,18 @@ from email.parser import BytesHeaderParser
 from email.policy import compat32
 
 import msgspec
+from msgspec.structs import replace
 
 from sampan.files.root import SafeRoot
 from sampan.files.walk import walk
 
 _FILE_LIMIT = 64 << 20
 _MOST = 100_000
-_HEAD_LIMIT = 1 << 20
+_HEAD_LIMIT = 1 << 18
+_TOTAL = 1 << 30
+"""Bytes that are read in all: one file may have a hundred thousand names."""
+_WORD_LIMIT = 256
+"""Characters of a name or version, and of a licence that is an expression and not its text."""
 _FILE = os.O_RDONLY | os.O_NONBLOCK
 _PYTHON = re.compile(rb"(?:dist|site)-packages/[^/]+\.(?:dist-info/METADATA|egg-info/PKG-INFO|egg-info)")
 _FIELD = re.compile(r"([A-Za-z0-9-]+):[ \t]*(.*)")
@@ -53,54 +58,79 @@ class Inventory(msgspec.Struct, frozen=True):
 
 def inventory(root: int) -> Inventory:
     """What lies below the descriptor `root`. Blocks: every directory is looked into for Python's records. Raises OSError."""
+    with SafeRoot(root) as tree:
+        return collected(Records(tree))
+
+
+def collected(records: "Records") -> Inventory:
+    """The same of records."""
     unread: list[str] = []
     found: set[Package] = set()
-    with SafeRoot(root) as tree:
-        distribution = _distribution(_read(tree, "etc/os-release") or _read(tree, "usr/lib/os-release"))
-        for find in (_dpkg, _apk, _rpm, _python):
-            _collect(find, tree, found, unread)
+    distribution = _distribution(records.read("etc/os-release") or records.read("usr/lib/os-release"))
+    for find in (_dpkg, _apk, _rpm, _python):
+        _collect(find, records, found, unread)
     return Inventory(distribution, tuple(sorted(found)), tuple(unread))
 
 
 def _collect(
-    find: Callable[[SafeRoot], Iterator[Package]], tree: SafeRoot, found: set[Package], unread: list[str]
+    find: "Callable[[Records], Iterator[Package]]", records: "Records", found: set[Package], unread: list[str]
 ) -> None:
+    kind = find.__name__.removeprefix("_")
     try:
-        for package in find(tree):
-            if len(found) >= _MOST:
+        for number, package in enumerate(find(records)):
+            if len(found) >= _MOST or number >= _MOST:
                 unread.append(f"more than {_MOST} packages")
                 return
+            words = (package.name, package.version, package.architecture, package.source)
+            if max(map(len, words)) > _WORD_LIMIT:
+                raise ValueError(
+                    f"a package in {package.origin} has a name or version of more than {_WORD_LIMIT} characters"
+                )
             if package.name and package.version:
-                found.add(package)
+                found.add(package if len(package.license) <= _WORD_LIMIT else replace(package, license=""))
     except ValueError as error:
-        unread.append(f"{find.__name__.removeprefix('_')}: {error}")
+        unread.append(f"{kind}: {error}")
 
 
-def _read(tree: SafeRoot, path: str | bytes, limit: int = _FILE_LIMIT) -> bytes:
-    """A plain file's bytes; b"" where there is none. Raises ValueError for one that is too large."""
-    try:
-        descriptor = tree.open(path, _FILE)
-    except OSError:
-        return b""
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+class Records:
+    """The files of one tree, as far as they are read."""
+
+    def __init__(self, tree: SafeRoot) -> None:
+        self.tree = tree
+        self._left = _TOTAL
+
+    def read(self, path: str | bytes, limit: int = _FILE_LIMIT) -> bytes:
+        """A plain file's bytes; b"" where there is none. Raises ValueError for one that is too large."""
+        data = self.head(path, limit + 1)
+        if len(data) > limit:
+            raise ValueError(f"{os.fsdecode(path)} is larger than {limit} bytes")
+        return data
+
+    def head(self, path: str | bytes, size: int) -> bytes:
+        """The same of its first `size` bytes. Raises ValueError where too much has been read of the tree."""
+        try:
+            descriptor = self.tree.open(path, _FILE)
+        except OSError:
             return b""
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise ValueError(f"{os.fsdecode(path)} is larger than {limit} bytes")
-    return data
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            # Room is made for all that is asked for before it is known how much there is.
+            data = file.read(min(size, status.st_size)) if stat.S_ISREG(status.st_mode) else b""
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"the records are larger than {_TOTAL} bytes together")
+        return data
 
-
-def _names(tree: SafeRoot, path: str) -> list[str]:
-    try:
-        descriptor = tree.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return []
-    try:
-        return sorted(os.listdir(descriptor))[:_MOST]
-    finally:
-        os.close(descriptor)
+    def names(self, path: str) -> list[str]:
+        """What lies in a directory; nothing where there is none."""
+        try:
+            descriptor = self.tree.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return []
+        try:
+            return sorted(os.listdir(descriptor))[:_MOST]
+        finally:
+            os.close(descriptor)
 
 
 def _distribution(data: bytes) -> Distribution:
@@ -112,12 +142,12 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _dpkg(tree: SafeRoot) -> Iterator[Package]:
+def _dpkg(records: Records) -> Iterator[Package]:
     """`status`, and `status.d` of images without dpkg."""
-    records = ["var/lib/dpkg/status"]
-    records += [f"var/lib/dpkg/status.d/{name}" for name in _names(tree, "var/lib/dpkg/status.d") if "." not in name]
-    for record in records:
-        for fields in _stanzas(_text(_read(tree, record))):
+    paths = ["var/lib/dpkg/status"]
+    paths += [f"var/lib/dpkg/status.d/{name}" for name in records.names("var/lib/dpkg/status.d") if "." not in name]
+    for record in paths:
+        for fields in _stanzas(_text(records.read(record))):
             if "installed" not in fields.get("Status", "installed").split():
                 continue
             source = fields.get("Source", "").partition(" ")[0]
@@ -146,32 +176,32 @@ def _stanzas(text: str) -> Iterator[dict[str, str]]:
         yield fields
 
 
-def _apk(tree: SafeRoot) -> Iterator[Package]:
+def _apk(records: Records) -> Iterator[Package]:
     for record in ("lib/apk/db/installed", "usr/lib/apk/db/installed"):
-        for fields in _stanzas(_text(_read(tree, record))):
+        for fields in _stanzas(_text(records.read(record))):
             name, version, architecture, licence, origin = (fields.get(key, "") for key in ("P", "V", "A", "L", "o"))
             yield Package("apk", name, version, architecture, licence, origin, record)
 
 
-def _rpm(tree: SafeRoot) -> Iterator[Package]:
+def _rpm(records: Records) -> Iterator[Package]:
     for directory in ("var/lib/rpm", "usr/lib/sysimage/rpm"):
         record = f"{directory}/rpmdb.sqlite"
-        data = _read(tree, record, _FILE_LIMIT * 4)
+        data = records.read(record, _FILE_LIMIT * 4)
         if data:
             from sampan.build.outputs.rpm import packages
 
             for name, version, architecture, licence, source in packages(data):
                 yield Package("rpm", name, version, architecture, licence, source, record)
-        elif any(name in _names(tree, directory) for name in ("Packages", "Packages.db")):
+        elif any(name in records.names(directory) for name in ("Packages", "Packages.db")):
             raise ValueError(f"{directory} is a database of an older rpm (Berkeley DB or ndb), which is not read")
 
 
-def _python(tree: SafeRoot) -> Iterator[Package]:
+def _python(records: Records) -> Iterator[Package]:
     parser = BytesHeaderParser(policy=compat32)
-    for path, _, _, status in walk(tree.fd):
+    for path, _, _, status in walk(records.tree.fd):
         if not stat.S_ISREG(status.st_mode) or _PYTHON.search(path) is None:
             continue
-        head = parser.parsebytes(_read(tree, path, _FILE_LIMIT)[:_HEAD_LIMIT])
+        head = parser.parsebytes(records.head(path, _HEAD_LIMIT))
         name, version = (str(head.get(field, "")) for field in ("Name", "Version"))
         licence = str(head.get("License-Expression") or head.get("License") or "")
         yield Package("pypi", name, version, license=licence, origin=os.fsdecode(path))

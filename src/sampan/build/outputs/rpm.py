@@ -10,8 +10,11 @@ from collections.abc import Iterator
 
 _STRING, _INT32, _I18N = 6, 4, 9
 _NAME, _VERSION, _RELEASE, _EPOCH, _LICENSE, _ARCHITECTURE, _SOURCE = 1000, 1001, 1002, 1003, 1014, 1022, 1044
+_OF_USE = frozenset((_NAME, _VERSION, _RELEASE, _EPOCH, _LICENSE, _ARCHITECTURE, _SOURCE))
 _KEYS = "gpg-pubkey"
 _MOST_ENTRIES = 4096
+_TEXT_LIMIT = 4096
+"""Bytes of a text: any number of entries may name the same megabytes."""
 _STEPS = 50_000_000
 """Instructions of sqlite's machine: a database that is made to last is given up."""
 
@@ -36,7 +39,7 @@ def packages(data: bytes) -> Iterator[Found]:
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA query_only = ON")
         for (blob,) in database.execute("SELECT blob FROM Packages"):
-            found = _header(blob) if isinstance(blob, bytes) else {}
+            found = header(blob) if isinstance(blob, bytes) else {}
             name = found.get(_NAME, "")
             if name and name != _KEYS:
                 epoch = found.get(_EPOCH, "")
@@ -49,7 +52,7 @@ def packages(data: bytes) -> Iterator[Found]:
         database.close()
 
 
-def _header(blob: bytes) -> dict[int, str]:
+def header(blob: bytes) -> dict[int, str]:
     """The texts and numbers of the tags that are of use. Raises ValueError for a header that is none."""
     try:
         count, size = struct.unpack_from(">II", blob)
@@ -59,10 +62,10 @@ def _header(blob: bytes) -> dict[int, str]:
         found: dict[int, str] = {}
         for number in range(count):
             tag, kind, offset, _ = struct.unpack_from(">IIII", blob, 8 + 16 * number)
-            if offset >= size:
+            if offset >= size or tag not in _OF_USE:
                 continue
             if kind in (_STRING, _I18N):
-                end = blob.index(b"\0", start + offset)
+                end = blob.index(b"\0", start + offset, start + offset + _TEXT_LIMIT)
                 found[tag] = blob[start + offset : end].decode("utf-8", "replace")
             elif kind == _INT32:
                 found[tag] = str(struct.unpack_from(">I", blob, start + offset)[0])

@@ -1,10 +1,12 @@
 import os
 import sqlite3
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from sampan.build.outputs import packages
 from sampan.build.outputs.packages import Distribution, Inventory, Package, inventory
 from sampan.build.outputs.spdx import bill, package_url
 from sampan.spec.ids import ImageId
@@ -142,6 +144,36 @@ def test_a_malformed_header_of_rpm(tmp_path: Path, blob: bytes) -> None:
     root = tmp_path / "root"
     put(root, "var/lib/rpm/rpmdb.sqlite", rpmdb(tmp_path / "db", blob))
     assert "malformed" in found(root).unread[0] or "too many" in found(root).unread[0]
+
+
+def test_many_entries_that_name_one_long_text_take_no_room(tmp_path: Path) -> None:
+    entries = b"".join(struct.pack(">IIII", tag, 6, 0, 1) for tag in range(1000, 1000 + 4000))
+    text = b"x" * 1_000_000 + b"\0"
+    blob = struct.pack(">II", 4000, len(text)) + entries + text
+    put(tmp_path / "root", "var/lib/rpm/rpmdb.sqlite", rpmdb(tmp_path / "db", blob))
+    tracemalloc.start()
+    try:
+        assert "malformed" in found(tmp_path / "root").unread[0]
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_names_without_an_end_and_one_file_under_many_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "lib/apk/db/installed", b"P:" + b"x" * 300 + b"\nV:1\n")
+    text = b"Name: a\nVersion: 1\nLicense: " + b"words " * 100 + b"\n\n"
+    put(tmp_path, "a/site-packages/a-1.dist-info/METADATA", text)
+    for number in range(5):
+        (tmp_path / f"{number}/site-packages/a.dist-info").mkdir(parents=True)
+        (tmp_path / f"{number}/site-packages/a.dist-info/METADATA").hardlink_to(
+            tmp_path / "a/site-packages/a-1.dist-info/METADATA"
+        )
+    inventoried = found(tmp_path)
+    assert ["more than 256 characters" in told for told in inventoried.unread] == [True]
+    assert {(one.name, one.license) for one in inventoried.packages} == {("a", "")}
+    assert len(inventoried.packages) == 6
+    monkeypatch.setattr(packages, "_TOTAL", 3 * len(text))
+    assert "together" in found(tmp_path).unread[-1]
 
 
 def test_links_and_special_files_lead_nowhere(tmp_path: Path) -> None:
