@@ -133,7 +133,7 @@ def _is_ours(place: str, door: str) -> bool:
 def parse_mountinfo(text: str) -> list[Mounted]:
     """The mounts of control groups in /proc/PID/mountinfo (proc_pid_mountinfo(5)), in its order."""
     found = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # not splitlines, for which more ends a line than for the kernel
         before, _, after = line.partition(" - ")
         fields, kind = before.split(" "), after.split(" ")
         if len(fields) < 6 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
@@ -148,7 +148,7 @@ def parse_mountinfo(text: str) -> list[Mounted]:
 def parse_membership(text: str) -> dict[str, str]:
     """Controller, `name=…` or "" (v2) → the group this process stands in (/proc/PID/cgroup, cgroups(7))."""
     groups = {}
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):  # as above: groups have names
         _, names, group = line.split(":", 2)
         groups.update(dict.fromkeys(names.split(","), group))
     return groups

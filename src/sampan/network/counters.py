@@ -45,10 +45,10 @@ class Meter:
 def parse(text: str, interfaces: Collection[str]) -> dict[str, Counters]:
     """/proc/net/dev: two lines of headings, then `name: ` and sixteen numbers, received ones first. Pure."""
     found = {}
-    for line in text.splitlines()[2:]:
+    for line in text.split("\n")[2:]:  # not splitlines: names of interfaces are a container's own
         name, _, rest = line.partition(":")
-        numbers = rest.split()
-        if name.strip() in interfaces and len(numbers) == _FIELDS:
+        name, numbers = name.strip(" "), rest.split()
+        if name in interfaces and len(numbers) == _FIELDS:
             received, sent = map(int, numbers[:4]), map(int, numbers[8:12])
-            found[name.strip()] = Counters(*received, *sent)
+            found[name] = Counters(*received, *sent)
     return found

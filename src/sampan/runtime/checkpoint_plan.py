@@ -36,7 +36,8 @@ class NotPossible(Exception):
 def mount_points(mountinfo: str) -> dict[int, str]:
     """The place of each mount by its id, from /proc/PID/mountinfo (proc(5)); octal escapes undone."""
     found = {}
-    for line in mountinfo.splitlines():
+    # Not splitlines: places are whoever mounted's, and hold what that takes for line ends.
+    for line in mountinfo.split("\n"):
         words = line.split(" ")
         if len(words) > 4 and words[0].isdigit():
             found[int(words[0])] = _unescaped(words[4])

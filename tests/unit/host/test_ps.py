@@ -164,3 +164,10 @@ def test_a_process_as_it_is() -> None:
 
 def test_what_is_no_text_is_shown_as_such() -> None:
     assert printable(b"a\xff\x07\tb\n\xc3\xa9") == "a\ufffd? b é"
+
+
+def test_a_name_with_a_carriage_return_tells_nothing_of_its_own() -> None:
+    stat = b"7 (\rVmLck: x) Z 1 7 7 0 -1 4194560 0 0 0 0 5 6 0 0 20 0 1 0 99 0 0 0" + b" 0" * 27
+    # A zombie has no line of that name that would come later and be right.
+    found = process._parse(7, stat, b"Name:\t\rVmLck: x\nUid:\t1\t2\t1\t1\nGid:\t3\t4\t3\t3\n", b"", b"0")
+    assert (found.locked, found.uids, found.comm) == (False, (1, 2), "?VmLck: x <defunct>")

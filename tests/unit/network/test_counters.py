@@ -29,3 +29,9 @@ def test_a_meter_reads_again_and_closes_twice() -> None:
     assert meter.read(("lo",)).keys() == meter.read(("lo",)).keys() == {"lo"}
     meter.close()
     meter.close()
+
+
+def test_a_name_that_ends_lines_elsewhere() -> None:
+    # The kernel takes \x1c for a letter of a name, str.splitlines for the end of a line.
+    more = "\x1ceth0: 9 9 9 9 0 0 0 0 9 9 9 9 0 0 0 0\n"
+    assert parse(TEXT + more, ("eth0",))["eth0"] == Counters(138, 3, 1, 2, 84, 4, 5, 6)

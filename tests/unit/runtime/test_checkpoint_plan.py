@@ -30,6 +30,11 @@ def test_places_of_mounts() -> None:
     assert plan.mount_points(MOUNTINFO) == {213: "/", 138: "/etc/hostname", 139: "/srv/a b\\c"}
 
 
+def test_a_place_whose_name_looks_like_another_line() -> None:
+    forged = "140 213 0:5 / /x\x0b138\u2028138 1 0:1 / /forged rw - tmpfs t rw\n"
+    assert plan.mount_points(MOUNTINFO + forged)[138] == "/etc/hostname"
+
+
 def test_a_mount_is_named_by_where_it_was_asked_for() -> None:
     assert plan.external_mounts([("/run/data", "/var/run/data")]) == ["mnt[/run/data]:/var/run/data"]
     assert plan.restored_mounts(["/a", "/b"], "/place") == ["mnt[/a]:/place/0", "mnt[/b]:/place/1"]

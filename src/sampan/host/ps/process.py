@@ -93,7 +93,8 @@ def _parse(pid: int, stat: bytes, status: bytes, command_line: bytes, wchan: byt
     fields = tail.split()
     comm = printable(head.partition(b" (")[2])
     numbers = [int(field) for field in fields[1:]]
-    facts = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
+    # Not splitlines: a name may hold a carriage return, and a line of its own would follow it.
+    facts = dict(line.split(b":", 1) for line in status.split(b"\n") if b":" in line)
     state = fields[0].decode()
     arguments = printable(command_line.rstrip(b"\0").replace(b"\0", b" ")) or f"[{comm}]"
     defunct = " <defunct>" if state == "Z" else ""
