@@ -196,5 +196,5 @@ def _told(log: Path) -> str:
         with open(log, "rb") as file:
             lines = file.read(_LOG_LIMIT).splitlines()
         return str(json.loads(lines[-1])["msg"])
-    except (FileNotFoundError, IndexError, KeyError, ValueError):
+    except (FileNotFoundError, LookupError, TypeError, ValueError, RecursionError):
         return ""

@@ -66,6 +66,8 @@ class Fluentd:
                     return
             except msgspec.ValidationError as error:
                 raise ConnectionError(f"no acknowledgement: {error}") from error
+            except (UnicodeDecodeError, RecursionError) as error:
+                raise ConnectionError(f"no acknowledgement: {error}") from error
             except msgspec.DecodeError:
                 continue
             break

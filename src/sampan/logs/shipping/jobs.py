@@ -92,7 +92,7 @@ def _read_job(path: Path) -> Job | None:
     try:
         with path.open("rb") as file:
             return _jobs.decode(file.read(_MOST_BYTES))
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -101,7 +101,7 @@ def read_position(path: Path) -> Position:
     try:
         with path.open("rb") as file:
             return _positions.decode(file.read(_MOST_BYTES))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Position()
 
 
