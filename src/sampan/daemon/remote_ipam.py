@@ -47,7 +47,7 @@ async def requested(
         if not answer.pool_id or len(answer.pool_id) > 1024:
             raise System(f"the IPAM driver {asked.driver} gave a pool without a name, or with too long a one")
         claim = await claims.note(msgspec.structs.replace(claim, pools=(*claim.pools, answer.pool_id)))
-        subnet = _subnet(answer.pool, version, asked.driver)
+        subnet = subnet_of(answer.pool, version, asked.driver)
         given, claim = await _kept(claims, claim, driver, answer.pool_id, subnet, config, answer.data)
         found.append(given)
     ipam = IPAM(driver="default", options=asked.options, config=tuple(found))
@@ -67,12 +67,12 @@ async def _kept(
     own = data.get("com.docker.network.gateway", "")
     gateway = own.partition("/")[0]
     if not own or config.gateway:
-        gateway = _address(await driver.request_address(pool, config.gateway, gateway=True), subnet, claim.ipam)
+        gateway = address_in(await driver.request_address(pool, config.gateway, gateway=True), subnet, claim.ipam)
         claim = await claims.note(msgspec.structs.replace(claim, addresses=(*claim.addresses, (pool, gateway))))
     elif ipaddress.ip_address(_plain(gateway, claim.ipam)) not in subnet:
         raise System(f"the IPAM driver {claim.ipam} gave the gateway {gateway[:64]}, which is not in {subnet}")
     for wanted in (config.auxiliary_addresses or {}).values():
-        address = _address(await driver.request_address(pool, wanted), subnet, claim.ipam)
+        address = address_in(await driver.request_address(pool, wanted), subnet, claim.ipam)
         if address != wanted:
             raise System(f"the IPAM driver {claim.ipam} gave {address} where {wanted} was asked for")
         claim = await claims.note(msgspec.structs.replace(claim, addresses=(*claim.addresses, (pool, address))))
@@ -97,7 +97,7 @@ async def addressed(claims: Claims, claim: Claim, definition: NetworkDefinition,
         plain = _plain(given.partition("/")[0], definition.ipam_driver)
         # Noted whatever it is: it was given, and is to be given back.
         claim = await claims.note(msgspec.structs.replace(claim, addresses=(*claim.addresses, (pool, plain))))
-        address = _address(given, subnet, definition.ipam_driver)
+        address = address_in(given, subnet, definition.ipam_driver)
         if wanted and address != wanted:
             raise System(f"the IPAM driver {definition.ipam_driver} gave {address} where {wanted} was asked for")
         wish = replace(wish, address=address) if subnet.version == 4 else replace(wish, address6=address)
@@ -114,7 +114,8 @@ def _version(config: IPAMConfig) -> int:
     return 6 if ":" in config.subnet else 4
 
 
-def _subnet(text: str, version: int, driver: str) -> Subnet:
+def subnet_of(text: str, version: int, driver: str) -> Subnet:
+    """The pool that a driver gave, as one of the family `version`. Raises System."""
     try:
         found = ipaddress.ip_network(text, strict=False)
     except ValueError as error:
@@ -128,12 +129,15 @@ def _subnet(text: str, version: int, driver: str) -> Subnet:
 
 def _plain(text: str, driver: str) -> str:
     try:
+        if "%" in text:
+            raise ValueError("an address with a zone is one of this host's, not of a container's")
         return str(ipaddress.ip_address(text))
     except ValueError as error:
         raise System(f"the IPAM driver {driver} gave the address {text[:64]!r}, which is none") from error
 
 
-def _address(text: str, subnet: Subnet, driver: str) -> str:
+def address_in(text: str, subnet: Subnet, driver: str) -> str:
+    """The address that a driver gave, without its prefix. Raises System for one that is not in `subnet`."""
     plain = _plain(text.partition("/")[0], driver)
     if ipaddress.ip_address(plain) not in subnet:
         raise System(f"the IPAM driver {driver} gave the address {plain}, which is not in {subnet}")

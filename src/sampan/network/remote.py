@@ -125,17 +125,9 @@ def linked(endpoint: Endpoint, answered: Answered, route: Netlink, label: str) -
     `label` is the alias of what this engine itself has made on the host.
     """
     assert endpoint.link is not None
+    answered = checked(answered)
     index = _source(answered.source, route, label)
-    for text, version in ((answered.gateway, 4), (answered.gateway6, 6)):
-        if text and _address(text, "gateway").version != version:
-            raise System(f"the network driver answered with the gateway {text[:64]!r}, which is of the other family")
-    if len(answered.routes) > _MOST_ROUTES:
-        raise System(f"the network driver answered with more than {_MOST_ROUTES} routes")
-    if answered.prefix and not is_link_name(f"{answered.prefix}0"):
-        raise System(f"the network driver answered with the interface prefix {answered.prefix[:32]!r}, which is none")
-    if answered.name and not is_link_name(answered.name):
-        raise System(f"the network driver answered with the interface name {answered.name[:32]!r}, which is none")
-    mac = endpoint.mac or checked_mac(answered.mac)
+    mac = endpoint.mac or answered.mac
     plan = replace(
         endpoint.link,
         host_name=answered.source,
@@ -143,7 +135,7 @@ def linked(endpoint: Endpoint, answered: Answered, route: Netlink, label: str) -
         mac=mac,
         gateway=answered.gateway,
         gateway6=answered.gateway6,
-        routes=tuple(_route(*one) for one in answered.routes),
+        routes=answered.routes,
     )
     return replace(
         endpoint,
@@ -154,6 +146,21 @@ def linked(endpoint: Endpoint, answered: Answered, route: Netlink, label: str) -
         interface=endpoint.interface or answered.name,
         interface_prefix=answered.prefix or endpoint.interface_prefix,
     )
+
+
+def checked(answered: Answered) -> Answered:
+    """What of an answer can be told without the kernel: names, addresses, routes. Raises System, InvalidParameter."""
+    for text, version in ((answered.gateway, 4), (answered.gateway6, 6)):
+        if text and _address(text, "gateway").version != version:
+            raise System(f"the network driver answered with the gateway {text[:64]!r}, which is of the other family")
+    if len(answered.routes) > _MOST_ROUTES:
+        raise System(f"the network driver answered with more than {_MOST_ROUTES} routes")
+    if answered.prefix and not is_link_name(f"{answered.prefix}0"):
+        raise System(f"the network driver answered with the interface prefix {answered.prefix[:32]!r}, which is none")
+    if answered.name and not is_link_name(answered.name):
+        raise System(f"the network driver answered with the interface name {answered.name[:32]!r}, which is none")
+    routes = tuple(_route(*one) for one in answered.routes)
+    return replace(answered, mac=checked_mac(answered.mac), routes=routes)
 
 
 def _source(name: str, route: Netlink, label: str) -> int:
@@ -204,6 +211,8 @@ def _is_every_link_s(destination: bytes, prefix: int) -> bool:
 
 def _address(text: str, what: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
+        if "%" in text:
+            raise ValueError("an address with a zone is one of this host's, not of a container's")
         return ipaddress.ip_address(text)
     except ValueError as error:
         raise System(f"the network driver answered with the {what} {text[:64]!r}, which is no address") from error

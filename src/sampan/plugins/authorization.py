@@ -33,7 +33,9 @@ class Shown(Document, frozen=True, rename=wire(user_authn_method="UserAuthNMetho
     response_headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class _Verdict(Document, frozen=True):
+class Verdict(Document, frozen=True):
+    """What a plugin answers; only `allow` is a yes."""
+
     allow: bool = False
     msg: str = ""
     err: str = ""
@@ -74,7 +76,7 @@ class Gate:
         for name in self.names:
             try:
                 plugin = await self._plugins.get(name, KIND)
-                verdict = await plugin.call(method, shown, _Verdict)
+                verdict = await plugin.call(method, shown, Verdict)
             except (PluginFailed, PluginNotFound) as error:
                 raise System(f"plugin {name} failed with error: {error}") from error
             if not verdict.allow:
