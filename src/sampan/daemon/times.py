@@ -7,13 +7,18 @@ import time
 from sampan.errors import InvalidParameter
 
 NEVER = "0001-01-01T00:00:00Z"
+_FIRST, _LAST = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9 - 1
+"""Of the years 1 to 9999."""
 
 
 def rfc3339(nanoseconds: int) -> str:
-    """Nanoseconds since the epoch in UTC, without trailing zeros, as Go writes RFC 3339; 0 is Go's zero time."""
+    """Nanoseconds since the epoch in UTC, without trailing zeros, as Go writes RFC 3339; 0 is Go's zero time.
+
+    A time beyond the four digits that a year has there becomes the first or last that they can say: files bear any (utimensat(2)).
+    """
     if not nanoseconds:
         return NEVER
-    seconds, rest = divmod(nanoseconds, 10**9)
+    seconds, rest = divmod(min(max(nanoseconds, _FIRST), _LAST), 10**9)
     fraction = f".{rest:09d}".rstrip("0") if rest else ""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
 
