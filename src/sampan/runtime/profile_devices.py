@@ -3,6 +3,7 @@
 The default nodes (null, zero, full, random, urandom, tty) are made by the runtime in every /dev.
 """
 
+import itertools
 import os
 import re
 import stat
@@ -43,6 +44,8 @@ _ACCESS = re.compile(r"[rwm]{1,3}")
 _HIGHEST_MAJOR, _HIGHEST_MINOR = (1 << 12) - 1, (1 << 20) - 1
 _OTHER_FILE_SYSTEMS = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"})
 _MOST_NODES = 4096
+_MOST_LOOKED_AT = 65_536
+"""Files of all kinds: a directory of devices has hundreds, and whoever names / would have the whole machine walked."""
 
 
 def parse_rule(text: str) -> oci.DeviceRule:
@@ -78,9 +81,12 @@ def from_path(
         text = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
         raise InvalidParameter(f"{complaint}{text}") from error
     if stat.S_ISDIR(found.st_mode):
-        devices = tuple(
-            _node(in_container + path[len(resolved) :], status) for path, status in _walk(resolved, frozenset())
-        )
+        try:
+            devices = tuple(
+                _node(in_container + path[len(resolved) :], status) for path, status in _walk(resolved, frozenset())
+            )
+        except OSError as error:
+            raise InvalidParameter(f"{complaint}{str(error.strerror).lower()}: {error.filename}") from error
     else:
         devices = (_node(in_container, found),) if _kind(found) else ()
     if not devices:
@@ -101,12 +107,16 @@ def all_of_host() -> tuple[oci.Device, ...]:
 
 
 def _walk(directory: str, skipped: frozenset[str]) -> Iterator[tuple[str, os.stat_result]]:
-    waiting, count = [directory], 0
+    waiting, count, looked_at = [directory], 0, 0
     while waiting:
         try:
-            entries = sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name)
+            with os.scandir(waiting.pop()) as listed:
+                entries = sorted(itertools.islice(listed, _MOST_LOOKED_AT + 1), key=lambda entry: entry.name)
         except FileNotFoundError:
             continue
+        looked_at += len(entries)
+        if looked_at > _MOST_LOOKED_AT:
+            raise InvalidParameter(f"more than {_MOST_LOOKED_AT} files below {directory}")
         for entry in entries:
             try:
                 status = entry.stat(follow_symlinks=False)

@@ -279,6 +279,19 @@ def test_what_is_no_device(path: str, access: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_a_directory_of_many_files_is_not_walked_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_MOST_LOOKED_AT", 5)
+    for place in (tmp_path, tmp_path / "inner"):
+        place.mkdir(exist_ok=True)
+        for number in range(3):
+            (place / str(number)).touch()
+    with pytest.raises(InvalidParameter, match="more than 5 files below"):
+        devices.from_path(str(tmp_path), "/dev/x", "rwm")
+    # The kernel's own tree, which is another at every look, in short time.
+    with pytest.raises(InvalidParameter):
+        devices.from_path("/proc", "/dev/x", "rwm")
+
+
 def test_a_privileged_container_gets_the_hosts_devices_but_no_terminals() -> None:
     found = {device.path: device for device in devices.all_of_host()}
     assert found["/dev/null"].major == 1
