@@ -4,8 +4,7 @@ import contextlib
 import os
 import warnings
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -60,30 +59,39 @@ def bundle(case: bytes) -> None:
 
 def packages(case: bytes) -> None:
     """Records of package managers in a stranger's tree."""
-    root = _tree()
-    for path in (
-        "etc/os-release",
-        "var/lib/dpkg/status",
-        "lib/apk/db/installed",
-        "x/site-packages/a.dist-info/METADATA",
-    ):
-        (root / path).write_bytes(case)
-    (root / "var/lib/rpm/rpmdb.sqlite").write_bytes(case if case.startswith(b"SQLite") else b"")
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        msgspec.json.encode(records.inventory(descriptor))
-    finally:
-        os.close(descriptor)
+    if case.startswith(b"SQLite"):
+        with contextlib.suppress(ValueError):
+            list(rpm.packages(case))
+        return
     with contextlib.suppress(ValueError):
-        rpm._header(case)
+        rpm.header(case)
+    msgspec.json.encode(records.collected(records.Records(cast("Any", _Tree(case)))))
+
+
+class _Tree:
+    """One in which a file reads the same under every name, in memory; what is walked is one place of Python's records."""
+
+    def __init__(self, case: bytes) -> None:
+        self._case = case
+        self.fd = _place()
+
+    def open(self, path: str | bytes, flags: int) -> int:
+        """Beside `os-release` the records of one kind are there, by the length: a file costs more than its parsing."""
+        kinds = ("os-release", ("dpkg", "apk", "egg-info")[len(self._case) % 3])
+        if flags & os.O_DIRECTORY or not any(kind in os.fsdecode(path) for kind in kinds):
+            raise FileNotFoundError(path)
+        descriptor = os.memfd_create("record")
+        os.write(descriptor, self._case)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
 
 
 @cache
-def _tree() -> Path:
-    root = directory() / "tree"
-    for path in ("etc", "var/lib/dpkg", "lib/apk/db", "x/site-packages/a.dist-info", "var/lib/rpm"):
-        (root / path).mkdir(parents=True)
-    return root
+def _place() -> int:
+    place = directory() / "tree"
+    (place / "site-packages").mkdir(parents=True)
+    (place / "site-packages" / "a.egg-info").touch()
+    return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def policy(case: bytes) -> None:

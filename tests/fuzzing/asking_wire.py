@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import functools
 import socket
+import struct
 from typing import Any, cast
 
 import msgspec
@@ -134,8 +135,13 @@ def _channel() -> tuple[socket.socket, socket.socket]:
 
 
 def messages(case: bytes) -> None:
-    """A packet between launcher, monitors and daemon, with a descriptor where its first byte is odd."""
+    """A packet between launcher, monitors and daemon: the whole of it, or, by its first byte, a body behind a right head.
+
+    With a descriptor where that byte is high.
+    """
     ours, theirs = _channel()
+    if case[:1] < b"\x30":
+        case = struct.pack("=IHHII", 0x53504E31, 3, 0, 0, max(len(case) - 1, 0)) + case[1:]
     if case[:1] > b"\x80":
         with open("/dev/null", "rb") as null:
             socket.send_fds(ours, [case[1:] or b"x"], [null.fileno()])

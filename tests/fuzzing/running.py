@@ -1,6 +1,7 @@
 """Runs the cases of one parser and judges them: an exception that is not its own, a hang, a leak of memory or descriptors."""
 
 import gc
+import logging
 import os
 import signal
 import time
@@ -41,10 +42,11 @@ class Tally:
 
 def run(parser: Parser, cases: int, seconds: float, seed: int = 0) -> Tally:
     """The seeds, then up to `cases` cases for at most `seconds`, but a batch of them in any case. Raises Found."""
-    mutator, coverage, tally = Mutator(parser.seeds(), parser.tokens, seed), Coverage(PACKAGE), Tally()
+    mutator = Mutator(parser.seeds(), parser.tokens, seed, parser.longest, parser.documents)
+    coverage, tally = Coverage(PACKAGE), Tally()
     descriptors, memory = len(os.listdir("/proc/self/fd")), 0
     began = time.monotonic()
-    with _watched(parser) as watch:
+    with _silent(), _watched(parser) as watch:
         for case in parser.seeds():
             _one(parser, case, tally, watch, coverage)
         while True:
@@ -94,6 +96,21 @@ class _Watch:
             # SystemExit is no Exception: no parser's own handler keeps it.
             raise SystemExit(str(Found(self._parser, self.case, f"no end within {SLOW} processor seconds")))
         self._seen = self.number
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What is told of each bad case (in the log, or on the standard error of a small process) is not kept a million times."""
+    before, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        os.dup2(before, 2)
+        os.close(before)
 
 
 @contextmanager
