@@ -63,7 +63,7 @@ class SystemApi:
             containers_stopped=sum(status in (Status.CREATED, Status.EXITED, Status.DEAD) for status in states),
             images=self._images.count(),
             driver=engine.layers.driver,
-            driver_status=(("Backing Filesystem", _file_system(str(config.data_root))),),
+            driver_status=_driver_status(engine.layers.driver, str(config.data_root)),
             docker_root_dir=str(config.data_root),
             plugins=s.PluginsInfo(
                 volume=tuple(sorted(("local", *engine.plugins.active("VolumeDriver")))),
@@ -163,13 +163,21 @@ def identity(engine: Engine) -> str:
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
 
 
+def _driver_status(driver: str, data_root: str) -> tuple[tuple[str, str], ...]:
+    return (("Btrfs", ""),) if driver == "btrfs" else (("Backing Filesystem", _file_system(data_root)),)
+
+
 def _file_system(path: str) -> str:
-    """The type of the file system that `path` lies on, from the mount whose device it has."""
-    device = os.stat(path).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    """The type of the file system that `path` lies on, from its mount: a subvolume of btrfs has a device that no mount shows."""
+    descriptor = os.open(path, os.O_PATH)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+            wanted = next((line.split()[1] for line in file if line.startswith("mnt_id:")), "")
+    finally:
+        os.close(descriptor)
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             fields, _, after = line.partition(" - ")
-            if fields.split(" ")[2] == wanted:
+            if fields.split(" ", 1)[0] == wanted:
                 return after.split(" ", 1)[0]
     return "unknown"
