@@ -14,6 +14,8 @@ from tests.waiting import eventually
 _FILLER = "filler"
 _CHUNK = bytes(1 << 20)
 SIZE = 48 << 20
+BTRFS_SIZE = 4 << 30
+"""The least that mkfs.btrfs takes is 109 MiB; what is deleted there is free a while later."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,17 @@ class Disk:
 
 @contextmanager
 def mounted(place: Path, kind: str, size: int = SIZE) -> Iterator[Disk]:
-    """A fresh file system at `place`, which is made: `ext4` on a loop device, or `tmpfs`."""
+    """A fresh file system at `place`, which is made: `ext4` or `btrfs` on a loop device, or `tmpfs`."""
     place.mkdir(parents=True)
     if kind == "ext4":
         with _image(place).open("wb") as file:
             file.truncate(size)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-e", "remount-ro", _image(place)], check=True)
+        disk = _mount(place)
+    elif kind == "btrfs":
+        with _image(place).open("wb") as file:
+            file.truncate(size)
+        subprocess.run(["mkfs.btrfs", "-q", _image(place)], check=True)
         disk = _mount(place)
     else:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
@@ -105,14 +112,17 @@ def _unmount(place: Path) -> None:
 
 
 @contextmanager
-def sampan_on(kind: str, *, exec_root: bool = False, size: int = SIZE) -> Iterator[tuple[Sampan, Disk]]:
-    """A started Sampan with busybox, and the disk that its data root is, or its exec-root. Nothing of it may be left."""
+def sampan_on(kind: str, *flags: str, exec_root: bool = False, size: int = SIZE) -> Iterator[tuple[Sampan, Disk]]:
+    """A Sampan, started with `flags`, with busybox, and the disk that its data root is, or its exec-root.
+
+    Nothing of it may be left.
+    """
     sampan = Sampan()
     # Not by the directory's name: whoever of this machine copies its mounts meanwhile has this one, too.
     before = leaks.marked(sampan.instance)
     with mounted(sampan.exec_root if exec_root else sampan.data_root, kind, size) as disk:
         try:
-            sampan.start()
+            sampan.start(*flags)
             sampan.load_busybox()
             yield sampan, disk
         finally:

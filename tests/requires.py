@@ -56,6 +56,7 @@ HOST_PROBES = {
 PROGRAMS = {
     "buildah": "buildah",
     "busybox": "busybox-static",
+    "mkfs.btrfs": "btrfs-progs",
     "docker-client": "docker.io or docker-cli",
     "docker-registry": "docker-registry",
     "dockerd": "docker.io",
@@ -153,6 +154,14 @@ def _open_tree() -> Missing | None:
     return None
 
 
+def _file_system(kind: str) -> Missing | None:
+    """Known to the kernel, or a module that mount(8) has it load."""
+    known = any(line.split()[-1] == kind for line in Path("/proc/filesystems").read_text().splitlines())
+    if known or subprocess.run(["modinfo", kind], check=False, capture_output=True).returncode == 0:
+        return None
+    return Missing(f"this kernel has no {kind}")
+
+
 def _way_out() -> Missing | None:
     lines = Path("/proc/net/route").read_text().splitlines()[1:]
     return (
@@ -177,6 +186,7 @@ def _controller(version: int, controller: str) -> Missing | None:
 PROBES: dict[str, Callable[[], Missing | None]] = {
     **{name: functools.partial(_on_host, name) for name in HOST_PROBES},
     **{name: functools.partial(_program, name) for name in PROGRAMS},
+    "btrfs": lambda: _file_system("btrfs"),
     "open-tree": _open_tree,
     "way-out": _way_out,
     "docker-client:28": functools.partial(_docker_client, 28),

@@ -37,6 +37,7 @@ DEPARTURES: tuple[Departure, ...] = (
     *_nil(INSPECT, ARRAY, *(f".HostConfig.{name}" for name in HOST_LISTS)),
     *_nil(INSPECT, OBJECT, ".HostConfig.PortBindings"),
     *_nil(INSPECT, INTEGER, ".HostConfig.MemorySwappiness"),
+    *_nil("GET */json", OBJECT, ".GraphDriver.Data"),  # of the driver btrfs
     *_nil("GET /exec/{name}/json", INTEGER, ".ExitCode"),
     *_nil("GET */json", ARRAY, ".Config.Entrypoint", ".Config.Env", ".Config.Cmd"),
     *_nil("GET */json", OBJECT, ".Config.Labels", ".Config.Volumes"),

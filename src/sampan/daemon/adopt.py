@@ -157,7 +157,7 @@ async def restore(engine: Engine) -> None:
             continue
         try:
             if container.id not in there:
-                size = verify.layer_size(definition.host, bounded=engine.layers.bounded)
+                size = verify.layer_size(definition.host, engine.layers.driver, bounded=engine.layers.bounded)
                 await engine.layers.prepare(container.id, definition.image_id, size)
                 _log.warning(
                     "container %s: its writable layer was lost with the machine: made again", container.id[:12]

@@ -297,9 +297,10 @@ def _builder(values: dict[str, object]) -> dict[str, object]:
 
 
 def _storage_driver(text: str) -> str:
-    if text in ("btrfs", "zfs", "devicemapper", "aufs"):
+    if text in ("zfs", "devicemapper", "aufs"):
         raise InvalidParameter(
-            f"storage-driver: {text} is not implemented: overlay2 works on btrfs, and vfs shares blocks where the file system can"
+            f"storage-driver: {text} is not implemented: overlay2 works on most file systems, "
+            "and vfs shares blocks where the file system can"
         )
     if text and not is_plain(text):
         raise InvalidParameter(f'invalid storage-driver: "{text}": no driver has such a name')

@@ -189,7 +189,7 @@ async def _make(
             links=engine.linked.resolve(host),
             users=users,
         )
-        size = verify.layer_size(host, bounded=engine.layers.bounded)
+        size = verify.layer_size(host, engine.layers.driver, bounded=engine.layers.bounded)
         await engine.layers.prepare(container_id, definition.image_id, size)
         await _populate(engine, definition)
         crash_point("create-after-layer")

@@ -212,7 +212,7 @@ def inspected(details: ImageDetails) -> i.ImageInspect:
         os=details.os,
         os_version=details.os_version,
         size=details.size,
-        graph_driver=DriverData(name=details.driver, data=dict(details.driver_data)),
+        graph_driver=DriverData(name=details.driver, data=dict(details.driver_data) or None),
         root_fs=i.RootFS(layers=details.diff_ids or None),
         metadata=i.ImageMetadata(last_tag_time=rfc3339(details.last_tagged_ns)),
     )

@@ -138,6 +138,8 @@ def _graph_driver(engine: Engine, container: Container) -> DriverData:
         root = engine.layers.mount_of(container.id)
     except NotFound:
         return DriverData(name=container.definition.driver)
+    if container.definition.driver == "btrfs":
+        return DriverData(name="btrfs")
     if not isinstance(root, OverlayRoot):
         return DriverData(name=container.definition.driver, data={"RootDir": root.path})
     return DriverData(

@@ -54,9 +54,12 @@ class ImageLayers:
         return self._snapshots.bounded
 
     async def prepare(self, container: ContainerId, image: ImageId | None, size: int = 0) -> None:
-        """See `needs.Layers`. A few mkdir: not worth another thread."""
+        """See `needs.Layers`. A few mkdir are not worth another thread; a copy of a tree is, and a snapshot waits for its disk."""
         chain = self._images.chain(image) if image is not None else None
-        self._snapshots.prepare(container, chain, size)
+        if self._snapshots.whole:
+            await self._workers.run(self._snapshots.prepare, container, chain, size)
+        else:
+            self._snapshots.prepare(container, chain, size)
 
     def stands_on_host(self, image: ImageId) -> bool:
         """See `needs.Layers`."""

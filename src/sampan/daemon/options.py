@@ -133,7 +133,7 @@ OPTIONS: tuple[Option, ...] = (
         "an ordinary user's daemon, in a user namespace: `sampan rootless` gives it (docs/rootless.md)",
     ),
     # layers
-    Option("storage-driver", T, YES, "overlay2, overlay, fuse-overlayfs or vfs", short="s"),
+    Option("storage-driver", T, YES, "overlay2, overlay, fuse-overlayfs, btrfs or vfs", short="s"),
     Option("storage-opts", L, NO, "the drivers have no options", flag="storage-opt"),
     # networks
     Option("bip", T, YES),

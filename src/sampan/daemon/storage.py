@@ -9,10 +9,12 @@ from sampan.errors import InvalidParameter, System, host_fault
 from sampan.files.remove import remove_tree
 from sampan.plugins.cloning import CloningByPlugin
 from sampan.plugins.installed import Installed
+from sampan.snapshots.cloning import Trees
 from sampan.snapshots.mounting import OVERLAY, Merging
 from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Snapshotter
 from sampan.snapshots.serving import merging
+from sampan.snapshots.subvolumes import btrfs_snapshotter, is_on_btrfs
 from sampan.snapshots.vfs import VfsSnapshotter
 
 _log = logging.getLogger("sampan.daemon")
@@ -32,12 +34,14 @@ def open_layers(config: DaemonConfig, installed: Installed) -> Snapshotter:
                 return OverlaySnapshotter(config.data_root, _by_program())
             case "overlay":
                 return OverlaySnapshotter(config.data_root)
+            case "btrfs":
+                return _by_subvolumes(config)
             case name if installed.has(name, KIND):
-                return VfsSnapshotter(config.data_root, name, CloningByPlugin(installed, name))
+                return VfsSnapshotter(config.data_root, name, Trees(clone=CloningByPlugin(installed, name)))
             case name:
                 raise InvalidParameter(
                     f'invalid storage-driver: "{name}": '
-                    "it is one of overlay2, overlay, fuse-overlayfs, vfs, or a driver that is installed"
+                    "it is one of overlay2, overlay, fuse-overlayfs, btrfs, vfs, or a driver that is installed"
                 )
     except OSError as error:
         raise System(f"layers below {config.data_root}: {host_fault(error)}") from error
@@ -59,10 +63,19 @@ def _by_program() -> Merging:
     return merging(program)
 
 
+def _by_subvolumes(config: DaemonConfig) -> Snapshotter:
+    if not is_on_btrfs(config.data_root):
+        raise System(
+            "storage driver btrfs: prerequisites for driver not satisfied (wrong filesystem?): "
+            f"{config.data_root} does not lie on btrfs"
+        )
+    return btrfs_snapshotter(config.data_root)
+
+
 def _chosen(config: DaemonConfig) -> str:
     """The driver whose layers are there already, for another would not show them; else the kernel's overlay, and where it refuses
-    (without root before Linux 5.11, on some file systems) fuse-overlayfs, else copies."""
-    for present in ("overlay", "fuse-overlayfs"):
+    (without root before Linux 5.11, on some file systems) fuse-overlayfs, on btrfs snapshots, else copies."""
+    for present in ("overlay", "fuse-overlayfs", "btrfs"):
         if _has_layers(config, present):
             return present
     refused = _refusal(config, OVERLAY)
@@ -76,6 +89,9 @@ def _chosen(config: DaemonConfig) -> str:
         if not why:
             _log.warning("no overlay here (%s): layers are merged by fuse-overlayfs, slower", refused)
             return "fuse-overlayfs"
+    if is_on_btrfs(config.data_root):
+        _log.warning("no overlay here (%s; %s): layers are subvolumes (storage driver btrfs)", refused, why)
+        return "btrfs"
     _log.warning("no overlay here (%s; %s): layers are copied (storage driver vfs), slow and large", refused, why)
     return "vfs"
 

@@ -87,12 +87,18 @@ def _refuse_missing(host: HostConfig) -> None:
         raise InvalidParameter(f"invalid cgroup parent: {parent}")
 
 
-def layer_size(host: HostConfig, *, bounded: bool) -> int:
-    """Bytes that the writable layer may hold, by `--storage-opt size=`; 0 for no bound. `bounded`: that can be had here.
+def layer_size(host: HostConfig, driver: str, *, bounded: bool) -> int:
+    """Bytes that the writable layer may hold, by `--storage-opt size=`; 0 for no bound. `bounded`: `driver` can have that here.
 
     Raises System in Docker's words.
     """
     given = {key.lower(): value for key, value in (host.storage_opt or {}).items()}
+    if "size" in given and driver == "btrfs":
+        # A quota group counts what is referred to from one subvolume: a program makes another, which is none of it.
+        raise System(
+            "--storage-opt is not supported by the storage driver btrfs: "
+            "a program can make subvolumes of its own, which no quota group bounds (overlay2 on ext4 or xfs can)"
+        )
     if "size" in given and not bounded:
         raise System("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     for key in given:

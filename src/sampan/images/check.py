@@ -210,7 +210,7 @@ class Check:
         if plan.blob in self._bad_blobs:
             self._examined += layer.tar_size
             return ""
-        if plan.parent is not None and plan.parent in self._bad_layers and snapshots.name == "vfs":
+        if plan.parent is not None and plan.parent in self._bad_layers and snapshots.whole:
             return "made of a damaged layer"
         before = self._examined
         try:
@@ -234,7 +234,7 @@ class Check:
                 self._catalog.snapshots.mend(plan.parent, stream, plan.diff_id)
         except (SampanError, OSError) as error:
             return f"could not be unpacked again: {error}", False
-        if self._catalog.snapshots.name != "vfs":
+        if not self._catalog.snapshots.whole:
             self._bad_layers.discard(plan.chain)
         with self._catalog.lock:
             for image in plan.images:

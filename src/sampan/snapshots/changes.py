@@ -5,16 +5,17 @@ import stat
 from collections.abc import Iterator
 
 from sampan.files.walk import open_plain
-from sampan.snapshots.comparison import differs, lstat
+from sampan.snapshots.comparison import entry_changed, lstat
 from sampan.snapshots.difference import is_made_by_engine, is_opaque
 from sampan.snapshots.protocol import Change, ChangeKind
 from sampan.snapshots.whiteouts import Marks
 
 
-def find_changes(lower: int, upper: int, marks: Marks | None) -> tuple[Change, ...]:
+def find_changes(lower: int, upper: int, marks: Marks | None, *, exact: bool = False) -> tuple[Change, ...]:
     """How `upper` differs from the whole tree `lower` (-1: an empty one). Descriptors of readable directories.
 
-    With `marks`, `upper` holds only what differs, and these; else it is a whole tree, too. Raises OSError.
+    With `marks`, `upper` holds only what differs, and these; else it is a whole tree, too. `exact` as in `comparison`.
+    Raises OSError.
     """
     found: dict[bytes, ChangeKind] = {}
     # Each with whether it holds all that it has: nothing of the layers below shows in it.
@@ -37,7 +38,7 @@ def find_changes(lower: int, upper: int, marks: Marks | None) -> tuple[Change, .
                     continue
                 if below is None and is_made_by_engine(inside, current, name, status, marks):
                     continue
-                if differs(below, status):
+                if entry_changed(lower, below, (inside, current, name, status), exact=exact):
                     found[inside] = ChangeKind.ADDED if below is None else ChangeKind.MODIFIED
                 if stat.S_ISDIR(status.st_mode):
                     was_directory = below is not None and stat.S_ISDIR(below.st_mode)

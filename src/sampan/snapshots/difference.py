@@ -99,7 +99,7 @@ def _directory_xattrs(parent: int, name: bytes) -> dict[bytes, bytes]:
             return {}
         raise
     try:
-        return _kept_xattrs(descriptor)
+        return kept_xattrs(descriptor)
     finally:
         os.close(descriptor)
 
@@ -117,7 +117,7 @@ def _file(entry: tar.Entry, parent: int, name: bytes) -> Iterator[bytes]:
         if not stat.S_ISREG(status.st_mode):
             return
         entry.size = status.st_size
-        entry.xattrs = _kept_xattrs(descriptor)
+        entry.xattrs = kept_xattrs(descriptor)
         yield header(entry)
         left = entry.size
         while left:
@@ -165,21 +165,21 @@ def is_opaque(parent: int, name: bytes, marks: Marks) -> bool:
         os.close(descriptor)
 
 
-def _kept_xattrs(descriptor: int) -> dict[bytes, bytes]:
-    """What unpacking would set again (`inodes.is_kept`): capabilities, ACLs, `user.*`."""
+def kept_xattrs(file: int | bytes) -> dict[bytes, bytes]:
+    """What unpacking would set again (`inodes.is_kept`): capabilities, ACLs, `user.*`. By a readable descriptor or a name."""
     try:
-        names = os.listxattr(descriptor)
+        names = os.listxattr(file)
     except OSError as error:
         if error.errno == errno.ENOTSUP:
             return {}
         raise
-    found = {key: _xattr(descriptor, key) for key in map(os.fsencode, names) if is_kept(key)}
+    found = {key: _xattr(file, key) for key in map(os.fsencode, names) if is_kept(key)}
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _xattr(descriptor: int, name: bytes) -> bytes | None:
+def _xattr(file: int | bytes, name: bytes) -> bytes | None:
     try:
-        return os.getxattr(descriptor, name)
+        return os.getxattr(file, name)
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.ENOTSUP):
             return None

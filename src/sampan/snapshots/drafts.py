@@ -16,8 +16,8 @@ from pathlib import Path
 
 from sampan.files.measure import measure
 from sampan.files.walk import open_plain, walk
-from sampan.snapshots.cloning import Clone
-from sampan.snapshots.comparison import differs, lstat, tree_difference, tree_usage
+from sampan.snapshots.cloning import Trees
+from sampan.snapshots.comparison import is_changed, lstat, tree_difference, tree_usage
 from sampan.snapshots.difference import MADE_DIRECTORIES, MADE_FILES, is_opaque, overlay_difference, unmarked
 from sampan.snapshots.mounting import READ_ONLY, Merging
 from sampan.snapshots.protocol import Draft, Layer, LayerNotFound, chain_id
@@ -38,20 +38,27 @@ class _OnShelf:
         self._shelf = shelf
 
     def begin(self, base: ChainId | None, below: Draft | None = None) -> Draft:
+        """See the protocol."""
         check_parent(self._shelf, base, more=0 if below is None else sum(1 for _ in below.stack()))
         place = self._shelf.new_layer()
         files = place / "diff"
         try:
-            files.mkdir(mode=0o755)
-            # Not subject to the umask, as the root of what a container sees.
-            files.chmod(0o755)
+            self._make(files, base, below)
             (place / "work").mkdir(mode=0o700)
             return Draft(base, below, place, self._shelf.lend_link(place))
         except BaseException:
             self._shelf.trash.take(place)
             raise
 
+    def _make(self, files: Path, base: ChainId | None, below: Draft | None) -> None:
+        """The directory to write to. A driver whose layers lie each by itself begins with an empty one."""
+        del base, below
+        files.mkdir(mode=0o755)
+        # Not subject to the umask, as the root of what a container sees.
+        files.chmod(0o755)
+
     def discard(self, draft: Draft) -> None:
+        """See the protocol."""
         self._shelf.return_link(draft.link)
         if draft.place.exists():
             self._shelf.trash.take(draft.place)
@@ -149,25 +156,20 @@ class OverlayDrafts(_OnShelf):
 class VfsDrafts(_OnShelf):
     """See `Drafts`. A draft is a copy of all that is below it."""
 
-    def __init__(self, shelf: Shelf, clone: Clone) -> None:
+    def __init__(self, shelf: Shelf, trees: Trees) -> None:
         super().__init__(shelf)
-        self._clone = clone
+        self._trees = trees
 
-    def begin(self, base: ChainId | None, below: Draft | None = None) -> Draft:
-        """See the protocol."""
+    def _make(self, files: Path, base: ChainId | None, below: Draft | None) -> None:
         if base is not None:
             # A borrowed layer says here that it cannot be copied.
             next(self._shelf.stack(base), None)
-        draft = super().begin(base, below)
-        try:
-            source = self._place_below(draft)
-            if source is not None:
-                draft.files.rmdir()
-                self._clone(source, draft.files)
-        except BaseException:
-            self.discard(draft)
-            raise
-        return draft
+        source = self._place_below(base, below)
+        if source is None:
+            self._trees.fresh(files)
+            files.chmod(0o755)
+        else:
+            self._trees.clone(source, files)
 
     def root(self, draft: Draft) -> RootMount:
         """See the protocol."""
@@ -199,13 +201,14 @@ class VfsDrafts(_OnShelf):
             os.close(upper)
             if lower >= 0:
                 os.close(lower)
+        self._trees.settle(draft.files)
 
     def tar(self, draft: Draft) -> Iterator[bytes]:
         """See the protocol."""
         lower = self._below(draft)
         upper = os.open(draft.files, _DIRECTORY)
         try:
-            yield from tree_difference(lower, upper, every=True)
+            yield from tree_difference(lower, upper, every=True, exact=self._trees.keeps_inodes)
         finally:
             os.close(upper)
             if lower >= 0:
@@ -216,7 +219,7 @@ class VfsDrafts(_OnShelf):
         lower = os.open(self._shelf.directory(parent), _DIRECTORY) if parent is not None else -1
         upper = os.open(draft.files, _DIRECTORY)
         try:
-            size = tree_usage(lower, upper).size
+            size = tree_usage(lower, upper, exact=self._trees.keeps_inodes).size
         finally:
             os.close(upper)
             if lower >= 0:
@@ -224,13 +227,13 @@ class VfsDrafts(_OnShelf):
         return self._publish(parent, draft, diff_id, size, tar_size)
 
     def _below(self, draft: Draft) -> int:
-        place = self._place_below(draft)
+        place = self._place_below(draft.base, draft.below)
         return os.open(place, _DIRECTORY) if place is not None else -1
 
-    def _place_below(self, draft: Draft) -> Path | None:
-        if draft.below is not None:
-            return draft.below.files
-        return self._shelf.directory(draft.base) if draft.base is not None else None
+    def _place_below(self, base: ChainId | None, below: Draft | None) -> Path | None:
+        if below is not None:
+            return below.files
+        return self._shelf.directory(base) if base is not None else None
 
 
 def _take_out(lower: int, upper: int, mounted: Sequence[str], marks: Marks | None) -> None:
@@ -296,7 +299,7 @@ def _settle_directory(lower: int, upper: int, path: bytes, marks: Marks | None) 
         unchanged = unmarked(directory, marks) == (_names(lower, path) if marks is None else set())
         if unchanged:
             os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
-        same = not differs(before, os.fstat(directory))
+        same = not is_changed(lower, path, directory)
     finally:
         os.close(directory)
     if path and marks is not None and unchanged and same:

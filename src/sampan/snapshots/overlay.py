@@ -77,6 +77,11 @@ class OverlaySnapshotter:
         self._shelf.borrow(chain, directories if self._merging.lends else partial(refuse_host, self.name), opened)
 
     @property
+    def whole(self) -> bool:
+        """See the protocol."""
+        return False
+
+    @property
     def bounded(self) -> bool:
         """See the protocol."""
         return self._shelf.quotas is not None

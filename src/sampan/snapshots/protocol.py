@@ -187,7 +187,7 @@ class Snapshotter(Protocol):
 
     @property
     def name(self) -> str:
-        """`overlay2` or `vfs`: what `info` and `inspect` call the driver."""
+        """`overlay2`, `vfs`, `btrfs`, …: what `info` and `inspect` call the driver."""
         ...
 
     @property
@@ -232,6 +232,11 @@ class Snapshotter(Protocol):
 
     def remove_layer(self, chain: ChainId) -> None:
         """Remove a layer. Raises LayerInUse, LayerNotFound."""
+        ...
+
+    @property
+    def whole(self) -> bool:
+        """Whether a layer's directory holds what lies below it, too: damaged files are then in the layers above as well."""
         ...
 
     @property

@@ -1,6 +1,7 @@
-"""The vfs driver: every layer is the whole root, every container a copy of it. Slow and large, and works on any file system.
+"""The drivers of whole trees: every layer is the whole root, every container a copy of it. Which kind of copy is theirs (`Trees`).
 
-A layer shares the files it does not replace with its parent by hard links; a container's root shares nothing.
+vfs copies, slow and large, on any file system: a layer shares the files it does not replace with its parent by hard links, and a
+container's root shares nothing. btrfs takes snapshots (`subvolumes`). Drivers of somebody else's have a way of their own.
 """
 
 import os
@@ -13,7 +14,7 @@ from sampan.files.atomic import make_directory
 from sampan.kernel.mount import AT_FDCWD, OpenTree, mount_setattr, open_tree
 from sampan.snapshots.applying import apply_layer
 from sampan.snapshots.changes import find_changes
-from sampan.snapshots.cloning import Clone, clone_tree, copy_directory
+from sampan.snapshots.cloning import Trees
 from sampan.snapshots.comparison import tree_difference, tree_usage
 from sampan.snapshots.drafts import VfsDrafts
 from sampan.snapshots.mounting import READ_ONLY
@@ -24,18 +25,19 @@ from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import PlainRoot, RootMount
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+COPIES = Trees()
 
 
 class VfsSnapshotter:
     """See `protocol.Snapshotter`."""
 
-    def __init__(self, data_root: Path, name: str = "vfs", clone: Clone = clone_tree) -> None:
-        """Open or make the layers of the driver `name` below `data_root`; `clone` makes containers' and drafts' copies."""
+    def __init__(self, data_root: Path, name: str = "vfs", trees: Trees = COPIES) -> None:
+        """Open or make the layers of the driver `name` below `data_root`."""
         self.name = name
-        self._clone = clone
+        self._trees = trees
         self._shelf = Shelf(data_root, name)
         self.staging: Staging | None = None
-        self.drafts: Drafts = VfsDrafts(self._shelf, clone)
+        self.drafts: Drafts = VfsDrafts(self._shelf, trees)
         self.layer = self._shelf.layer
         self.layers = self._shelf.layers
         self.remove_layer = self._shelf.remove_layer
@@ -56,9 +58,10 @@ class VfsSnapshotter:
         return apply_layer(self._shelf, parent, stream, expected, "applied", partial(self._begin, parent), mend=True)
 
     def _begin(self, parent: ChainId | None, diff: Path) -> None:
-        diff.mkdir(mode=0o755)
-        if parent is not None:
-            copy_directory(self._shelf.directory(parent), diff, share=True)
+        if parent is None:
+            self._trees.fresh(diff)
+        else:
+            self._trees.layer(self._shelf.directory(parent), diff)
 
     def verify(self, chain: ChainId, stream: BinaryIO) -> Generator[int, None, tuple[str, ...]]:
         """See the protocol. What is too much cannot be told from what is of the layers below."""
@@ -78,6 +81,11 @@ class VfsSnapshotter:
         self._shelf.borrow(chain, partial(refuse_host, self.name), opened)
 
     @property
+    def whole(self) -> bool:
+        """See the protocol."""
+        return True
+
+    @property
     def bounded(self) -> bool:
         """See the protocol. The bound counts the copy of the image, too."""
         return self._shelf.quotas is not None
@@ -94,9 +102,9 @@ class VfsSnapshotter:
             # Copied beside and renamed: a root that has its name is whole.
             made = directory / f"new-{os.urandom(6).hex()}"
             if parent is not None:
-                self._clone(self._shelf.directory(parent), made)
+                self._trees.clone(self._shelf.directory(parent), made)
             else:
-                made.mkdir()
+                self._trees.fresh(made)
             made.chmod(0o755)
             made.rename(root)
         self._shelf.record_writable(key, parent)
@@ -116,7 +124,7 @@ class VfsSnapshotter:
         """See the protocol. What is as in the layer below does not count."""
         lower, upper = self._pair(key)
         try:
-            return tree_usage(lower, upper)
+            return tree_usage(lower, upper, exact=self._trees.keeps_inodes)
         finally:
             os.close(upper)
             if lower >= 0:
@@ -126,7 +134,7 @@ class VfsSnapshotter:
         """See the protocol. Found by comparing the copy with the layer below."""
         lower, upper = self._pair(key)
         try:
-            yield from tree_difference(lower, upper)
+            yield from tree_difference(lower, upper, exact=self._trees.keeps_inodes)
         finally:
             os.close(upper)
             if lower >= 0:
@@ -136,7 +144,7 @@ class VfsSnapshotter:
         """See the protocol."""
         lower, upper = self._pair(key)
         try:
-            return find_changes(lower, upper, None)
+            return find_changes(lower, upper, None, exact=self._trees.keeps_inodes)
         finally:
             os.close(upper)
             if lower >= 0:

@@ -12,10 +12,10 @@ import pytest
 from sampan.kernel.files import OVERLAYFS_SUPER_MAGIC, file_system_type
 from sampan.kernel.mount import AT_FDCWD, OpenTree, move_mount, open_tree, umount2
 from sampan.snapshots.protocol import ChangeKind, Snapshotter
-from tests.kernel.snapshots.drivers import DRIVERS
+from tests.kernel.snapshots.drivers import DRIVERS, WHOLE
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs")
+pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs", "btrfs", "mkfs.btrfs")
 
 LETTERS = {ChangeKind.MODIFIED: "C", ChangeKind.ADDED: "A", ChangeKind.DELETED: "D"}
 
@@ -103,7 +103,7 @@ def test_a_root_without_an_image(driver: Snapshotter) -> None:
 def test_mounted_is_the_union(root: Path, driver: Snapshotter) -> None:
     assert (root / "d/a").read_text() == "a"
     descriptor = open_tree(AT_FDCWD, os.fsencode(root), OpenTree.CLONE)
-    if driver.name not in ("vfs", "reflinks"):  # a directory of whatever the data root lies on
+    if driver.name not in WHOLE:  # a directory of whatever the data root lies on
         assert (file_system_type(descriptor) == OVERLAYFS_SUPER_MAGIC) == (driver.name == "overlay2")
     os.close(descriptor)
 

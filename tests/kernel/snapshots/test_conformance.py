@@ -20,7 +20,7 @@ from sampan.spec.rootfs import OverlayRoot
 from tests.kernel.snapshots.drivers import DRIVERS
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs")
+pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs", "btrfs", "mkfs.btrfs")
 
 
 @pytest.fixture(params=list(DRIVERS))

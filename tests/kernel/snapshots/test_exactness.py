@@ -18,7 +18,7 @@ from tests.daemons import Docker
 from tests.kernel.snapshots.drivers import DRIVERS
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "fuse", "fuse-overlayfs")
+pytestmark = requires("root", "overlay", "fuse", "fuse-overlayfs", "btrfs", "mkfs.btrfs")
 MOMENT = 1_234_567_890_123_456_789
 CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
 # linux/posix_acl_xattr.h: version 2, then tag, permissions, id.

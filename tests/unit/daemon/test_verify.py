@@ -85,13 +85,13 @@ def test_hosts_that_are_refused(host: dict[str, Any], config: dict[str, Any], te
 )
 def test_layer_sizes_that_are_refused(given: dict[str, str], bounded: bool, text: str) -> None:
     with pytest.raises(SampanError) as caught:
-        verify.layer_size(HostConfig(storage_opt=given), bounded=bounded)
+        verify.layer_size(HostConfig(storage_opt=given), "overlay2", bounded=bounded)
     assert str(caught.value) == text
 
 
 def test_layer_sizes() -> None:
-    assert verify.layer_size(HostConfig(), bounded=False) == 0
-    assert verify.layer_size(HostConfig(storage_opt={"Size": "10m"}), bounded=True) == 10 << 20
+    assert verify.layer_size(HostConfig(), "overlay2", bounded=False) == 0
+    assert verify.layer_size(HostConfig(storage_opt={"Size": "10m"}), "overlay2", bounded=True) == 10 << 20
 
 
 def test_what_is_taken() -> None:

@@ -79,6 +79,7 @@ class MemorySnapshotter:
         del self._layers[chain]
 
     bounded = False
+    whole = False
 
     def looked_at(self, key: str) -> int:
         raise NotImplementedError(key)
