@@ -3,11 +3,13 @@
 import json
 import socket
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,19 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         """An engine that has hung up is part of many tests; anything else is told."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
+
+
+class _TlsServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    context: ssl.SSLContext
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """In the connection's own thread. One that does not come about is the test's affair."""
+        try:
+            with self.context.wrap_socket(request, server_side=True) as secure:
+                super().finish_request(secure, client_address)
+        except OSError:
+            pass
 
 
 class ServedPlugin:
@@ -48,6 +63,36 @@ def served(
 
     A handler that returns a tuple gives the status first, one that returns an iterator the pieces of a body as they come.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    try:
+        with _serving(partial(_Server, str(path)), implements, answers) as (plugin, _):
+            yield plugin
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def served_by_tls(
+    context: ssl.SSLContext, implements: str | list[str], answers: dict[str, Handler | dict[str, Any]]
+) -> Iterator[tuple[ServedPlugin, int]]:
+    """The same at a port of the loopback, where TLS is spoken."""
+
+    def made(handler: type[BaseHTTPRequestHandler]) -> socketserver.BaseServer:
+        server = _TlsServer(("127.0.0.1", 0), handler)
+        server.context = context
+        return server
+
+    with _serving(made, implements, answers) as (plugin, server):
+        yield plugin, server.server_address[1]
+
+
+@contextmanager
+def _serving(
+    made: Callable[[type[BaseHTTPRequestHandler]], socketserver.BaseServer],
+    implements: str | list[str],
+    answers: dict[str, Handler | dict[str, Any]],
+) -> Iterator[tuple[ServedPlugin, Any]]:
     kinds = [implements] if isinstance(implements, str) else implements
     plugin = ServedPlugin({"Plugin.Activate": {"Implements": kinds}, **answers})
 
@@ -88,17 +133,14 @@ def served(
         def log_message(self, *_: object) -> None:
             pass
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with _Server(str(path), Answering) as server:
+    with made(Answering) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
-            yield plugin
+            yield plugin, server
         finally:
             server.shutdown()
             thread.join()
-            path.unlink(missing_ok=True)
 
 
 @contextmanager
