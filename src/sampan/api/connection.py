@@ -290,14 +290,17 @@ class Connection(asyncio.Protocol):
         if not self._body_done:
             self._linger()
             return
-        if not self._keep_alive or self._ended:
+        if not self._keep_alive:
             self._transport.close()
             return
-        if self._unread > _READ_AHEAD:
+        if self._unread > _READ_AHEAD and not self._ended:
             self._transport.resume_reading()
         self._unread = 0
         if self._reader.begun:
             self._next_request()
+        # A client that has sent several requests and no more to come waits for all of their answers.
+        if self._ended and self._task is None and not self._lingering:
+            self._transport.close()
 
     def _linger(self) -> None:
         """Closing a socket with unread bytes in it may take the answer from the client: read a little longer."""

@@ -221,6 +221,13 @@ def test_pipelined_answers_keep_their_order(client: Client) -> None:
     assert [client.read().status for _ in range(4)] == [200, 404, 200, 200]
 
 
+def test_pipelined_requests_of_a_client_that_sends_no_more_are_all_answered(client: Client) -> None:
+    ask = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
+    client.send(ask % b"/_ping" + ask % b"/nope" + ask % b"/volumes" + b"GET /_ping HTT").sock.shutdown(socket.SHUT_WR)
+    assert [client.read().status for _ in range(3)] == [200, 404, 200]
+    assert client.at_end()
+
+
 def test_a_body_that_nobody_reads_is_passed_over(client: Client) -> None:
     assert client.ask("POST", "/nope", b"x" * 1000).status == 404
     assert client.ask("GET", "/_ping").status == 200
