@@ -17,7 +17,7 @@ def platform_of_json(text: str) -> str:
         return ""
     try:
         given = _DECODER.decode(text.encode("utf-8", "surrogateescape"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameter(f"failed to parse platform: {error}") from error
     if not given.os and not given.architecture and (given.variant or given.os_version or given.os_features):
         raise InvalidParameter("optional platform fields provided, but OS and Architecture are missing")
