@@ -14,12 +14,14 @@ from sampan.api.reader import Malformed, RequestReader
 from sampan.api.websocket import BINARY, Inbound
 from sampan.api.websocket import handshake as answer_handshake
 from sampan.buildkit import attributes as build_attributes
-from sampan.buildkit.protocol import control_pb2, files_pb2, gateway_pb2
+from sampan.buildkit.definitions import origin_of
+from sampan.buildkit.protocol import control_pb2, files_pb2, gateway_pb2, operations_pb2
 from sampan.buildkit.synced import entry_of
 from sampan.client.documents import parse
 from sampan.client.http import read_response
 from sampan.client.streams import Demultiplexer
 from sampan.client.wire import Wire
+from sampan.errors import SampanError
 from sampan.network import dns
 from sampan.runtime.messages import pair, receive
 
@@ -74,6 +76,8 @@ def handshake(case: bytes) -> None:
 
 def buildkit(case: bytes) -> None:
     """Messages of BuildKit's protocol, and a file's description as the client's own names it."""
+    with contextlib.suppress(SampanError, DecodeError):
+        origin_of(operations_pb2.Definition.FromString(case))
     for kind in (control_pb2.SolveRequest, gateway_pb2.SolveRequest, files_pb2.Packet):
         message = kind()
         with contextlib.suppress(DecodeError):

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -101,16 +101,12 @@ class _Watch:
 @contextmanager
 def _silent() -> Iterator[None]:
     """What is told of each bad case (in the log, or on the standard error of a small process) is not kept a million times."""
-    before, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    os.close(nothing)
     logging.disable()
     try:
-        yield
+        with open(os.devnull, "w") as nothing, redirect_stderr(nothing):
+            yield
     finally:
         logging.disable(logging.NOTSET)
-        os.dup2(before, 2)
-        os.close(before)
 
 
 @contextmanager
