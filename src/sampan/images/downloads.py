@@ -144,7 +144,11 @@ class Downloads:
             watch.download, watch.owned = fresh, True
             self._under_way[fresh.digest] = fresh
         waiting = Step("Waiting", short_id(fresh.digest))
-        self.lanes.submit(lambda: self._run(fresh), lambda: fresh.report(waiting))
+        try:
+            self.lanes.submit(lambda: self._run(fresh), lambda: fresh.report(waiting))
+        except System as error:
+            # Others may have joined in meanwhile: all hear of it.
+            self._end(fresh, error)
 
     def _run(self, download: _Download) -> None:
         error: BaseException | None = None
@@ -152,6 +156,9 @@ class Downloads:
             self._bring(download)
         except BaseException as caught:  # noqa: BLE001 - a thread's end: whoever waits raises it
             error = caught
+        self._end(download, error)
+
+    def _end(self, download: _Download, error: BaseException | None) -> None:
         with self._lock:
             if self._under_way.get(download.digest) is download:
                 del self._under_way[download.digest]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 
+from sampan.errors import System
+
 
 class Lanes:
     """At most `limit` calls at once; the others wait. The threads end when nothing waits, and keep no process from ending."""
@@ -21,29 +23,33 @@ class Lanes:
         """Let that many run at once from now on; what runs beyond it ends first."""
         with self._lock:
             self._limit = limit
-            begun = [self._waiting.popleft() for _ in range(min(limit - self._running, len(self._waiting)))]
-            self._running += len(begun)
-        for call in begun:
-            self._begin(call)
+            # Where no thread can be had, those that wait go on waiting for those that run.
+            while self._waiting and self._running < limit and self._begun(self._waiting[0]):
+                self._waiting.popleft()
 
     def submit(self, call: Callable[[], None], waits: Callable[[], None]) -> None:
         """Have `call` run in a thread; it deals with its own errors. `waits` is called first where that is not at once.
 
-        In the caller's context: lines of the log say there, too, which request they are about.
+        In the caller's context: lines of the log say there, too, which request they are about. Raises System where no thread
+        can be had and none runs.
         """
         call = partial(copy_context().run, call)
         with self._lock:
-            free = self._running < self._limit
-            if free:
-                self._running += 1
-            else:
-                waits()
-                self._waiting.append(call)
-        if free:
-            self._begin(call)
+            if self._running < self._limit and self._begun(call):
+                return
+            if not self._running:
+                raise System(f"can't start a thread for a {self._name}")
+            waits()
+            self._waiting.append(call)
 
-    def _begin(self, call: Callable[[], None]) -> None:
-        threading.Thread(target=self._run, args=(call,), name=self._name, daemon=True).start()
+    def _begun(self, call: Callable[[], None]) -> bool:
+        """Whether there was a thread for it. Under the lock: until this is known, nobody who runs ends."""
+        try:
+            threading.Thread(target=self._run, args=(call,), name=self._name, daemon=True).start()
+        except RuntimeError:
+            return False
+        self._running += 1
+        return True
 
     def _run(self, call: Callable[[], None]) -> None:
         while True:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Self, cast
 import msgspec
 
 from sampan.content.store import Content
-from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError
+from sampan.errors import Forbidden, InvalidParameter, NotFound, SampanError, System
 from sampan.images import host
 from sampan.images.catalog import Catalog, ImageRecord, LayerRecord, ManifestRecord
 from sampan.images.lanes import Lanes
@@ -220,7 +220,11 @@ class _Push:
 
         for number, call in enumerate(calls):
             waits = partial(self._report, Step("Waiting", names[number])) if names else _silent
-            self._lanes.submit(partial(guarded, call), waits)
+            try:
+                self._lanes.submit(partial(guarded, call), waits)
+            except System as error:
+                failures.append(error)
+                left.release()
         for _ in calls:
             left.acquire()
         if failures:

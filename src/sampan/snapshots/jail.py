@@ -131,13 +131,20 @@ def unpack(stream: BinaryIO, target: int, marks: str, limit: int) -> Unpacked:
         os.close(read_end)
         theirs.close()
     thread = threading.Thread(target=feed.run, name="layer-feed", daemon=True)
-    thread.start()
     try:
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # Nobody will feed the unpacker: the end of its input ends it.
+            if write_end >= 0:
+                os.close(write_end)
+            raise System(f"the archive cannot be read: {error}") from error
         report, implied = _listen(ours)
     finally:
         ours.close()
         _, status = os.waitpid(child, 0)
-        thread.join()
+        if thread.ident is not None:  # it has begun
+            thread.join()
     return _outcome(feed, report, implied, status)
 
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from sampan.errors import System
 from sampan.images.lanes import Lanes
 
 SECONDS = 30
@@ -61,3 +62,37 @@ def test_fewer_lanes_let_what_runs_end_first() -> None:
         work.go_on.release()
     for _ in range(4):
         assert work.ended.acquire(timeout=SECONDS)
+
+
+def test_without_threads_a_call_waits_for_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    work, lanes = Work(), Lanes(2, "test")
+    lanes.submit(work.call, work.wait)
+    work.begin(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        lanes.submit(work.call, work.wait)
+        lanes.widen(3)
+    assert work.waiting == 1
+    work.go_on.release(2)
+    work.begin(1)
+    for _ in range(2):
+        assert work.ended.acquire(timeout=SECONDS)
+
+
+def test_without_threads_and_with_nobody_at_work_a_call_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    work, lanes = Work(), Lanes(1, "test")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(System, match="can't start a thread for a test"):
+            lanes.submit(work.call, work.wait)
+    # And nothing is taken up by it.
+    lanes.submit(work.call, work.wait)
+    work.begin(1)
+    work.go_on.release()
+    assert work.ended.acquire(timeout=SECONDS)
