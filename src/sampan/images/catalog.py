@@ -270,9 +270,15 @@ class Catalog:
         """Write, and wait until it is durable; the ledger follows. Raises System."""
         with self.lock:
             listed = list(changes)
-            self._store.commit(listed).result()
-            for change in listed:
-                self._follow(change)
+            try:
+                self._store.commit(listed).result()
+                for change in listed:
+                    self._follow(change)
+            except System:
+                raise  # the records are as they were
+            except BaseException:
+                self._collection.stop()
+                raise
 
     def _follow(self, change: Change) -> None:
         if change.table == IMAGES:

@@ -60,6 +60,11 @@ class Collection:
         self.keepers: list[Keeper] = []
         # Layers that only a container stands on: its image is gone.
         self._left: set[ChainId] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Collect nothing any more: the ledger may lack what a record on the disk names. The next daemon reads all records."""
+        self._stopped = True
 
     @contextmanager
     def lease(self) -> Iterator[Lease]:
@@ -85,7 +90,7 @@ class Collection:
         """Delete those blobs and layers among `names` that no image and no lease needs."""
         with self.lock:
             spare = {name for name in names if not self._is_needed(name)}
-            if not spare:
+            if not spare or self._stopped:
                 return Collected([], 0)
             freed = 0
             for name in spare:

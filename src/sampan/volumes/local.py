@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from sampan.errors import Conflict, InvalidParameter, NotFound
+from sampan.errors import Conflict, InvalidParameter, NotFound, System
 from sampan.files.atomic import make_directory, sync_directory
 from sampan.files.measure import measure
 from sampan.files.quotas import Quotas
@@ -133,7 +133,8 @@ class Volumes:
                     self._make_directory(name, words.size_of(options or {}))
                     sync_directory(self._directory)
                     self._store.commit([Put(TABLE, name, msgspec.json.encode(record))]).result()
-                except BaseException:
+                except (System, OSError):
+                    # After anything else the record may be there: a directory without one goes at the next start.
                     self._remove_directory(name)
                     raise
         return self.get(name)

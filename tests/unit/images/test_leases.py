@@ -185,3 +185,24 @@ def test_no_moment_between_a_lease_and_what_becomes_of_it(world: World, monkeypa
     looking.join()
     assert found == [[]]
     assert _empty(world)
+
+
+def test_nothing_is_collected_after_a_commit_that_was_not_followed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that is durable and of which the ledger could not be told: what it names looks like nobody's."""
+    catalog = _catalog(world)
+
+    def no_memory(image: ImageId) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog, "refresh", no_memory)
+        with pytest.raises(MemoryError):
+            load(world)
+    image = catalog.images()[-1]
+    assert world.content.has(Digest(image))
+    blobs = catalog.record(image).blobs()
+    assert blobs
+    assert all(world.content.has(Digest(blob)) for blob in blobs)
+    assert world.snapshots.layers()
