@@ -13,14 +13,14 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sampan import crashpoints
 from sampan.api.application import Application
 from sampan.api.backend import Backend
 from sampan.api.server import Listening, Server
 from sampan.api.table import ROUTES
-from sampan.daemon import adopt, config, flags, journal, listeners, memory, presence, stacks, systemd
+from sampan.daemon import adopt, config, exhausted, flags, journal, listeners, memory, presence, stacks, systemd
 from sampan.daemon.assembly import Assembly, assemble, image_counts, image_users, take_over, volume_users
 from sampan.daemon.buildkit_api import BuildKitApi
 from sampan.daemon.builds_api import BuildsApi
@@ -40,6 +40,7 @@ from sampan.daemon.reload import keep_reloaded
 from sampan.daemon.shutdown import stop_all
 from sampan.daemon.sizes import Sizes
 from sampan.daemon.system import SystemApi
+from sampan.daemon.threads import Threads
 from sampan.daemon.volumes_api import VolumesApi
 from sampan.errors import SampanError
 from sampan.files.measure import end_measuring
@@ -71,6 +72,7 @@ def main() -> None:
             print("configuration OK", file=sys.stderr)
             return
         journal.set_up(settings.log_level, settings.log_format, debug=settings.debug)
+        exhausted.watch()
         _run(line, settings, began)
     except (SampanError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -85,23 +87,12 @@ def _run(line: CommandLine, settings: DaemonConfig, began: float) -> None:
     try:
         presence.write_pidfile(settings.pidfile)
         try:
-            asyncio.run(_serve(line, settings, began))
+            exhausted.run(_serve(line, settings, began))
         finally:
             presence.remove_pidfile(settings.pidfile)
     finally:
         exec_lock.release()
         data_lock.release()
-
-
-def _fault(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Faults outside of requests. Without memory an answer of a monitor or a client may be lost, and nobody would ever know.
-
-    So the daemon ends, as if killed: containers go on, and the next daemon finds all that was acknowledged.
-    """
-    loop.default_exception_handler(context)
-    if isinstance(context.get("exception"), MemoryError):
-        _log.critical("the daemon has no memory left and ends; containers go on, and the next daemon takes them over")
-        os._exit(1)
 
 
 async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> None:
@@ -110,7 +101,7 @@ async def _serve(line: CommandLine, settings: DaemonConfig, began: float) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
-    loop.set_exception_handler(_fault)
+    loop.set_default_executor(Threads(thread_name_prefix="asyncio"))
     stacks.dump_at_signal(settings.exec_root)
     for warning in settings.warnings:
         _log.warning(warning)

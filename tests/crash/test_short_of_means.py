@@ -1,9 +1,8 @@
-"""Processes without descriptors: requests fail, nothing is lost, and with means all is well again."""
+"""Processes without descriptors, a daemon without memory: requests fail, nothing is lost, and with means all is well again."""
 
 import os
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -11,6 +10,7 @@ from tests import processes
 from tests.archives import Layer, docker_archive
 from tests.daemons import Answer, Sampan, running_sampan
 from tests.requires import requires
+from tests.squeezing import asked, limited, squeezed
 from tests.waiting import eventually
 
 pytestmark = [requires("root", "overlay", "netns", "busybox"), pytest.mark.crash]
@@ -27,17 +27,6 @@ def short_engine() -> Iterator[Sampan]:
         assert started.api("POST", "/containers/create?name=goes", body).status == 201
         assert started.api("POST", "/containers/goes/start").status == 204
         yield started
-
-
-@contextmanager
-def limited(pid: int, what: int, soft: int) -> Iterator[None]:
-    """A soft limit of a running process (prlimit(2)), and the old one again."""
-    before = resource.prlimit(pid, what)
-    resource.prlimit(pid, what, (soft, before[1]))
-    try:
-        yield
-    finally:
-        resource.prlimit(pid, what, before)
 
 
 def descriptors(pid: int) -> int:
@@ -103,3 +92,22 @@ def test_out_of_descriptors(short_engine: Sampan, who: str, spare: int) -> None:
             if not succeeded(answer):
                 assert b"message" in answer.body, answer
     all_is_well(engine, f"{who}-{spare}-later", known)
+
+
+@pytest.mark.parametrize("spare", [0, 1 << 20])
+def test_out_of_memory(short_engine: Sampan, spare: int) -> None:
+    """A daemon that gets no more serves on or ends, as one that the kernel kills would; the next one finds everything."""
+    engine = short_engine
+    known = {}
+    all_done = True
+    with squeezed(engine, spare):
+        for kind, name, act in acts(engine, f"memory-{spare}"):
+            answer = asked(engine, act)
+            if answer is None:
+                all_done = False
+                break
+            all_done = all_done and succeeded(answer)
+            if kind:
+                known[kind, name] = succeeded(answer)
+    assert spare or not all_done
+    all_is_well(engine, f"memory-{spare}-later", known)

@@ -15,6 +15,7 @@ from sampan.daemon.container import Container
 from sampan.daemon.definition import STATES, encode
 from sampan.daemon.events import Events
 from sampan.daemon.execs import Execs
+from sampan.daemon.exhausted import end_if_exhausted
 from sampan.daemon.links import Links
 from sampan.daemon.log_shipping import LogShipping
 from sampan.daemon.looks import Looks
@@ -134,7 +135,15 @@ class Engine:
 
         Carried through when the client has gone: a change that was handed in is never half answered for.
         """
-        await asyncio.shield(asyncio.wrap_future(self.store.commit(changes)))
+        await self.durable(self.store.commit(changes))
+
+    async def durable(self, handed_in: "Future[None]") -> None:
+        """Wait for a commit, as `commit` does."""
+        try:
+            await asyncio.shield(asyncio.wrap_future(handed_in))
+        except MemoryError as error:
+            # It may be on the disk: whoever called would take back what the record stands for.
+            end_if_exhausted(error)
 
     def record(self, container: Container) -> "Future[None]":
         """Hand in a container's state; whoever needs it durable waits for the future."""

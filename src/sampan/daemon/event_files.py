@@ -8,11 +8,13 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
 
+from sampan.daemon.threads import Threads
+from sampan.errors import System
 from sampan.spec.document import encode
 from sampan.spec.events import Message
 
@@ -30,15 +32,21 @@ class EventFiles:
     def __init__(self, directory: Path) -> None:
         self._newer = directory / "events.jsonl"
         self._older = directory / "events.1.jsonl"
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="events")
+        self._thread = Threads(1, thread_name_prefix="events")
         self._room = threading.Semaphore(_MOST_WAITING)
         self._descriptor = -1
         self._size = 0
 
     def append(self, messages: Sequence[Message]) -> None:
         """Hand over what happened, in order."""
-        if self._room.acquire(blocking=False):
+        if not self._room.acquire(blocking=False):
+            return
+        try:
             self._thread.submit(self._write, messages)
+        except System as error:
+            # What happened has happened: only the file's copy is lost, as on a full disk.
+            _log.warning("%d events are not kept: %s", len(messages), error)
+            self._room.release()
 
     def read(self, since_ns: int, until_ns: int) -> "Future[list[Message]]":
         """What is kept from `since_ns` to `until_ns`, the oldest first; what was appended before is part of it."""

@@ -52,5 +52,8 @@ def set_up(level: str, form: str, *, debug: bool) -> None:
 
 
 def use_level(level: str, *, debug: bool) -> None:
-    """Say what is of `level` and above, everything with `debug`."""
-    logging.getLogger().setLevel(logging.DEBUG if debug else _LEVELS[level])
+    """Say what is of `level` and above, everything with `debug`. Lines of errors are made in any case, for `exhausted`."""
+    least = logging.DEBUG if debug else _LEVELS[level]
+    root = logging.getLogger()
+    root.handlers[0].setLevel(least)
+    root.setLevel(min(least, logging.ERROR))

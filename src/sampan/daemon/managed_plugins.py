@@ -82,7 +82,7 @@ class ManagedPlugins:
         self._engine.events.publish("plugin", action, actor, {"name": name})
 
     async def _put(self, record: Record) -> None:
-        await asyncio.shield(asyncio.wrap_future(self.catalog.put(record)))
+        await self._engine.durable(self.catalog.put(record))
 
     # ---- how they come
 

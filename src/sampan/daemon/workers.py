@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
+
+from sampan.daemon.threads import Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,7 +20,7 @@ class Workers:
     """The threads. They start when they are first needed."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="worker")
+        self._pool = Threads(_THREADS, thread_name_prefix="worker")
         self._walks = asyncio.Semaphore(_WALKS)
         self._walking: dict[tuple[str, str], asyncio.Task[int]] = {}
 

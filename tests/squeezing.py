@@ -1,0 +1,61 @@
+"""A daemon whose address space may not grow (RLIMIT_AS, lowered while it runs): allocations fail where they happen to fail."""
+
+import http.client
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.daemons import Answer, Sampan
+
+GRACE = 5.0
+"""Seconds from a broken connection to the daemon's end."""
+
+
+@contextmanager
+def limited(pid: int, what: int, soft: int) -> Iterator[None]:
+    """A soft limit of a running process (prlimit(2)), and the old one again."""
+    before = resource.prlimit(pid, what)
+    resource.prlimit(pid, what, (soft, before[1]))
+    try:
+        yield
+    finally:
+        try:
+            resource.prlimit(pid, what, before)
+        except ProcessLookupError:
+            pass  # it has ended
+
+
+def address_space(pid: int) -> int:
+    """Bytes."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+@contextmanager
+def squeezed(engine: Sampan, spare: int) -> Iterator[None]:
+    """The daemon gets `spare` bytes more and no others; one that has ended meanwhile is followed by another."""
+    assert engine.process is not None
+    pid = engine.process.pid
+    with limited(pid, resource.RLIMIT_AS, address_space(pid) + spare):
+        yield
+        ended = engine.process.poll()
+    if ended is not None:
+        # A signal would be a crash of the interpreter, or the test's own.
+        assert ended == 1, (ended, engine.log_tail())
+        engine.process = None
+        engine.start()
+
+
+def asked(engine: Sampan, act: Callable[[], Answer]) -> Answer | None:
+    """The answer; None where the daemon ended before it came. A daemon that lives and keeps its client waiting is a fault."""
+    assert engine.process is not None
+    try:
+        return act()
+    except (OSError, http.client.HTTPException):
+        # Its sockets outlive it, for the next: who connects between the two waits for that.
+        try:
+            engine.process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the daemon lives and does not answer:\n{engine.log_tail()}") from None
+        return None
