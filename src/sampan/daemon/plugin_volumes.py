@@ -4,6 +4,7 @@
     plugin_mounts   "USER\\0NAME" → driver       written before a Mount is asked for, gone when its Unmount was answered
 
 So a daemon that dies between the two leaves a note: the next one goes on with those whose container runs, and ends the others.
+A plugin that is away when a use ends is asked again, less and less often, until it is there.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from sampan.files.root import SafeRoot
 from sampan.kernel.mount import OpenTree, open_tree
 from sampan.plugins.faults import PluginFailed, PluginNotFound, PluginRefused, WrongKind
 from sampan.plugins.places import Address
+from sampan.plugins.plugin import RETRY_SECONDS
 from sampan.plugins.plugins import Plugins
 from sampan.plugins.volume_driver import KIND, PluginVolume, VolumeDriver, open_mountpoint
 from sampan.state.store import Delete, Put, Store
@@ -32,6 +34,8 @@ from sampan.state.store import Delete, Put, Store
 _log = logging.getLogger("sampan.plugins")
 TABLE = "plugin_volumes"
 MOUNTS = "plugin_mounts"
+_AGAIN, _SELDOM = 5.0, 60.0
+"""Seconds until a plugin that was away is told again of the end of a use: at first, and at last."""
 _NAME = re.compile(r"[^/\0\s][^/\0]{0,254}")
 
 
@@ -67,6 +71,8 @@ class PluginVolumes:
         self._places: dict[str, tuple[str, Address]] = {}
         self._scopes: dict[str, str] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, asyncio.TimerHandle] = {}
+        """uses whose end the plugin missed, by key"""
 
     # which volume is whose
 
@@ -168,6 +174,10 @@ class PluginVolumes:
         record = self.record(name)
         if record is None:
             raise NotFound(f"get {name}: no such volume")
+        for key in [key for key in self._again if key.partition("\0")[2] == name]:
+            # It may be there again, and would keep what it believes to be in use.
+            self._called_off(key)
+            self._end(key, record.driver, missed=1)
         for key, task in list(self._ending.items()):
             if key.partition("\0")[2] == name:
                 await asyncio.wait([task])
@@ -203,6 +213,7 @@ class PluginVolumes:
         key = f"{user}\0{name}"
         if (ending := self._ending.get(key)) is not None:
             await asyncio.wait([ending])
+        self._called_off(key)
         # A path that is known belongs to a use that may have ended by the time of this one.
         await asyncio.wrap_future(self._store.commit([Put(MOUNTS, key, record.driver.encode())]))
         try:
@@ -245,26 +256,52 @@ class PluginVolumes:
         with self._lock:
             return self._places[name][0] if name in self._places else ""
 
-    def _end(self, key: str, driver: str) -> None:
-        if key not in self._ending:
-            self._beside(key, self._unmount(key, driver))
+    def _end(self, key: str, driver: str, missed: int = 0) -> None:
+        """`missed`: how often the plugin was away already."""
+        if key not in self._ending and key not in self._again:
+            self._beside(key, self._unmount(key, driver, missed))
+
+    def _called_off(self, key: str) -> None:
+        """The plugin is not told again of this end: now, or because the same user begins anew."""
+        if (timer := self._again.pop(key, None)) is not None:
+            timer.cancel()
 
     def _beside(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._ending[key] = task
         task.add_done_callback(lambda _: self._ending.pop(key, None))
 
-    async def _unmount(self, key: str, driver: str) -> None:
+    async def _unmount(self, key: str, driver: str, missed: int) -> None:
         name = key.partition("\0")[2]
         try:
-            await (await self._driver(driver)).unmount(name, _use(key))
-        except (PluginRefused, PluginNotFound) as error:
-            # It knows nothing of it, or is gone for good: there is nothing to come back for.
+            patience = 0.0 if missed else RETRY_SECONDS
+            await (await self._driver(driver, patience=patience)).unmount(name, _use(key), patience=patience)
+        except PluginRefused as error:
+            # It knows nothing of it: there is nothing to come back for.
             _log.warning("volume %s: unmounting: %s", name, error)
-        except PluginFailed as error:
-            _log.warning("volume %s: it stays mounted until the next start of the daemon: %s", name, error)
+        except (PluginFailed, PluginNotFound) as error:
+            if isinstance(error, PluginNotFound) and self.record(name) is None:
+                await self._told(key)  # gone for good, as the volume is
+                return
+            if not missed:
+                _log.warning("volume %s: it stays mounted until the plugin is there again: %s", name, error)
+            self._missed(key, driver, missed + 1)
             return
+        else:
+            if missed:
+                _log.info("volume %s: plugin %s is there again and has been told of the end of a use", name, driver)
+        await self._told(key)
+
+    async def _told(self, key: str) -> None:
         await asyncio.wrap_future(self._store.commit([Delete(MOUNTS, key)]))
+
+    def _missed(self, key: str, driver: str, times: int) -> None:
+        def again() -> None:
+            del self._again[key]
+            self._end(key, driver, times)
+
+        pause = min(_AGAIN * 2 ** min(times - 1, 8), _SELDOM)
+        self._again[key] = asyncio.get_running_loop().call_later(pause, again)
 
     def tree(self, name: str, below: str, flags: OpenTree) -> int:
         """A copy of a held volume's mount that no namespace shows, or of a part of it. Raises KeyError, OSError, System.
@@ -290,6 +327,8 @@ class PluginVolumes:
 
     async def close(self) -> None:
         """Give up what is told beside; the notes stay for the next daemon."""
+        for key in list(self._again):
+            self._called_off(key)
         tasks = list(self._ending.values())
         for task in tasks:
             task.cancel()

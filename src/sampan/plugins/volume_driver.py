@@ -110,9 +110,9 @@ class VolumeDriver:
         answer = await self._plugin.call("VolumeDriver.Mount", _Mount(name, use), _Mountpoint, seconds=LONG)
         return answer.mountpoint
 
-    async def unmount(self, name: str, use: str) -> None:
+    async def unmount(self, name: str, use: str, *, patience: float = RETRY_SECONDS) -> None:
         """That use has ended."""
-        await self._plugin.call("VolumeDriver.Unmount", _Mount(name, use), Nothing, seconds=SHORT)
+        await self._plugin.call("VolumeDriver.Unmount", _Mount(name, use), Nothing, seconds=SHORT, patience=patience)
 
     async def scope(self) -> str:
         """`global` where its volumes are the same on all machines, else `local`; "" where it does not say."""
