@@ -166,7 +166,7 @@ async def assemble(config: DaemonConfig, instance: InstanceId, api_socket: str) 
     networks = Networks(instance, network_options(config))
     systemd = managed_by_systemd(config.cgroup_driver, hierarchy, config.cgroup_parent)
     budget = realtime_budget(config.cpu_rt_period, config.cpu_rt_runtime, hierarchy)
-    users, around = _users(config, containers), surroundings(config, facts, hierarchy, systemd=systemd)
+    users, around = _users(config, containers, layers.driver), surroundings(config, facts, hierarchy, systemd=systemd)
     # After every setting that may be refused: from here on there is something on the host to take away again.
     found = means.probe(hierarchy, instance)
     groups = GroupPlanner(replace(hierarchy, v2_weight=found.v2_weight), instance, systemd=systemd, budget=budget)
@@ -310,12 +310,12 @@ def _managed(
     return managed
 
 
-def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:
+def _users(config: DaemonConfig, containers: Registry[Container], driver: str) -> Users:
     if config.rootless and config.userns_remap:
         raise InvalidParameter("userns-remap is not possible in rootless mode, which has the users of who runs it")
     default = subordinate.remapped(config.userns_remap)
     if default is not None:
-        _check_idmaps(str(config.data_root))
+        _check_idmaps(str(config.data_root), driver)
     return Users(
         default,
         partial(subordinate.pool, config.userns_pool),
@@ -324,8 +324,12 @@ def _users(config: DaemonConfig, containers: Registry[Container]) -> Users:
     )
 
 
-def _check_idmaps(data_root: str) -> None:
+def _check_idmaps(data_root: str, driver: str) -> None:
     """Refuse to remap where no container could start with it. Raises InvalidParameter, System."""
+    if driver == "fuse-overlayfs":
+        raise InvalidParameter(
+            "userns-remap is not possible with the storage driver fuse-overlayfs, whose mounts take no maps: take overlay2 or vfs"
+        )
     from sampan.host.check import probe_one
 
     found = probe_one(data_root, "idmapped mounts")
@@ -333,6 +337,14 @@ def _check_idmaps(data_root: str) -> None:
         raise InvalidParameter(
             f"userns-remap is not possible with the data root {data_root}: its file system takes no idmapped mounts ({found.why}); "
             "put it on ext4, xfs or btrfs, or, from Linux 6.3 on, on tmpfs (--data-root)"
+        )
+    if driver != "overlay2":
+        return
+    layers = probe_one(data_root, "idmapped layers")
+    if not layers.ok:
+        raise InvalidParameter(
+            f"userns-remap is not possible with the storage driver overlay2 here: overlay takes no idmapped layers ({layers.why}), "
+            "which it does from Linux 5.19 on; take the storage driver vfs"
         )
 
 

@@ -6,7 +6,17 @@ from contextlib import contextmanager, suppress
 
 from sampan.host.finding import Lacking, Probe
 from sampan.host.isolation import map_root, private_mounts
-from sampan.kernel.mount import MNT, MS, MountAttr, OpenTree, mount, mount_setattr, open_tree, umount2
+from sampan.kernel.mount import (
+    MNT,
+    MS,
+    MountAttr,
+    OpenTree,
+    mount,
+    mount_setattr,
+    move_mount,
+    open_tree,
+    umount2,
+)
 
 _AT_FDCWD = -100
 _LEAST_FREE = 1 << 30
@@ -70,7 +80,9 @@ def _host_as_layer() -> str:
     return ""
 
 
-def _idmapped(data_root: str) -> str:
+@contextmanager
+def _somebody() -> Iterator[int]:
+    """A descriptor of a user namespace, held by a child of this process meanwhile."""
     ready, begin = os.pipe()
     child_read, done = os.pipe()
     child = os.fork()
@@ -88,15 +100,48 @@ def _idmapped(data_root: str) -> str:
         if os.read(ready, 1) != b"1":
             raise Lacking("a user namespace to map to cannot be made")
         namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        # The call takes the namespace's descriptor from a field that is 0 here.
-        os.dup2(namespace, 0)
-        private_mounts()
-        parent = _existing(data_root)
-        tree = open_tree(_AT_FDCWD, os.fsencode(parent), OpenTree.CLONE)
-        mount_setattr(tree, add=MountAttr.IDMAP)
+        try:
+            yield namespace
+        finally:
+            os.close(namespace)
     finally:
+        os.close(ready)
         os.close(done)
         os.waitpid(child, 0)
+
+
+def _mapped(place: str, namespace: int) -> int:
+    tree = open_tree(_AT_FDCWD, os.fsencode(place), OpenTree.CLONE)
+    mount_setattr(tree, add=MountAttr.IDMAP, users=namespace)
+    return tree
+
+
+def _idmapped(data_root: str) -> str:
+    parent = _existing(data_root)
+    with _somebody() as namespace:
+        private_mounts()
+        os.close(_mapped(parent, namespace))
+    return f"on {parent}"
+
+
+def _idmapped_layers(data_root: str) -> str:
+    parent = _existing(data_root)
+    with _somebody() as namespace:
+        private_mounts()
+        with _room(parent, "lower", "upper", "work", "merged", "maps") as place:
+            tree = _mapped(place, namespace)
+            over = os.open(f"{place}/maps", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            # Overlay takes layers from mounts of its own namespace; before Linux 6.15 only from such.
+            move_mount(tree, over)
+            os.close(over)
+            at = f"/proc/self/fd/{tree}"
+            options = f"lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work"
+            try:
+                mount(b"overlay", os.fsencode(f"{place}/merged"), b"overlay", MS(0), options.encode())
+                umount2(os.fsencode(f"{place}/merged"), MNT.DETACH)
+            finally:
+                umount2(os.fsencode(f"{place}/maps"), MNT.DETACH)
+                os.close(tree)
     return f"on {parent}"
 
 
@@ -133,6 +178,12 @@ def probes(data_root: str) -> tuple[Probe, ...]:
             "the image `host` cannot be used: the machine's root is no lower layer",
         ),
         Probe("idmapped mounts", "files", lambda: _idmapped(data_root), "containers have no users of their own"),
+        Probe(
+            "idmapped layers",
+            "files",
+            lambda: _idmapped_layers(data_root),
+            "containers have no users of their own with the storage driver overlay2, for which Linux 5.19 is needed: take vfs",
+        ),
         Probe(
             "fuse",
             "files",

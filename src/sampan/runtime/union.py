@@ -5,6 +5,7 @@ Loaded by the launcher.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from sampan.host.mapped import is_mapped
@@ -97,6 +98,14 @@ def overlay(root: dict[str, Any], users: Users | None = None) -> int:
         upper, work = writable + b"/" + name, writable + b"/" + os.path.basename(work)
         # Who mounts it makes its whiteouts and copies, and must be somebody whom the maps have.
         return acting_as(users[1], lambda: build(lowers, upper, work, bool(root["volatile"])))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        text = (
+            f"overlay does not take the container's layers with users of their own ({error.strerror}): it does from Linux 5.19 on, "
+            "before that the storage driver vfs can, or the container has the host's users (--userns host)"
+        )
+        raise StepFailed("bad-mount", text, errno.EINVAL) from error
     finally:
         for tree in trees:
             os.close(tree)

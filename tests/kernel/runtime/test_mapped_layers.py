@@ -137,6 +137,16 @@ def test_rights_are_as_before(
     assert apart(work) == [True, 0]
 
 
+def test_a_kernel_whose_overlay_takes_no_such_layers_is_named(
+    namespace: int, layers: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its EINVAL, which here comes of one directory for both purposes."""
+    monkeypatch.setattr(union, "NEW_ROOT", os.fsencode(tmp_path / "place"))
+    told = apart(lambda: union.overlay({**layers, "work": layers["upper"]}, (namespace, ROOT)))
+    assert "StepFailed: overlay does not take the container's layers with users of their own" in str(told)
+    assert "from Linux 5.19 on" in str(told)
+
+
 def test_a_file_system_without_maps_is_named(namespace: int) -> None:
     with pytest.raises(StepFailed, match="does not support idmapped mounts"):
         union.overlay({"plain": "/proc"}, (namespace, ROOT))
