@@ -239,3 +239,30 @@ def test_an_archive_does_not_lead_out_of_the_volume(engine: Sampan, tmp_path: Pa
     engine.sampan("volume", "import", "kept", str(tmp_path / "evil.tar"))
     assert not (tmp_path / "written").exists()
     assert not any(path.name == "written" for path in engine.data_root.glob("volumes/*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "mounted"),
+    [
+        ({"type": "nfs", "device": ":/export", "o": "addr=localhost,nolock,ro"}, ":/export", ),
+        ({"type": "cifs", "device": "//localhost/share", "o": "username=me,password=geheim,ro"}, "//127.0.0.1/share"),
+    ],
+)  # fmt: skip
+def test_a_server_by_its_name(engine: Sampan, options: dict[str, str], mounted: str) -> None:
+    """What mount(2) is given, in Docker's words: here no server answers, or the kernel knows no such file system."""
+    make(engine, "far", **options)
+    place = f"{engine.data_root}/volumes/far/_data"
+    refused = engine.docker("run", "--rm", "--network", "none", "-v", "far:/v", "busybox", "true")
+    data = "addr=127.0.0.1,nolock" if options["type"] == "nfs" else "username=me,password=********"
+    words = f"mount local volume: mount {mounted}:{place}, flags: 0x1, data: {data}: "
+    assert f"error while mounting volume '{place}': failed to {words}" in refused.err.decode()
+    assert b"geheim" not in refused.err
+    assert "geheim" not in engine.log_tail()
+    assert refused.code == 125
+
+
+def test_a_server_that_nobody_knows(engine: Sampan) -> None:
+    make(engine, "far", type="nfs", device=":/export", o=f"addr={'a' * 70}.invalid")
+    refused = engine.docker("run", "--rm", "--network", "none", "-v", "far:/v", "busybox", "true")
+    assert b"error resolving passed in network volume address: lookup aaa" in refused.err
+    assert b": no such host" in refused.err

@@ -114,7 +114,7 @@ class MountedVolumes:
 
 def _mounted(volume: Volume) -> int:
     try:
-        wanted = wish(volume.options, _resolve)
+        wanted = wish(volume.options, resolve)
     except OSError as error:
         raise MountFailed(f"error resolving passed in network volume address: {error}") from error
     try:
@@ -128,7 +128,15 @@ def _mounted(volume: Volume) -> int:
         ) from None  # its text shows all of the data
 
 
-def _resolve(name: str) -> str:
-    """The first address of IPv4, or else of IPv6: as Docker, for a server that listens on one of a name's addresses alone."""
-    found = socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP)
-    return str(min(found, key=lambda each: each[0] != socket.AF_INET)[4][0])
+def resolve(name: str) -> str:
+    """The address of a host: an IPv4 one where it has any, as Docker's resolver prefers. Raises OSError in its words."""
+    try:
+        found = socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP)
+    except UnicodeError:
+        raise OSError(f"lookup {name}: no such host") from None  # longer than a name can be
+    except socket.gaierror as error:
+        unknown = error.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
+        reason = "no such host" if unknown else str(error.strerror).lower()
+        raise OSError(f"lookup {name}: {reason}") from error
+    found.sort(key=lambda one: one[0] != socket.AF_INET)
+    return str(found[0][4][0])

@@ -1,6 +1,7 @@
 """The options of the driver `local` (`type`, `device`, `o`, `size`): what may be given, and the mount(2) they mean. Pure."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus, urlsplit
@@ -46,6 +47,7 @@ _WORDS: Mapping[str, tuple[bool, MS]] = {
     "nostrictatime": (False, MS.STRICTATIME),
 }
 """What mount(8) calls the flags of mount(2): whether the word sets or clears."""
+_BROKEN_ESCAPE = re.compile("%(?![0-9a-fA-F]{2}).{0,2}")
 _HIDDEN = "********"
 
 Resolve = Callable[[str], str]
@@ -123,7 +125,8 @@ def _with_address(device: str, kind: str, words: str, resolve: Resolve) -> tuple
         return device, words
     parts = urlsplit(device)
     if parts.hostname and not _is_address(parts.hostname):
-        device = unquote_plus(parts._replace(netloc=resolve(parts.hostname)).geturl())
+        user, at, _ = parts.netloc.rpartition("@")
+        device = unquote_plus(parts._replace(netloc=f"{user}{at}{resolve(parts.hostname)}").geturl())
     return device, words
 
 
@@ -135,7 +138,9 @@ def _is_address(text: str, version: int = 0) -> bool:
 
 
 def _port(device: str) -> bool:
-    """Whether the device names a port. Raises InvalidParameter in Go's words for one that is none."""
+    """Whether the device names a port. Raises InvalidParameter in Go's words for one that is none, and for a broken escape."""
+    if (broken := _BROKEN_ESCAPE.search(device)) is not None:
+        raise InvalidParameter(f'error parsing mount device url: parse "{device}": invalid URL escape "{broken[0]}"')
     host, colon, port = urlsplit(device).netloc.rpartition("@")[2].rpartition(":")
     if not colon or "]" in port:
         return False

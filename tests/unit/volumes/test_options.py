@@ -6,7 +6,7 @@ from sampan.volumes.options import check, is_mounted, size_of, wish
 
 
 def resolve(name: str) -> str:
-    return {"server": "192.0.2.7", "server.example": "2001:db8::1"}[name]
+    return {"server": "192.0.2.7", "server.example": "2001:db8::1", "2001:db8::9": "2001:db8::9"}[name]
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,16 @@ def resolve(name: str) -> str:
         ({"type": "nfs4", "device": ":/x", "o": "addr=server"}, ":/x", MS(0), "addr=server"),
         ({"type": "cifs", "device": "//server/share"}, "//192.0.2.7/share", MS(0), ""),
         ({"type": "cifs", "device": "//192.0.2.9/a b"}, "//192.0.2.9/a b", MS(0), ""),
+        ({"type": "cifs", "device": "//me@server/a%20b"}, "//me@192.0.2.7/a b", MS(0), ""),
+        ({"type": "cifs", "device": "//server.example/s", "o": "ro"}, "//2001:db8::1/s", MS.RDONLY, ""),
+        (
+            {"type": "nfs", "device": "x:/y", "o": "soft,addr=server,addr=server"},
+            "x:/y",
+            MS(0),
+            "soft,addr=192.0.2.7,addr=server",
+        ),
+        ({"type": "nfs", "device": ":/x", "o": "addr=2001:db8::9"}, ":/x", MS(0), "addr=2001:db8::9"),
+        ({"type": "nfs", "device": "server:/x", "o": "vers=4"}, "server:/x", MS(0), "vers=4"),
         ({"type": "cifs", "device": "//x/y", "o": "addr=server"}, "//x/y", MS(0), "addr=192.0.2.7"),
     ],
 )
@@ -56,6 +66,8 @@ def test_a_nul_byte_is_refused() -> None:
     [
         ("//host:445/x", "port not allowed in CIFS device URL, include 'port' in 'o='"),
         ("//host:bad/x", 'error parsing mount device url: parse "//host:bad/x": invalid port ":bad" after host'),
+        ("//host/%zz", 'error parsing mount device url: parse "//host/%zz": invalid URL escape "%zz"'),
+        ("//host/a%2", 'error parsing mount device url: parse "//host/a%2": invalid URL escape "%2"'),
         ("//host:/x", ""),
         ("//[2001:db8::1]/x", ""),
         ("//[2001:db8::1]:445/x", "port not allowed in CIFS device URL, include 'port' in 'o='"),
