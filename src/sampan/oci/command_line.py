@@ -9,6 +9,7 @@ import msgspec
 
 from sampan.errors import InvalidParameter
 from sampan.files.atomic import write_atomic
+from sampan.host.mapped import is_mapped
 from sampan.kernel.caps import capget
 from sampan.oci.containers import Container
 from sampan.runtime.profile_capabilities import from_mask
@@ -27,8 +28,10 @@ _MOST_PRESERVED = 100
 
 
 def root(first: Parsed) -> str:
-    """Where the states are kept."""
-    return os.path.abspath(first.text("root", _ROOT))
+    """Where the states are kept: of an ordinary user's in the directory that is theirs as long as they are here."""
+    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    default = f"{own}/sampan-oci" if own.startswith("/") and is_mapped() else _ROOT
+    return os.path.abspath(first.text("root", default))
 
 
 def container(first: Parsed, name: str) -> Container:

@@ -14,6 +14,10 @@ def plan(hierarchy: Hierarchy, name: str, path: str, resources: oci.Resources, *
     Raises InvalidParameter for a path that leads elsewhere, System where a limit is asked for that this host cannot keep.
     """
     if hierarchy.mode is Mode.NONE:
+        if hierarchy.optional:
+            # Of an ordinary user's, to whom none are given. What they were to keep is refused by name.
+            writes, program = groups.limits(hierarchy, resources)
+            return CgroupPlan({}, writes, program)
         raise System("no control groups are mounted on this host (mount -t cgroup2 cgroup2 /sys/fs/cgroup)")
     writes, program = groups.limits(hierarchy, resources)
     if systemd:

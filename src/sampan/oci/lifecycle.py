@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import signal
 
 import msgspec
@@ -10,6 +11,7 @@ from sampan.cgroups import apply as groups
 from sampan.cgroups import change, scopes
 from sampan.cgroups.plan import CgroupPlan
 from sampan.errors import Conflict, InvalidParameter, NotFound, System
+from sampan.kernel.namespaces import Clone
 from sampan.oci import hooks
 from sampan.oci.containers import GATE, SAID, Container, Kept
 from sampan.runtime.record import start_time
@@ -69,10 +71,10 @@ def kill(container: Container, number: int, *, everyone: bool) -> None:
     """Send a signal to init, or to all its processes. Raises NotFound, and Conflict where it does not run."""
     kept = container.load()
     if everyone:
-        if number == signal.SIGKILL:
+        if number == signal.SIGKILL and kept.groups:
             groups.kill(kept.groups, _KILL_SECONDS)
             return
-        for pid in groups.procs(kept.groups):
+        for pid in _everyone(kept):
             _signal(pid, number)
         return
     if container.status(kept) == "stopped":
@@ -139,8 +141,50 @@ def delete(container: Container, *, force: bool) -> None:
 
 def end(kept: Kept) -> None:
     """Kill all of it, and remove its control groups. Raises OSError."""
+    if not kept.groups:
+        _kill_init(kept)
     groups.kill(kept.groups, _KILL_SECONDS)
     groups.remove(kept.groups)
+
+
+def _kill_init(kept: Kept) -> None:
+    """Without control groups all ends with init, whose pid namespace the kernel clears (pid_namespaces(7))."""
+    try:
+        pidfd = os.pidfd_open(kept.init[0])
+    except ProcessLookupError:
+        return
+    try:
+        if start_time(kept.init[0]) != kept.init[1]:
+            return
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        if not select.select([pidfd], [], [], _KILL_SECONDS)[0]:
+            raise TimeoutError(errno.ETIMEDOUT, "init does not end")
+    except (ProcessLookupError, FileNotFoundError):
+        return
+    finally:
+        os.close(pidfd)
+
+
+def _everyone(kept: Kept) -> list[int]:
+    """Process ids: those in its control groups, or without any those in init's pid namespace and below it."""
+    if kept.groups:
+        return groups.procs(kept.groups)
+    if not kept.namespaces & Clone.NEWPID:
+        raise System(
+            "without control groups and without a pid namespace of its own a container's processes are not known"
+        )
+    own = _pid_namespace(kept.init[0])
+    return sorted(
+        int(name) for name in os.listdir("/proc") if name.isdecimal() and own == _pid_namespace(int(name)) != ""
+    )
+
+
+def _pid_namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        # Another's, or gone.
+        return ""
 
 
 def pause(container: Container) -> None:
@@ -148,6 +192,8 @@ def pause(container: Container) -> None:
     kept = container.load()
     if container.status(kept) not in ("running", "created"):
         raise Conflict("container not running")
+    if not kept.groups:
+        raise System(f"cannot pause {container.name}: it has no control groups")
     try:
         groups.freeze(kept.groups)
     except OSError as error:
@@ -188,7 +234,7 @@ def processes(container: Container) -> list[int]:
     kept = container.load()
     if container.status(kept) == "stopped":
         raise Conflict("container not running")
-    return groups.procs(kept.groups)
+    return _everyone(kept)
 
 
 def signal_number(text: str) -> int:

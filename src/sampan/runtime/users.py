@@ -20,13 +20,14 @@ import os
 import signal
 import stat
 
+from sampan.host.mapped import is_mapped
 from sampan.kernel.caps import capget, capset
 from sampan.kernel.mount import MountAttr, mount_setattr
 from sampan.kernel.namespaces import Clone
 from sampan.kernel.process import Prctl, prctl, prlimit, set_file_ids
 from sampan.runtime.messages import Kind, receive
 from sampan.runtime.steps import StepFailed
-from sampan.runtime.world import Context, make_dev
+from sampan.runtime.world import Context, borrow_node, make_dev
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,10 +61,29 @@ def joined(body: dict[str, Any], descriptors: list[int]) -> int:
 
 
 def devices(users: dict[str, Any]) -> list[int]:
-    """/dev, made where device nodes can be made: inside they cannot, and would not work on a mount of its own."""
+    """/dev, made where device nodes can be made: inside they cannot, and would not work on a mount of its own.
+
+    Where this root may make none either (an ordinary user's) the machine's own are shown; then the null device comes beside.
+    """
     if users["dev"] is None:
         return []
-    return [acting_as(users["root"], lambda: make_dev(*users["dev"]))]
+    options, nodes = users["dev"]
+    if not is_mapped():
+        return [acting_as(users["root"], lambda: make_dev(options, nodes))]
+    context = Context()
+
+    def show_nodes() -> int:
+        mount = context.mounts["/dev"] = make_dev(options, [])
+        for node in nodes:
+            borrow_node(context, str(node[0]))
+        return mount
+
+    acting_as(users["root"], show_nodes)
+    if context.deferred:
+        raise StepFailed(
+            "other", "a user namespace in another one needs Linux 6.15, for its device nodes", errno.ENOSYS
+        )
+    return [context.mounts["/dev"], context.mounts["/dev/null"]]
 
 
 def map_binds(users: dict[str, Any], namespace: int, binds: list[int]) -> None:
@@ -134,8 +154,7 @@ def user_namespace(context: Context, uids: list[list[int]], gids: list[list[int]
     message = receive(context.channel)
     if message is None or message.kind is not Kind.USERS:
         raise StepFailed("other", "the builder ended before the user namespace stood")
-    if message.descriptors:
-        context.mounts["/dev"] = message.descriptors.pop()
+    context.mounts.update(zip(("/dev", "/dev/null"), message.descriptors, strict=False))
     root_inside(context)
 
 
