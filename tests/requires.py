@@ -59,6 +59,7 @@ PROGRAMS = {
     "mkfs.btrfs": "btrfs-progs",
     "docker-client": "docker.io or docker-cli",
     "docker-registry": "docker-registry",
+    "containerd": "containerd",
     "dockerd": "docker.io",
     "firewalld": "firewalld",
     "fuse-overlayfs": "fuse-overlayfs",

@@ -1,7 +1,8 @@
-"""The runtime specification's own suite (opencontainers/runtime-tools, `validation`): `sampan-oci` fails no check that runc passes.
+"""The runtime specification's own suite (opencontainers/runtime-tools, `validation`), whole, with runc beside it.
 
 Its sources are not fetched: a checkout is to lie at `.build/runtime-tools`, at 27bf223 or before where Go is Debian 12's. Some of
-its checks are older than the specification or at fault themselves, so it is played with runc beside.
+its checks are older than the specification or at fault themselves. No check may fail that runc passes, but for those that are
+named here with the reason, which docs/oci.md gives at length.
 """
 
 import os
@@ -18,17 +19,17 @@ from tests.requires import requires
 pytestmark = requires("root", "mount-interface", "pidns", "netns", "runc")
 
 TOOLS = PROJECT / ".build/runtime-tools"
-LIFECYCLE = "create start state kill kill_no_effect killsig delete pidfile hooks_stdin hooks prestart prestart_fail"
-MORE = "poststart poststart_fail poststop poststop_fail delete_resources delete_only_create_resources"
-CONFIGURATION = (
-    "default hostname process process_user process_rlimits process_capabilities process_oom_score_adj misc_props mounts "
-    "config_updates_without_affect root_readonly_true linux_masked_paths linux_readonly_paths linux_devices linux_sysctl "
-    "linux_ns_nopath linux_ns_path linux_cgroups_pids linux_cgroups_memory"
-)
+SOURCES = sorted(path.parent.name for path in TOOLS.glob("validation/*/*.go") if path.stem == path.parent.name)
+ORDER = r"mounts\[\d+\] \(.*\) found in order"
 KNOWN = {
-    "linux_ns_nopath": "user namespaces are refused by name",
-    "linux_ns_path": "a mount namespace by path is refused by name",
+    "linux_ns_itype": r"cannot run validation tests: .*",
+    "linux_ns_path": r"set mnt namespace by path",
+    "linux_uid_mappings": ORDER,
+    "mounts": ORDER,
+    "pidfile": r"create with '--pid-file' option works",
+    "process_capabilities": r"expected \w+ capability CAP_SYS_RESOURCE set",
 }
+"""Checks that may fail here and not with runc, by program."""
 _BAD = re.compile(r"^not ok \d+ - (.*)$", re.MULTILINE)
 _ANY = re.compile(r"^(?:not )?ok \d+", re.MULTILINE)
 
@@ -70,13 +71,21 @@ def played(tools: Path, name: str, runtime: str) -> tuple[set[str], int, int]:
     return set(_BAD.findall(text)), len(_ANY.findall(text)), done.returncode
 
 
-@pytest.mark.parametrize("name", f"{LIFECYCLE} {MORE} {CONFIGURATION}".split())
+def test_each_reason_is_told() -> None:
+    text = (PROJECT / "docs/oci.md").read_text()
+    assert [name for name in KNOWN if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_no_check_fails_that_runc_passes(tools: Path, name: str) -> None:
     build(tools, f"validation/{name}.t", f"./validation/{name}/{name}.go")
     ours, *outcome = played(tools, name, entry_point("sampan-oci")[0])
     runcs, *expected = played(tools, name, shutil.which("runc", path="/usr/sbin:/usr/bin") or "runc")
+    print(f"{name}: {len(ours)} of {outcome[0]} fail, with runc {len(runcs)} of {expected[0]}")
+    more = ours - runcs
     if name in KNOWN:
-        assert ours - runcs, f"{name} passes: {KNOWN[name]} no more"
+        assert [check for check in more if not re.fullmatch(KNOWN[name], check)] == []
         return
-    assert ours <= runcs, sorted(ours - runcs)
-    assert outcome == expected
+    assert sorted(more) == []
+    # Where runc fails, fewer checks may be told of than here.
+    assert outcome == expected or runcs > ours

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from sampan.daemon import reaper
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.runtime.request import OtherRuntime
 from sampan.spec.host_config import HostConfig
@@ -114,9 +115,11 @@ def check(config: "DaemonConfig", host: HostConfig, *, init: bool, users: bool) 
 
 def refuse(who: str, *, rootless: bool, init: bool, users: bool) -> None:
     """Raises NotImplementedHere for what `who`, which another OCI runtime carries out, cannot have."""
-    for wanted, what in ((rootless, "a rootless engine"), (users, "a user namespace"), (init, "--init")):
+    for wanted, what in ((rootless, "a rootless engine"), (users, "a user namespace")):
         if wanted:
             raise NotImplementedHere(f"{what} is not implemented with {who}")
+    if init:
+        reaper.program(who)
 
 
 def shown(config: "DaemonConfig") -> str:

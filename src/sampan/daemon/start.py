@@ -16,6 +16,7 @@ from sampan.daemon import (
     oci,
     oom,
     propagation,
+    reaper,
     runtimes,
     userns_mode,
     verify,
@@ -180,6 +181,9 @@ def _request(
             propagation.check(point.source, point.propagation, str(engine.config.data_root))
     joined = _joined(engine, container, ends)
     configuration = oci.configuration(definition, engine.around, joined)
+    other = _other_runtime(engine, definition, hooks=bool(configuration.hooks), restores=restore is not None)
+    if other is not None and configuration.init:
+        configuration = reaper.in_front(configuration, reaper.program(f"the runtime {other.name}"))
     attach, container.held_clients = tuple(container.held_clients), []
     return StartRequest(
         id=container.id,
@@ -196,7 +200,7 @@ def _request(
         explain=explain,
         volatile=host.auto_remove,
         restore=restore,
-        runtime=_other_runtime(engine, definition, hooks=bool(configuration.hooks), restores=restore is not None),
+        runtime=other,
     )
 
 
