@@ -27,6 +27,8 @@ MAX_IDENTITY = (1 << 32) - 2
 """The highest user or group id: -1 as 32 bits means "unchanged" to chown(2)."""
 MAX_MAJOR, MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 _MAX_SIZE = (1 << 63) - 1
+_TIME_DIGITS = 19
+"""Of seconds: some file systems keep a time of 64 bits, and what is packed from one is to be read again."""
 
 FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _KINDS = frozenset((FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO))
@@ -309,7 +311,7 @@ def _nanoseconds(text: bytes) -> int:
     whole, _, fraction = text.partition(b".")
     negative = whole.startswith(b"-")
     digits = whole[1:] if negative else whole
-    if not (digits or b"0").isdigit() or not (fraction or b"0").isdigit() or len(digits) > 18 or not text:
+    if not (digits or b"0").isdigit() or not (fraction or b"0").isdigit() or len(digits) > _TIME_DIGITS or not text:
         raise BadArchive(f"the pax mtime {shown(text)} is no time")
     value = int(digits or b"0") * 1_000_000_000 + int(fraction[:9].ljust(9, b"0"))
     return -value if negative else value

@@ -44,6 +44,7 @@ ENTRIES = [
     entry(b"dir", DIRECTORY, mode=0o1777),
     entry(b"big-ids", uid=4_000_000_000, gid=2_097_152),
     entry(b"old", mtime=-5 * 10**9),
+    entry(b"late", mtime=((1 << 63) - 1) * 10**9),
     entry(b"device", b"3", major=4095, minor=1_048_575),
     entry(b"attributes", xattrs={b"user.a": b"1=2\n\0\xff", b"security.capability": b"\0" * 20}),
 ]
