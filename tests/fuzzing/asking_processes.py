@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from sampan.errors import SampanError
@@ -20,6 +21,7 @@ from sampan.runtime.channel import Channel
 from sampan.runtime.messages import Kind, Message, ProtocolError, send_encoded
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.pump import Pump
+from sampan.runtime.questioner import Questioner
 from sampan.runtime.resolver import Resolver
 from sampan.snapshots import jail
 from sampan.spec.ids import ContainerId
@@ -53,6 +55,43 @@ def resolver(case: bytes) -> None:
 @functools.cache
 def _resolver() -> Resolver:
     return Resolver(cast("Any", None))
+
+
+def dns_stream(case: bytes) -> None:
+    """What a container sends to sampan-net by TCP, in two pieces: it ends, and every answer that comes is one."""
+    resolver, served, gone = _resolver(), cast("Any", SimpleNamespace(id="nobody")), list[bool]()
+    ours, theirs = socket.socketpair()
+    with ours:
+        theirs.setblocking(False)
+        client = Questioner(
+            resolver._poller,
+            theirs,
+            lambda query, reply: resolver._answer(served, query, True, reply),
+            lambda: gone.append(True),
+        )
+        cut = len(case) // 2
+        for piece in filter(None, (case[:cut], case[cut:])):
+            ours.sendall(piece)
+            for _ in range(6):
+                resolver._poller.turn(0)
+            if gone:
+                break
+        client.close()
+        assert gone == [True]
+        answers = b""
+        while piece := _rest(ours):
+            answers += piece
+    while answers:
+        length = int.from_bytes(answers[:2], "big")
+        assert 12 <= length <= len(answers) - 2
+        answers = answers[2 + length :]
+
+
+def _rest(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(1 << 16)
+    except ConnectionResetError:
+        return b""
 
 
 def monitor_orders(case: bytes) -> None:

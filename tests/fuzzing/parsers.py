@@ -138,6 +138,9 @@ PARSERS = (
     Parser("remote-contexts", asking_registries.remote_context, (), (*_HEADS, b"text/plain", b"FROM a\n", b"ustar"), 1),
     # what containers and their files say
     Parser("dns-queries", asking_wire.dns_query, (), (b"\xc0\x0c", b"\x00\x01\x00\x01", b"\x3f", b"\x00\x29")),
+    Parser(
+        "dns-streams", asking_processes.dns_stream, (), (b"\x00\x13", b"\x00\x0c", b"\xc0\x0c", b"\x00\x01\x00\x01"), 2
+    ),
     Parser("dns-answers", asking_wire.dns_answer, BINARY, (b"\xc0\x0c", b"\x00\x06", b"\x00\x29", b"\x00\x00\x00\x3c")),
     _json("json-file", asking_files.json_file, LOGS, '"log" "stream" "time" "attrs"'),
     Parser("local-log", asking_files.local_log, LOGS, (b"o", b"E", b"\0", b"0123456789abcdef ", b"\n")),
