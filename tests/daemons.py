@@ -204,7 +204,9 @@ class Daemon:
     def load_busybox(self) -> None:
         """Load `busybox:latest`, made on the fly."""
         answer = self.api("POST", "/images/load", busybox_archive())
+        # What fails after the first byte is told in the stream.
         assert answer.status == 200, answer
+        assert b'"error"' not in answer.body, answer
 
     def execute(self, command: list[str], *, timeout: float = 60) -> Outcome:
         """Another client's command against this daemon."""

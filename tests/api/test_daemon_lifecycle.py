@@ -185,6 +185,16 @@ def test_a_start_that_is_refused_leaves_nothing(flag: str, value: str, words: st
     assert words in refused_start(flag, value)
 
 
+def test_on_a_machine_whose_mounts_are_shared_as_systemd_has_them() -> None:
+    """Copies of shared mounts are shared, and no jail can pivot to one that is: layers were unpacked, and copies made, nowhere."""
+    with running_sampan(within=("unshare", "--mount", "--propagation", "shared")) as engine:
+        engine.load_busybox()
+        made = engine.docker("run", "-d", "--net", "none", "busybox", "sleep", "1000")
+        assert made.code == 0, made
+        copied = engine.docker("cp", f"{made.text}:/etc/passwd", "-")
+        assert b"root:x:0:0" in copied.out, copied
+
+
 def test_live_restore_false_stops_them_first() -> None:
     with running_sampan("--live-restore=false", "--shutdown-timeout=3") as own:
         own.load_busybox()

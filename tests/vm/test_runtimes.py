@@ -139,6 +139,6 @@ def test_health_is_asked_by_an_exec_of_the_runtime(engine: Sampan, name: str) ->
 
 @BOTH
 def test_what_they_cannot_do_is_refused_by_name(engine: Sampan, name: str) -> None:
-    refused = run(engine, "--rm", "--runtime", name, "--init", "busybox", "true")
+    refused = run(engine, "--rm", "--runtime", name, "--userns", "private", "busybox", "true")
     assert refused.code == 125, refused
-    assert f"--init is not implemented with the runtime {name}" in refused.err.decode()
+    assert f"a user namespace is not implemented with the runtime {name}" in refused.err.decode()

@@ -21,6 +21,15 @@ def become_root() -> None:
         if error.errno != errno.EINVAL:
             raise
         # The machine's root is the initial rootfs, which cannot be pivoted away from: cover it (switch_root does so).
-        mount(b".", b"/", None, MS.MOVE)
+        _cover()
         os.chroot(b".")
     os.chdir(b"/")
+
+
+def _cover() -> None:
+    try:
+        mount(b".", b"/", None, MS.MOVE)
+    except OSError as error:
+        # It lies over / already, and would lie over itself.
+        if error.errno != errno.ELOOP:
+            raise

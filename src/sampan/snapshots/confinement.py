@@ -48,6 +48,8 @@ def become_root(root: int) -> None:
     move_mount(root, over)
     os.close(over)
     os.fchdir(root)
+    # A copy of a mount is shared as that is, with systemd all are: nothing can be pivoted to it then (pivot_root(2), EINVAL).
+    mount(None, b".", None, MS.REC | MS.PRIVATE)
     own_root.become_root()
 
 
