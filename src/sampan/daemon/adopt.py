@@ -10,6 +10,7 @@ from sampan.daemon import health, oom, restart_policy, verify
 from sampan.daemon.container import Container
 from sampan.daemon.create import DEPTH, remove_directory
 from sampan.daemon.definition import DEFINITIONS, ENDPOINTS, HEALTH, STATES, Definition, decode_definition, decode_state
+from sampan.daemon.endpoints import decode_kept
 from sampan.daemon.engine import Engine
 from sampan.daemon.exits import adopt_exit, wait_for_restart, why
 from sampan.daemon.remove import remove_locked
@@ -20,6 +21,7 @@ from sampan.files.atomic import make_directory
 from sampan.runtime.request import Adopted, Exit
 from sampan.spec.ids import ContainerId
 from sampan.spec.requests import RemoveOptions
+from sampan.state.records import decoded
 
 _log = logging.getLogger("sampan.daemon")
 _AT_ONCE = 4
@@ -28,17 +30,22 @@ _CHILD_SECONDS = 5.0
 
 
 def load(engine: Engine) -> None:
-    """Read every container from the records. Called before anything is adopted."""
+    """Read every container from the records. Called before anything is adopted. Raises BrokenRecord."""
     states, checked = engine.store.table(STATES), engine.store.table(HEALTH)
     for container_id, data in engine.store.table(DEFINITIONS).items():
-        definition = decode_definition(data)
-        state = decode_state(states[container_id]) if container_id in states else State()
+        definition = decoded(DEFINITIONS, container_id, data, decode_definition)
+        state = State()
+        if container_id in states:
+            state = decoded(STATES, container_id, states[container_id], decode_state)
         container = Container(definition, state)
         if container_id in checked:
-            container.health = health.decode(checked[container_id])
+            container.health = decoded(HEALTH, container_id, checked[container_id], health.decode)
         engine.containers.take_name(definition.name, definition.id)
         engine.containers.add(container)
         engine.linked.add(definition)
+    for container_id, data in engine.store.table(ENDPOINTS).items():
+        # Here, before the first of them is taken over.
+        decoded(ENDPOINTS, container_id, data, decode_kept)
 
 
 async def adopt(engine: Engine, found: tuple[Adopted, ...]) -> None:

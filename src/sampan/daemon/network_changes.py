@@ -22,6 +22,7 @@ from sampan.network.networks import Networks
 from sampan.runtime.request import LinkChange, StartFailed
 from sampan.spec.ids import ContainerId, NetworkId, new_id
 from sampan.spec.networks import EndpointSettings, NetworkCreateRequest
+from sampan.state.records import decoded
 from sampan.state.store import Change, Delete, Put
 
 UNFINISHED = "networks-unfinished"
@@ -219,7 +220,7 @@ async def finish(engine: Engine) -> None:
         connected = engine.wiring.connected(ContainerId(identifier))
         if container is None or connected is None or not container.state.alive:
             continue
-        left = _unfinished_decoder.decode(data)
+        left = decoded(UNFINISHED, identifier, data, _unfinished_decoder.decode)
         if left.back is None:
             etc.renew_own(engine, container, Connected(resolv_conf=left.resolv_conf), connected)
             continue

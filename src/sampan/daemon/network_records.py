@@ -3,6 +3,7 @@
 import msgspec
 
 from sampan.network.definition import NetworkDefinition
+from sampan.state.records import decoded
 from sampan.state.store import Store
 
 NETWORKS = "networks"
@@ -19,5 +20,5 @@ def encode_network(definition: NetworkDefinition) -> bytes:
 
 
 def stored(store: Store) -> list[NetworkDefinition]:
-    """The networks that an earlier daemon acknowledged."""
-    return [_decoder.decode(data) for data in store.table(NETWORKS).values()]
+    """The networks that an earlier daemon acknowledged. Raises BrokenRecord."""
+    return [decoded(NETWORKS, key, data, _decoder.decode) for key, data in store.table(NETWORKS).items()]

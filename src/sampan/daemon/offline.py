@@ -23,6 +23,7 @@ from sampan.images.removal import ImageUser, Users
 from sampan.plugins.installed import Installed
 from sampan.spec.check import CheckStep
 from sampan.spec.ids import ContainerId, ImageId
+from sampan.state.records import decoded
 from sampan.state.store import Store
 
 _STATE = "sampan.db"
@@ -72,8 +73,8 @@ def _users(store: Store) -> Users:
     states = store.table(STATES)
     found: dict[ImageId, list[ImageUser]] = {}
     for key, data in store.table(DEFINITIONS).items():
-        definition = decode_definition(data)
-        running = key in states and decode_state(states[key]).alive
+        definition = decoded(DEFINITIONS, key, data, decode_definition)
+        running = key in states and decoded(STATES, key, states[key], decode_state).alive
         for image in {definition.image_id, *(point.image for point in definition.mounts)}:
             if image:
                 found.setdefault(ImageId(image), []).append(ImageUser(ContainerId(key), running))

@@ -29,6 +29,7 @@ from sampan.plugins.places import Address
 from sampan.plugins.plugin import RETRY_SECONDS
 from sampan.plugins.plugins import Plugins
 from sampan.plugins.volume_driver import KIND, PluginVolume, VolumeDriver, open_mountpoint
+from sampan.state.records import decoded
 from sampan.state.store import Delete, Put, Store
 
 _log = logging.getLogger("sampan.plugins")
@@ -46,6 +47,9 @@ class Record(msgspec.Struct, frozen=True):
     created: int
     labels: dict[str, str] = {}
     options: dict[str, str] = {}
+
+
+_decoder = msgspec.json.Decoder(Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class PluginVolumes:
     def record(self, name: str) -> Record | None:
         """What is known of a plugin's volume of that name."""
         data = self._records.get(name)
-        return None if data is None else msgspec.json.decode(data, type=Record)
+        return None if data is None else decoded(TABLE, name, data, _decoder.decode)
 
     def of(self, drivers: Collection[str]) -> list[str]:
         """The volumes that are known of these drivers."""

@@ -16,6 +16,7 @@ from sampan.plugins.ipam_driver import IpamDriver
 from sampan.plugins.network_driver import KIND as NETWORK
 from sampan.plugins.network_driver import Endpoint, NetworkDriver
 from sampan.spec.ids import NetworkId, new_id
+from sampan.state.records import decoded
 from sampan.state.store import Delete, Put
 
 _log = logging.getLogger("sampan.network")
@@ -51,8 +52,8 @@ class Claims:
         self._engine = engine
 
     def __iter__(self) -> Iterator[Claim]:
-        for data in tuple(self._engine.store.table(CLAIMS).values()):
-            yield _decoder.decode(data)
+        for key, data in tuple(self._engine.store.table(CLAIMS).items()):
+            yield decoded(CLAIMS, key, data, _decoder.decode)
 
     def of(self, endpoint: str) -> Claim | None:
         """That of a place."""

@@ -23,6 +23,7 @@ from sampan.images.references import Reference, id_prefix, parse_any, parse_refe
 from sampan.snapshots.protocol import LayerNotFound, Snapshotter, has_layer
 from sampan.spec.ids import ChainId, Digest, ImageId
 from sampan.spec.oci_image import CONFIG_LIMIT, Image, decode_image
+from sampan.state.records import decoded
 from sampan.state.store import Change, Delete, Put, Store
 
 IMAGES, REFERENCES = "images", "references"
@@ -153,7 +154,7 @@ class Catalog:
             raise NoSuchImage(image) from None
         kept = self._decoded.get(image)
         if kept is None or kept[0] is not text:
-            kept = self._decoded[image] = (text, self._decode(text))
+            kept = self._decoded[image] = (text, decoded(IMAGES, image, text, self._decode))
             if self._images.get(image) is not text:
                 # It went, or was changed, in between: whoever did that may have looked here before.
                 self._decoded.pop(image, None)

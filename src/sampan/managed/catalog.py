@@ -13,6 +13,7 @@ from sampan.errors import Conflict, InvalidParameter, NotFound
 from sampan.images.references import parse_reference
 from sampan.spec.ids import Digest
 from sampan.spec.plugins import Plugin, PluginConfig, PluginSettings
+from sampan.state.records import decoded
 from sampan.state.store import Delete, Put, Store
 
 TABLE = "plugins"
@@ -71,7 +72,7 @@ class Catalog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._records = {key: _decoder.decode(data) for key, data in store.table(TABLE).items()}
+        self._records = {key: decoded(TABLE, key, data, _decoder.decode) for key, data in store.table(TABLE).items()}
 
     def __iter__(self) -> Iterator[Record]:
         return iter(tuple(self._records.values()))

@@ -23,6 +23,7 @@ from sampan.files.quotas import Quotas
 from sampan.files.remove import remove_tree
 from sampan.files.root import SafeRoot
 from sampan.spec.ids import ContainerId
+from sampan.state.records import decoded
 from sampan.state.store import Change, Delete, Put, Store
 from sampan.volumes import options as words
 from sampan.volumes.population import discard_copies, populate
@@ -46,6 +47,9 @@ class VolumeRecord(msgspec.Struct, frozen=True):
     options: dict[str, str] = {}
     pending: bool = False
     """made for a container that is not there yet, or of one that goes: see `Volumes.sweep`"""
+
+
+_decoder = msgspec.json.Decoder(VolumeRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ class Volumes:
         data = self._table.get(name)
         if data is None:
             raise NoSuchVolume(name)
-        return msgspec.json.decode(data, type=VolumeRecord)
+        return decoded(TABLE, name, data, _decoder.decode)
 
     def settled(self, names: Iterable[str], pending: bool = False) -> tuple[Change, ...]:
         """What is to be committed with a container so that its volumes stay with it, or go with it (`pending`)."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sampan.images.catalog import LayerRecord
+from sampan.state.records import decoded
 
 if TYPE_CHECKING:
     from sampan.build.cache.records import Record
@@ -31,7 +32,9 @@ class Holdings:
 
         from sampan.build.cache.records import Record
 
-        yield from map(msgspec.json.Decoder(Record).decode, tuple(self._rows.values()))
+        decode = msgspec.json.Decoder(Record).decode
+        for key, row in tuple(self._rows.items()):
+            yield decoded(TABLE, key, row, decode)
 
     def stacks(self) -> Iterator[Sequence[LayerRecord]]:
         """The layers of each record that is written, the lowest first."""
