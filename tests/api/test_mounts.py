@@ -1,5 +1,6 @@
 """Parts of volumes and images as mounts: what is seen, what cannot be written, and links that would lead outside."""
 
+import json
 import os
 import subprocess
 import threading
@@ -194,6 +195,63 @@ def test_modes_that_promise_what_the_host_cannot_keep(engine: Sampan, tmp_path: 
         assert f"path {tmp_path} is mounted on {tmp_path} but it is not {what} mount" in done.err.decode()
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "top ro, below ro"),
+        ({"ReadOnlyForceRecursive": True, "Propagation": "rprivate"}, "top ro, below ro"),
+        ({"ReadOnlyNonRecursive": True}, "top ro, below rw"),
+        ({"NonRecursive": True}, "top ro, below not mounted"),
+    ],
+)
+def test_read_only_down_to_what_is_mounted_below(
+    engine: Sampan, peers: Path, options: dict[str, object], said: str
+) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", peers / "below"], check=True)
+    look = (
+        "touch /x/f 2>/dev/null && printf 'top rw, ' || printf 'top ro, '; "
+        "grep -q ' /x/below ' /proc/self/mountinfo || { printf 'below not mounted'; exit; }; "
+        "touch /x/below/f 2>/dev/null && printf 'below rw' || printf 'below ro'"
+    )
+    mount = {"Type": "bind", "Source": str(peers), "Target": "/x", "ReadOnly": True, "BindOptions": options}
+    host = {"Mounts": [mount], "NetworkMode": "none"}
+    made = engine.api("POST", "/containers/create", {"Image": "busybox", "Cmd": ["sh", "-c", look], "HostConfig": host})
+    assert made.status == 201, made.body
+    assert engine.docker("start", "-a", json.loads(made.body)["Id"]).text == said
+
+
+def test_the_mounts_of_another_container(engine: Sampan, volume: Path, tmp_path: Path) -> None:
+    """A part of a volume is that part, what was read-only stays so, and of two that give one place the later counts."""
+    (tmp_path / "file").write_text("of the host")
+    donor = ("--mount", "type=volume,source=parts,target=/part,volume-subpath=sub/deep", "-v", f"{tmp_path}:/bind:ro")
+    assert engine.docker("create", "--name", "donor", *donor, "--tmpfs", "/scratch", "busybox").code == 0
+    assert engine.docker("create", "--name", "other", "-v", "parts:/part", "busybox").code == 0
+    look = "cat /part/file; touch /part/new 2>/dev/null && echo ' rw' || echo ' ro'; cat /bind/file; touch /bind/x; ls -d /scratch"
+
+    def run_with(*words: str) -> str:
+        done = engine.docker("run", "--rm", "--net", "none", *words, "busybox", "sh", "-c", f"{{ {look}; }} 2>&1")
+        return done.out.decode()
+
+    expected = "of the host" + "touch: /bind/x: Read-only file system\nls: /scratch: No such file or directory\n"
+    assert run_with("--volumes-from", "donor") == f"inside rw\n{expected}"
+    assert run_with("--volumes-from", "donor:ro") == f"inside ro\n{expected}"
+    last = engine.docker(
+        "run",
+        "--rm",
+        "--net",
+        "none",
+        "--volumes-from",
+        "donor",
+        "--volumes-from",
+        "other:ro",
+        "busybox",
+        "ls",
+        "/part",
+    )
+    assert last.text == "sub"
+    assert (volume / "sub/deep/new").exists()
 
 
 def test_a_bind_of_the_data_root_follows_the_host(engine: Sampan) -> None:

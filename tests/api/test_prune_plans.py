@@ -1,13 +1,18 @@
 """`prune --plan` says what would go, and carrying it out takes exactly that."""
 
 import json
+import os
+import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.api.building import Built, build
 from tests.daemons import Sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "netns", "docker-client", "busybox")
 
@@ -90,6 +95,68 @@ def test_everything(engine: Sampan, tmp_path: Path) -> None:
     again = plan(engine, **EVERYTHING)
     assert (again["Items"], again["Size"]) == ([], 0)
     assert engine.api("POST", f"/sampan/prune?plan={made['Id']}").status == 404, "a plan serves once"
+
+
+def on_disk(engine: Sampan) -> int:
+    """Bytes of the files and links of blobs, layers, containers and volumes, each inode once, as they lie below the data root."""
+    found: dict[int, int] = {}
+    for kind in ("content/blobs", "layers/overlay", "rw", "volumes"):
+        for directory, _, names in os.walk(engine.data_root / kind):
+            for name in names:
+                status = os.lstat(os.path.join(directory, name))
+                # What a layer or a volume holds, and not what the engine notes beside it.
+                inside = {"blobs", "diff", "upper", "_data"} & set(Path(directory).parts)
+                if inside and not stat.S_ISDIR(status.st_mode):
+                    found[status.st_ino] = status.st_size
+    return sum(found.values())
+
+
+def test_what_a_plan_says_is_what_the_disk_gets_back(engine: Sampan, tmp_path: Path) -> None:
+    """Layers that several have in common are given back once, by whatever goes last."""
+    scene(engine, tmp_path)
+    wishes: tuple[dict[str, object], ...] = (
+        {"Containers": {}},
+        {"Images": {"dangling": ["false"]}},
+        {"BuildCache": {"All": True}},
+        {"Volumes": {"all": ["true"]}},
+        {"Images": {"dangling": ["false"]}},
+    )
+    for wanted in wishes:
+        made = plan(engine, **wanted)
+        before = on_disk(engine)
+        report = carry_out(engine, made)
+        assert (report["Removed"], report["Kept"]) == (made["Items"], []), wanted
+        eventually(engine.has_no_trash)
+        assert before - on_disk(engine) == made["Size"], (wanted, made)
+
+
+def test_a_plan_from_before_a_build_takes_nothing_from_it(engine: Sampan, tmp_path: Path) -> None:
+    """It names what the build has found in the cache meanwhile, and the image that the build stands on."""
+    scene(engine, tmp_path)
+    assert engine.docker("rm", "-f", "writer", "second", "user").code == 0
+    made = plan(engine, **EVERYTHING)
+    named = {item["Id"] for item in made["Items"] if item["Kind"] in ("image", "build-cache")}  # type: ignore[attr-defined]
+    text = (tmp_path / "Dockerfile").read_text() + (
+        "RUN --mount=type=cache,id=flag,target=/flag touch /flag/began; until [ -e /flag/go ]; do sleep 0.05; done\n"
+    )
+    found: list[Built] = []
+    running = threading.Thread(target=lambda: found.append(build(engine, text, t="meanwhile:1")))
+    running.start()
+    directories = engine.data_root / "build" / "mounts"
+    eventually(lambda: any(directories.glob("*/began")))
+    try:
+        report = carry_out(engine, made)
+    finally:
+        (path,) = directories.glob("*/began")
+        (path.parent / "go").touch()
+        running.join()
+    assert not found[0].error, found[0].lines[-1]
+    kept = {item["Id"] for item in report["Kept"]}  # type: ignore[attr-defined]
+    assert kept, report
+    assert kept <= named
+    seen = engine.docker("run", "--rm", "--net", "none", "meanwhile:1", "sh", "-c", "wc -c < /h; wc -c < /f")
+    assert seen.text.split() == ["11000", "70000"]
+    assert engine.docker("rmi", "-f", "meanwhile:1").code == 0
 
 
 def test_what_came_into_use_stays_and_what_came_since_is_not_touched(engine: Sampan, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sampan.dockerfile.instructions import Dockerfile
 from sampan.dockerfile.stages import BaseImage
 from sampan.errors import NotFound
 from sampan.images.images import Images
+from sampan.images.making import Making
 from sampan.images.platforms import fits, parse_platform
 from sampan.images.pulling import PullWish
 from sampan.images.references import parse_any, parse_named
@@ -29,10 +30,14 @@ Told = Callable[[str, Step], None]
 
 
 class Lookup:
-    """The images of one build, by the reference that the Dockerfile has. On the event loop."""
+    """The images of one build, by the reference that the Dockerfile has. On the event loop.
 
-    def __init__(self, images: Images, request: BuildRequest, told: Told) -> None:
+    What was found is held by the build from that moment: a removal later takes nothing from it.
+    """
+
+    def __init__(self, images: Images, making: Making, request: BuildRequest, told: Told) -> None:
         self._images = images
+        self._making = making
         self._request = request
         self._told = told
         self._found: dict[tuple[str, str], ImageId] = {}
@@ -46,7 +51,7 @@ class Lookup:
 
     def document(self, reference: str, platform: str) -> Image:
         """The configuration of an image that was found."""
-        return self._images.document(self.found(reference, platform))
+        return self._making.hold(self.found(reference, platform)).document
 
     async def all(self, dockerfile: Dockerfile, wish: Wish) -> Mapping[BaseImage, ImageConfig]:
         """The configurations of everything that the target stands on. Raises DockerfileError, SampanError."""
@@ -63,8 +68,18 @@ class Lookup:
         """The image that is called so, pulled where it is not here or newer ones are wanted. Raises SampanError."""
         if (reference, platform) not in self._found:
             known = None if self._request.pull else await self._here(reference, platform)
-            self._found[reference, platform] = known or await self._pulled(reference, platform)
+            image = known if known is not None and self._holds(known) else await self._pulled(reference, platform)
+            self._making.hold(image)
+            self._found[reference, platform] = image
         return self._found[reference, platform]
+
+    def _holds(self, image: ImageId) -> bool:
+        """Whether it is held now; not where somebody has removed it since it was looked for."""
+        try:
+            self._making.hold(image)
+        except NotFound:
+            return False
+        return True
 
     async def _here(self, reference: str, platform: str) -> ImageId | None:
         try:

@@ -88,13 +88,13 @@ async def build(
     """
     names = means.images.checked_names(request.names)
     threads = Threads(means.workers)
-    lookup = Lookup(means.images, request, hearing.pulled)
-    graph = plan_all(dockerfile, [(wish, await lookup.all(dockerfile, wish)) for wish in request.wishes])
-    check(graph, request.allowed, request.run.network)
-    bases = [await _base(graph, target, lookup) for target in graph.targets]
-    progress.planned(graph)
     with means.images.making() as making:
-        trees = Trees(means.images, means.snapshots, making, threads, request.clock)
+        lookup = Lookup(means.images, making, request, hearing.pulled)
+        graph = plan_all(dockerfile, [(wish, await lookup.all(dockerfile, wish)) for wish in request.wishes])
+        check(graph, request.allowed, request.run.network)
+        bases = [await _base(graph, target, lookup) for target in graph.targets]
+        progress.planned(graph)
+        trees = Trees(means.snapshots, making, threads, request.clock)
         sources = Sources(graph, request, lookup, trees, means.remote, means.scratch, threads, progress)
         mounts = Mounts(request, trees, means.mounts, threads)
         outlet = Outlet(progress, hearing.running, hearing.room)
@@ -110,7 +110,7 @@ async def build(
             # The one with the names last: they are not to move before all is there.
             for number in sorted(range(len(graph.targets)), key=lambda one: one == main):
                 target, base, layers = graph.targets[number], bases[number], await trees.name(made[number])
-                below = means.images.document(base) if base is not None else None
+                below = making.hold(base).document if base is not None else None
                 image = image_of(request.clock, graph, target, below, schedule, layers)
                 # Behind it, for the cache knows of the image by then.
                 inline = means.cache.inline([layer.diff_id for layer in layers])

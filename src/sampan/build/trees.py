@@ -16,7 +16,6 @@ from sampan.build.tree.source import DirectoryTree, Origin, SourceTree
 from sampan.errors import NotImplementedHere, System
 from sampan.images import host
 from sampan.images.catalog import LayerRecord
-from sampan.images.images import Images
 from sampan.images.making import Making
 from sampan.snapshots.protocol import Draft, Snapshotter, chain_id
 from sampan.spec.ids import ChainId, DiffId, ImageId
@@ -61,10 +60,7 @@ class Tree:
 class Trees:
     """Makes and keeps the trees of one build. On the event loop; what blocks is done by `threads`."""
 
-    def __init__(
-        self, images: Images, snapshots: Snapshotter, making: Making, threads: Threads, clock: int | None
-    ) -> None:
-        self._images = images
+    def __init__(self, snapshots: Snapshotter, making: Making, threads: Threads, clock: int | None) -> None:
         self._drafts = snapshots.drafts
         self._making = making
         self._threads = threads
@@ -75,7 +71,8 @@ class Trees:
 
     def of_image(self, image: ImageId) -> Tree:
         """The tree of an image. Raises NoSuchImage."""
-        return Tree(self._images.chain(image), self._making.hold(image))
+        held = self._making.hold(image)
+        return Tree(held.chain, held.layers)
 
     def of_layers(self, layers: tuple[LayerRecord, ...]) -> Tree:
         """The tree of layers that the cache has."""

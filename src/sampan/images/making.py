@@ -8,6 +8,7 @@ Everything is held by one lease from before it is there until the record is comm
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sampan.crashpoints import crash_point
 from sampan.errors import InvalidParameter
@@ -23,6 +24,15 @@ from sampan.spec.oci_image import Image, encode_image
 _LIMIT = 256 << 30
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An image that a build stands on: its stack's name, its layers with the lowest first, its configuration."""
+
+    chain: ChainId | None
+    layers: tuple[LayerRecord, ...]
+    document: Image
+
+
 class Making:
     """What one build holds. Any thread may call."""
 
@@ -30,16 +40,23 @@ class Making:
         self._catalog = catalog
         self._lease = lease
         self._lock = threading.Lock()
+        self._held: dict[ImageId, Held] = {}
 
     @property
     def lease(self) -> Lease:
         """For whoever finds more that is to be held; one thread at a time."""
         return self._lease
 
-    def hold(self, image: ImageId) -> tuple[LayerRecord, ...]:
-        """Keep an image's layers from removal; which they are, the lowest first. Raises NoSuchImage."""
-        with self._lock:
-            return tuple(self._catalog.hold_image(self._lease, image).layers)
+    def hold(self, image: ImageId) -> Held:
+        """Keep from removal what an image consists of, and what is known of it: whatever becomes of its record from now on.
+
+        Raises NoSuchImage where it is not there the first time.
+        """
+        with self._lock, self._catalog.lock:
+            if image not in self._held:
+                record = self._catalog.hold_image(self._lease, image)
+                self._held[image] = Held(self._catalog.chain(image), tuple(record.layers), self._catalog.config(image))
+            return self._held[image]
 
     def take(self, name: str) -> None:
         """Hold a blob or a layer, by digest or chain id."""
