@@ -55,6 +55,10 @@ def run(first: Parsed, given: Parsed) -> int:
 def _make(first: Parsed, given: Parsed, *, detached: bool) -> tuple[making.Made, Container]:
     from sampan.oci import making, translate, users
 
+    if os.geteuid() != 0:
+        raise NotImplementedHere(
+            "a caller who is not root is not implemented: unshare --map-root-user makes one of you"
+        )
     if given.flag("no-pivot"):
         raise NotImplementedHere("--no-pivot is not implemented: a chroot keeps no root in")
     preserved = command_line.preserved(given)
