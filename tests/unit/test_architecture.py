@@ -157,6 +157,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "oci/hooks.py",
             "oci/inside.py",
             "oci/last_steps.py",
+            "oci/listing.py",
             "plugins/installed.py",
             "managed/process.py",
         ),

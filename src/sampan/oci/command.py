@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if name not in COMMANDS:
             raise InvalidParameter(f"no such command: {name[:40]!r}")
-        given = parse(COMMANDS[name].options, rest, stop=name == "exec")
+        given = parse(COMMANDS[name].options, rest, stop=name in ("exec", "ps"))
         if given.flag("help"):
             print(usage(name))
             return 0

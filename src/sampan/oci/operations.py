@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
 import msgspec
@@ -16,12 +15,12 @@ import msgspec
 from sampan.cgroups.hierarchy import detect
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.oci import command_line, documents, groups, hooks, lifecycle, resource_documents
-from sampan.oci.containers import Container, everyone
+from sampan.oci.containers import Container
 from sampan.oci.options import Parsed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sampan.oci import making
 
@@ -146,48 +145,23 @@ def execute(first: Parsed, given: Parsed) -> int:
 
 def list_all(first: Parsed, given: Parsed) -> int:
     """`list`."""
-    states = [each.state(each.load()) for each in everyone(command_line.root(first))]
-    if given.flag("quiet"):
-        sys.stdout.writelines(f"{each.id}\n" for each in states)
-    elif _format(given) == "json":
-        print(msgspec.json.encode(states).decode())
-    else:
-        rows = [("ID", "PID", "STATUS", "BUNDLE", "CREATED")]
-        rows += [(each.id, str(each.pid), each.status, each.bundle, each.created) for each in states]
-        _table(rows)
-    return 0
+    from sampan.oci import listing
 
-
-def _table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _format(given: Parsed) -> str:
-    text = given.text("format", "table")
-    if text not in ("table", "json"):
-        raise InvalidParameter(f"invalid format option {text[:40]!r}: table or json")
-    return text
+    return listing.list_all(first, given)
 
 
 def ps(first: Parsed, given: Parsed) -> int:
     """`ps`."""
-    pids = lifecycle.processes(command_line.container(first, given.only("the container's ID")))
-    if _format(given) == "json":
-        print(json.dumps(pids))
-        return 0
-    _table([("PID", "COMMAND"), *((str(pid), _title(pid)) for pid in pids)])
-    return 0
+    from sampan.oci import listing
+
+    return listing.ps(first, given)
 
 
-def _title(pid: int) -> str:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return ""
-    text = words.replace(b"\0", b" ").decode("utf-8", "replace").strip()
-    return "".join(character if character.isprintable() else "?" for character in text)
+def events(first: Parsed, given: Parsed) -> int:
+    """`events`."""
+    from sampan.oci import events as told
+
+    return told.events(first, given)
 
 
 def pause(first: Parsed, given: Parsed) -> int:
@@ -257,6 +231,7 @@ OPERATIONS: dict[str, Callable[[Parsed, Parsed], int]] = {
     "exec": execute,
     "list": list_all,
     "ps": ps,
+    "events": events,
     "pause": pause,
     "resume": resume,
     "update": update,

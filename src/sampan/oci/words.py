@@ -107,7 +107,19 @@ COMMANDS = {
         {"format": Option("table or json", "FORMAT", "f"), "quiet": Option("Names alone", short="q")},
     ),
     "ps": _command(
-        "List a container's processes", "ID", "ps --format json web", {"format": Option("table or json", "FORMAT", "f")}
+        "List a container's processes, as the host's ps does",
+        "ID [PS OPTIONS]",
+        "ps web -o pid,args",
+        {"format": Option("table or json", "FORMAT", "f")},
+    ),
+    "events": _command(
+        "Print what a container uses, and that it lacked memory, as lines of JSON",
+        "ID",
+        "events --stats web",
+        {
+            "stats": Option("One sample, and no more"),
+            "interval": Option("Between two samples (default 5s)", "DURATION"),
+        },
     ),
     "pause": _command("Freeze a container", "ID", "pause web"),
     "resume": _command("Let a frozen container go on", "ID", "resume web"),

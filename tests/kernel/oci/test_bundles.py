@@ -226,3 +226,18 @@ def answer(listener: int) -> None:
             fcntl.ioctl(listener, send, reply)
         except OSError:
             return
+
+
+@requires("cgroup:memory", "cgroup:pids")
+def test_what_it_uses_and_who_is_in_it(runtime: Runtime) -> None:
+    wanted = linux(runtime, resources={"pids": {"limit": 7}, "memory": {"limit": 64 << 20}})
+    runtime("create", "--bundle", str(runtime.bundle("sleep", "1000", linux=wanted)), runtime.name)
+    runtime("start", runtime.name)
+    told = json.loads(runtime("events", "--stats", runtime.name))
+    assert (told["type"], told["id"]) == ("stats", runtime.name)
+    assert told["data"]["pids"] == {"current": 1, "limit": 7}
+    assert told["data"]["memory"]["usage"]["limit"] == 64 << 20
+    _, line = runtime("ps", runtime.name, "-o", "pid,args").splitlines()
+    pid = json.loads(runtime("state", runtime.name))["pid"]
+    assert line.split() == [str(pid), "sleep", "1000"]
+    assert "no column PID" in runtime("ps", runtime.name, "-o", "args", code=1)
