@@ -154,7 +154,7 @@ def _run_record(place: str) -> None:
     with contextlib.suppress(record.NewerRecord):
         body = record.read(place)
         if body is not None:
-            with contextlib.suppress(ValueError, TypeError, LookupError):
+            with contextlib.suppress(ValueError, TypeError, LookupError, OverflowError):
                 adoption.parse_record(body)
 
 

@@ -90,7 +90,7 @@ class Keeper:
                 answer, sockets = self._answer(json.loads(caller.recv(LIMIT)))
             except OSError as error:
                 answer, sockets = {"error": error.strerror or str(error), "errno": error.errno or 0}, []
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
                 answer, sockets = {"error": f"not understood: {error!r}", "errno": 22}, []
             try:
                 socket.send_fds(caller, [json.dumps(answer).encode()], [sock.fileno() for sock in sockets])

@@ -72,14 +72,14 @@ def _records(exec_root: str) -> list[tuple[str, Told | None]]:
                 found.append((directory, parse_record(body) if body is not None else None))
             except record.NewerRecord as error:
                 raise System(f"{error}: start that one, it knows what it left running") from error
-            except (ValueError, TypeError, LookupError) as error:
+            except (ValueError, TypeError, LookupError, OverflowError) as error:
                 hint = "remove the directory when its program has ended"
                 raise System(f"{directory}/{record.NAME} is no record: {error!r}; {hint}") from error
     return found
 
 
 def parse_record(body: dict[str, object]) -> Told:
-    """The record as the monitor wrote it. Raises ValueError, TypeError, LookupError for anything else."""
+    """The record as the monitor wrote it. Raises ValueError, TypeError, LookupError, OverflowError for anything else."""
     monitor, init = _pair(body["monitor"]), _pair(body["init"])
     return Told(
         id=str(body["id"]),

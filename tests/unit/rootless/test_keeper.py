@@ -38,6 +38,17 @@ def test_nobody_is_released_but_holders_of_its_own() -> None:
             other.kill()
 
 
-@pytest.mark.parametrize("question", [b"{", b"[]", b"null", b"[" * 4000, b'{"want": "socket", "type": []}', b"{}"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 4000,
+        b'{"want": "socket", "type": []}',
+        b"{}",
+        b'{"want": "release", "holder": 1e999}',
+    ],
+)
 def test_what_is_no_question_is_answered(question: bytes) -> None:
     assert asked(question)["error"].startswith("not understood: ")

@@ -48,7 +48,15 @@ def test_what_is_no_record_is_a_start_that_was_cut_off(tmp_path: Path, text: str
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"monitor": [1]}, {"monitor": None}, {"init": ["x", 1]}, {"groups": []}, {"exit": {"code": 0}}, {"id": None}],
+    [
+        {"monitor": [1]},
+        {"monitor": [1e999, 1]},
+        {"monitor": None},
+        {"init": ["x", 1]},
+        {"groups": []},
+        {"exit": {"code": 0}},
+        {"id": None},
+    ],
 )
 def test_one_that_cannot_be_understood_is_told_and_stays(tmp_path: Path, wrong: dict[str, object]) -> None:
     directory = written(tmp_path, json.dumps({name: value for name, value in {**RECORD, **wrong}.items() if value}))
