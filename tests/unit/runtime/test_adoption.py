@@ -50,7 +50,7 @@ def test_what_is_no_record_is_a_start_that_was_cut_off(tmp_path: Path, text: str
     "wrong",
     [
         {"monitor": [1]},
-        {"monitor": [1e999, 1]},
+        {"init": [1e999, 1]},
         {"monitor": None},
         {"init": ["x", 1]},
         {"groups": []},
