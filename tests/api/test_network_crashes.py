@@ -9,8 +9,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -176,6 +178,56 @@ def test_the_container_ends_while_there_is_no_daemon(engine: Sampan, monkeypatch
     ok(engine.docker("start", "one"))
     whole(engine, "one")
     assert "back" not in ends(engine, "one")
+
+
+@contextmanager
+def unrecorded(engine: Sampan) -> Iterator[None]:
+    """The state database takes everything but where containers stand: a fault of the disk at the one moment where it would hurt."""
+    with closing(sqlite3.connect(engine.data_root / "sampan.db", isolation_level=None)) as database:
+        refuse = "WHEN NEW.tbl = 'container-endpoints' BEGIN SELECT RAISE(ABORT, 'by tests'); END"
+        for when in ("INSERT", "UPDATE"):
+            database.execute(f"CREATE TRIGGER no_{when} BEFORE {when} ON entry {refuse}")
+        try:
+            yield
+        finally:
+            for when in ("INSERT", "UPDATE"):
+                database.execute(f"DROP TRIGGER no_{when}")
+
+
+@pytest.mark.usefixtures("served")
+def test_a_connect_that_cannot_be_recorded_is_taken_back(engine: Sampan) -> None:
+    body = {"Container": "one", "EndpointConfig": {"GwPriority": 5, "Aliases": ["uno"]}}
+    with unrecorded(engine):
+        refused = engine.api("POST", "/networks/back/connect", body)
+    assert (refused.status, b"by tests" in refused.body) == (500, True), refused
+    for later in (False, True):
+        if later:
+            restart(engine)
+        whole(engine, "one")
+        assert "back" not in ends(engine, "one")
+    # Its address is another's now, and the next time it is there.
+    run(engine, "third", "--network", "back")
+    assert address(engine, "third", "back") == "10.245.1.3"
+    assert engine.api("POST", "/networks/back/connect", body).status == 200
+    whole(engine, "one")
+    assert found(engine, "other", "uno") == [address(engine, "one", "back")]
+
+
+@pytest.mark.usefixtures("served")
+def test_a_disconnect_that_cannot_be_recorded_is_taken_back(engine: Sampan) -> None:
+    ok(engine.docker("network", "connect", "--gw-priority", "5", "--alias", "uno", "back", "one"))
+    before = address(engine, "one", "back")
+    with unrecorded(engine):
+        assert engine.api("POST", "/networks/back/disconnect", {"Container": "one"}).status == 500
+    for later in (False, True):
+        if later:
+            restart(engine)
+        whole(engine, "one")
+        assert address(engine, "one", "back") == before
+        assert reaches(engine, "one", address(engine, "other", "back"))
+        assert found(engine, "other", "uno") == [before]
+    assert engine.api("POST", "/networks/back/disconnect", {"Container": "one"}).status == 200
+    whole(engine, "one")
 
 
 def running(engine: Sampan, name: str) -> bool:

@@ -4,7 +4,7 @@ They keep the verbs free of how layers lie on disk or packets find their way, an
 """
 
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -202,8 +202,21 @@ class Connected:
     """what `adopt` needs of it after a restart of the daemon; empty where there is nothing to take back"""
 
 
-Relink = Callable[[LinkChange, LinkChange], Awaitable[None]]
-"""Carries out a change in a running container's network, knowing how it is taken back; raises StartFailed."""
+class LinkDeed(Protocol):
+    """A change of a running container's network, as far as it is no affair of the books."""
+
+    @property
+    def was(self) -> Definition:
+        """The container's definition until the change is recorded."""
+        ...
+
+    async def relink(self, change: LinkChange, back: LinkChange) -> None:
+        """Make the change in the container; `back` takes it back. Raises SampanError; then nothing has changed."""
+        ...
+
+    async def record(self, connected: Connected) -> None:
+        """Make it durable. Raises System; then the change was taken back."""
+        ...
 
 
 class Names(Protocol):
@@ -283,11 +296,11 @@ class Wiring(Protocol):
         """The name of a network that a container may join. Raises NotFound, InvalidParameter, Forbidden in Docker's words."""
         ...
 
-    async def join(self, definition: Definition, network: str, wish: EndpointSettings, relink: Relink) -> Connected:
+    async def join(self, definition: Definition, network: str, wish: EndpointSettings, deed: LinkDeed) -> Connected:
         """Let a running container into one more network. Raises SampanError; then nothing has changed."""
         ...
 
-    async def leave(self, definition: Definition, network: str, relink: Relink) -> Connected:
+    async def leave(self, definition: Definition, network: str, deed: LinkDeed) -> Connected:
         """Take a running container out of a network that it stands in. Raises SampanError; then nothing has changed."""
         ...
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from functools import partial
+from dataclasses import dataclass
 
 import msgspec
 
@@ -139,8 +139,7 @@ async def _connect(engine: Engine, container: Container, wanted: Definition, nam
         return
 
     before = engine.wiring.connected(container.id) or Connected()
-    connected = await engine.wiring.join(wanted, name, wish, partial(_relink, engine, container))
-    await _settle(engine, container, wanted, before, connected)
+    connected = await engine.wiring.join(wanted, name, wish, _Deed(engine, container, wanted, before))
     _tell_link(engine, container, name, connected, "connect")
 
 
@@ -172,40 +171,77 @@ async def _disconnect(engine: Engine, container: Container, wanted: Definition, 
         container.definition = wanted
         return
 
-    connected = await engine.wiring.leave(wanted, name, partial(_relink, engine, container))
-    await _settle(engine, container, wanted, before, connected)
+    await engine.wiring.leave(wanted, name, _Deed(engine, container, wanted, before))
     _tell_link(engine, container, name, before, "disconnect")
 
 
-async def _relink(engine: Engine, container: Container, change: LinkChange, back: LinkChange) -> None:
-    """Change a running container's network. How it is taken back is durable first: the change is seen before it is acknowledged."""
-    await engine.commit([Put(UNFINISHED, container.id, _encoder.encode(Unfinished(back)))])
-    crash_point("relink-after-record")
-    try:
-        await engine.runtime.relink(container.id, change)
-    except BaseException:
-        await engine.commit([Delete(UNFINISHED, container.id)])
-        raise
-    crash_point("relink-after-change")
+@dataclass(slots=True)
+class _Deed:
+    """A change of a running container's network; implements `needs.LinkDeed`."""
 
+    engine: Engine
+    container: Container
+    wanted: Definition
+    before: Connected
+    _back: LinkChange | None = None
 
-async def _settle(
-    engine: Engine, container: Container, wanted: Definition, before: Connected, connected: Connected
-) -> None:
-    """The change has been made: it is durable, then the container's files say it too."""
-    crash_point("relink-before-commit")
-    container.definition = wanted
-    left = Unfinished(None, before.resolv_conf)
-    await engine.commit(
-        [
-            Put(DEFINITIONS, container.id, encode(wanted)),
-            Put(ENDPOINTS, container.id, connected.kept),
-            Put(UNFINISHED, container.id, _encoder.encode(left)),
-        ]
-    )
-    crash_point("relink-after-commit")
-    etc.renew_own(engine, container, before, connected)
-    await engine.commit([Delete(UNFINISHED, container.id)])
+    @property
+    def was(self) -> Definition:
+        """See `needs.LinkDeed`."""
+        return self.container.definition
+
+    async def relink(self, change: LinkChange, back: LinkChange) -> None:
+        """See `needs.LinkDeed`. How it is taken back is durable first: the change is seen before it is acknowledged."""
+        engine, container = self.engine, self.container
+        await engine.commit([Put(UNFINISHED, container.id, _encoder.encode(Unfinished(back)))])
+        self._back = back
+        crash_point("relink-after-record")
+        try:
+            await engine.runtime.relink(container.id, change)
+        except BaseException as error:
+            await engine.commit([Delete(UNFINISHED, container.id)])
+            if isinstance(error, StartFailed):
+                raise System(error.message) from error
+            if isinstance(error, KeyError):
+                raise Conflict("the container has ended meanwhile") from error
+            raise
+        crash_point("relink-after-change")
+
+    async def record(self, connected: Connected) -> None:
+        """See `needs.LinkDeed`. It is durable, then the container's files say it too."""
+        engine, container = self.engine, self.container
+        crash_point("relink-before-commit")
+        left = Unfinished(None, self.before.resolv_conf)
+        try:
+            await engine.commit(
+                [
+                    Put(DEFINITIONS, container.id, encode(self.wanted)),
+                    Put(ENDPOINTS, container.id, connected.kept),
+                    Put(UNFINISHED, container.id, _encoder.encode(left)),
+                ]
+            )
+        except System:
+            await self._take_back()
+            raise
+        container.definition = self.wanted
+        crash_point("relink-after-commit")
+        etc.renew_own(engine, container, self.before, connected)
+        await self._finished()
+
+    async def _take_back(self) -> None:
+        assert self._back is not None
+        try:
+            await self.engine.runtime.relink(self.container.id, self._back)
+        except (StartFailed, KeyError) as error:
+            _tell_left(self.container, error)
+        await self._finished()
+
+    async def _finished(self) -> None:
+        """What is done does not depend on it: the next daemon would do it once more."""
+        try:
+            await self.engine.commit([Delete(UNFINISHED, self.container.id)])
+        except System as error:
+            _log.warning("container %s: a change of its network stays noted: %s", self.container.id[:12], error)
 
 
 async def finish(engine: Engine) -> None:
@@ -227,9 +263,13 @@ async def finish(engine: Engine) -> None:
         try:
             await engine.runtime.relink(container.id, left.back)
         except (StartFailed, KeyError) as error:
-            _log.warning("container %s: a change of its network is not taken back: %s", container.id[:12], error)
+            _tell_left(container, error)
     if done:
         await engine.commit(done)
+
+
+def _tell_left(container: Container, error: Exception) -> None:
+    _log.warning("container %s: a change of its network is not taken back: %s", container.id[:12], error)
 
 
 def _tell(engine: Engine, facts: NetworkFacts, action: str) -> None:

@@ -8,7 +8,7 @@ from sampan.daemon import endpoints as places
 from sampan.daemon import name_servers, resolver_files
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.definition import Definition
-from sampan.daemon.needs import Connected, Names, Relink
+from sampan.daemon.needs import Connected, LinkDeed, Names
 from sampan.errors import Conflict, Forbidden, InvalidParameter, NotFound, System
 from sampan.network import hosts, resolvconf
 from sampan.network.arrangement import MOST, arranged, named, numbered, ways
@@ -18,7 +18,7 @@ from sampan.network.modes import Mode, ModeKind, parse_mode
 from sampan.network.networks import Networks
 from sampan.network.policy import Forward
 from sampan.network.ports import parse_ports, port_map, published_ports
-from sampan.runtime.request import LinkChange, Named, ProxiedPort, StartFailed
+from sampan.runtime.request import Named, ProxiedPort
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
@@ -194,7 +194,7 @@ class NetworkWiring:
             raise InvalidParameter(f"a container can stand in at most {MOST} networks")
         return facts.name
 
-    async def join(self, definition: Definition, network: str, wish: EndpointSettings, relink: Relink) -> Connected:
+    async def join(self, definition: Definition, network: str, wish: EndpointSettings, deed: LinkDeed) -> Connected:
         """See `needs.Wiring`. `definition` knows of the network already."""
         live = self._live[definition.id]
         facts = self._find(network)
@@ -205,31 +205,43 @@ class NetworkWiring:
             present = [one for one in live.endpoints if one.link is not None]
             after = arranged([*present, named(endpoint, present)])
             endpoint = next(one for one in after if one.endpoint_id == endpoint.endpoint_id)
-            out = ways(after)
             if not live.published.forwards and before.published.endpoint is None:
                 # Held by the daemon: the monitor was not given them at the start.
                 opened = self._publish(definition, after)
             back = places.change(before, remove=endpoint.link)
-            await _carry_out(relink, places.change(out, add=endpoint.link), back)
+            await deed.relink(places.change(ways(after), add=endpoint.link), back)
+            await self._recorded(definition, live, after, opened, deed)
         except BaseException:
             opened.close()
             self._release(endpoint, opened.forwards)
             raise
+        return live.connected
+
+    async def _recorded(
+        self, definition: Definition, live: _Live, after: list[Endpoint], opened: Published, deed: LinkDeed
+    ) -> None:
+        """Take note of a change that was made, and have it recorded; where that fails it was taken back, here as well."""
+        was, published, endpoints = deed.was, live.published, live.endpoints
         if opened.forwards:
             live.published = opened
             self._proxy(definition.id, opened)
-        return self._changed(definition, live, after)
+        try:
+            await deed.record(self._changed(definition, live, after))
+        except System:
+            live.published = published if opened.forwards else live.published
+            self._changed(was, live, endpoints)
+            raise
 
-    async def leave(self, definition: Definition, network: str, relink: Relink) -> Connected:
+    async def leave(self, definition: Definition, network: str, deed: LinkDeed) -> Connected:
         """See `needs.Wiring`. `definition` knows of the network no more."""
         live = self._live[definition.id]
         gone = next(one for one in live.endpoints if one.network == network)
         after = arranged([one for one in live.endpoints if one is not gone])
         back = places.change(ways(live.endpoints), add=gone.link, remove=gone.link)
-        await _carry_out(relink, places.change(ways(after), remove=gone.link), back)
-        connected = self._changed(definition, live, after)
+        await deed.relink(places.change(ways(after), remove=gone.link), back)
+        await self._recorded(definition, live, after, Published(), deed)
         self._release(gone)
-        return connected
+        return live.connected
 
     def _changed(self, definition: Definition, live: _Live, after: list[Endpoint]) -> Connected:
         """Take note of a change; published ports follow the way out."""
@@ -386,12 +398,3 @@ class NetworkWiring:
 
 def _on_bridge(live: _Live) -> Endpoint | None:
     return next((endpoint for endpoint in live.endpoints if endpoint.network == ModeKind.BRIDGE), None)
-
-
-async def _carry_out(relink: Relink, change: LinkChange, back: LinkChange) -> None:
-    try:
-        await relink(change, back)
-    except StartFailed as failed:
-        raise System(failed.message) from failed
-    except KeyError as error:
-        raise Conflict("the container has ended meanwhile") from error
