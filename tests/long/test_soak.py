@@ -6,6 +6,7 @@ caches fill, the heap finds its size. From then on nothing may grow.
 
 import os
 import time
+from collections import Counter
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -57,7 +58,7 @@ class Measured:
     threads: int
     """of the daemon, as is the one above"""
     mounts: int
-    """in the host's namespace and the launcher's"""
+    """in the host's namespace and the launcher's, without those that others have on the host"""
     marked: int
     """whatever on the host bears the instance's name: mounts, control groups, links, tables, processes"""
     database_kb: int
@@ -75,11 +76,7 @@ def measured(engine: Sampan) -> Measured:
         processes=len(everyone),
         descriptors=len(os.listdir(f"/proc/{pid}/fd")),
         threads=len(os.listdir(f"/proc/{pid}/task")),
-        mounts=sum(
-            len(Path(f"/proc/{one}/mountinfo").read_text().splitlines())
-            for one in everyone
-            if one == pid or _launches(one)
-        ),
+        mounts=sum((_mounts(one) - _others(mine)).total() for one in everyone if one == pid or _launches(one)),
         marked=len(marked(engine.instance, mine).things),
         database_kb=sum(path.stat().st_size for path in engine.data_root.glob("*.db*")) // 1024,
         data_root_files=sum(len(files) for _, _, files in os.walk(mine)),
@@ -89,6 +86,16 @@ def measured(engine: Sampan) -> Measured:
 def _own_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
+
+
+def _mounts(pid: int | str) -> Counter[str]:
+    """What is mounted in a process's namespace, without the numbers that each namespace gives anew (proc(5))."""
+    lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    return Counter(" ".join((*line.split()[3:5], line.partition(" - ")[2])) for line in lines)
+
+
+def _others(mine: str) -> Counter[str]:
+    return Counter({mount: count for mount, count in _mounts("self").items() if mine not in mount})
 
 
 def _launches(pid: int) -> bool:
