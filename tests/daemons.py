@@ -58,6 +58,12 @@ class Answer:
         return json.loads(self.body)
 
 
+def free_port() -> int:
+    """One of the loopback that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
 class UnixConnection(http.client.HTTPConnection):
     """HTTP at a unix socket."""
 

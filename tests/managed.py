@@ -57,17 +57,17 @@ def config(**more: Any) -> dict[str, Any]:
     }
 
 
-def archive(document: dict[str, Any] | bytes, program: str = PROGRAM) -> bytes:
-    """What `docker plugin create` sends: `config.json` and `rootfs/`."""
+def archive(document: dict[str, Any] | bytes, program: str | bytes = PROGRAM, name: str = "plugin.py") -> bytes:
+    """What `docker plugin create` sends: `config.json` and `rootfs/`, with the program under that name."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         text = document if isinstance(document, bytes) else json.dumps(document).encode()
         _add(tar, "config.json", text)
-        for name in ("", *_OF_THE_MACHINE, "etc", "mnt", "proc", "sys", "dev", "run/docker/plugins"):
-            entry = tarfile.TarInfo(f"rootfs/{name}".rstrip("/"))
+        for directory in ("", *_OF_THE_MACHINE, "etc", "mnt", "proc", "sys", "dev", "run/docker/plugins"):
+            entry = tarfile.TarInfo(f"rootfs/{directory}".rstrip("/"))
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(entry)
-        _add(tar, "rootfs/plugin.py", program.encode())
+        _add(tar, f"rootfs/{name}", program.encode() if isinstance(program, str) else program)
     return buffer.getvalue()
 
 
@@ -79,5 +79,5 @@ def process(exec_root: Path, identifier: str) -> int:
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size = len(content)
+    entry.size, entry.mode = len(content), 0o755
     tar.addfile(entry, io.BytesIO(content))

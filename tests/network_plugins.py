@@ -21,6 +21,8 @@ class NetworkPlugin:
         self.gateway = ""
         self.joined: dict[str, Any] = {}
         """more members of the answer of Join"""
+        self.inside = ""
+        """an address that the container's end has already when Join is answered"""
         self.created: dict[str, Any] = {}
         """the answer of CreateEndpoint"""
 
@@ -59,6 +61,9 @@ class NetworkPlugin:
         link = self.link(body["EndpointID"])
         ip("link", "add", f"{link}h", "type", "veth", "peer", "name", link)
         ip("link", "set", f"{link}h", "master", self.bridge, "up")
+        if self.inside:
+            ip("address", "add", self.inside, "dev", link)
+            ip("link", "set", link, "up")
         return {
             "InterfaceName": {"SrcName": link, "DstPrefix": "net"},
             "Gateway": self.gateway,

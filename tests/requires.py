@@ -65,6 +65,7 @@ PROGRAMS = {
     "fuse-overlayfs": "fuse-overlayfs",
     "git": "git",
     "htpasswd": "apache2-utils",
+    "go": "golang-go",
     "ip": "iproute2",
     "losetup": "mount",
     "newuidmap": "uidmap",

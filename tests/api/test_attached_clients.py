@@ -15,7 +15,7 @@ import pytest
 
 from tests import processes
 from tests.api.scenes import Box, Stream
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Sampan, free_port, running_sampan
 from tests.requires import requires
 from tests.waiting import eventually
 
@@ -233,12 +233,6 @@ def unframed(raw: bytes) -> bytes:
         said += raw[at + 8 : at + 8 + size]
         at += 8 + size
     return bytes(said)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextmanager

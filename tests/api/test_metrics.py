@@ -2,14 +2,13 @@
 
 import http.client
 import re
-import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.api.building import build
 from tests.api.scenes import Box
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Sampan, free_port, running_sampan
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "busybox", "cgroup:memory", "cgroup:cpu", "cgroup:pids")
@@ -36,11 +35,6 @@ DOCKERS = {
 }
 """As Docker 28.5 has them, with their kinds."""
 LINE = re.compile(r'(?P<name>[a-z_]+)(?:\{(?P<labels>(?:[a-z_]+="(?:[^"\\]|\\.)*",?)*)\})? (?P<value>\S+)')
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

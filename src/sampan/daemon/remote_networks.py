@@ -183,7 +183,8 @@ class RemoteNetworks:
         ):
             if wanted and got not in ("", wanted):
                 raise System(f"the network driver {network.driver} changed {wanted} to {got[:64]}")
-        key = f"{self._engine.config.exec_root}/netns/{definition.id[:12]}"
+        # A name and no more, in Docker's own spelling: kuryr-libnetwork takes no other.
+        key = f"/var/run/docker/netns/{definition.id[:12]}"
         joined = await driver.join(calls.Join(network.id, endpoint.endpoint_id, key, options))
         link = joined.interface_name or calls.InterfaceName()
         mac = answer.mac_address or await self._told_mac(driver, network, endpoint)

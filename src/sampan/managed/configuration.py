@@ -20,6 +20,11 @@ SOCKETS = "/run/docker/plugins"
 METRICS = "/run/docker/metrics.sock"
 """Where one that collects metrics finds the daemon's, inside."""
 
+_KINDS = {
+    kind.lower(): kind
+    for kind in ("VolumeDriver", "NetworkDriver", "IpamDriver", "LogDriver", "authz", "MetricsCollector", "GraphDriver")
+}
+
 _READER = Reader(PluginConfig)
 _SOCKET = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TYPE = re.compile(r"[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64}){0,8}/[A-Za-z0-9_.-]{1,32}")
@@ -64,6 +69,11 @@ def capability(kind: str) -> str:
 def capabilities(config: PluginConfig) -> tuple[str, ...]:
     """What the plugin implements of Docker's interfaces, in lower case."""
     return tuple(found for kind in config.interface.types or () if (found := capability(kind)))
+
+
+def implements(config: PluginConfig) -> tuple[str, ...]:
+    """The same by the names that plugins tell when they are activated, which managed ones are not."""
+    return tuple(_KINDS[found] for found in capabilities(config) if found in _KINDS)
 
 
 def collects_metrics(config: PluginConfig) -> bool:

@@ -21,7 +21,7 @@ from typing import Protocol
 from sampan.errors import SampanError, System
 from sampan.managed.bundle import Places, document
 from sampan.managed.catalog import Record
-from sampan.managed.configuration import collects_metrics
+from sampan.managed.configuration import collects_metrics, implements
 from sampan.managed.process import Processes, Started, short
 from sampan.managed.shelf import Shelf
 from sampan.plugins.places import Address
@@ -92,7 +92,8 @@ class Supervisor:
     def address(self, record: Record) -> Address:
         """Where a plugin listens, and what its paths mean. What is there is the plugin's making: no link is followed."""
         root = str(self._shelf.rootfs(record.id, record.root))
-        return Address(socket=str(self._socket(record)), root=root, guarded=True)
+        kinds = implements(record.config)
+        return Address(socket=str(self._socket(record)), root=root, guarded=True, implements=kinds)
 
     def _socket(self, record: Record) -> Path:
         return self._processes.sockets(record.id) / record.config.interface.socket

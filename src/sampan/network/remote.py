@@ -126,7 +126,7 @@ def linked(endpoint: Endpoint, answered: Answered, route: Netlink, label: str) -
     """
     assert endpoint.link is not None
     answered = checked(answered)
-    index = _source(answered.source, route, label)
+    index = _source(answered.source, route, label, endpoint.link)
     mac = endpoint.mac or answered.mac
     plan = replace(
         endpoint.link,
@@ -163,7 +163,7 @@ def checked(answered: Answered) -> Answered:
     return replace(answered, mac=checked_mac(answered.mac), routes=routes)
 
 
-def _source(name: str, route: Netlink, label: str) -> int:
+def _source(name: str, route: Netlink, label: str, plan: LinkPlan) -> int:
     """The index of the link that is to be moved."""
     if not is_link_name(name):
         raise System(f"the network driver answered with the link {name[:32]!r}, which is no name of one")
@@ -171,7 +171,7 @@ def _source(name: str, route: Netlink, label: str) -> int:
         link = rtnetlink.link_by_name(route, name)
         if link is None:
             raise System(f"the network driver answered with the link {name}, which is not on the host")
-        why = _why_not(link, route, label)
+        why = _why_not(link, route, label, plan)
     except OSError as error:
         raise System(f"the network driver's link {name} cannot be looked at: {error.strerror}") from error
     if why:
@@ -180,7 +180,7 @@ def _source(name: str, route: Netlink, label: str) -> int:
     return int(link.index)
 
 
-def _why_not(link: rtnetlink.Link, route: Netlink, label: str) -> str:
+def _why_not(link: rtnetlink.Link, route: Netlink, label: str, plan: LinkPlan) -> str:
     """Why a link is not a plugin's to give; "" where it is."""
     if link.index == _LOOPBACK:
         return "is the host's loopback"
@@ -188,17 +188,33 @@ def _why_not(link: rtnetlink.Link, route: Netlink, label: str) -> str:
         return "is a bridge, or one of the engine's own"
     if link.master:
         return "is a port of another link"
-    if _is_used(route, link.index):
+    if _is_used(route, link, plan):
         return "is one that routes or addresses of the host go by"
     return ""
 
 
-def _is_used(route: Netlink, index: int) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
+def _is_used(route: Netlink, link: rtnetlink.Link, plan: LinkPlan) -> bool:
+    """Some drivers give the container's end of a pair its address themselves, with the routes to it: those are not the host's."""
+    for family, text, prefix in (
+        (socket.AF_INET, plan.address, plan.prefix),
+        (socket.AF_INET6, plan.address6, plan.prefix6),
+    ):
+        own = ipaddress.ip_interface(f"{text}/{prefix}") if text and prefix and link.kind == "veth" else None
+        for address in rtnetlink.addresses(route, family):
+            found = ipaddress.ip_address(address.address)
+            if address.index == link.index and not found.is_link_local and (own is None or found != own.ip):
+                return True
         for entry in rtnetlink.routes(route, family):
-            if entry.index == index and not _is_every_link_s(entry.destination, entry.prefix):
+            if entry.index != link.index or _is_every_link_s(entry.destination, entry.prefix):
+                continue
+            if own is None or not _lies_in(entry, own.network):
                 return True
     return False
+
+
+def _lies_in(entry: rtnetlink.RouteEntry, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    first = ipaddress.ip_address(entry.destination)
+    return entry.prefix >= network.prefixlen and first in network
 
 
 def _is_every_link_s(destination: bytes, prefix: int) -> bool:

@@ -52,6 +52,8 @@ class Address:
     home: str = ""
     """a directory among the engine's own that is the plugin's; "" for none"""
     guarded: bool = False
+    implements: tuple[str, ...] | None = None
+    """what a managed plugin's configuration says that it does: it is not asked, as in Docker; None where it is"""
 
     def __str__(self) -> str:
         return f"unix://{self.socket}" if self.socket else f"{'https' if self.tls else 'tcp'}://{self.host}:{self.port}"

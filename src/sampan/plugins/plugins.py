@@ -90,9 +90,12 @@ class Plugins:
             self.activated(task.result())
 
     async def _activate(self, name: str, patience: float) -> Plugin:
-        if self.find(name) is None:
+        address = self.find(name)
+        if address is None:
             raise PluginNotFound(name)
-        plugin = Plugin(name, partial(self.find, name))
+        plugin = Plugin(name, partial(self.find, name), address.implements or ())
+        if address.implements is not None:
+            return plugin
         manifest = await plugin.call("Plugin.Activate", None, Manifest, seconds=_ACTIVATION_SECONDS, patience=patience)
         plugin.implements = manifest.implements
         return plugin

@@ -23,6 +23,20 @@ def test_dockers_spelling_in_any_case() -> None:
     assert configuration.capabilities(found) == ("volumedriver",)
 
 
+def test_what_it_implements_is_told_by_its_configuration() -> None:
+    types = [
+        "docker.VolumeDriver/1.0",
+        "docker.authz/1.0",
+        "docker.metricscollector/1.0",
+        "docker.other/1.0",
+        "mine.x/1",
+    ]
+    found = read(interface={"types": types, "socket": "p.sock"})
+    assert configuration.implements(found) == ("VolumeDriver", "authz", "MetricsCollector")
+    assert configuration.collects_metrics(found)
+    assert not configuration.collects_metrics(read())
+
+
 @pytest.mark.parametrize(
     "more",
     [
