@@ -3,8 +3,10 @@
 import json
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -255,6 +257,44 @@ def test_it_outlives_the_daemon_and_is_made_again(engine: Sampan) -> None:
     engine.stop()
     eventually(lambda: resolvers(engine) == [], "it stays")
     engine.start()
+
+
+@contextmanager
+def ancient(engine: Sampan) -> Iterator[threading.Thread]:
+    """In sampan-net's place one that ends over the first message, as a release does that does not know it."""
+    path = engine.exec_root / "net.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        path.unlink()
+        listener.bind(str(path))
+        listener.listen(4)
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(1 << 16)
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield thread
+
+
+def test_one_that_does_not_know_what_it_is_told_is_replaced(engine: Sampan) -> None:
+    ok(engine.docker("network", "create", "back"))
+    run(engine, "one", "--network", "back")
+    run(engine, "two", "--network", "back", "-p", "[::1]::80")
+    target, inner = address(engine, "one", "back"), pid(engine, "two")
+    engine.kill()
+    kill(resolvers(engine)[0])
+    with ancient(engine) as heard:
+        engine.start()
+        heard.join(30)
+        assert not heard.is_alive(), "nobody told it anything"
+        eventually(lambda: len(resolvers(engine)) == 1, "no other sampan-net")
+        eventually(lambda: answers_again(inner) == [target], "it does not answer")
+    run(engine, "three", "--network", "back")
+    assert found(engine, "two", "three") == [address(engine, "three", "back")]
 
 
 def answers_again(inner: int) -> list[str]:
