@@ -220,10 +220,6 @@ def test_failures_are_told_in_dockers_words(sampan: Sampan) -> None:
     assert fails("--runtime", "grumbler", "busybox", "true") == (125, f"{CHAIN}no mood for it: unknown")
     code, text = fails("--runtime", "liar", "busybox", "true")
     assert (code, "pid file holds b'1'" in text) == (125, True)
-    assert (
-        "a user namespace is not implemented"
-        in fails("--runtime", "debian", "--userns", "private", "busybox", "true")[1]
-    )
     eventually(lambda: kept(sampan) == [])
 
 

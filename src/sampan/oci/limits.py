@@ -21,8 +21,6 @@ def resources(asked: resource_documents.Resources | None, *, v2: bool) -> oci.Re
     if asked is None:
         return oci.Resources()
     memory, cpu = asked.memory or resource_documents.Memory(), asked.cpu or resource_documents.Cpu()
-    if cpu.burst or cpu.idle:
-        raise NotImplementedHere("linux.resources.cpu: burst and idle are not implemented")
     blocks = asked.block_io or resource_documents.BlockIo()
     if blocks.leaf_weight:
         raise NotImplementedHere("linux.resources.blockIO.leafWeight is not implemented: kernels since 5.0 have none")
@@ -95,6 +93,12 @@ def _by_name(asked: resource_documents.Resources, *, v2: bool) -> Iterator[tuple
         if not _PAGE_SIZE.fullmatch(pages.page_size):
             raise InvalidParameter(f"linux.resources.hugepageLimits: invalid page size {pages.page_size!r}")
         yield f"hugetlb.{pages.page_size}.{'max' if v2 else 'limit_in_bytes'}", str(pages.limit)
+    cpu = asked.cpu or resource_documents.Cpu()
+    if cpu.burst is not None:
+        # Behind the quota, which is its bound.
+        yield ("cpu.max.burst" if v2 else "cpu.cfs_burst_us"), str(cpu.burst)
+    if cpu.idle is not None:
+        yield "cpu.idle", str(cpu.idle)
     for device, limit in (asked.rdma or {}).items():
         words = [
             f"{name}={value}"

@@ -34,13 +34,13 @@ class Cpu(Struct, frozen=True):
 
     shares: int | None = None
     quota: int | None = None
-    burst: int | None = None
+    burst: Annotated[int, msgspec.Meta(ge=0)] | None = None
     period: int | None = None
     realtime_runtime: int | None = None
     realtime_period: int | None = None
     cpus: str = ""
     mems: str = ""
-    idle: int | None = None
+    idle: Annotated[int, msgspec.Meta(ge=-1, le=1)] | None = None
 
 
 class Pids(Struct, frozen=True):

@@ -134,7 +134,7 @@ def test_a_file_system_in_memory_that_starts_filled(tmp_path: Path) -> None:
         ({"linux__memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0-99999"}}, InvalidParameter, "no list"),
         ({"linux__rootfsPropagation": "sideways"}, InvalidParameter, "sideways"),
         ({"linux__devices": [{"path": "dev/x", "type": "c"}]}, InvalidParameter, "device"),
-        ({"linux__resources__cpu": {"burst": 5}}, NotImplementedHere, "burst"),
+        ({"linux__resources__cpu": {"burst": -5}}, InvalidParameter, "burst"),
         ({"linux__resources__devices": [{"allow": True, "type": "x"}]}, InvalidParameter, "rule"),
         ({"linux__resources__hugepageLimits": [{"pageSize": "../x", "limit": 1}]}, InvalidParameter, "page size"),
         ({"linux__seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, InvalidParameter, "default action"),
@@ -169,12 +169,14 @@ def test_limits_by_their_files_names(tmp_path: Path) -> None:
         "hugepageLimits": [{"pageSize": "2MB", "limit": 4096}],
         "rdma": {"mlx5_1": {"hcaHandles": 3}},
         "memory": {"swappiness": 10, "limit": 1 << 20},
+        "cpu": {"burst": 500, "idle": 1},
         "pids": {"limit": 0},
     }
     v2 = read(tmp_path, linux__resources=resources).config.linux.resources
     v1 = read(tmp_path, ON_V1, linux__resources=resources).config.linux.resources
-    assert v2.unified == {"hugetlb.2MB.max": "4096", "rdma.max": "mlx5_1 hca_handle=3"}
-    assert v1.unified == {"hugetlb.2MB.limit_in_bytes": "4096", "rdma.max": "mlx5_1 hca_handle=3"}
+    of_both = {"cpu.idle": "1", "rdma.max": "mlx5_1 hca_handle=3"}
+    assert v2.unified == {"hugetlb.2MB.max": "4096", "cpu.max.burst": "500", **of_both}
+    assert v1.unified == {"hugetlb.2MB.limit_in_bytes": "4096", "cpu.cfs_burst_us": "500", **of_both}
     assert (v2.memory.swappiness, v1.memory.swappiness) == (None, 10)
     assert v2.pids_limit is None
 
