@@ -64,6 +64,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
         (["--tmpfs", "/etc", "busybox", "ls", "/etc/passwd"], 0, b"/etc/passwd"),
         (["--uidmap", "0:300000:65536", "busybox", "cat", "/proc/self/uid_map"], 0, b"300000      65536"),
         (["--uidmap", "0:300000:9", "-v", "/usr:/v:ro,idmap", "busybox", "stat", "-c", "%u", "/v/bin"], 0, b"0\n"),
+        (["-v", "/usr/share:/v:O", "busybox", "sh", "-c", "touch /v/made && test -d /v/doc"], 0, b""),
         (["--pid", "host", "--uts", "host", "--ipc", "host", "busybox", "true"], 0, b""),
     ],
 )

@@ -1,6 +1,7 @@
 """A bundle's mounts as the runtime's plan takes them. Pure."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ OPTIONS = frozenset(
     )
 )
 """mount(8)'s words that mean something here. Others without a value are a file system's own, or refused."""
+_INSIDE = ("proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2")
+"""Kinds that are of the container's own namespaces, and so are made in them, each at its place."""
+_KIND = re.compile(r"[a-z0-9_.]{1,32}")
 _MAPS = ("idmap", "ridmap")
 
 
@@ -35,13 +39,25 @@ class MappedMount:
     recursive: bool
 
 
-def mounts(
-    asked: Sequence[documents.Mount], directory: str, *, users: bool
-) -> tuple[tuple[oci.Mount, ...], dict[int, MappedMount]]:
-    """All of them, and maps by the mount's number among the binds. `users`: the container has a user namespace of its own.
+@dataclass(frozen=True, slots=True)
+class MadeMount:
+    """A file system that the caller makes, and that is a bind for init."""
 
-    Raises InvalidParameter, NotImplementedHere.
-    """
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """All of a bundle's. `mapped` and `made` go by a mount's number among the binds."""
+
+    all: tuple[oci.Mount, ...]
+    mapped: dict[int, MappedMount]
+    made: dict[int, MadeMount]
+
+
+def mounts(asked: Sequence[documents.Mount], directory: str, *, users: bool) -> Mounts:
+    """`users`: the container has a user namespace of its own. Raises InvalidParameter, NotImplementedHere."""
     found = tuple(_mount(mount, directory) for mount in asked)
     if not any(mount.destination == "/dev" for mount in found):
         raise NotImplementedHere("a bundle without a mount on /dev is not implemented: add a tmpfs there")
@@ -49,7 +65,7 @@ def mounts(
     mapped = {number: maps for number, (each, _) in enumerate(binds) if (maps := _maps(each))}
     for each, mount in zip(asked, found, strict=True):
         words = set(each.options or ()) & set(_MAPS)
-        if mount.type != "bind" and (words or each.uid_mappings or each.gid_mappings):
+        if (mount.type != "bind" or _is_made(each)) and (words or each.uid_mappings or each.gid_mappings):
             raise InvalidParameter(
                 f"the mount on {mount.destination}: id-mapped mounts are only supported for bind mounts"
             )
@@ -57,7 +73,17 @@ def mounts(
             raise InvalidParameter(
                 f"the mount on {mount.destination}: {min(words)} without maps and without a user namespace"
             )
-    return found, mapped
+    made = {number: MadeMount(each.type, each.source) for number, (each, _) in enumerate(binds) if _is_made(each)}
+    if made and users:
+        kind = min(each.kind for each in made.values())
+        raise NotImplementedHere(
+            f"a mount of type {kind} with a user namespace is not implemented: bind one that is there"
+        )
+    return Mounts(found, mapped, made)
+
+
+def _is_made(asked: documents.Mount) -> bool:
+    return not {"bind", "rbind"} & set(asked.options or ()) and asked.type not in ("bind", "tmpfs", *_INSIDE)
 
 
 def _maps(asked: documents.Mount) -> MappedMount | None:
@@ -82,6 +108,10 @@ def _mount(asked: documents.Mount, directory: str) -> oci.Mount:
     kind = "bind" if is_bind else "cgroup" if asked.type == "cgroup2" else asked.type
     if kind == "tmpfs" and COPY_UP in options and destination not in _OWN:
         return oci.Mount(destination=destination, type="bind", options=options)
+    if asked.type and not is_bind and asked.type not in ("tmpfs", *_INSIDE):
+        if not _KIND.fullmatch(asked.type):
+            raise InvalidParameter(f"the mount on {destination}: {asked.type[:40]!r} is no file system")
+        return oci.Mount(destination=destination, type="bind", source=asked.source, options=options)
     for option in options:
         # A bind has no file system of its own to be told: what has a value goes unheard there, as it does with mount(2).
         if option not in OPTIONS and "=" not in option:

@@ -5,19 +5,15 @@ import stat
 from dataclasses import dataclass
 
 from sampan.errors import System
-from sampan.files.copying import copy_tree
-from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, OpenTree, mount_setattr, open_tree
-from sampan.oci import users
+from sampan.oci import file_systems, users
 from sampan.oci.containers import GATE, SAID, Container
 from sampan.oci.last_steps import PROPAGATION
-from sampan.oci.mounts import COPY_UP
 from sampan.oci.translate import Arrangement
 from sampan.runtime import plan, sources
 from sampan.runtime.request import StartFailed
 from sampan.runtime.steps import StepFailed
 from sampan.runtime.users import map_mount
-from sampan.runtime.world import instance
 from sampan.spec import oci_runtime as oci
 
 
@@ -83,7 +79,9 @@ def _root(wanted: Arrangement) -> int:
 
 def _bind(wanted: Arrangement, number: int, mount: oci.Mount) -> int:
     if mount.destination in wanted.filled:
-        return _filled(wanted, mount.destination)
+        return file_systems.filled(wanted, mount.destination)
+    if number in wanted.made:
+        return file_systems.made(mount, wanted.made[number])
     (tree,) = sources.open_binds([mount], sources.Roots())
     if number in wanted.mapped:
         asked = wanted.mapped[number]
@@ -97,32 +95,3 @@ def _bind(wanted: Arrangement, number: int, mount: oci.Mount) -> int:
             os.close(tree)
             raise
     return tree
-
-
-def _filled(wanted: Arrangement, destination: str) -> int:
-    """A file system in memory with a copy of what the root has at `destination`; links there lead inside the root only."""
-    words = [option for option in wanted.filled[destination] if option != COPY_UP]
-    names = {word.partition("=")[0] for word in words}
-    maps = wanted.config.linux.users
-    uid, gid = maps.root if maps is not None else (0, 0)
-    words += [word for word in ("mode=755", f"uid={uid}", f"gid={gid}") if word.partition("=")[0] not in names]
-    made = instance(b"tmpfs", words)
-    try:
-        with SafeRoot(wanted.rootfs) as root:
-            source = root.open(destination, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            # The mount's own descriptor is a path only.
-            target = os.open(f"/proc/self/fd/{made}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                copy_tree(source, target)
-            finally:
-                os.close(target)
-        finally:
-            os.close(source)
-    except (FileNotFoundError, NotADirectoryError):
-        # Nothing there to be copied.
-        return made
-    except BaseException:
-        os.close(made)
-        raise
-    return made

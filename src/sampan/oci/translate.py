@@ -14,7 +14,7 @@ import msgspec
 from sampan.errors import InvalidParameter, NotImplementedHere
 from sampan.oci import documents, manner, users
 from sampan.oci.limits import resources
-from sampan.oci.mounts import COPY_UP, PROPAGATIONS, MappedMount, mounts
+from sampan.oci.mounts import COPY_UP, PROPAGATIONS, MadeMount, MappedMount, mounts
 from sampan.runtime import profile_sysctl, seccomp_document
 from sampan.runtime.plan import NAMESPACE_FLAGS, RLIMIT_NUMBERS
 from sampan.runtime.seccomp_policy import Kernel, resolve
@@ -52,6 +52,8 @@ class Arrangement:
     """destinations of file systems in memory that the caller makes and fills, with their options: binds among the mounts"""
     mapped: dict[int, MappedMount]
     """maps of mounts, by the mount's number among the binds"""
+    made: dict[int, MadeMount]
+    """file systems that the caller makes, in the same way"""
     manner: manner.Manner
     annotations: dict[str, str]
 
@@ -78,13 +80,13 @@ def arrangement(bundle: documents.Bundle, directory: str, host: Host, joined: Us
         if name and not _NAME.fullmatch(name):
             raise InvalidParameter(f"invalid host or domain name {name[:80]!r}")
     process = program(bundle.process, host)
-    mounted, mapped = mounts(bundle.mounts or (), directory, users=maps is not None)
+    mounted = mounts(bundle.mounts or (), directory, users=maps is not None)
     config = oci.Config(
         process=process,
         hostname=bundle.hostname,
         domainname=bundle.domainname,
         root=oci.Root(readonly=bundle.root.readonly),
-        mounts=mounted,
+        mounts=mounted.all,
         linux=oci.Linux(
             namespaces=_namespaces(linux.namespaces or ()),
             devices=tuple(_device(device) for device in linux.devices or ()),
@@ -110,7 +112,8 @@ def arrangement(bundle: documents.Bundle, directory: str, host: Host, joined: Us
         umask=bundle.process.user.umask,
         propagation=linux.rootfs_propagation,
         filled=filled,
-        mapped=mapped,
+        mapped=mounted.mapped,
+        made=mounted.made,
         manner=manner.of_container(bundle.process, linux),
         annotations=annotations,
     )

@@ -241,3 +241,25 @@ def test_what_it_uses_and_who_is_in_it(runtime: Runtime) -> None:
     pid = json.loads(runtime("state", runtime.name))["pid"]
     assert line.split() == [str(pid), "sleep", "1000"]
     assert "no column PID" in runtime("ps", runtime.name, "-o", "args", code=1)
+
+
+@requires("overlay")
+def test_a_file_system_that_the_caller_makes(runtime: Runtime) -> None:
+    layers = [runtime.base / name for name in ("low:er", "lower", "upper", "work")]
+    for layer in layers:
+        layer.mkdir()
+        (layer / layer.name).touch()
+    (runtime.base / "work/work").unlink()
+    lowers = ":".join(str(layer).replace(":", "\\:") for layer in layers[:2])
+    options = [f"lowerdir={lowers}", f"upperdir={layers[2]}", f"workdir={layers[3]}", "nodev"]
+    mount = {"destination": "/data", "type": "overlay", "source": "overlay", "options": options}
+    (runtime.rootfs / "data").mkdir()
+    bundle = runtime.bundle(
+        "sh", "-c", "cd /data; ls; touch made; grep -c ' /data .*nodev' /proc/mounts", mounts=[mount]
+    )
+    said = runtime("run", "--bundle", str(bundle), runtime.name)
+    assert said.split() == ["low:er", "lower", "upper", "1"]
+    assert (layers[2] / "made").exists()
+    bad = {**mount, "options": ["lowerdir=/no/such"]}
+    said = runtime("run", "--bundle", str(runtime.bundle("true", mounts=[bad])), runtime.name, code=1)
+    assert "error mounting overlay to rootfs at /data: no such file" in said

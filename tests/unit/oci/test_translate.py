@@ -9,7 +9,7 @@ import pytest
 from sampan.errors import InvalidParameter, NotImplementedHere, SampanError
 from sampan.oci.documents import CpuAffinity, Linux, Process, read_bundle
 from sampan.oci.manner import Manner, Scheduler, of_exec
-from sampan.oci.mounts import MappedMount
+from sampan.oci.mounts import MadeMount, MappedMount
 from sampan.oci.translate import Arrangement, Host, arrangement
 from sampan.runtime.seccomp_policy import filter_flags
 from sampan.spec import oci_runtime as oci
@@ -147,6 +147,8 @@ def test_a_file_system_in_memory_that_starts_filled(tmp_path: Path) -> None:
         ({"mounts": [DEV, {"destination": "/x", "options": ["bind", "idmap"]}]}, InvalidParameter, "idmap without"),
         ({"mounts": [DEV, {"destination": "/x", "type": "tmpfs", "options": ["idmap"]}]}, InvalidParameter, "for bind"),
         ({"mounts": [DEV, {**BIND, "uidMappings": [ROW]}]}, InvalidParameter, "both"),
+        ({"mounts": [DEV, {"destination": "/x", "type": "no/kind"}]}, InvalidParameter, "no file system"),
+        ({"mounts": [DEV, {"destination": "/x", "type": "ext4"}], "linux": users(ROW)}, NotImplementedHere, "ext4"),
         ({"mounts": [DEV, {"destination": "", "type": "tmpfs"}]}, InvalidParameter, "destination"),
         ({"process__user": {"uid": -1}}, InvalidParameter, "config.json"),
         ({"process__user": {"uid": 1 << 32}}, InvalidParameter, "config.json"),
@@ -240,3 +242,10 @@ def test_a_filter_that_asks(tmp_path: Path) -> None:
     assert found is not None
     assert (found.listener_path, found.listener_metadata) == ("/agent", "mine")
     assert filter_flags(found) == 1 << 1 | 1 << 2 | 1 << 3
+
+
+def test_kinds_of_file_systems_that_the_caller_makes(tmp_path: Path) -> None:
+    overlay = {"destination": "/x", "type": "overlay", "source": "over", "options": ["lowerdir=/a", "ro"]}
+    found = read(tmp_path, mounts=[DEV, BIND, overlay])
+    assert found.made == {1: MadeMount("overlay", "over")}
+    assert found.config.mounts[2].type == "bind"
