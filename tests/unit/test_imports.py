@@ -26,7 +26,10 @@ LAUNCHER_ROOMS = (
     *("sampan.kernel", "sampan.runtime", "sampan.cgroups", "sampan.logs", "sampan.network"),
     *("sampan.telemetry", "sampan.telemetry.lines"),
 )
-LAUNCHER_ALONE = {"sampan", "sampan.crashpoints", "sampan.host", "sampan.host.mapped"}
+LAUNCHER_ALONE = {
+    *("sampan", "sampan.crashpoints", "sampan.host", "sampan.host.mapped", "sampan.files", "sampan.files.own_root"),
+    *("sampan.spec", "sampan.spec.detach_keys"),
+}
 
 NOT_IN_A_COMMAND = {
     *(

@@ -120,9 +120,11 @@ class Store:
         """Hand in changes that become durable together or not at all.
 
         They are seen in memory at once. The future ends when they are on disk, or with System where they could not be
-        written; then memory shows what it showed before. Raises System where too many batches wait or after `close`.
+        written; then memory shows what it showed before. It cannot be cancelled. Raises System where too many batches wait or after `close`.
         """
         done: Future[None] = Future()
+        # It is under way from here on: whoever stops waiting calls nothing off, and the writer finds no future cancelled.
+        done.set_running_or_notify_cancel()
         with self._lock:
             if self._closed:
                 raise System("the state database is closed")

@@ -95,6 +95,22 @@ def test_an_error_reaches_every_waiter_and_memory_goes_back(store: Store, tmp_pa
     assert len(rows_on_disk(tmp_path / "sampan.db")) == 2
 
 
+def test_nobody_calls_a_change_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is cancelled cancels what it waits for: asyncio passes that on."""
+    persist, going = Store._persist, threading.Event()
+
+    def held(self: Store, group: list[module._Batch]) -> None:
+        going.wait(5)
+        persist(self, group)
+
+    monkeypatch.setattr(Store, "_persist", held)
+    done = store.commit([Put("t", "a", b"1")])
+    assert not done.cancel()
+    going.set()
+    done.result(5)
+    store.commit([Put("t", "b", b"2")]).result(5)
+
+
 def test_too_many_waiting_batches_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "QUEUE_LIMIT", 3)
     with store._lock:
