@@ -119,8 +119,9 @@ class Store:
     def commit(self, changes: Sequence[Change]) -> "Future[None]":
         """Hand in changes that become durable together or not at all.
 
-        They are seen in memory at once. The future ends when they are on disk, or with System where they could not be
-        written; then memory shows what it showed before. It cannot be cancelled. Raises System where too many batches wait or after `close`.
+        They are seen in memory at once. The future, which cannot be cancelled, ends when they are on disk, or with System where
+        they could not be written; then memory shows what it showed before. Raises System where too many batches wait or after
+        `close`.
         """
         done: Future[None] = Future()
         # It is under way from here on: whoever stops waiting calls nothing off, and the writer finds no future cancelled.
