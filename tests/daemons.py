@@ -31,6 +31,7 @@ EMULATED = "TCG" in Path("/proc/cpuinfo").read_text()
 """In qemu without KVM (tests/vm): a tenth as fast, and processor time is what the emulator makes of it."""
 READY_SECONDS = 300 if EMULATED else 30
 STOP_SECONDS = 300 if EMULATED else 30
+ANSWER_SECONDS = 300.0 if EMULATED else 60.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,13 @@ class Daemon:
             self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
 
     def api(
-        self, method: str, path: str, body: object = None, *, timeout: float = 60, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        timeout: float = ANSWER_SECONDS,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         """One request on a connection of its own. `body`: bytes go as they are, anything else as JSON."""
         sent = dict(headers or {})
@@ -186,7 +193,7 @@ class Daemon:
             connection.close()
 
     def docker(
-        self, *arguments: str, stdin: bytes = b"", timeout: float = 60, env: dict[str, str] | None = None
+        self, *arguments: str, stdin: bytes = b"", timeout: float = ANSWER_SECONDS, env: dict[str, str] | None = None
     ) -> Outcome:
         """The machine's own `docker` command against this daemon."""
         return self._execute(["docker", *arguments], stdin, timeout, env)
@@ -214,7 +221,7 @@ class Daemon:
         assert answer.status == 200, answer
         assert b'"error"' not in answer.body, answer
 
-    def execute(self, command: list[str], *, timeout: float = 60) -> Outcome:
+    def execute(self, command: list[str], *, timeout: float = ANSWER_SECONDS) -> Outcome:
         """Another client's command against this daemon."""
         return self._execute(command, b"", timeout, None)
 
@@ -263,7 +270,7 @@ class Sampan(Daemon):
         return [*self._within, *sampand, *roots, "--host", self.host, "--pidfile", str(self.directory / "pid")]
 
     def sampan(
-        self, *arguments: str, stdin: bytes = b"", timeout: float = 60, env: dict[str, str] | None = None
+        self, *arguments: str, stdin: bytes = b"", timeout: float = ANSWER_SECONDS, env: dict[str, str] | None = None
     ) -> Outcome:
         """Sampan's own command against this daemon."""
         return self._execute([*entry_point("sampan"), *arguments], stdin, timeout, env)

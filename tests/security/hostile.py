@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.archives import PATH, Layer, busybox_rootfs, docker_archive
-from tests.daemons import Daemon, Outcome
+from tests.daemons import EMULATED, Daemon, Outcome
 
 REFUSED = (125, 126, 127)
 """Exit codes of `docker run` when the program never ran."""
@@ -72,7 +72,7 @@ def load(engine: Daemon, tag: str, build: Build | None = None, config: Mapping[s
     return tag
 
 
-def run(engine: Daemon, *arguments: str, timeout: float = 20) -> Outcome:
+def run(engine: Daemon, *arguments: str, timeout: float = 240 if EMULATED else 20) -> Outcome:
     """`docker run --rm --network none`."""
     return engine.docker("run", "--rm", "--network", "none", *arguments, timeout=timeout)
 

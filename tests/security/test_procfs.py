@@ -9,7 +9,7 @@ import pytest
 
 from sampan.runtime.profile_files import ALSO_MASKED, MASKED, READ_ONLY
 from tests.archives import Layer
-from tests.daemons import Sampan
+from tests.daemons import EMULATED, Sampan
 from tests.requires import requires
 from tests.security.hostile import REFUSED, Canary, load, refused_or, run
 
@@ -273,7 +273,7 @@ def test_sec_cve_2015_3629_restart(engine: Sampan, canary: Canary) -> None:
     assert engine.docker("rm", "-f", "-v", created.text).code == 0
 
 
-RACE_SECONDS = 4
+RACE_SECONDS = 90 if EMULATED else 4
 
 
 def test_sec_cve_2021_30465_race(engine: Sampan, canary: Canary) -> None:
