@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.daemons import Outcome, Sampan, running_sampan
+from tests.user_namespaces import POOL
 from tests.vm.conftest import V2
 from tests.waiting import eventually
 
@@ -26,7 +27,7 @@ PROGRAM = (
 def engine() -> Iterator[Sampan]:
     named = {name: shutil.which(name, path="/usr/sbin:/usr/bin") for name in ("crun", "runc")}
     flags = [word for name, path in named.items() for word in ("--add-runtime", f"debian-{name}={path}")]
-    with running_sampan(*flags) as started:
+    with running_sampan(*flags, *POOL) as started:
         started.load_busybox()
         yield started
 
@@ -139,6 +140,6 @@ def test_health_is_asked_by_an_exec_of_the_runtime(engine: Sampan, name: str) ->
 
 @BOTH
 def test_what_they_cannot_do_is_refused_by_name(engine: Sampan, name: str) -> None:
-    refused = run(engine, "--rm", "--runtime", name, "--userns", "private", "busybox", "true")
+    refused = run(engine, "--rm", "--runtime", name, "--userns", "auto", "busybox", "true")
     assert refused.code == 125, refused
     assert f"a user namespace is not implemented with the runtime {name}" in refused.err.decode()
