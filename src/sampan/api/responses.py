@@ -85,8 +85,6 @@ def _words(error: BaseException) -> str:
     """Docker's kind of words also for what no room gave a meaning: the disk is full in the midst of something."""
     if isinstance(error, OSError) and error.errno in HOST_TROUBLE:
         return host_fault(error)
-    if isinstance(error, MemoryError):
-        return "cannot allocate memory"
     return str(error) or type(error).__name__
 
 
