@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from sampan_example_snapshot import Reflinks
 
 from sampan.snapshots.cloning import Trees
@@ -12,6 +13,7 @@ from sampan.snapshots.protocol import Snapshotter
 from sampan.snapshots.serving import merging
 from sampan.snapshots.subvolumes import btrfs_snapshotter
 from sampan.snapshots.vfs import VfsSnapshotter
+from tests.requires import requires
 
 
 def _by_program(data_root: Path) -> Snapshotter:
@@ -30,5 +32,8 @@ DRIVERS: dict[str, Callable[[Path], Snapshotter]] = {
     "btrfs": btrfs_snapshotter,
 }
 """Name → how it is opened on a data root."""
+_NEEDS = {"fuse-overlayfs": ("fuse", "fuse-overlayfs"), "btrfs": ("btrfs", "mkfs.btrfs")}
+KINDS = [pytest.param(name, marks=requires(*_NEEDS.get(name, ()))) for name in DRIVERS]
+"""The names as a fixture's parameters, each with what it needs of the machine."""
 WHOLE = ("vfs", "reflinks", "btrfs")
 """Those whose trees are directories of whatever the data root lies on."""

@@ -12,10 +12,10 @@ import pytest
 from sampan.kernel.files import OVERLAYFS_SUPER_MAGIC, file_system_type
 from sampan.kernel.mount import AT_FDCWD, OpenTree, move_mount, open_tree, umount2
 from sampan.snapshots.protocol import ChangeKind, Snapshotter
-from tests.kernel.snapshots.drivers import DRIVERS, WHOLE
+from tests.kernel.snapshots.drivers import DRIVERS, KINDS, WHOLE
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs", "btrfs", "mkfs.btrfs")
+pytestmark = requires("root", "overlay", "mount-interface")
 
 LETTERS = {ChangeKind.MODIFIED: "C", ChangeKind.ADDED: "A", ChangeKind.DELETED: "D"}
 
@@ -34,7 +34,7 @@ def base() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(params=list(DRIVERS))
+@pytest.fixture(params=KINDS)
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Snapshotter]:
     (tmp_path / "data").mkdir()
     made = DRIVERS[str(request.param)](tmp_path / "data")

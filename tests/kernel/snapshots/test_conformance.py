@@ -17,13 +17,13 @@ from sampan.snapshots import staging
 from sampan.snapshots.protocol import LayerInUse, LayerNotFound, Snapshotter, chain_id
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import OverlayRoot
-from tests.kernel.snapshots.drivers import DRIVERS
+from tests.kernel.snapshots.drivers import DRIVERS, KINDS
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs", "btrfs", "mkfs.btrfs")
+pytestmark = requires("root", "overlay", "mount-interface")
 
 
-@pytest.fixture(params=list(DRIVERS))
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

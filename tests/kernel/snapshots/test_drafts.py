@@ -16,13 +16,13 @@ from sampan.snapshots.protocol import Draft, Layer, LayerNotFound, Snapshotter
 from sampan.spec.ids import ChainId, DiffId
 from sampan.spec.rootfs import OverlayRoot, PlainRoot
 from tests.archives import busybox_rootfs
-from tests.kernel.snapshots.drivers import DRIVERS, WHOLE
+from tests.kernel.snapshots.drivers import DRIVERS, KINDS, WHOLE
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "mount-interface", "fuse", "fuse-overlayfs", "btrfs", "mkfs.btrfs")
+pytestmark = requires("root", "overlay", "mount-interface")
 
 
-@pytest.fixture(params=list(DRIVERS))
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

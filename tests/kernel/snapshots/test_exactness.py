@@ -15,10 +15,10 @@ from sampan.snapshots.overlay import OverlaySnapshotter
 from sampan.snapshots.protocol import Snapshotter
 from tests.archives import docker_archive
 from tests.daemons import Docker
-from tests.kernel.snapshots.drivers import DRIVERS
+from tests.kernel.snapshots.drivers import DRIVERS, KINDS
 from tests.requires import requires
 
-pytestmark = requires("root", "overlay", "fuse", "fuse-overlayfs", "btrfs", "mkfs.btrfs")
+pytestmark = requires("root", "overlay")
 MOMENT = 1_234_567_890_123_456_789
 CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
 # linux/posix_acl_xattr.h: version 2, then tag, permissions, id.
@@ -118,7 +118,7 @@ def described(root: Path, *, attributes: bool = True, nanoseconds: bool = True) 
     return found
 
 
-@pytest.fixture(params=list(DRIVERS))
+@pytest.fixture(params=KINDS)
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Snapshotter]:
     (tmp_path / "data").mkdir()
     made = DRIVERS[str(request.param)](tmp_path / "data")
