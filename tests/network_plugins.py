@@ -6,9 +6,9 @@ from typing import Any
 from tests.plugin_servers import Handler
 
 
-def ip(*words: str) -> None:
+def ip(*words: str, within: tuple[str, ...] = ()) -> None:
     """iproute2; a link that is gone already is no fault of a deletion."""
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([*within, "ip", *words], capture_output=True, text=True, check=False)
     if done.returncode and words[:2] != ("link", "delete"):
         raise AssertionError(f"ip {' '.join(words)}: {done.stderr}")
 
@@ -19,6 +19,8 @@ class NetworkPlugin:
     def __init__(self, bridge: str) -> None:
         self.bridge = bridge
         self.gateway = ""
+        self.within: tuple[str, ...] = ()
+        """what to put before `ip` for an engine in a network namespace of its own"""
         self.joined: dict[str, Any] = {}
         """more members of the answer of Join"""
         self.inside = ""
@@ -41,17 +43,20 @@ class NetworkPlugin:
         }
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
-        ip("link", "add", self.bridge, "type", "bridge")
-        ip("link", "set", self.bridge, "up")
+        self._ip("link", "add", self.bridge, "type", "bridge")
+        self._ip("link", "set", self.bridge, "up")
         for data in body["IPv4Data"]:
             if data.get("Gateway"):
-                ip("address", "add", data["Gateway"], "dev", self.bridge)
+                self._ip("address", "add", data["Gateway"], "dev", self.bridge)
                 self.gateway = data["Gateway"].partition("/")[0]
         return {}
 
     def delete(self, _: dict[str, Any]) -> dict[str, Any]:
-        ip("link", "delete", self.bridge)
+        self._ip("link", "delete", self.bridge)
         return {}
+
+    def _ip(self, *words: str) -> None:
+        ip(*words, within=self.within)
 
     @staticmethod
     def link(endpoint: str) -> str:
@@ -59,11 +64,11 @@ class NetworkPlugin:
 
     def join(self, body: dict[str, Any]) -> dict[str, Any]:
         link = self.link(body["EndpointID"])
-        ip("link", "add", f"{link}h", "type", "veth", "peer", "name", link)
-        ip("link", "set", f"{link}h", "master", self.bridge, "up")
+        self._ip("link", "add", f"{link}h", "type", "veth", "peer", "name", link)
+        self._ip("link", "set", f"{link}h", "master", self.bridge, "up")
         if self.inside:
-            ip("address", "add", self.inside, "dev", link)
-            ip("link", "set", link, "up")
+            self._ip("address", "add", self.inside, "dev", link)
+            self._ip("link", "set", link, "up")
         return {
             "InterfaceName": {"SrcName": link, "DstPrefix": "net"},
             "Gateway": self.gateway,
@@ -72,7 +77,7 @@ class NetworkPlugin:
         }
 
     def delete_endpoint(self, body: dict[str, Any]) -> dict[str, Any]:
-        ip("link", "delete", f"{self.link(body['EndpointID'])}h")
+        self._ip("link", "delete", f"{self.link(body['EndpointID'])}h")
         return {}
 
 

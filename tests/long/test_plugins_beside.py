@@ -5,6 +5,7 @@ Where Sampan means to differ stands in docs/plugins.md, and is left out of what 
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.daemons import Daemon, Docker, Sampan
-from tests.log_plugins import Collector
+from tests.log_plugins import Collector, Rereading
+from tests.network_plugins import IpamPlugin, NetworkPlugin
 from tests.plugin_servers import Driver, ServedPlugin, served
 from tests.requires import requires
 from tests.waiting import eventually
@@ -213,6 +215,95 @@ def test_logs(tmp_path: Path) -> None:
     assert entries[1] == entries[0]
     own = ("ContainerID", "ContainerCreated", "ContainerImageID")
     assert {k: v for k, v in infos[1].items() if k not in own} == {k: v for k, v in infos[0].items() if k not in own}
+
+
+def test_logs_that_are_read_again(tmp_path: Path) -> None:
+    @contextmanager
+    def plug(place: Path) -> Iterator[Rereading]:
+        reader = Rereading(place / "logging" if place.name == "docker" else None)
+        with served(place / "rereads.sock", "LogDriver", reader.answers()):
+            yield reader
+
+    def story(engine: Daemon, reader: Rereading) -> list[Any]:
+        script = "echo out; sleep 0.2; echo err >&2; sleep 0.2; echo end"
+        line = ("run", "--network", "none", "--log-driver", "rereads", "--name", "one", "busybox", "sh", "-c", script)
+        assert engine.docker(*line).code == 0
+        eventually(lambda: len(reader.entries) == 3, "three records")
+        for number, one in enumerate(reader.entries):
+            one.time_nano = (1_700_000_000 + number) * 10**9
+        told = []
+        for words in (
+            (),
+            ("--tail", "1"),
+            ("-t",),
+            ("-t", "--details"),
+            ("--since", "1700000001"),
+            ("--until", "1700000001"),
+            ("-f",),
+        ):
+            shown = engine.docker("logs", *words, "one")
+            told.append((words, shown.code, shown.out, shown.err))
+        return told
+
+    with both(tmp_path, plug) as engines:
+        stories = [story(engine, reader) for engine, reader in engines]
+        windows = [reader.windows for _, reader in engines]
+    assert stories[1] == stories[0]
+    assert windows[1] == windows[0]
+
+
+IDENTIFIERS = re.compile(r"[0-9a-f]{64}|[0-9a-f]{12}|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+_ASKED = ("CreateNetwork", "CreateEndpoint", "Join", "Leave", "DeleteEndpoint", "DeleteNetwork")
+NETWORK_CALLS = (
+    *(f"NetworkDriver.{name}" for name in _ASKED),
+    *(f"IpamDriver.{name}" for name in ("RequestPool", "RequestAddress", "ReleaseAddress", "ReleasePool")),
+)
+
+
+def test_networks_and_addresses(tmp_path: Path) -> None:
+    @contextmanager
+    def plug(place: Path) -> Iterator[tuple[NetworkPlugin, ServedPlugin]]:
+        network = NetworkPlugin(f"tb{place.name[:6]}")
+        answers = {**network.answers(), **IpamPlugin().answers()}
+        with served(place / "wires.sock", ["NetworkDriver", "IpamDriver"], answers) as plugin:
+            yield network, plugin
+
+    def story(engine: Daemon, network: NetworkPlugin) -> list[Any]:
+        if engine.kind == "dockerd":
+            assert engine.process is not None
+            network.within = ("nsenter", f"--net=/proc/{engine.process.pid}/ns/net")
+        told: list[Any] = []
+
+        def ran(*words: str) -> None:
+            done = engine.docker(*words)
+            told.append((words[:2], done.code, IDENTIFIERS.sub("ID", done.text)))
+
+        ran("network", "create", "-d", "wires", "--ipam-driver", "wires", "-o", "speed=high", "far")
+        ran("run", "-d", "--name", "one", "--network", "far", "busybox", "sleep", "600")
+        ran("run", "-d", "--name", "two", "--network", "far", "--ip", "10.213.40.77", "busybox", "sleep", "600")
+        ran("exec", "two", "ip", "-o", "-4", "address", "show", "net0")
+        ran("inspect", "-f", '{{(index .NetworkSettings.Networks "far").IPAddress}}', "one")
+        done = engine.docker("exec", "one", "ping", "-c", "1", "-W", "5", "10.213.40.77")
+        told.append(("ping", done.code))
+        ran("network", "rm", "far")
+        ran("rm", "-f", "one")
+        ran("rm", "-f", "two")
+        ran("network", "rm", "far")
+        ran("network", "create", "-d", "wires", "--ipam-driver", "nobody", "far")
+        return told
+
+    with both(tmp_path, plug) as engines:
+        stories = [story(engine, network) for engine, (network, _) in engines]
+        asked = [
+            [
+                IDENTIFIERS.sub("ID", json.dumps([method, body], sort_keys=True))
+                for method, body in plugin.calls
+                if method in NETWORK_CALLS
+            ]
+            for _, (_, plugin) in engines
+        ]
+    assert stories[1] == stories[0]
+    assert asked[1] == asked[0]
 
 
 @pytest.mark.parametrize("kind", ["VolumeDriver", "LogDriver"])
