@@ -18,8 +18,8 @@ from sampan.spec.networks import IPAM, IPAMConfig, NetworkCreateRequest
 
 async def requested(
     claims: Claims, claim: Claim, request: NetworkCreateRequest, *, ipv6: bool
-) -> tuple[NetworkCreateRequest, Claim, tuple[str, ...]]:
-    """The request with the pools, gateways and kept addresses that the driver gives; the claim with them; the pools' names.
+) -> tuple[NetworkCreateRequest, Claim, str]:
+    """The request with the pools, gateways and kept addresses that the driver gives; the claim with them; their address space.
 
     One pool each is asked for where nothing was said. Raises System for an answer that cannot be, and what the plugin raises.
     """
@@ -51,7 +51,7 @@ async def requested(
         given, claim = await _kept(claims, claim, driver, answer.pool_id, subnet, config, answer.data)
         found.append(given)
     ipam = IPAM(driver="default", options=asked.options, config=tuple(found))
-    return msgspec.structs.replace(request, ipam=ipam), claim, claim.pools
+    return msgspec.structs.replace(request, ipam=ipam), claim, space
 
 
 async def _kept(

@@ -37,6 +37,8 @@ from sampan.state.store import Delete, Put
 _log = logging.getLogger("sampan.network")
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _LEAVING_SECONDS = 60.0
+_OUR_SPACE = "LocalDefault"
+"""The address space of Docker's own IPAM driver."""
 _INTERNAL = "com.docker.network.internal"
 
 
@@ -62,15 +64,15 @@ class RemoteNetworks:
             await self._claims.ipam_driver(ipam)
         claim = await self._claims.note(Claim(network=NetworkId(new_id()), driver=driver, ipam=ipam))
         try:
-            pools: tuple[str, ...] = ()
+            space = _OUR_SPACE
             if ipam:
-                request, claim, pools = await remote_ipam.requested(
+                request, claim, space = await remote_ipam.requested(
                     self._claims, claim, request, ipv6=bool(request.enable_ipv6)
                 )
-            definition = self._defined(request, claim, scope, pools)
+            definition = self._defined(request, claim, scope)
             if driver:
                 claim = await self._claims.note(msgspec.structs.replace(claim, asked=True))
-                await (await self._claims.network_driver(driver)).create_network(_network(definition))
+                await (await self._claims.network_driver(driver)).create_network(_network(definition, space))
             self._networks.create(definition)
             try:
                 crash_point("network-before-commit")
@@ -92,9 +94,7 @@ class RemoteNetworks:
             raise System(f"invalid capability: expecting local or global, got {found.scope[:40]}")
         return found.scope
 
-    def _defined(
-        self, request: NetworkCreateRequest, claim: Claim, scope: str, pools: tuple[str, ...]
-    ) -> NetworkDefinition:
+    def _defined(self, request: NetworkCreateRequest, claim: Claim, scope: str) -> NetworkDefinition:
         networks = self._networks
         definition = define(
             request,
@@ -106,7 +106,9 @@ class RemoteNetworks:
             networks.default_options(request.driver),
             remote=bool(claim.driver),
         )
-        return replace(definition, scope=scope, ipam_driver=claim.ipam, pool_ids=pools, ipam_addresses=claim.addresses)
+        return replace(
+            definition, scope=scope, ipam_driver=claim.ipam, pool_ids=claim.pools, ipam_addresses=claim.addresses
+        )
 
     async def remove(self, definition: NetworkDefinition) -> None:
         """Remove one in which nobody stands. Raises PluginFailed where its driver refuses; then it is still there."""
@@ -250,13 +252,13 @@ class RemoteNetworks:
         await self._claims.give_back(claim)
 
 
-def _network(definition: NetworkDefinition) -> calls.CreateNetwork:
+def _network(definition: NetworkDefinition, space: str) -> calls.CreateNetwork:
     def data(subnet: str, gateway: str, auxiliary: dict[str, str]) -> tuple[calls.PoolData, ...]:
         if not subnet:
             return ()
         bits = subnet.rpartition("/")[2]
         pool = calls.PoolData(
-            address_space="LocalDefault",
+            address_space=space,
             pool=subnet,
             gateway=f"{gateway}/{bits}" if gateway else "",
             aux_addresses={name: f"{address}/{bits}" for name, address in auxiliary.items()} or None,
