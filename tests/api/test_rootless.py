@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import managed
 from tests.daemons import Outcome
 from tests.ordinary import SUBORDINATE, Lodging, lodging, ordinary_user
 from tests.registries import running_registry
@@ -498,3 +499,13 @@ def test_check_says_what_is_missing_and_what_to_do() -> None:
             assert not (person.run_directory / "sampan/keeper.sock").exists()
         finally:
             subprocess.run([*remove[:1], "--add-subuids", *remove[2:]], check=True)
+
+
+def test_a_managed_plugin_needs_control_groups(home: Lodging) -> None:
+    assert home.api("POST", "/plugins/create?name=mine", managed.archive(managed.config())).status == 204
+    try:
+        refused = home.api("POST", "/plugins/mine/enable?timeout=0")
+        assert refused.status == 501
+        assert b"managed plugins in rootless mode without control groups are not implemented" in refused.body
+    finally:
+        assert home.api("DELETE", "/plugins/mine").status == 200

@@ -6,11 +6,12 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests import managed
 from tests.ordinary import Lodging, lodging
 from tests.requires import requires
 from tests.waiting import eventually
@@ -199,3 +200,28 @@ def test_the_keeper_gives_sockets_to_its_user_alone(home: Lodging) -> None:
     assert told.text.split() == ["b'{\"error\"'"] * 5
     assert home.ok("run", "--rm", "-p", "28111:80", "busybox", "echo", "still there") == "still there"
     assert os.path.exists(keeper)
+
+
+def test_a_managed_plugin_has_what_the_user_has(home: Lodging) -> None:
+    archive = managed.archive(managed.config(linux={"capabilities": ["CAP_SYS_ADMIN"]}))
+    assert home.api("POST", "/plugins/create?name=mine", archive).status == 204
+
+    def owners() -> set[int]:
+        found = set()
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdecimal() and b"/plugin.py" in (entry / "cmdline").read_bytes():
+                    found.add(entry.stat().st_uid)
+        return found
+
+    try:
+        enabled = home.api("POST", "/plugins/mine/enable?timeout=0")
+        assert enabled.status == 200, enabled
+        assert owners() == {home.person.uid}
+        made = home.api("POST", "/volumes/create", {"Name": "v", "Driver": "mine"})
+        assert made.status in (200, 201), made
+        eventually(lambda: "plugin mine:latest: /VolumeDriver.Create" in home.log.read_text(), "it was asked")
+    finally:
+        assert home.api("DELETE", "/volumes/v?force=1").status == 204
+        assert home.api("DELETE", "/plugins/mine?force=1").status == 200
+    assert owners() == set()

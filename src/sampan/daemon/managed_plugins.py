@@ -198,8 +198,11 @@ class ManagedPlugins:
 
     async def enable(self, record: Record, timeout: int) -> None:
         """Run it from now on. Raises Conflict where it runs, System where it does not come up."""
-        if self._engine.config.rootless:
-            raise NotImplementedHere("managed plugins are not implemented in rootless mode")
+        if self._engine.config.rootless and self._engine.around.without_groups:
+            raise NotImplementedHere(
+                "managed plugins in rootless mode without control groups are not implemented: have them delegated "
+                "(sampan rootless setup --systemd, docs/rootless.md)"
+            )
         async with self._lock(record):
             record = self._again(record)
             if record.enabled:
