@@ -16,8 +16,9 @@ from sampan.daemon.hijack import refuse
 from sampan.daemon.start_faults import BadStart, translate_failure
 from sampan.errors import Conflict, SampanError, System
 from sampan.runtime import profile_capabilities, profile_options
-from sampan.runtime.request import AttachSpec, ExecRequest, Exit, StartFailed, StartFault, Stdio
+from sampan.runtime.request import AttachSpec, ExecRequest, Exit, Stdio
 from sampan.runtime.seccomp_document import for_container
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec.execs import ExecStartRequest
 from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.oci_runtime import ConsoleSize, Process, Seccomp

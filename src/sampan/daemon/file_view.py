@@ -10,8 +10,8 @@ from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
 from sampan.errors import Conflict, SampanError, System
-from sampan.runtime.request import StartFailed
 from sampan.runtime.sources import Roots, close_all, open_binds
+from sampan.runtime.start_failure import StartFailed
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ImageId
 from sampan.spec.requests import WaitCondition

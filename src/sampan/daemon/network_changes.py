@@ -19,7 +19,8 @@ from sampan.network.creation import PREDEFINED, define, is_remote
 from sampan.network.definition import NetworkDefinition
 from sampan.network.driver import NetworkFacts
 from sampan.network.networks import Networks
-from sampan.runtime.request import LinkChange, StartFailed
+from sampan.runtime.request import LinkChange
+from sampan.runtime.start_failure import StartFailed
 from sampan.spec.ids import ContainerId, NetworkId, new_id
 from sampan.spec.networks import EndpointSettings, NetworkCreateRequest
 from sampan.state.records import decoded

@@ -5,7 +5,7 @@ import os
 
 from sampan.errors import HOST_TROUBLE, InvalidParameter, SampanError, System, host_fault
 from sampan.runtime.profile_sysctl import BadSysctl
-from sampan.runtime.request import StartFailed, StartFault
+from sampan.runtime.start_failure import StartFailed, StartFault
 
 _log = logging.getLogger("sampan.daemon")
 _CHAIN = "failed to create task for container: failed to create shim task: OCI runtime create failed: "

@@ -24,7 +24,8 @@ from sampan.registry.transport import Transport
 from sampan.runtime.client import RuntimeClient
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import Kind
-from sampan.runtime.request import ExecRequest, Running, StartFailed, StartRequest, Step
+from sampan.runtime.request import ExecRequest, Running, StartRequest, Step
+from sampan.runtime.start_failure import StartFailed
 from sampan.telemetry.tracing import Attributes, Tracing
 
 _Method = Callable[..., Any]

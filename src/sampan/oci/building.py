@@ -16,7 +16,7 @@ from sampan.oci.translate import Arrangement
 from sampan.runtime import builder, group_plan, init, launcher_root, plan
 from sampan.runtime.birth import Birth
 from sampan.runtime.messages import Kind, Message, receive, send
-from sampan.runtime.request import StartFailed
+from sampan.runtime.start_failure import StartFailed
 from sampan.runtime.steps import StepFailed
 from sampan.runtime.users import limit, map_binds
 from sampan.runtime.world_plan import Step, world

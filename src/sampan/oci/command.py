@@ -7,6 +7,7 @@ A failure is one line on standard error, and one in the log file that the caller
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -27,6 +28,8 @@ _SEALED = "SAMPAN_OCI_SEALED"
 
 def main() -> NoReturn:
     """Run this process's command line and end it with the exit code."""
+    # A call is over, or waits, before a collection would have paid.
+    gc.disable()
     _open_streams()
     os.umask(0o022)
     code = run(sys.argv[1:])

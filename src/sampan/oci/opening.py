@@ -11,7 +11,7 @@ from sampan.oci.containers import GATE, SAID, Container
 from sampan.oci.last_steps import PROPAGATION
 from sampan.oci.translate import Arrangement
 from sampan.runtime import plan, sources
-from sampan.runtime.request import StartFailed
+from sampan.runtime.start_failure import StartFailed
 from sampan.runtime.steps import StepFailed
 from sampan.runtime.users import map_mount
 from sampan.spec import oci_runtime as oci

@@ -13,7 +13,8 @@ from sampan.runtime.checkpoints import Checkpoints
 from sampan.runtime.messages import Kind
 from sampan.runtime.neighbours import joined_by_exec
 from sampan.runtime.plan import Json
-from sampan.runtime.request import ExecRequest, OtherRuntime, StartFailed, StartFault, StartRequest
+from sampan.runtime.request import ExecRequest, OtherRuntime, StartRequest
+from sampan.runtime.start_failure import StartFailed, StartFault
 
 _STATE = "oci"
 _Prepared = tuple[Kind, Json, list[int]]

@@ -16,7 +16,8 @@ from sampan.runtime.checkpointer import CHANNEL, IMAGES, PARENT
 from sampan.runtime.messages import Kind, Message, pair
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.plan import Json
-from sampan.runtime.request import Dump, DumpFailed, StartFailed, StartFault, StartRequest
+from sampan.runtime.request import Dump, DumpFailed, StartRequest
+from sampan.runtime.start_failure import StartFailed, StartFault
 
 _PROGRAM = "import sys; sys.path.append(sys.argv.pop()); from sampan.runtime.checkpointer import main; main()"
 _PADDING = " " * 64

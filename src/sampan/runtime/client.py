@@ -33,12 +33,11 @@ from sampan.runtime.request import (
     LinkChange,
     Named,
     Running,
-    StartFailed,
-    StartFault,
     StartRequest,
 )
 from sampan.runtime.resolver_port import ResolverPort
 from sampan.runtime.sources import Roots, clients, close_all, close_clients, open_binds, open_namespaces
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec.ids import ContainerId, ExecId, new_id
 from sampan.spec.rootfs import ServedRoot
 from sampan.telemetry.lines import TEXT

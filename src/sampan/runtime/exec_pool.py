@@ -6,7 +6,7 @@ import logging
 from sampan.runtime.messages import Kind
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.parking import Fork, park
-from sampan.runtime.request import StartFailed
+from sampan.runtime.start_failure import StartFailed
 from sampan.spec.ids import ContainerId
 
 _log = logging.getLogger("sampan.runtime")

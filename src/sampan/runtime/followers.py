@@ -9,7 +9,8 @@ from sampan.runtime import plan
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import DESCRIPTOR_LIMIT, Kind
 from sampan.runtime.monitored import Monitored
-from sampan.runtime.request import FollowRequest, StartFailed
+from sampan.runtime.request import FollowRequest
+from sampan.runtime.start_failure import StartFailed
 from sampan.telemetry import request_id
 
 _log = logging.getLogger("sampan.runtime")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.messages import LAUNCHER_SOCKET, PROTOCOL, Kind, Message, ProtocolError, receive
-from sampan.runtime.request import StartFailed, StartFault
 from sampan.runtime.spawn import spawn_launcher
+from sampan.runtime.start_failure import StartFailed, StartFault
 
 _log = logging.getLogger("sampan.runtime")
 _READY_SECONDS = 60.0

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from sampan.runtime.adoption import parse_exit
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.messages import MALFORMED, Kind, Message, ProtocolError
-from sampan.runtime.request import Exit, Running, StartFailed, StartFault, Step
+from sampan.runtime.request import Exit, Running, Step
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec.ids import ContainerId
 
 

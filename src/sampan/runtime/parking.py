@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from sampan.runtime.messages import Kind, pair
 from sampan.runtime.monitored import Monitored
-from sampan.runtime.request import Exit, StartFailed
+from sampan.runtime.request import Exit
+from sampan.runtime.start_failure import StartFailed
 
 Fork = Callable[[Kind, object, list[int]], Awaitable[int]]
 """Has the launcher fork a monitor from a message's kind, body and descriptors; its pidfd. Raises StartFailed."""

@@ -5,15 +5,13 @@ the image; `enter` needs the control groups to stand. The order inside each list
 comments there say why.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-from sampan.cgroups.plan import CgroupPlan
+import os
+
 from sampan.kernel.caps import last_cap
 from sampan.kernel.namespaces import Clone
-from sampan.network.plan import LinkPlan
 from sampan.runtime import group_plan, user_plan
-from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LinkChange, LogSpec, StartRequest, Stdio
 from sampan.runtime.seccomp_compile import compiled
 from sampan.runtime.seccomp_policy import filter_flags
 from sampan.runtime.world_plan import (
@@ -30,8 +28,17 @@ from sampan.runtime.world_plan import (
 )
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import OverlayRoot, RootMount, ServedRoot
-from sampan.spec.user_maps import UserMaps
 from sampan.telemetry import request_id
+
+# Each call of `sampan-oci` loads this module, and these are the daemon's.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sampan.cgroups.plan import CgroupPlan
+    from sampan.network.plan import LinkPlan
+    from sampan.runtime.request import AttachSpec, ExecRequest, FollowRequest, LinkChange, LogSpec, StartRequest, Stdio
+    from sampan.spec.user_maps import UserMaps
 
 Json = dict[str, object]
 

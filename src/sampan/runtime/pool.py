@@ -18,7 +18,8 @@ from sampan.runtime import adoption, plan, world_plan
 from sampan.runtime.messages import Kind
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.parking import Fork, park
-from sampan.runtime.request import StartFailed, StartRequest
+from sampan.runtime.request import StartRequest
+from sampan.runtime.start_failure import StartFailed
 from sampan.runtime.world_plan import Step
 from sampan.spec import oci_runtime as oci
 from sampan.spec.ids import ContainerId, new_id

@@ -8,7 +8,8 @@ from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import Kind, Message, pair
 from sampan.runtime.monitored import Monitored
 from sampan.runtime.plan import relink as relink_body
-from sampan.runtime.request import LinkChange, StartFailed, StartFault
+from sampan.runtime.request import LinkChange
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.telemetry import request_id
 
 _SECONDS = 30.0

@@ -5,7 +5,6 @@ Imported by the daemon's side; the launcher's side sees the same facts as JSON (
 
 import socket
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from sampan.cgroups.plan import CgroupPlan
 from sampan.logs.reading import Query
@@ -261,36 +260,6 @@ class Exit:
     """where it has killed: the limit, and the most that was used, in bytes; 0 where there is none, or nobody knows"""
     cause: str = "exited"
     """exited, signal, oom, monitor-lost or machine-ended"""
-
-
-class StartFault(StrEnum):
-    """Why a start failed, as far as clients tell it apart."""
-
-    NOT_FOUND = "not-found"
-    """the program does not exist: exit 127"""
-    NOT_EXECUTABLE = "not-executable"
-    """it exists and cannot be executed: exit 126"""
-    BAD_USER = "bad-user"
-    BAD_WORKDIR = "bad-workdir"
-    BAD_MOUNT = "bad-mount"
-    CGROUP = "cgroup"
-    NETWORK = "network"
-    RESTORE = "restore"
-    """criu could not bring a checkpoint back to life"""
-    RUNTIME = "runtime"
-    """another OCI runtime could not make it; the message is that runtime's own"""
-    OTHER = "other"
-
-
-class StartFailed(Exception):
-    """A start or exec did not reach the program; everything it had made is gone again when this is raised."""
-
-    def __init__(self, fault: StartFault, message: str, errno: int = 0, steps: tuple[Step, ...] = ()) -> None:
-        super().__init__(message)
-        self.fault = fault
-        self.message = message
-        self.errno = errno
-        self.steps = steps
 
 
 @dataclass(frozen=True, slots=True)

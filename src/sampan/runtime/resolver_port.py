@@ -11,8 +11,9 @@ from sampan.runtime.borrowing import borrow, own
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.launcher_port import LauncherPort
 from sampan.runtime.messages import NET_SOCKET, PROTOCOL, Kind, Message
-from sampan.runtime.request import Named, ProxiedPort, StartFailed, StartFault
+from sampan.runtime.request import Named, ProxiedPort
 from sampan.runtime.resolver_filter import filter_of_resolver
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec.ids import ContainerId
 
 _log = logging.getLogger("sampan.runtime")

@@ -4,6 +4,8 @@ The daemon's side, in the host's own mount namespace: what was mounted a moment 
 the path again.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -12,9 +14,13 @@ from dataclasses import dataclass
 from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, MountAttr, OpenTree, mount_setattr, open_tree
 from sampan.runtime.detached import part_of_detached
-from sampan.runtime.request import AttachSpec, StartFailed, StartFault
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec import oci_runtime as oci
 from sampan.spec.rootfs import ServedRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.runtime.request import AttachSpec
 
 _PROPAGATION = {"private": MS.PRIVATE, "slave": MS.SLAVE, "shared": MS.SHARED, "unbindable": MS.UNBINDABLE}
 # Plain integers: combining members of an enum costs a microsecond each, three binds a start.

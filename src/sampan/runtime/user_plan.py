@@ -4,7 +4,7 @@ Inside, root has no rights on the host any more. So what takes them is told to t
 to make device nodes, to put a map on layers, volumes and the engine's own files, to raise limits.
 """
 
-from sampan.runtime.request import StartFailed, StartFault
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec import oci_runtime as oci
 from sampan.spec.user_maps import UserMaps, on_host
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from sampan.runtime.request import StartFailed, StartFault
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec import oci_runtime as oci
 from tests.kernel.runtime.conftest import Bench, config
 from tests.requires import requires

@@ -13,7 +13,7 @@ from sampan.daemon.hijack import refuse
 from sampan.daemon.start_faults import BadStart, translate_failure
 from sampan.daemon.workers import Workers
 from sampan.errors import InvalidParameter, NotFound, System
-from sampan.runtime.request import StartFailed, StartFault
+from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec.execs import ExecCreateRequest
 from sampan.spec.ids import ContainerId, ExecId
 from sampan.spec.oci_runtime import Process

@@ -4,7 +4,7 @@ import pytest
 
 from sampan.kernel.namespaces import Clone
 from sampan.runtime import plan, user_plan, world_plan
-from sampan.runtime.request import StartFailed
+from sampan.runtime.start_failure import StartFailed
 from sampan.spec import oci_runtime as oci
 from sampan.spec.user_maps import UserMaps
 
