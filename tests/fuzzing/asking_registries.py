@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from urllib3 import HTTPHeaderDict, HTTPResponse
+from urllib3.exceptions import HTTPError
 
 from sampan.build.tree.git import Access
 from sampan.build.tree.remote_context import fetch_context, fetch_told_by_content
@@ -18,6 +19,7 @@ from sampan.errors import SampanError
 from sampan.files.remove import remove_tree
 from sampan.registry.blobs import BlobStream
 from sampan.registry.conversation import Conversation
+from sampan.registry.faults import Unreachable
 from sampan.registry.fetching import Fetcher
 from sampan.registry.host import Host
 from sampan.registry.hosts import Hosts
@@ -58,7 +60,11 @@ class _Answers(Transport):
         assert all("\r" not in value and "\n" not in value for value in headers.values()), headers
         status, heads, said = self._said[self.asked % len(self._said)]
         self.asked += 1
-        response = HTTPResponse(io.BytesIO(said), heads, status, preload_content=False, request_method=method)
+        try:
+            response = HTTPResponse(io.BytesIO(said), heads, status, preload_content=False, request_method=method)
+        except HTTPError as error:
+            # As `Transport` does: two lengths that differ are none.
+            raise Unreachable(str(error), late=True) from error
         return Answer(response, f'{method} "{url}"', url, float("inf"))
 
 
