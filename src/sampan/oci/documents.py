@@ -5,6 +5,7 @@ All members that a Linux runtime has to look at are here, so that what is asked 
 """
 
 import os
+import re
 import stat
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from sampan.oci.resource_documents import Resources
 
 LONGEST = 16 << 20
 """Bytes of a document. Docker's are some 20 KB."""
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class User(Struct, frozen=True):
@@ -248,4 +250,7 @@ def _text(path: str) -> bytes:
         text = file.read(LONGEST + 1)
     if len(text) > LONGEST:
         raise InvalidParameter(f"{path} is longer than {LONGEST} bytes")
+    if _NUL.search(text):
+        # No name, word or path of the kernel's has one, and each would be cut there or refused late.
+        raise InvalidParameter(f"{path}: a NUL byte in a text")
     return text

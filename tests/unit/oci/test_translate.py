@@ -96,6 +96,7 @@ def test_a_file_system_in_memory_that_starts_filled(tmp_path: Path) -> None:
         ({"process": None}, InvalidParameter, "process is missing"),
         ({"process__args": []}, InvalidParameter, "process.args"),
         ({"process__args": ["a\0b"]}, InvalidParameter, "NUL"),
+        ({"hooks__startContainer": [{"path": "/a\0b"}]}, InvalidParameter, "NUL"),
         ({"process__cwd": "relative"}, InvalidParameter, "process.cwd"),
         ({"process__selinuxLabel": "a:b:c"}, NotImplementedHere, "selinuxLabel"),
         ({"process__rlimits": [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]}, InvalidParameter, "RLIMIT_X"),
@@ -192,6 +193,10 @@ def test_devices_that_no_container_can_do_without_come_last(tmp_path: Path) -> N
     assert rules[0] == oci.DeviceRule(allow=False)
     assert rules[1] == oci.DeviceRule(allow=False, type="c", major=10, minor=229)
     assert oci.DeviceRule(allow=True, type="c", major=1, minor=3) in rules[2:]
+
+
+def test_a_word_may_speak_of_a_nul(tmp_path: Path) -> None:
+    assert read(tmp_path, process__args=["echo", "\\u0000"]).config.process.args == ("echo", "\\u0000")
 
 
 def test_users_of_its_own(tmp_path: Path) -> None:
