@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sampan.daemon import connections, name_servers, resolver_files
 from sampan.daemon import endpoints as places
-from sampan.daemon import name_servers, resolver_files
 from sampan.daemon.config import DaemonConfig
 from sampan.daemon.definition import Definition
 from sampan.daemon.needs import Connected, LinkDeed, Names
@@ -17,13 +17,12 @@ from sampan.network.endpoint import Endpoint, Published
 from sampan.network.modes import Mode, ModeKind, parse_mode
 from sampan.network.networks import Networks
 from sampan.network.policy import Forward
-from sampan.network.ports import parse_ports, port_map, published_ports
+from sampan.network.ports import parse_ports, published_ports
 from sampan.runtime.request import Named, ProxiedPort
 from sampan.spec.containers import ContainerConfig
 from sampan.spec.host_config import HostConfig
 from sampan.spec.ids import ContainerId
 from sampan.spec.networks import EndpointSettings
-from sampan.spec.ports import PortMap
 
 if TYPE_CHECKING:
     from sampan.daemon.engine import Engine
@@ -280,7 +279,9 @@ class NetworkWiring:
         """See `needs.Wiring`."""
         live = self._live.get(definition.id)
         if live is not None:
-            live.connected = replace(live.connected, settings=self._settings(definition, live.endpoints))
+            live.connected = replace(
+                live.connected, settings=connections.settings(definition, live.endpoints, self.planned(definition))
+            )
             self._tell_names(definition, live.endpoints)
 
     def adopt(self, definition: Definition, kept: bytes) -> None:
@@ -292,8 +293,8 @@ class NetworkWiring:
         published = Published(record.forwards)
         connected = Connected(
             interfaces=tuple(one.link.name for one in endpoints if one.link is not None),
-            settings=self._settings(definition, endpoints),
-            ports=self._ports(definition, endpoints, record.forwards),
+            settings=connections.settings(definition, endpoints, self.planned(definition)),
+            ports=connections.ports(definition, endpoints, record.forwards),
             resolv_conf=name_servers.resolv_conf(self._config, definition, endpoints),
             kept=kept,
         )
@@ -349,51 +350,9 @@ class NetworkWiring:
         published: Published,
         linked: Sequence[tuple[str, str]] = (),
     ) -> Connected:
-        config, host = definition.config, definition.host
-        mode = parse_mode(host.network_mode)
-        pairs = [endpoint.link for endpoint in endpoints if endpoint.link is not None]
-        try:
-            gateways = self._gateways or self._networks.host_addresses()
-            extra = (*hosts.parse_extra_hosts(host.extra_hosts or (), gateways), *linked)
-        except InvalidParameter as error:
-            # The names were checked at create: it is the daemon that has no default bridge.
-            raise System(str(error)) from error
-        copy = None
-        if mode.kind is ModeKind.HOST:
-            copy = hosts.host_network_file(resolver_files.read(hosts.HOST_FILE), extra)
-        own = [address for endpoint in endpoints for address in endpoint.addresses]
-        return Connected(
-            link=pairs[0] if pairs else None,
-            more_links=tuple(pairs[1:]),
-            interfaces=tuple(pair.name for pair in pairs),
-            held=published.held,
-            hosts=copy or hosts.hosts_file(config.hostname, config.domainname, own, extra),
-            resolver=any(endpoint.network not in places.PREDEFINED for endpoint in endpoints),
-            resolv_conf=name_servers.resolv_conf(self._config, definition, endpoints),
-            settings=self._settings(definition, endpoints),
-            ports=self._ports(definition, endpoints, published.forwards),
-            kept=places.encode_kept(
-                places.Kept(endpoints[0] if endpoints else None, published.forwards, tuple(endpoints[1:]))
-            ),
-        )
-
-    @staticmethod
-    def _ports(definition: Definition, endpoints: Sequence[Endpoint], forwards: Sequence[Forward]) -> PortMap:
-        """What leads nowhere has no ports, not even such as are only exposed (Docker)."""
-        if ways(endpoints).published.endpoint is None:
-            return {}
-        return port_map(definition.config.exposed_ports or (), forwards)
-
-    def _settings(self, definition: Definition, endpoints: Sequence[Endpoint]) -> dict[str, EndpointSettings]:
+        gateways = self._gateways or self._networks.host_addresses()
         wishes = self.planned(definition)
-        found = {}
-        for endpoint in endpoints:
-            settings = wishes.get(endpoint.network, EndpointSettings())
-            own = endpoint.network not in places.PREDEFINED
-            found[endpoint.network] = places.shown(
-                endpoint, settings, places.names(definition, settings) if own else None
-            )
-        return found
+        return connections.connected(self._config, definition, endpoints, published, wishes, gateways, linked)
 
 
 def _on_bridge(live: _Live) -> Endpoint | None:
