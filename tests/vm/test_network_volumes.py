@@ -68,7 +68,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     settings.write_text(SETTINGS.format(place=place, share=share))
     shell("smbpasswd", "-c", str(settings), "-s", "-a", "root", stdin=f"{SECRET}\n{SECRET}\n".encode())
     # At its end it ends its whole process group.
-    server = subprocess.Popen(["smbd", "-F", "-s", settings], start_new_session=True)
+    server = subprocess.Popen(["smbd", "-F", "--no-process-group", "-s", settings], start_new_session=True)
     try:
         eventually(lambda: "LISTEN" in shell("ss", "-ltn", "sport = 445"), "Samba does not listen", 240)
         yield share
