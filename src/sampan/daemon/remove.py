@@ -90,11 +90,15 @@ async def remove_locked(engine: Engine, container: Container, options: RemoveOpt
     crash_point("remove-after-commit")
     engine.containers.remove(container)
     engine.linked.discard(container.definition)
+    engine.runtime.forget(container.id)
     engine.execs.forget_container(container.id)
     engine.transfers.forget(container.id)
     engine.layers.discard(container.id)
-    # Begins when this has run as far as it goes, which is to the answer: each rename of a directory costs as much as all else here.
-    _ = engine.spawn(_remove_files(engine, container), f"removal of the files of {container.id[:12]}")
+    if container.log_readers or engine.shipping.is_due(container.id):
+        _ = engine.spawn(_remove_when_read(engine, container), f"removal of the log of {container.id[:12]}")
+    else:
+        engine.shipping.forget(container.id)
+        remove_directory(engine, container.id)
     for point in container.definition.mounts:
         if point.type == "volume":
             await _let_go(engine, point.name, anonymous=point.anonymous and options.volumes)
@@ -106,23 +110,14 @@ def _tables(container: Container) -> tuple[str, ...]:
     return (DEFINITIONS, STATES, ENDPOINTS, HEALTH) if container.health else (DEFINITIONS, STATES, ENDPOINTS)
 
 
-async def _remove_files(engine: Engine, container: Container) -> None:
-    """What is left of a container goes, its log when that has been read and sent, or after a while: a client may be slow.
-
-    Should the daemon die before, the next one finds directories that no record names.
-    """
-    try:
-        engine.runtime.forget(container.id)
-        if engine.shipping.is_due(container.id):
-            await engine.shipping.settle(container.id)
-        else:
-            engine.shipping.forget(container.id)
-        for _ in range(_READER_TRIES):
-            if not container.log_readers:
-                break
-            await asyncio.sleep(_READER_PAUSE)
-    finally:
-        remove_directory(engine, container.id)
+async def _remove_when_read(engine: Engine, container: Container) -> None:
+    """The container's files go when its log has been read and sent, or after a while: a client or a collector may be slow."""
+    await engine.shipping.settle(container.id)
+    for _ in range(_READER_TRIES):
+        if not container.log_readers:
+            break
+        await asyncio.sleep(_READER_PAUSE)
+    remove_directory(engine, container.id)
 
 
 async def _let_go(engine: Engine, volume: str, *, anonymous: bool) -> None:
