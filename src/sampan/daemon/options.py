@@ -89,7 +89,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("no-new-privileges", B, YES),
     Option("seccomp-profile", T, YES, "builtin, unconfined or a file"),
     Option("init", B, YES),
-    Option("init-path", T, NO, "the reaper is Sampan's own; no binary is put into a container"),
+    Option("init-path", T, NO, "the reaper is Sampan's own; other runtimes get the host's docker-init"),
     Option(
         "log-driver",
         T,
