@@ -33,13 +33,6 @@ read only = no
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Sampan]:
-    with running_sampan() as started:
-        started.load_busybox()
-        yield started
-
-
-@pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The root of what an NFS server of version 4 gives to this machine."""
     place = tmp_path_factory.mktemp("exported")

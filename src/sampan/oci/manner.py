@@ -6,7 +6,7 @@ process is set from outside, with the host's rights and not the container's (`gi
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sampan.errors import InvalidParameter, System
 from sampan.kernel.namespaces import Clone, unshare
@@ -116,10 +116,8 @@ def of_process(asked: documents.Process, *, enters: bool = False) -> Manner:
 
 def of_container(process: documents.Process, linux: documents.Linux) -> Manner:
     """What process and container ask for. Raises InvalidParameter."""
-    asked = of_process(process)
-    return Manner(
-        scheduler=asked.scheduler,
-        io=asked.io,
+    return replace(
+        of_process(process),
         personality=domain(linux),
         memory=_memory(linux.memory_policy) if linux.memory_policy is not None else None,
         clocks=_clocks(linux),
@@ -128,14 +126,7 @@ def of_container(process: documents.Process, linux: documents.Linux) -> Manner:
 
 def of_exec(process: documents.Process, linux: documents.Linux) -> Manner:
     """What a further process in the container asks for, with what it has in common with the first. Raises InvalidParameter."""
-    asked = of_process(process, enters=True)
-    return Manner(
-        scheduler=asked.scheduler,
-        io=asked.io,
-        initial=asked.initial,
-        final=asked.final,
-        personality=domain(linux),
-    )
+    return replace(of_process(process, enters=True), personality=domain(linux))
 
 
 def domain(linux: documents.Linux) -> int | None:
