@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Outcome, Sampan, running_sampan
+from tests.daemons import Outcome, Sampan
 from tests.vm.conftest import shell
 from tests.waiting import eventually
 
