@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,16 @@ def pytest_unconfigure() -> None:
     if TALLY.parent.is_dir():
         with TALLY.open("a") as tally:
             tally.write("".join(f"{count:5d}  {reason}\n" for reason, count in _skips.most_common()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the module's engine's log with a failure."""
+    report = yield
+    engine = getattr(item, "funcargs", {}).get("engine")
+    if report.failed and isinstance(engine, Sampan):
+        report.sections.append(("the engine's log ends", engine.log_tail()))
+    return report
 
 
 @pytest.fixture(autouse=True)

@@ -331,6 +331,9 @@ def running_sampan(*flags: str, within: tuple[str, ...] = ()) -> Iterator[Sampan
     try:
         sampan.start(*flags)
         yield sampan
+    except Exception as error:
+        error.add_note(f"its log ends:\n{sampan.log_tail()}")
+        raise
     finally:
         try:
             sampan.remove()

@@ -1,6 +1,7 @@
 """Security corpus, section A: what a container finds of the engine: its executable, descriptors, sockets, environment."""
 
 import ast
+import contextlib
 import hashlib
 import http.client
 import os
@@ -234,9 +235,10 @@ def engine_inodes(engine: Sampan) -> set[str]:
     found = set()
     for process in holding_sockets_below(str(engine.directory)):
         for name in os.listdir(f"/proc/{process.pid}/fd"):
-            target = os.readlink(f"/proc/{process.pid}/fd/{name}")
-            if target.startswith("socket:["):
-                found.add(target[8:-1])
+            with contextlib.suppress(FileNotFoundError):  # closed since the names were read
+                target = os.readlink(f"/proc/{process.pid}/fd/{name}")
+                if target.startswith("socket:["):
+                    found.add(target[8:-1])
     return found
 
 

@@ -14,6 +14,8 @@ from sampan.runtime.start_failure import StartFailed, StartFault
 _log = logging.getLogger("sampan.runtime")
 _READY_SECONDS = 60.0
 _INHERIT_SECONDS = 2.0
+_AGAIN_SECONDS = (0.1, 10.0)
+"""how long after a launcher that did not come up the next one is started: at first, and at most"""
 
 
 class LauncherPort:
@@ -36,6 +38,9 @@ class LauncherPort:
         self._ready: asyncio.Future[None] | None = None
         self._kept: list[socket.socket] = []
         self._closing = False
+        self._ended: list[int] = []
+        self._again: asyncio.TimerHandle | None = None
+        self._again_seconds = _AGAIN_SECONDS[0]
         self.pid = 0
 
     def inherit(self) -> list[socket.socket]:
@@ -69,6 +74,9 @@ class LauncherPort:
             raise StartFailed(StartFault.OTHER, f"the launcher was not ready within {_READY_SECONDS:g} s") from error
 
     def _spawn(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         layer = self._host_layer() if self._host_layer is not None else -1
         try:
             self.pid, sock = spawn_launcher(
@@ -88,20 +96,36 @@ class LauncherPort:
             if not isinstance(spoken, int) or spoken < PROTOCOL:
                 _log.error("the launcher speaks protocol %s, this daemon %s", spoken, PROTOCOL)
             self._ready.set_result(None)
+            self._again_seconds = _AGAIN_SECONDS[0]
         message.close()
 
     def _lost(self) -> None:
-        _reap(self.pid)
+        self._reap()
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(StartFailed(StartFault.OTHER, "the launcher ended while it was starting"))
             # Nobody may be waiting: the next request meets the same failure.
             self._ready.exception()
             self._channel = None
+            _log.error("the launcher ended while it was starting; another is tried in %g s", self._again_seconds)
+            self._spawn_later()
             return
         self._channel = None
         if not self._closing:
             _log.warning("the launcher is gone; starting another")
+            self._spawn_again()
+
+    def _spawn_later(self) -> None:
+        """Slots and resolvers wait for a launcher, whether or not a request comes that would start one."""
+        self._again = asyncio.get_running_loop().call_later(self._again_seconds, self._spawn_again)
+        self._again_seconds = min(2 * self._again_seconds, _AGAIN_SECONDS[1])
+
+    def _spawn_again(self) -> None:
+        self._again = None
+        try:
             self._spawn()
+        except (OSError, ChannelClosed) as error:
+            _log.error("no launcher can be started: %s; another is tried in %g s", error, self._again_seconds)
+            self._spawn_later()
 
     async def fork(self, kind: Kind, body: object, descriptors: list[int]) -> int:
         """Have a monitor forked for START, EXEC or PARK; returns a pidfd of it. Raises StartFailed."""
@@ -121,13 +145,19 @@ class LauncherPort:
     async def close(self) -> None:
         """Let go; a launcher without a daemon ends by itself once no monitor is left."""
         self._closing = True
+        if self._again is not None:
+            self._again.cancel()
         if self._channel is not None:
             self._channel.close()
             self._channel = None
 
-
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    def _reap(self) -> None:
+        """A process lets go of its sockets some time before it can be waited for: what is too early now is done at the next."""
+        self._ended.append(self.pid)
+        for pid in tuple(self._ended):
+            try:
+                gone = os.waitpid(pid, os.WNOHANG)[0] == pid
+            except ChildProcessError:
+                gone = True
+            if gone:
+                self._ended.remove(pid)

@@ -271,8 +271,12 @@ class Pool:
                 if slot.monitored is monitored:
                     self._lost(slot.id)
             slots[:] = [slot for slot in slots if slot.monitored is not monitored]
-        if self._leaving.pop(monitored.container, None) is None and not self._closed:
-            # It was killed: nobody has taken back what it stood in.
+        if self._leaving.pop(monitored.container, None) is not None:
+            self.refill_later(_REFILL_DELAY)
+            return
+        # It was killed, and whatever has done that may do it to the next.
+        if not self._closed:
+            # Nobody has taken back what it stood in.
             _ = asyncio.get_running_loop().run_in_executor(
                 None, adoption.clear_up, monitored.groups, monitored.directory
             )
