@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import leaks
 from tests import requires as features
 from tests.daemons import Docker, Sampan, running_docker, running_sampan
 from tests.schema import published
@@ -15,7 +14,6 @@ from tests.schema.checking import Reader
 
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 TALLY = Path(__file__).parent.parent / ".build" / "skips.txt"
-UNIT = Path(__file__).parent / "unit"
 
 _skips: Counter[str] = Counter()
 
@@ -86,22 +84,6 @@ def _private_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _host_left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
-    """In CI, where nothing else runs: the root lanes leave no mount, group, interface, rule or namespace behind.
-
-    Unit tests make nothing on the host, and run beside those that do.
-    """
-    makes_nothing = all(item.path.is_relative_to(UNIT) for item in request.session.items)
-    if not IN_CI or os.geteuid() != 0 or makes_nothing:
-        yield
-        return
-    before = leaks.everything()
-    yield
-    left = leaks.settled(leaks.everything, before)
-    assert left == [], "\n".join(["left on the host by the whole run:", *left])
 
 
 @pytest.fixture(scope="module")
