@@ -49,7 +49,8 @@ def host_state() -> dict[str, object]:
         "core_pattern": Path("/proc/sys/kernel/core_pattern").read_text(),
         "hostname": Path("/proc/sys/kernel/hostname").read_text(),
         "null": (os.stat("/dev/null").st_rdev, oct(os.stat("/dev/null").st_mode)),
-        "dev": sorted(os.listdir("/dev")),
+        # What others mount and plug in meanwhile is a loop device, or a tap of macvtap.
+        "dev": sorted(name for name in os.listdir("/dev") if not name.startswith(("loop", "tap"))),
         "mounts": sorted(
             point for point in points if point.startswith(("/proc", "/sys", "/dev", "/etc", "/var/tmp", "/home"))
         ),
@@ -77,8 +78,16 @@ def run(engine: Daemon, *arguments: str, timeout: float = 240 if EMULATED else 2
     return engine.docker("run", "--rm", "--network", "none", *arguments, timeout=timeout)
 
 
+def refused(outcome: Outcome) -> bool:
+    """Whether the engine refused to start, with an error in words, and not because there is no such image.
+
+    Those of `docker exec` are in the stream, on its standard output.
+    """
+    words = outcome.out + outcome.err
+    missing = b"Unable to find image" in words or b"No such image" in words
+    return outcome.code in REFUSED and bool(words.strip()) and not missing
+
+
 def refused_or(outcome: Outcome, contained: Callable[[Outcome], bool]) -> bool:
-    """Either the engine refused to start with an error in words, or what ran was `contained`."""
-    if outcome.code in REFUSED and outcome.err.strip():
-        return True
-    return contained(outcome)
+    """Either the engine `refused` to start, or what ran was `contained`."""
+    return refused(outcome) or (outcome.code not in REFUSED and contained(outcome))
