@@ -1,8 +1,10 @@
 """The daemon's hold on its launcher: started once, started again when it dies, asked to fork."""
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable
 
@@ -39,7 +41,8 @@ class LauncherPort:
         self._kept: list[socket.socket] = []
         self._closing = False
         self._ended: list[int] = []
-        self._again: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """to the end of what a launcher may take to get ready, or to the start of the next"""
         self._again_seconds = _AGAIN_SECONDS[0]
         self.pid = 0
 
@@ -68,15 +71,10 @@ class LauncherPort:
         """Start the launcher and wait until it is ready. Raises StartFailed where it does not come up."""
         self._spawn()
         assert self._ready is not None
-        try:
-            await asyncio.wait_for(asyncio.shield(self._ready), _READY_SECONDS)
-        except TimeoutError as error:
-            raise StartFailed(StartFault.OTHER, f"the launcher was not ready within {_READY_SECONDS:g} s") from error
+        await asyncio.shield(self._ready)
 
     def _spawn(self) -> None:
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
+        self._calm()
         layer = self._host_layer() if self._host_layer is not None else -1
         try:
             self.pid, sock = spawn_launcher(
@@ -85,47 +83,58 @@ class LauncherPort:
         finally:
             if layer >= 0:
                 os.close(layer)
-        self._ready = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        self._timer = loop.call_later(_READY_SECONDS, self._late)
         self._channel = Channel(sock, self._heard, self._lost)
         if self._kept:
-            self._channel.post(Kind.KEEP, {}, [kept.fileno() for kept in self._kept])
+            with contextlib.suppress(ChannelClosed):  # its end will be heard
+                self._channel.post(Kind.KEEP, {}, [kept.fileno() for kept in self._kept])
+
+    def _late(self) -> None:
+        """It hangs. It has not been waited for, so the pid is still its own."""
+        _log.error("the launcher is not ready after %g s", _READY_SECONDS)
+        os.kill(self.pid, signal.SIGKILL)
 
     def _heard(self, message: Message) -> None:
         if message.kind is Kind.HELLO and self._ready is not None and not self._ready.done():
             spoken = message.body.get("protocol")
             if not isinstance(spoken, int) or spoken < PROTOCOL:
                 _log.error("the launcher speaks protocol %s, this daemon %s", spoken, PROTOCOL)
+            self._calm()
             self._ready.set_result(None)
             self._again_seconds = _AGAIN_SECONDS[0]
         message.close()
 
     def _lost(self) -> None:
+        self._calm()
         self._reap()
+        self._channel = None
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(StartFailed(StartFault.OTHER, "the launcher ended while it was starting"))
             # Nobody may be waiting: the next request meets the same failure.
             self._ready.exception()
-            self._channel = None
-            _log.error("the launcher ended while it was starting; another is tried in %g s", self._again_seconds)
-            self._spawn_later()
-            return
-        self._channel = None
-        if not self._closing:
+            self._spawn_later("the launcher ended while it was starting")
+        elif not self._closing:
             _log.warning("the launcher is gone; starting another")
             self._spawn_again()
 
-    def _spawn_later(self) -> None:
+    def _spawn_later(self, why: str) -> None:
         """Slots and resolvers wait for a launcher, whether or not a request comes that would start one."""
-        self._again = asyncio.get_running_loop().call_later(self._again_seconds, self._spawn_again)
+        _log.error("%s; another is tried in %g s", why, self._again_seconds)
+        self._timer = asyncio.get_running_loop().call_later(self._again_seconds, self._spawn_again)
         self._again_seconds = min(2 * self._again_seconds, _AGAIN_SECONDS[1])
 
     def _spawn_again(self) -> None:
-        self._again = None
         try:
             self._spawn()
-        except (OSError, ChannelClosed) as error:
-            _log.error("no launcher can be started: %s; another is tried in %g s", error, self._again_seconds)
-            self._spawn_later()
+        except OSError as error:
+            self._spawn_later(f"no launcher can be started: {error}")
+
+    def _calm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def fork(self, kind: Kind, body: object, descriptors: list[int]) -> int:
         """Have a monitor forked for START, EXEC or PARK; returns a pidfd of it. Raises StartFailed."""
@@ -145,8 +154,7 @@ class LauncherPort:
     async def close(self) -> None:
         """Let go; a launcher without a daemon ends by itself once no monitor is left."""
         self._closing = True
-        if self._again is not None:
-            self._again.cancel()
+        self._calm()
         if self._channel is not None:
             self._channel.close()
             self._channel = None
