@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from tests.api.scenes import Box
 from tests.daemons import EMULATED, Sampan
-from tests.waiting import eventually
+from tests.waiting import eventually, within
 
 MB = 1 << 20
 TOLERANCE = 0.10 if EMULATED else 0.05
@@ -143,10 +143,10 @@ def a_fork_bomb_stops_at_its_limit(engine: Sampan, pid_mode: str = "") -> None:
         return count == limit
 
     eventually(at_the_limit, "it never came to its limit")
-    began = time.monotonic()
-    assert Box(engine, "echo", "fine", host={"NetworkMode": "none"}).start().id
-    subprocess.run(["true"], check=True, timeout=20)
-    assert time.monotonic() - began < (30 if EMULATED else 5), "the host is hardly usable"
+    # The host can be used.
+    with within(5):
+        assert Box(engine, "echo", "fine", host={"NetworkMode": "none"}).start().id
+        subprocess.run(["true"], check=True, timeout=20)
     answer = engine.api("DELETE", f"/containers/{bomb.id}?force=1")
     assert answer.status == 204, answer.body
     # Among the host's processes its end is not theirs: the monitor kills what is left in its groups.

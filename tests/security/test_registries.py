@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +17,7 @@ from sampan.registry.settings import Patience, Proxies, Settings
 from sampan.spec import oci_image as oci
 from sampan.spec.ids import Digest
 from tests.registries import Certificates, Handler, Scripted, make_certificates, scripted_registry
+from tests.waiting import within
 
 ME = Credentials("me", "secret")
 HASTY = Patience(connect=2, idle=0.3, document=1, attempts=2, pause=0.01, longest_pause=0.05)
@@ -233,10 +233,8 @@ class TestBounds:
                 request.wfile.write(b"x")
                 request.wfile.flush()
 
-        began = time.monotonic()
-        with pytest.raises(Unreachable, match="context deadline exceeded"):
+        with within(10), pytest.raises(Unreachable, match="context deadline exceeded"):
             client(stack).pulling(self.serve(stack, trickle), "a", ME).manifest(DESCRIPTOR)
-        assert time.monotonic() - began < 10
 
     def test_a_head_that_does_not_end(self, stack: ExitStack) -> None:
         def endless(request: Handler) -> None:
@@ -254,10 +252,8 @@ class TestBounds:
                 request.wfile.write(b"x")
                 request.wfile.flush()
 
-        began = time.monotonic()
-        with pytest.raises(Unreachable):
+        with within(10), pytest.raises(Unreachable):
             client(stack).pulling(self.serve(stack, trickle), "a", ME).manifest(DESCRIPTOR)
-        assert time.monotonic() - began < 10
 
     def test_a_ring_of_redirects(self, stack: ExitStack) -> None:
         address = self.serve(stack, lambda one: one.answer(307, Location=one.path))

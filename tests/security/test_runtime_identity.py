@@ -18,7 +18,7 @@ from tests.daemons import SOURCE, Sampan
 from tests.processes import holding_sockets_below
 from tests.requires import requires
 from tests.security.hostile import Canary, load, refused, refused_or, run
-from tests.waiting import eventually
+from tests.waiting import eventually, within
 
 pytestmark = requires("root", "busybox", "docker-client")
 
@@ -412,6 +412,5 @@ def test_the_session_keyring_is_not_the_engines(engine: Sampan) -> None:
 
 
 def test_the_daemon_still_answers(engine: Sampan) -> None:
-    began = time.monotonic()
-    assert engine.api("GET", "/_ping").status == http.client.OK
-    assert time.monotonic() - began < 1
+    with within(2):
+        assert engine.api("GET", "/_ping").status == http.client.OK
