@@ -23,7 +23,7 @@ from sampan.buildkit.protocol import operations_pb2 as operations
 from sampan.buildkit.protocol.files_pb2 import Packet, Stat
 from sampan.buildkit.protocol.session_pb2 import BytesMessage
 from tests.api.grpc_clients import CONTROL, GATEWAY, Directory, calling, offering, solve, upgraded
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import EMULATED, Sampan, running_sampan
 from tests.requires import requires
 from tests.security.hostile import Canary
 from tests.waiting import eventually, within
@@ -407,7 +407,7 @@ HEADERS = (
 def broken_off(engine: Sampan, sent: Iterator[bytes], read: bool = True, most: int = 200 << 20) -> int:
     """How many bytes were taken before the daemon broke the connection off."""
     taken = 0
-    until = time.monotonic() + 30
+    until = time.monotonic() + (600 if EMULATED else 30)
     with upgraded(engine, "/grpc") as sock:
         sock.setblocking(True)
         sock.settimeout(5)
