@@ -65,3 +65,22 @@ def test_a_second_slot_that_is_ready_too_late_goes_at_once(bench: Bench) -> None
         await until(bench, 1, asking=False)
 
     bench.run(body, slots=2)
+
+
+@needs
+def test_one_that_was_reserved_for_nothing_is_followed_by_another_at_once(bench: Bench) -> None:
+    async def body(bench: Bench) -> None:
+        bench.runtime.open_pool(bench.plan_slot)
+        await until(bench, 1, asking=False)
+        pool = bench.runtime._pool
+        assert pool.reserve(SlotKind(False)) is not None
+        assert parked(bench) == 0
+        for _ in range(1000):
+            if not pool._reserved and not pool._leaving:
+                break
+            await asyncio.sleep(0.01)
+        # A slot that somebody killed is looked after later, in five seconds.
+        assert pool._refill_due is None or pool._refill_due.when() - asyncio.get_running_loop().time() < 1
+        await until(bench, 1, asking=False)
+
+    bench.run(body, slots=1)
