@@ -48,6 +48,15 @@ def title(pid: int) -> str:
         return ""
 
 
+def children(pid: int) -> list[int]:
+    """Of a process, by whichever of its threads; zombies are among them."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # the thread has ended since
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
 def _bound_below(directory: str) -> set[int]:
     """Inodes of unix sockets whose file lies below `directory`. By sock_diag(7): /proc/net/unix shows the path that was given
     to bind, and sampan binds by way of a descriptor."""

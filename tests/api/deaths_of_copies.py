@@ -5,26 +5,17 @@ import os
 import select
 import socket
 import tarfile
-from pathlib import Path
 
 from tests.api.scenes import FOREVER, Box, cell, strike
 from tests.daemons import Sampan
+from tests.processes import children, title
 from tests.waiting import eventually
 
 
 def porters(engine: Sampan) -> list[int]:
     """Processes of this daemon that carry files."""
     assert engine.process is not None
-    found = []
-    for task in Path(f"/proc/{engine.process.pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            try:
-                command = Path(f"/proc/{child}/cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"sampan.transfer.process" in command:
-                found.append(int(child))
-    return found
+    return [child for child in children(engine.process.pid) if "sampan.transfer.process" in title(child)]
 
 
 class HeldCopy:

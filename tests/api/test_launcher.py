@@ -2,31 +2,25 @@
 
 import os
 import signal
-from pathlib import Path
 
 from tests.api.scenes import launcher_of
 from tests.daemons import Sampan
+from tests.processes import children, title
 from tests.requires import requires
 from tests.waiting import eventually
 
 pytestmark = requires("root", "busybox", "docker-client")
 
 
-def children(engine: Sampan) -> list[int]:
-    """Of the daemon, zombies left out."""
-    assert engine.process is not None
-    pid = engine.process.pid
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in listed if Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
 def test_one_that_ends_while_it_starts(engine: Sampan) -> None:
     old = launcher_of(engine)
     os.kill(old, signal.SIGKILL)
-    starting: list[int] = []
+    assert engine.process is not None
+    daemon, starting = engine.process.pid, [0]
 
     def begun() -> bool:
-        starting[:] = [child for child in children(engine) if child != old]
+        # A zombie has no title any more.
+        starting[:] = [child for child in children(daemon) if child != old and title(child)]
         return bool(starting)
 
     eventually(begun, "no other launcher is begun")
