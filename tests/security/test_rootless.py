@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import managed
+from tests.daemons import EMULATED
 from tests.ordinary import Lodging, lodging
 from tests.requires import requires
 from tests.waiting import eventually
@@ -108,11 +109,12 @@ def reach_nothing_of_loopback(engine: Lodging, network: str) -> None:
     with greeting("127.0.0.1") as port, greeting("::1") as port6, greeting(own_address()) as open_port:
         calls = [f"nc -w 1 {address} {port}" for address in ("10.0.2.2", "10.0.2.3", "10.0.2.100", "127.0.0.1")]
         calls.append(f"nc -w 1 {_GATEWAY6} {port6}")
-        at_once = " & ".join(f"timeout -s KILL 3 {call}" for call in calls) + " & wait"
+        bounded = f"timeout -s KILL {30 if EMULATED else 3}"
+        at_once = " & ".join(f"{bounded} {call}" for call in calls) + " & wait"
         assert b"hello" not in engine.sampan("run", "--rm", "--network", network, "busybox", "sh", "-c", at_once).out
         # Killed: pasta of 2023 may hold back the end of a connection whose last bytes come with it.
         within = ("run", "--rm", "--network", network, "busybox", "sh", "-c")
-        heard = engine.ok(*within, f"timeout -s KILL 3 nc {own_address()} {open_port}; true")
+        heard = engine.ok(*within, f"{bounded} nc {own_address()} {open_port}; true")
         # It may also send them several times.
         assert heard
         assert heard.replace("hello", "") == ""

@@ -19,8 +19,8 @@ from sampan.spec import oci_runtime as oci
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES = ("mount", "uts", "cgroup")
-_OF_THE_HOST = ("/etc/hosts", "/etc/resolv.conf")
-"""What a plugin with a network reads there."""
+OF_THE_HOST = ("/etc/hosts", "/etc/resolv.conf")
+"""What a plugin with a network reads of the host, where the host has it."""
 _NETWORKS = ("", "null", "none", "bridge", "host")
 
 _Json = dict[str, Any]
@@ -28,7 +28,10 @@ _Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the host keeps what one plugin needs: `propagated` "" where it shows no mounts, `metrics` "" where it collects none."""
+    """Where the host keeps what one plugin needs: `propagated` "" where it shows no mounts, `metrics` "" where it collects none.
+
+    `of_host`: those of `OF_THE_HOST` that there are.
+    """
 
     rootfs: str
     sockets: str
@@ -36,6 +39,7 @@ class Places:
     cgroup: str
     thermal: Sequence[str] = ()
     metrics: str = ""
+    of_host: Sequence[str] = OF_THE_HOST
 
 
 def document(record: Record, places: Places) -> bytes:
@@ -107,7 +111,7 @@ def _mounts(record: Record, places: Places) -> list[_Json]:
     if places.metrics:
         own.append(_bind(places.metrics, METRICS, "rbind", "ro"))
     if config.network.type:
-        own += [_bind(path, path, "rbind", "ro") for path in _OF_THE_HOST]
+        own += [_bind(path, path, "rbind", "ro") for path in places.of_host]
     for mount in record.settings.mounts:
         if mount.source is None:
             raise System("mount source is not specified")

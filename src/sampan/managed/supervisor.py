@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sampan.errors import SampanError, System
-from sampan.managed.bundle import Places, document
+from sampan.managed.bundle import OF_THE_HOST, Places, document
 from sampan.managed.catalog import Record
 from sampan.managed.configuration import collects_metrics, implements
 from sampan.managed.process import Processes, Started, short
@@ -138,6 +138,7 @@ class Supervisor:
                 cgroup=f"/{self._label}-plugin-{short(record.id)}",
                 thermal=thermal_throttle_paths(),
                 metrics=metrics,
+                of_host=tuple(path for path in OF_THE_HOST if os.path.exists(path)),
             )
             return self._processes.start(record.id, document(record, places))
         except OSError as error:

@@ -69,6 +69,8 @@ def test_mounts() -> None:
     assert plain["/usr"]["options"] == ["rbind", "ro"]
     assert "/etc/resolv.conf" in plain
     assert "/etc/resolv.conf" not in {one["destination"] for one in bundle(network={"type": ""})["mounts"]}
+    without = bundle(Places("/r", "/s", "", "/g", of_host=("/etc/hosts",)))
+    assert "/etc/resolv.conf" not in {one["destination"] for one in without["mounts"]}
     places = Places("/r", "/s", "/data/propagated-mount", "/g")
     found = {one["destination"]: one for one in bundle(places, propagatedMount="/mnt/v")["mounts"]}
     assert found["/mnt/v"]["options"] == ["rbind", "rw", "rshared"]
