@@ -283,7 +283,7 @@ def _all_goes(engine: Sampan, seed: int) -> None:
     engine.api("POST", "/images/prune?filters=%7B%22dangling%22:%5B%22false%22%5D%7D")
     _clean(engine, f"seed {seed}, emptied")
     root = engine.data_root
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while left := [
         str(path)
         for place in ("content/blobs/sha256", "content/ingest", "content/trash", "trash", "layers/overlay/l")

@@ -79,7 +79,7 @@ def random_kills(kills: int, seed: int) -> None:
 
 def _all_removed(engine: Sampan, seed: int) -> None:
     """Every container that was started goes with `--rm`; one that was only created stays, as with Docker."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         listed = engine.docker("ps", "-a", "--format", "{{.ID}} {{.State}}").text.splitlines()
         left = [line for line in listed if not line.endswith(" created")]

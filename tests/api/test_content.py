@@ -13,6 +13,7 @@ from sampan.files.measure import measure
 from tests.archives import Layer, docker_archive
 from tests.daemons import Outcome, Sampan, running_sampan
 from tests.requires import requires
+from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "docker-client", "busybox")
 MANY = 100
@@ -53,11 +54,8 @@ def _data_root(engine: Sampan) -> Path:
 
 
 def _wait_for_room(engine: Sampan) -> None:
-    deadline = time.monotonic() + 20
     trashes = [_data_root(engine) / "trash", _data_root(engine) / "content/trash"]
-    while any(os.listdir(trash) for trash in trashes):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually(lambda: not any(os.listdir(trash) for trash in trashes), "the trash is not emptied")
 
 
 def test_the_ledger_agrees_with_a_walk(alone: Sampan) -> None:
