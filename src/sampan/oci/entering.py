@@ -71,6 +71,7 @@ def _body(wanted: Wanted, kept: Kept) -> dict[str, Any]:
     terminal = [["terminal", size.height if size else 0, size.width if size else 0]] if process.terminal else []
     masked = [["umask", wanted.umask]] if wanted.umask is not None else []
     return {
+        "ahead": plan.confined(process),
         "root": [*inside, *terminal],
         "enter": [*plan.program(process, wanted.seccomp, kept.users), *masked],
         "users": plan.user_members_of_exec(process, kept.users),

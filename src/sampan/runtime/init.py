@@ -123,6 +123,7 @@ def run_exec(
         context.channel = channel
         context.preserved = [stdio.pop() for _ in range(int(plan.get("preserved", 0)))][::-1]
         context.stdio = stdio
+        _take(journal, context, plan["ahead"])
         journal.run("isolation", join, *container)
         os.close(container[0])
         _shut_the_doors()

@@ -146,7 +146,14 @@ def enter(config: oci.Config, groups: dict[str, str]) -> list[Step]:
         steps.append(["cgroup_namespace"])
     if is_v2(groups):
         steps += [["cgroup_v2", list(mount.options)] for mount in config.mounts if mount.type == "cgroup"]
-    return steps + program(config.process, config.linux.seccomp, config.linux.users)
+    return steps + confined(config.process) + program(config.process, config.linux.seccomp, config.linux.users)
+
+
+def confined(process: oci.Process) -> list[Step]:
+    """The step that names the program's profile of AppArmor, where it has one. That of an exec comes ahead of the namespaces it
+    joins: in a user namespace there is no procfs to be had but of the pid namespaces that it owns.
+    """
+    return [["confine", process.apparmor_profile]] if process.apparmor_profile else []
 
 
 def _limits(process: oci.Process) -> list[list[int]]:
@@ -171,8 +178,6 @@ def program(process: oci.Process, seccomp: oci.Seccomp | None, users: UserMaps |
     user = process.user
     # Into the directory first: afterwards it may be closed to the user (runc does the same).
     steps.append(["workdir", process.cwd])
-    if process.apparmor_profile:
-        steps.append(["confine", process.apparmor_profile])
     who = [user.name, user.additional_groups, sets]
     steps.append(["become", *who, last_cap(), process.no_new_privileges, filtered, flags])
     steps.append(["find", process.args, process.env])
@@ -354,6 +359,7 @@ def execute(request: ExecRequest, directory: str, namespaces: Clone) -> Json:
         "exec": True,
         "directory": directory,
         "joins": int(namespaces | (Clone.NEWUSER if request.users is not None else Clone(0))),
+        "ahead": confined(process),
         "root": ([["root_inside"]] if request.users is not None else []) + terminal,
         "enter": program(process, request.seccomp, request.users),
         "users": user_members_of_exec(process, request.users),

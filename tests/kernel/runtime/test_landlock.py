@@ -78,7 +78,7 @@ def test_the_shipper_writes_below_the_logs_alone_and_executes_nothing(tmp_path: 
             lambda: write_atomic(position, b"1", mode=0o640, durable=False),
             lambda: write_atomic(position, b"2", mode=0o640, durable=False),
             opening(beside, os.O_RDONLY),
-            opening(Path("/etc/resolv.conf"), os.O_RDONLY),
+            opening(Path("/etc/passwd"), os.O_RDONLY),
             opening(beside, os.O_WRONLY),
             opening(tmp_path / "new", os.O_WRONLY | os.O_CREAT),
             lambda: os.unlink(beside),

@@ -51,7 +51,7 @@ os.execv('/bin/sh', ['sh', '-c', 'echo executed'])
 
 
 def test_threads_and_programs_but_no_namespaces_sockets_or_signals() -> None:
-    done = subprocess.run([sys.executable, "-c", _UNDER_THE_FILTER], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-u", "-c", _UNDER_THE_FILTER], capture_output=True, text=True, timeout=60)
     assert done.stdout.split("\n")[:-1] == [
         "clone done",
         *(f"{name} EPERM" for name in ("NEWUSER", "NEWNS", "NEWNET", "NEWPID")),
