@@ -111,19 +111,24 @@ def _decide(engine: Engine, container: Container, ended: Exit) -> restart_policy
 
 
 def _record(engine: Engine, container: Container) -> None:
-    """Commit an exit; the monitor's record of it goes only afterwards. On a full disk it is tried again."""
+    """Commit an exit; the monitor's record of it goes only afterwards. On a full disk it is tried again.
+
+    The next run's record stands in the same place, from some moment of its start on: then it is no longer this one's to take.
+    """
     crash_point("exit-before-commit")
     loop = asyncio.get_running_loop()
+    run = container.state.started_ns
     done = engine.record(container)
 
     def settled() -> None:
-        if container.state.alive or engine.containers.get(container.id) is not container:
+        if engine.containers.get(container.id) is not container or container.state.started_ns != run:
             return
-        if done.exception() is None:
+        if done.exception() is not None:
+            if not engine.shutting_down:
+                loop.call_later(_RECORD_AGAIN, _record, engine, container)
+        elif not container.starting and not container.state.alive:
             crash_point("exit-after-commit")
             engine.runtime.forget(container.id)
-        elif not engine.shutting_down:
-            loop.call_later(_RECORD_AGAIN, _record, engine, container)
 
     done.add_done_callback(lambda _: loop.call_soon_threadsafe(settled))
 
