@@ -17,6 +17,7 @@ from sampan.oci.resource_documents import Resources
 
 LONGEST = 16 << 20
 """Bytes of a document. Docker's are some 20 KB."""
+_PIECE = 1 << 16
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -244,13 +245,16 @@ def read_resources(path: str) -> Resources:
 
 def _text(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb") as file:
+    text = bytearray()
+    with os.fdopen(descriptor, "rb", buffering=0):
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise InvalidParameter(f"{path} is a directory")
-        text = file.read(LONGEST + 1)
-    if len(text) > LONGEST:
-        raise InvalidParameter(f"{path} is longer than {LONGEST} bytes")
+        # Piece by piece: one read of the whole limit would take its memory first.
+        while piece := os.read(descriptor, _PIECE):
+            text += piece
+            if len(text) > LONGEST:
+                raise InvalidParameter(f"{path} is longer than {LONGEST} bytes")
     if _NUL.search(text):
         # No name, word or path of the kernel's has one, and each would be cut there or refused late.
         raise InvalidParameter(f"{path}: a NUL byte in a text")
-    return text
+    return bytes(text)
