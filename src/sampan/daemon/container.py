@@ -25,6 +25,7 @@ class Container:
         "attaching",
         "definition",
         "early_exit",
+        "ending",
         "health",
         "health_task",
         "held_clients",
@@ -65,6 +66,8 @@ class Container:
         self.starting = False
         self.early_exit: Exit | None = None
         """an end that was heard before the start's own answer"""
+        self.ending: asyncio.Future[None] | None = None
+        """done when the end of the last run is on the disk, or could not be brought there"""
         self.steps: tuple[Step, ...] = ()
         self.health: Health | None = None
         """what its checks found; None where it has none, or never ran"""
@@ -91,6 +94,11 @@ class Container:
     def name(self) -> str:
         """The name, without a slash."""
         return self.definition.name
+
+    async def settled(self) -> None:
+        """The end of the last run is on the disk, or cannot be brought there now, and what its monitor wrote of it is gone."""
+        if self.ending is not None:
+            await asyncio.shield(self.ending)
 
     def wait(self, condition: WaitCondition) -> "asyncio.Future[WaitResponse]":
         """Begin to wait: what happens from here on is noticed."""

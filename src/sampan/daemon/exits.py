@@ -113,14 +113,16 @@ def _decide(engine: Engine, container: Container, ended: Exit) -> restart_policy
 def _record(engine: Engine, container: Container) -> None:
     """Commit an exit; the monitor's record of it goes only afterwards. On a full disk it is tried again.
 
-    The next run's record stands in the same place, from some moment of its start on: then it is no longer this one's to take.
+    The next run's record stands in the same place, so its start waits for this (`Container.settled`).
     """
     crash_point("exit-before-commit")
     loop = asyncio.get_running_loop()
     run = container.state.started_ns
     done = engine.record(container)
+    ending = container.ending = loop.create_future()
 
     def settled() -> None:
+        ending.set_result(None)
         if engine.containers.get(container.id) is not container or container.state.started_ns != run:
             return
         if done.exception() is not None:

@@ -73,6 +73,7 @@ async def start_locked(
     await engine.looks.end(container.id)
     if container.attaching:
         await container.attached()
+    await container.settled()
     container.starting = True
     try:
         ends = await _connect(engine, container)

@@ -26,8 +26,9 @@ async def forgotten(starting: bool, alive: bool, started_ns: int) -> list[str]:
     exits._record(cast(Engine, engine), cast(Container, container))
     container.starting = starting
     container.state = SimpleNamespace(alive=alive, started_ns=started_ns)
+    assert not container.ending.done()
     done.set_result(None)
-    await asyncio.sleep(0)
+    await container.ending
     return found
 
 
