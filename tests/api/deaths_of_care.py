@@ -12,6 +12,8 @@ def checked(engine: Sampan) -> Box:
     box = Box(engine, *FOREVER, Healthcheck={"Test": ["CMD-SHELL", "test ! -e /bad"], "Interval": OFTEN, "Retries": 1})
     box.start()
     eventually(lambda: status(box) == "healthy", "never healthy")
+    # Told before it is on the disk, as checks may be many; commits are made in order, and this one is waited for.
+    assert engine.api("POST", "/volumes/create", {"Name": "behind"}).status == 201
     return box
 
 
