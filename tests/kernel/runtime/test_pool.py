@@ -1,6 +1,7 @@
 """How many slots are parked: one of a kind at rest, more while starts follow one another."""
 
 import asyncio
+from collections.abc import Callable
 
 from sampan.runtime.messages import Kind
 from sampan.runtime.pool import SlotKind
@@ -25,6 +26,15 @@ async def until(bench: Bench, count: int, *, asking: bool) -> None:
             pool.refill_later(0)
         await asyncio.sleep(0.025)
     raise AssertionError(f"{parked(bench)} slots after ten seconds, not {count}")
+
+
+async def comes_about(met: Callable[[], bool]) -> None:
+    """Wait until `met` while the loop goes on."""
+    for _ in range(1000):
+        if met():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come about in ten seconds")
 
 
 @needs
@@ -57,10 +67,7 @@ def test_a_second_slot_that_is_ready_too_late_goes_at_once(bench: Bench) -> None
         now = asyncio.get_running_loop().time()
         pool._asked[SlotKind(False)] = (now - 0.1, now)
         pool.refill_later(0)
-        for _ in range(200):
-            if pool._making:
-                break
-            await asyncio.sleep(0.01)
+        await comes_about(lambda: bool(pool._making))
         await asyncio.wait(pool._making)
         await until(bench, 1, asking=False)
 
@@ -75,10 +82,7 @@ def test_one_that_was_reserved_for_nothing_is_followed_by_another_at_once(bench:
         pool = bench.runtime._pool
         assert pool.reserve(SlotKind(False)) is not None
         assert parked(bench) == 0
-        for _ in range(1000):
-            if not pool._reserved and not pool._leaving:
-                break
-            await asyncio.sleep(0.01)
+        await comes_about(lambda: not pool._reserved and not pool._leaving)
         # A slot that somebody killed is looked after later, in five seconds.
         assert pool._refill_due is None or pool._refill_due.when() - asyncio.get_running_loop().time() < 1
         await until(bench, 1, asking=False)
