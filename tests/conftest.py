@@ -43,11 +43,11 @@ def pytest_unconfigure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the end of the module's engine's log with a failure."""
+    """Show the end of each engine's log with a failure."""
     report = yield
-    engine = getattr(item, "funcargs", {}).get("engine")
-    if report.failed and isinstance(engine, Sampan):
-        report.sections.append(("the engine's log ends", engine.log_tail()))
+    for engine in getattr(item, "funcargs", {}).values():
+        if report.failed and isinstance(engine, Sampan):
+            report.sections.append(("the engine's log ends", engine.log_tail()))
     return report
 
 

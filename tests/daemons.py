@@ -201,7 +201,9 @@ class Daemon:
     def inside(self, container: str, *command: str) -> Outcome:
         """A command executed in a container and waited for, by the API: the `docker` command takes several times as long."""
         asked = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
-        made = self.api("POST", f"/containers/{container}/exec", asked).json()
+        created = self.api("POST", f"/containers/{container}/exec", asked)
+        made = created.json()
+        assert created.status == 201, created
         assert isinstance(made, dict), made
         answer = self.api("POST", f"/exec/{made['Id']}/start", {})
         assert answer.status == 200, answer

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tests import processes
 from tests.daemons import Answer, Sampan
 
 GRACE = 5.0
@@ -14,16 +15,24 @@ GRACE = 5.0
 
 @contextmanager
 def limited(pid: int, what: int, soft: int) -> Iterator[None]:
-    """A soft limit of a running process (prlimit(2)), and the old one again."""
+    """A soft limit of a running process (prlimit(2)), and the old one again, also for what it has started meanwhile."""
     before = resource.prlimit(pid, what)
     resource.prlimit(pid, what, (soft, before[1]))
     try:
         yield
     finally:
-        try:
+        _relieve(pid, what, soft, before)
+
+
+def _relieve(pid: int, what: int, soft: int, before: tuple[int, int]) -> None:
+    try:
+        if resource.prlimit(pid, what)[0] == soft:
             resource.prlimit(pid, what, before)
-        except ProcessLookupError:
-            pass  # it has ended
+        started = processes.children(pid)
+    except (ProcessLookupError, FileNotFoundError):
+        return  # it has ended
+    for child in started:
+        _relieve(child, what, soft, before)
 
 
 def address_space(pid: int) -> int:

@@ -1,6 +1,7 @@
 """Pause and unpause with real containers: what stands still, what others may still do, what a new daemon finds."""
 
 import json
+import resource
 import time
 from collections.abc import Iterator
 
@@ -8,8 +9,9 @@ import docker
 import pytest
 
 from tests.api.scenes import Box
-from tests.daemons import Sampan, running_sampan
+from tests.daemons import Sampan, UnixConnection, running_sampan
 from tests.requires import requires
+from tests.squeezing import limited
 from tests.waiting import eventually
 
 pytestmark = requires("root", "overlay", "busybox", "docker-client")
@@ -201,3 +203,24 @@ def test_a_paused_one_is_found_paused_by_the_next_daemon() -> None:
         eventually(lambda: box.logs() != before, "it does not go on")
         pause(sampan, box)
         assert sampan.docker("rm", "-f", "kept", "moved").code == 0
+
+
+def test_a_daemon_without_descriptors_lets_it_go_on(engine: Sampan) -> None:
+    """A commit pauses, reads and lets go on; the last must not fail for what the reading took."""
+    box = counter(engine, "goes-on")
+    assert engine.process is not None
+    connection = UnixConnection(engine.socket, 20)
+    try:
+        connection.request("POST", f"/containers/{box.id}/pause")
+        assert connection.getresponse().read() == b""
+        # What is open stays so, nothing more is opened.
+        with limited(engine.process.pid, resource.RLIMIT_NOFILE, 0):
+            connection.request("POST", f"/containers/{box.id}/unpause")
+            answer = connection.getresponse()
+            told = answer.read()
+        assert answer.status == 204, told
+    finally:
+        connection.close()
+    assert box.state()["Status"] == "running"
+    seen = box.logs()
+    eventually(lambda: box.logs() != seen, "it does not count")

@@ -18,7 +18,7 @@ SOURCE = PROJECT / "src" / "sampan"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "crashpoints", "version"),
-    ("telemetry",),
+    ("telemetry", "threads"),
     ("spec", "templates"),
     ("dockerfile", "drivers", "kernel"),
     ("host", "testing"),

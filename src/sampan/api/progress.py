@@ -1,19 +1,23 @@
 """Streams of progress: lines of JSON, and how a failure is told in the midst of them."""
 
+import logging
 from collections.abc import AsyncIterator
 
-from sampan.api.responses import Answer, Stream
+from sampan.api.responses import Answer, Stream, words
 from sampan.errors import SampanError
 from sampan.spec.document import encode
 from sampan.spec.images import ErrorDetail, Progress
+
+_log = logging.getLogger("sampan.api")
 
 
 def _line(progress: Progress) -> bytes:
     return encode(progress) + b"\r\n"
 
 
-def _failed(error: SampanError) -> bytes:
-    return _line(Progress(error_detail=ErrorDetail(message=str(error)), error=str(error)))
+def _failed(error: Exception) -> bytes:
+    told = words(error)
+    return _line(Progress(error_detail=ErrorDetail(message=told), error=told))
 
 
 async def begun(lines: AsyncIterator[bytes]) -> Answer:
@@ -38,7 +42,12 @@ async def in_stream(steps: AsyncIterator[Progress]) -> AsyncIterator[bytes]:
     try:
         async for step in steps:
             yield _line(step)
+    except ConnectionError:
+        raise  # the client left while it was read
     except SampanError as error:
+        yield _failed(error)
+    except Exception as error:  # noqa: BLE001 - as at the boundary of a request
+        _log.exception("in the midst of an answer")
         yield _failed(error)
     finally:
         close = getattr(steps, "aclose", None)

@@ -78,11 +78,11 @@ def failure(error: BaseException) -> Response:
     status = status_of(error)
     if status == 304:
         return Response(304)
-    return json_response({"message": _words(error)}, status)
+    return json_response({"message": words(error)}, status)
 
 
-def _words(error: BaseException) -> str:
-    """Docker's kind of words also for what no room gave a meaning: the disk is full in the midst of something."""
+def words(error: BaseException) -> str:
+    """What tells a user of `error`: Docker's kind of words also for what no room gave a meaning, a disk that is full."""
     if isinstance(error, OSError) and error.errno in HOST_TROUBLE:
         return host_fault(error)
     return str(error) or type(error).__name__

@@ -22,28 +22,62 @@ _PAUSE = 0.002
 _PAUSE_MOST = 0.05
 
 
-def freeze(groups: Mapping[str, str], seconds: float = 5.0) -> None:
+class Frozen:
+    """Processes that `freeze` has stopped. What lets them go on is open from before: the host may have no descriptors left."""
+
+    __slots__ = ("_descriptor", "_thawed")
+
+    def __init__(self, path: str, frozen: bytes, thawed: bytes) -> None:
+        """Have the kernel begin to stop them, by the word `frozen` in the file `path`; `thawed` undoes it. Raises OSError."""
+        self._thawed = thawed
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(self._descriptor, frozen)
+        except BaseException:
+            self.close()
+            raise
+
+    def thaw(self) -> None:
+        """Let them go on. Once. Raises OSError ENODEV where the group is gone, and nobody is left to go on."""
+        try:
+            os.write(self._descriptor, self._thawed)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave them as they are. Instead of `thaw`."""
+        os.close(self._descriptor)
+
+
+def freeze(groups: Mapping[str, str], seconds: float = 5.0) -> Frozen:
     """Stop every process of the container, and return when they stand still. TimeoutError, and thawed again, if they do not.
 
     The v2 tree is used where there is one: what is frozen there can still be killed. OSError ENODEV where there is neither
-    that nor v1's freezer.
+    that nor v1's freezer. The caller thaws or closes what it gets.
     """
-    if UNIFIED not in groups and "freezer" not in groups:
-        raise OSError(errno.ENODEV, "the control group controller freezer is not mounted")
     if UNIFIED in groups:
-        put(f"{groups[UNIFIED]}/cgroup.freeze", "1")
-        still = _until_event(groups[UNIFIED], "frozen", 1, seconds)
+        frozen = Frozen(f"{groups[UNIFIED]}/cgroup.freeze", b"1", b"0")
+    elif "freezer" in groups:
+        frozen = Frozen(f"{groups['freezer']}/freezer.state", b"FROZEN", b"THAWED")
     else:
-        path = f"{groups['freezer']}/freezer.state"
-        put(path, "FROZEN")
-        still = _until(lambda: read(path).strip() == "FROZEN", seconds)
-    if not still:
-        thaw(groups)
-        raise TimeoutError(errno.ETIMEDOUT, f"not frozen after {seconds} s", next(iter(groups.values())))
+        raise OSError(errno.ENODEV, "the control group controller freezer is not mounted")
+    try:
+        if not _are_still(groups, seconds):
+            raise TimeoutError(errno.ETIMEDOUT, f"not frozen after {seconds} s", next(iter(groups.values())))
+    except BaseException:
+        frozen.thaw()
+        raise
+    return frozen
+
+
+def _are_still(groups: Mapping[str, str], seconds: float) -> bool:
+    if UNIFIED in groups:
+        return _until_event(groups[UNIFIED], "frozen", 1, seconds)
+    return _until(lambda: read(f"{groups['freezer']}/freezer.state").strip() == "FROZEN", seconds)
 
 
 def thaw(groups: Mapping[str, str]) -> None:
-    """Let the container's processes go on. Nothing happens where they were not frozen."""
+    """Let the container's processes go on, whoever froze them. Nothing happens where they were not frozen."""
     if UNIFIED in groups:
         put(f"{groups[UNIFIED]}/cgroup.freeze", "0")
     elif "freezer" in groups:

@@ -78,7 +78,10 @@ async def follow(name: str, work: Work) -> AsyncGenerator[i.Progress, None]:
         else:
             waiting.end(None)
 
-    threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True).start()
+    try:
+        threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True).start()
+    except RuntimeError as error:
+        raise System(f"{name} cannot begin: {error}") from error
     try:
         while steps := await waiting.take():
             for step in steps:

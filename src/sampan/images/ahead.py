@@ -9,19 +9,20 @@ What turns out to be no layer, or is wanted by no image, is thrown away again.
 
 import os
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar, cast
 
 from sampan.content.arriving import Arriving
-from sampan.errors import NotFound
+from sampan.errors import NotFound, System
 from sampan.files.compression import is_compressed
 from sampan.files.tar_reader import BadArchive
 from sampan.images.catalog import Catalog
 from sampan.snapshots.protocol import Layer, LayerNotFound, Staged, chain_id
 from sampan.spec.ids import ChainId, DiffId, Digest
+from sampan.threads import Threads
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class Ahead:
         self._content = catalog.content
         self._staging = catalog.snapshots.staging
         self._threads = min(_AT_ONCE, os.cpu_count() or 1)
-        self._pool = ThreadPoolExecutor(self._threads, "unpack")
+        self._pool = Threads(self._threads, "unpack")
         self._jobs: dict[Digest, _Job] = {}
         self._followed: _Job | None = None
         self._abandoned: list[_Job] = []
@@ -120,9 +121,14 @@ class Ahead:
         if self._is_busy() or len(self._jobs) >= _MOST or self._is_known(size, expected, first):
             return None
         arriving = Arriving(place)
-        job = self._followed = _Job(size, _Counted(arriving), arriving=arriving)
-        job.result = self._pool.submit(self._staging.unpack, cast("BinaryIO", job.source))
+        job = _Job(size, _Counted(arriving), arriving=arriving)
+        try:
+            job.result = self._pool.submit(self._staging.unpack, cast("BinaryIO", job.source))
+        except System:  # no thread: it is unpacked when all of it is here
+            arriving.close()
+            return None
         job.result.add_done_callback(lambda _: arriving.close())
+        self._followed = job
         return arriving
 
     def _is_busy(self) -> bool:
@@ -143,7 +149,10 @@ class Ahead:
         return size in self._tar_sizes and size not in self._blobs
 
     def offer(self, blob: Digest) -> None:
-        """Begin to unpack the blob, if it looks like a layer that is not here yet, and is not being followed."""
+        """Begin to unpack the blob, if it looks like a layer that is not here yet, and is not being followed.
+
+        Raises System where there is no thread for it.
+        """
         if self._followed is not None and blob not in self._known and blob not in self._jobs:
             self._jobs[blob], self._followed = self._followed, None
             return
@@ -153,8 +162,9 @@ class Ahead:
         with self._content.open(blob) as stream:
             first = stream.read(512)
         if _may_be_layer(first):
-            job = self._jobs[blob] = _Job(self._content.size(blob))
+            job = _Job(self._content.size(blob))
             job.result = self._pool.submit(self._unpack, blob, job)
+            self._jobs[blob] = job
 
     def _unpack(self, blob: Digest, job: _Job) -> Staged:
         assert self._staging is not None

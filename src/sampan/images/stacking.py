@@ -8,7 +8,7 @@ arrived ─▶ a thread: unpack ─┘
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -21,6 +21,7 @@ from sampan.images.steps import Cancellation, Meter, Metered, Report, Step
 from sampan.snapshots.protocol import LayerNotFound, Staged, chain_id
 from sampan.spec.ids import ChainId, DiffId, parse_digest
 from sampan.spec.oci_image import Descriptor
+from sampan.threads import Threads
 
 _AT_ONCE = 4
 
@@ -81,12 +82,15 @@ class Stack:
         self._end = end
         self._layers: list[_Layer] = []
         self._failure: BaseException | None = None
-        self._pool = ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1), "unpack")
+        self._pool = Threads(min(_AT_ONCE, os.cpu_count() or 1), "unpack")
 
     def add(
         self, described: Descriptor, parent: ChainId | None, diff_id: DiffId, arrived: Callable[[Cancellation], None]
     ) -> None:
-        """One more layer, above those that were added before. `arrived` waits until its blob is in the store."""
+        """One more layer, above those that were added before. `arrived` waits until its blob is in the store.
+
+        Raises System where there is no thread for it.
+        """
         layer = _Layer(described, parent, diff_id, arrived)
         layer.staged = self._pool.submit(self._stage, layer)
         self._layers.append(layer)

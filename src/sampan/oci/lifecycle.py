@@ -195,7 +195,7 @@ def pause(container: Container) -> None:
     if not kept.groups:
         raise System(f"cannot pause {container.name}: it has no control groups")
     try:
-        groups.freeze(kept.groups)
+        groups.freeze(kept.groups).close()
     except OSError as error:
         raise System(f"cannot pause {container.name}: {error.strerror}") from error
 

@@ -358,11 +358,12 @@ class RuntimeClient:
 
     async def pause(self, container: ContainerId) -> None:
         """See `port.Runtime`."""
-        await asyncio.get_running_loop().run_in_executor(None, ending.freeze, self._live[container].groups)
+        monitored = self._live[container]
+        monitored.stands_still(await asyncio.get_running_loop().run_in_executor(None, ending.freeze, monitored.groups))
 
     def unpause(self, container: ContainerId) -> None:
         """See `port.Runtime`."""
-        ending.thaw(self._live[container].groups)
+        self._live[container].go_on()
 
     async def kill_all(self, container: ContainerId) -> None:
         """See `port.Runtime`."""

@@ -7,6 +7,7 @@ A thread may have a mount namespace that is not its process's; nothing is ever s
 daemon dies meanwhile.
 """
 
+import errno
 import os
 import threading
 
@@ -25,7 +26,10 @@ def part_of_detached(whole: int, below: str, flags: OpenTree) -> int:
     work = _Work(whole, below, flags)
     with _one_at_a_time:
         thread = threading.Thread(target=work.run, name="detached-part", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, str(error)) from error
         thread.join()
     if work.error is not None:
         raise work.error

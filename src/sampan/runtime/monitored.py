@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 
+from sampan.cgroups import ending
 from sampan.runtime.adoption import parse_exit
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.messages import MALFORMED, Kind, Message, ProtocolError
@@ -34,6 +35,7 @@ class Monitored:
         """whether its monitor knows the request; those of earlier releases do not"""
         self._channel: Channel | None = None
         self._monitor_pidfd = -1
+        self._frozen: ending.Frozen | None = None
         self._gone = asyncio.Event()
         self._ended: Callable[[Monitored, Exit], None] | None = None
         self.when_detached: Callable[[Monitored], None] = _nobody
@@ -74,6 +76,7 @@ class Monitored:
             self._monitor_pidfd = -1
             self._gone.set()
             self._close_pidfd()
+            self._forget_frozen()
             self._when_gone(self)
 
         loop.add_reader(pidfd, readable)
@@ -142,6 +145,7 @@ class Monitored:
             os.close(self._monitor_pidfd)
             self._monitor_pidfd = -1
         self._close_pidfd()
+        self._forget_frozen()
 
     def say_ended(self, ended: Exit) -> None:
         """Take `ended` as the end, unless it has been heard already."""
@@ -149,6 +153,27 @@ class Monitored:
             self.exit = ended
             if self._ended is not None:
                 self._ended(self, ended)
+
+    def stands_still(self, frozen: ending.Frozen) -> None:
+        """Its processes are frozen; `frozen` is this object's from now on."""
+        self._forget_frozen()
+        if self.gone:
+            frozen.close()
+        else:
+            self._frozen = frozen
+
+    def go_on(self) -> None:
+        """Thaw its processes. Raises OSError."""
+        frozen, self._frozen = self._frozen, None
+        if frozen is not None:
+            frozen.thaw()
+        else:
+            ending.thaw(self.groups)  # an earlier daemon froze them
+
+    def _forget_frozen(self) -> None:
+        if self._frozen is not None:
+            self._frozen.close()
+            self._frozen = None
 
     def _close_pidfd(self) -> None:
         # Signals need it until the exit is known; with the monitor gone and an orphan to kill, cgroups do the work.

@@ -45,9 +45,8 @@ def spawn_launcher(
     `host_layer` is a detached mount to be shown in its namespace (see `launcher_root`), or -1; `log_format` is
     one of `telemetry.lines`.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    copy, path = sealed_interpreter()
     source = os.path.dirname(os.path.dirname(os.path.realpath(sampan.__file__)))
+    copy, path = sealed_interpreter()
     arguments = [
         path,
         "-I",
@@ -63,20 +62,25 @@ def spawn_launcher(
         source,
     ]
     try:
-        pid = os.posix_spawn(
-            f"/proc/self/fd/{copy}",
-            arguments,
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, theirs.fileno(), DAEMON_DESCRIPTOR),
-                *([(os.POSIX_SPAWN_DUP2, host_layer, HOST_LAYER_DESCRIPTOR)] if host_layer >= 0 else []),
-            ],
-            setsid=True,
-        )
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                pid = os.posix_spawn(
+                    f"/proc/self/fd/{copy}",
+                    arguments,
+                    environment,
+                    file_actions=[
+                        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                        (os.POSIX_SPAWN_DUP2, theirs.fileno(), DAEMON_DESCRIPTOR),
+                        *([(os.POSIX_SPAWN_DUP2, host_layer, HOST_LAYER_DESCRIPTOR)] if host_layer >= 0 else []),
+                    ],
+                    setsid=True,
+                )
+            except OSError:
+                ours.close()
+                raise
         # It runs: nobody executes or opens it again, as the program /proc/self/exe of an image that has Python's libraries.
         os.fchmod(copy, 0)
     finally:
         os.close(copy)
-        theirs.close()
     return pid, ours

@@ -3,7 +3,6 @@
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,6 +27,7 @@ from sampan.kernel.mount import (
 from sampan.kernel.namespaces import Clone, unshare
 from sampan.snapshots.whiteouts import KERNEL, Marks
 from sampan.spec.rootfs import OverlayRoot
+from sampan.threads import Threads
 
 _STRING_LIMIT = 256
 """Bytes that one parameter of fsconfig(2) may have, its NUL included."""
@@ -90,7 +90,7 @@ def overlay(lowers: Sequence[int], upper: str = "", work: str = "", attributes: 
         if error.errno != errno.EINVAL or len(_joined(lowers)) < _STRING_LIMIT:
             raise
         # A mount namespace of its own is a thread's until it ends.
-        with ThreadPoolExecutor(1) as passing:
+        with Threads(1) as passing:
             return passing.submit(_in_one_string, lowers, options, attributes).result()
 
 

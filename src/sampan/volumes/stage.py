@@ -9,13 +9,13 @@ Works in threads of its own: a mount namespace is a thread's, if that has its ro
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sampan.files.own_root import become_root
 from sampan.files.root import SafeRoot
 from sampan.kernel.mount import AT_FDCWD, MS, OpenTree, mount, open_tree
 from sampan.kernel.namespaces import Clone, setns, unshare
+from sampan.threads import Threads
 from sampan.volumes.options import MountWish
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 def _apart(call: Callable[[], T]) -> T:
     """What `call` returns, from a thread that ends with it: nobody else works in the namespace that it has entered."""
-    with ThreadPoolExecutor(1, thread_name_prefix="stage") as thread:
+    with Threads(1, thread_name_prefix="stage") as thread:
         return thread.submit(call).result()
 
 

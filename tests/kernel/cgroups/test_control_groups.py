@@ -11,6 +11,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from sampan.kernel.bpf import attached_device_programs, load_device_program
 from sampan.kernel.namespaces import Clone, clone3
 from sampan.spec import oci_runtime as oci
 from tests.requires import requires
+from tests.squeezing import limited
 
 pytestmark = requires("root", "cgroup:memory", "cgroup:cpu", "cgroup:cpuset", "cgroup:pids", "cgroup:devices")
 
@@ -280,17 +282,39 @@ def test_what_is_frozen_stands_still(make: Make, host: str) -> None:
     def counted() -> int:
         return int.from_bytes(count[:8], "little")
 
+    def is_beyond(number: int) -> bool:
+        return counted() > number
+
     container.start(program)
-    until(lambda: counted() > 0)
+    until(partial(is_beyond, 0))
+    for another in (False, True):
+        assert not apply.frozen(container.groups)
+        frozen = apply.freeze(container.groups)
+        before = counted()
+        time.sleep(0.05)
+        assert counted() == before
+        assert apply.frozen(container.groups)
+        if another:  # one that knows only the groups
+            frozen.close()
+            apply.thaw(container.groups)
+        else:
+            frozen.thaw()
+        assert not apply.frozen(container.groups)
+        until(partial(is_beyond, before))
+
+
+@on_each_host
+def test_what_cannot_be_waited_for_goes_on(make: Make, host: str) -> None:
+    container = make(host=host)
+    container.start(sleep)
+    free = os.dup(0)
+    os.close(free)
+    # One descriptor is to be had: that which freezes, and none to see by that they stand still.
+    with limited(os.getpid(), resource.RLIMIT_NOFILE, free + 1), pytest.raises(OSError, match="Too many open files"):
+        apply.freeze(container.groups)
     assert not apply.frozen(container.groups)
-    apply.freeze(container.groups)
-    before = counted()
-    time.sleep(0.05)
-    assert counted() == before
-    assert apply.frozen(container.groups)
-    apply.thaw(container.groups)
-    assert not apply.frozen(container.groups)
-    until(lambda: counted() > before)
+    assert os.dup(0) == free
+    os.close(free)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -302,7 +326,7 @@ def test_kill_leaves_nobody(make: Make, host: str, frozen: bool) -> None:
     if limit:
         until(lambda: len(apply.procs(container.groups)) > 60)
     if frozen:
-        apply.freeze(container.groups)
+        apply.freeze(container.groups).close()
     apply.kill(container.groups)
     assert apply.procs(container.groups) == []
     assert apply.wait_empty(container.groups, 1)

@@ -10,7 +10,7 @@ import pytest
 
 from sampan.content.partial import ContentTruncated
 from sampan.content.store import Content
-from sampan.errors import InvalidParameter
+from sampan.errors import InvalidParameter, System
 from sampan.images.ahead import Ahead, LayerProgress
 from sampan.images.images import Images
 from sampan.snapshots.overlay import OverlaySnapshotter
@@ -20,6 +20,7 @@ from sampan.state.store import Store
 from tests.archives import Layer, docker_archive
 from tests.oci_archives import OciArchive, digest_of
 from tests.requires import requires
+from tests.scarcity import no_more_threads
 
 pytestmark = requires("root", "overlay")
 
@@ -52,6 +53,23 @@ def layers(count: int) -> list[bytes]:
         layer.file(f"tmp/{number}", b"x" * 1000 * number)
         made.append(layer.tar())
     return made
+
+
+def test_where_no_thread_can_be_had_it_fails_and_nothing_is_done_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    try:
+        archive = docker_archive("a:1", layers(3), {})
+        before = len(os.listdir("/proc/self/fd"))
+        with no_more_threads(monkeypatch), pytest.raises(System, match="can't start new thread"):
+            world.load(archive)
+        assert world.directories() == set()
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert world.load(archive)
+        assert len(world.directories()) == 3
+    finally:
+        world.close()
 
 
 def test_many_layers(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ layers, packed once ──▶ blobs there already │ sent ──▶ configurati
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -41,6 +40,7 @@ from sampan.spec.oci_image import (
     Index,
     decode_index,
 )
+from sampan.threads import Threads
 
 _AT_ONCE = 3
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
@@ -200,7 +200,7 @@ class Exports:
         media_type: str,
         manifest: bytes,
     ) -> None:
-        with ThreadPoolExecutor(_AT_ONCE, "cache-upload") as pool:
+        with Threads(_AT_ONCE, "cache-upload") as pool:
             for sent in [pool.submit(self._upload, repository, layer) for layer in layers]:
                 sent.result()
         if not repository.has_blob(parse_digest(config.digest)):

@@ -2,26 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 
 import pytest
 
-from sampan.daemon.threads import Threads
 from sampan.errors import System
+from sampan.threads import Threads
+from tests.scarcity import no_more_threads
 
 SECONDS = 20
-
-
-@contextmanager
-def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        yield
 
 
 def test_what_was_refused_is_not_done_when_a_thread_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
