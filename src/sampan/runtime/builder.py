@@ -82,9 +82,7 @@ def _run(build: Build, kind: Kind, monitor: socket.socket) -> int:
             aside.step_aside(build, kind, monitor)
         if parked and not _park(build):
             undo(build)
-            directory = str(build.body["directory"])
-            os.unlink(f"{directory}/{record.SOCKET}")
-            os.rmdir(directory)
+            _remove_record(str(build.body["directory"]))
             return 0
         _start(build, parked)
     except StepFailed as failed:
@@ -98,6 +96,14 @@ def _run(build: Build, kind: Kind, monitor: socket.socket) -> int:
         return 1
     hand_over(build, monitor)
     return 0
+
+
+def _remove_record(directory: str) -> None:
+    try:
+        os.unlink(f"{directory}/{record.SOCKET}")
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return  # the daemon was faster, see `adoption.discard`
 
 
 def _park(build: Build) -> bool:
