@@ -9,11 +9,13 @@ from tests.daemons import EMULATED
 _SLOWER = 20 if EMULATED else 1
 
 
-def eventually(met: Callable[[], object], why: str = "it did not come about in time", seconds: float = 60) -> None:
-    """Return as soon as `met` is true; AssertionError with `why` when that takes longer than `seconds`."""
+def eventually(
+    met: Callable[[], object], why: str | Callable[[], str] = "it did not come about in time", seconds: float = 60
+) -> None:
+    """Return as soon as `met` is true; AssertionError with `why`, asked then, when that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not met():
-        assert time.monotonic() < deadline, why
+        assert time.monotonic() < deadline, why() if callable(why) else why
         time.sleep(0.01)
 
 

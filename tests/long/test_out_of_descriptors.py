@@ -47,7 +47,9 @@ def test_no_descriptors_now_and_then() -> None:
                 load.go_on()
         for client in clients:
             client.remove_all()
-        eventually(lambda: len(descriptors(engine)) <= before + MORE, "descriptors stay open")
+        eventually(
+            lambda: len(descriptors(engine)) <= before + MORE, lambda: f"seed {seed}: open stay {opened(engine)}"
+        )
         done = sum((client.done for client in clients), Counter[str]())
     print(f"seed {seed}, {ROUNDS} rounds, done {dict(done)}, refused {dict(refused.most_common(20))}")
     assert refused, f"seed {seed}: the daemon never ran out of descriptors"
@@ -56,6 +58,13 @@ def test_no_descriptors_now_and_then() -> None:
 def descriptors(engine: Sampan) -> list[int]:
     assert engine.process is not None
     return [int(name) for name in os.listdir(f"/proc/{engine.process.pid}/fd")]
+
+
+def opened(engine: Sampan) -> list[str]:
+    """What the descriptors are of, in order."""
+    assert engine.process is not None
+    below = f"/proc/{engine.process.pid}/fd"
+    return sorted(os.readlink(f"{below}/{name}") for name in descriptors(engine))
 
 
 def squeeze(engine: Sampan, dice: random.Random) -> None:

@@ -9,7 +9,7 @@ from sampan.daemon import mounts
 from sampan.daemon.container import Container
 from sampan.daemon.engine import Engine
 from sampan.daemon.states import Status
-from sampan.errors import Conflict, SampanError, System
+from sampan.errors import HOST_TROUBLE, Conflict, SampanError, System, host_words
 from sampan.runtime.sources import Roots, close_all, open_binds
 from sampan.runtime.start_failure import StartFailed
 from sampan.spec import oci_runtime as oci
@@ -65,8 +65,10 @@ def _namespaces(engine: Engine, container: Container) -> tuple[int, ...]:
             opened.append(os.open(f"/proc/{container.state.pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - what is open gets closed
         # By pidfd: while that process lives, its number means nobody else.
         engine.runtime.signal(container.id, 0)
-    except (OSError, KeyError):
+    except (OSError, KeyError) as error:
         close_all(opened)
+        if isinstance(error, OSError) and error.errno in HOST_TROUBLE:
+            raise System(f"cannot look into container {container.id[:12]}: {host_words(error)}") from error
         return ()
     return tuple(opened)
 

@@ -104,8 +104,9 @@ class Sampler:
         """Begin to watch. The first frame is there at once; `leave` ends it."""
         watched = self._watched.get(container.id)
         if watched is None:
+            system = self._system()
             watched = self._watched[container.id] = _Watched(container)
-            self._sample(watched, self._system())
+            self._sample(watched, system)
         watch = Watch()
         watched.watches.add(watch)
         if watched.frame is not None:

@@ -182,19 +182,23 @@ def _look(path: str, held: Part | None) -> list[Part]:
     parts: list[Part] = []
     sources: set[Mark] = set()
     inodes: set[int] = set()
-    for part in newest_first(path):
-        source = _source(part)
-        if held is not None and _is_same(part, held):
-            part.close()
-            break
-        # One that was met under two names, or before and after it was packed.
-        if source in sources or (isinstance(part, FileIO) and mark(part).inode in inodes):
-            part.close()
-            continue
-        parts.append(part)
-        sources.add(source)
-        if isinstance(part, FileIO):
-            inodes.add(mark(part).inode)
+    try:
+        for part in newest_first(path):
+            source = _source(part)
+            if held is not None and _is_same(part, held):
+                part.close()
+                break
+            # One that was met under two names, or before and after it was packed.
+            if source in sources or (isinstance(part, FileIO) and mark(part).inode in inodes):
+                part.close()
+                continue
+            parts.append(part)
+            sources.add(source)
+            if isinstance(part, FileIO):
+                inodes.add(mark(part).inode)
+    except BaseException:
+        close_all(parts)
+        raise
     return parts[::-1]
 
 

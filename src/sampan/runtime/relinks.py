@@ -15,6 +15,10 @@ from sampan.telemetry import request_id
 _SECONDS = 30.0
 
 
+class _Ended(StartFailed):
+    """Nobody has the other end any more, and nobody has said what became of the change."""
+
+
 async def relink(launcher: LauncherPort, monitored: Monitored, change: LinkChange) -> None:
     """See `port.Runtime.relink`."""
     ours, theirs = pair()
@@ -32,15 +36,21 @@ async def relink(launcher: LauncherPort, monitored: Monitored, change: LinkChang
 
     def closed() -> None:
         if not done.done():
-            done.set_exception(StartFailed(StartFault.NETWORK, "the process that changes the network ended"))
+            done.set_exception(_Ended(StartFault.NETWORK, "the process that changes the network ended"))
 
     channel = Channel(ours, heard, closed)
+    unsaid: StartFailed | None = None
     try:
         body = relink_body(monitored.id, change) | {"request_id": request_id.current()}
-        pidfd = await launcher.fork(Kind.RELINK, body, [theirs.fileno(), monitored.pidfd])
-        os.close(pidfd)
+        try:
+            os.close(await launcher.fork(Kind.RELINK, body, [theirs.fileno(), monitored.pidfd]))
+        except StartFailed as error:
+            # There may be a relinker all the same, whose launcher ended before it could say so: it has the other end then.
+            unsaid = error
         theirs.close()
         await asyncio.wait_for(done, _SECONDS)
+    except _Ended as error:
+        raise unsaid or error from None
     except TimeoutError as error:
         raise StartFailed(StartFault.NETWORK, f"the network was not changed within {_SECONDS:g} s") from error
     finally:

@@ -23,17 +23,15 @@ def sealed_interpreter() -> tuple[int, str]:
     """A descriptor of a sealed copy of this interpreter, and the real path that it is to believe it lies at."""
     path = os.path.realpath(sys.executable)
     copy = os.memfd_create("sampan-python", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        offset = 0
-        while sent := os.sendfile(copy, source, offset, _CHUNK):
-            offset += sent
+        with open(path, "rb", buffering=0) as source:
+            offset = 0
+            while sent := os.sendfile(copy, source.fileno(), offset, _CHUNK):
+                offset += sent
         add_seals(copy, ALL_SEALS)
     except BaseException:
         os.close(copy)
         raise
-    finally:
-        os.close(source)
     return copy, path
 
 

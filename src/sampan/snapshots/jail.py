@@ -17,6 +17,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -113,23 +114,20 @@ def unpack(stream: BinaryIO, target: int, marks: str, limit: int) -> Unpacked:
     `marks` is "overlay", "files" or "applied" (see `marks.py`). Raises BadArchive where the archive is at fault, OSError where the
     host is (disk full), System where the unpacker ended without a word. The directory is then half filled.
     """
-    read_end, write_end = _own_view(stream), -1
-    if read_end < 0:
-        read_end, write_end = os.pipe()
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
+    with ExitStack() as passed_on, ExitStack() as kept:
+        read_end, write_end = _own_view(stream), -1
+        if read_end < 0:
+            read_end, write_end = os.pipe()
+            kept.callback(os.close, write_end)
+        passed_on.callback(os.close, read_end)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        kept.enter_context(ours)
+        passed_on.enter_context(theirs)
         feed = _Feed(decompressed(stream), write_end)
         if write_end >= 0:
             fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE)
         child = _start(read_end, theirs.fileno(), target, marks, limit)
-    except BaseException:
-        if write_end >= 0:
-            os.close(write_end)
-        ours.close()
-        raise
-    finally:
-        os.close(read_end)
-        theirs.close()
+        kept.pop_all()
     thread = threading.Thread(target=feed.run, name="layer-feed", daemon=True)
     try:
         try:
@@ -187,20 +185,20 @@ def _start(stream: int, control: int, target: int, marks: str, limit: int) -> in
     """Execute the unpacker; its pid. Every other descriptor of this process is close-on-exec (PEP 446)."""
     python = sys.executable
     arguments = [python, "-I", "-S", "-B", "-c", _PROGRAM, _PACKAGES, marks, str(limit)]
-    # Copies above the numbers that are dealt out, so that no dup2 overwrites what a later one reads.
-    copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10) for descriptor in (stream, control, target)]
-    actions = [
-        (os.POSIX_SPAWN_DUP2, copies[0], 0),
-        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_DUP2, copies[1], 3),
-        (os.POSIX_SPAWN_DUP2, copies[2], 4),
-    ]
-    try:
+    copies: list[int] = []
+    with ExitStack() as opened:
+        for descriptor in (stream, control, target):
+            # Above the numbers that are dealt out, so that no dup2 overwrites what a later one reads.
+            copies.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10))
+            opened.callback(os.close, copies[-1])
+        actions = [
+            (os.POSIX_SPAWN_DUP2, copies[0], 0),
+            (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, copies[1], 3),
+            (os.POSIX_SPAWN_DUP2, copies[2], 4),
+        ]
         return os.posix_spawn(python, arguments, {}, file_actions=actions)
-    finally:
-        for descriptor in copies:
-            os.close(descriptor)
 
 
 def _listen(control: socket.socket) -> tuple[_Report | None, tuple[bytes, ...]]:

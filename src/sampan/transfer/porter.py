@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,31 +81,35 @@ class Porter:
         """Start it with its order. Closes the view's descriptors. Raises OSError."""
         self.pipe = -1
         """our end of the archive's pipe: written to for WRITE, read from for READ and EXPORT; -1 for STAT and HOLD"""
-        theirs = -1
-        if act not in (orders.STAT, orders.HOLD):
-            reading, writing = os.pipe()
-            self.pipe, theirs = (writing, reading) if act == orders.WRITE else (reading, writing)
-            fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-            os.set_blocking(self.pipe, False)
-        self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
+        order = {
+            "act": act,
+            "path": path,
+            "running": view.running,
+            "places": view.places,
+            "readonly": view.readonly,
+            "keep_kinds": keep_kinds,
+            "user": user,
+        }
+        with ExitStack() as passed_on, ExitStack() as kept:
+            for descriptor in view.descriptors:
+                passed_on.callback(os.close, descriptor)
+            theirs = -1
+            if act not in (orders.STAT, orders.HOLD):
+                reading, writing = os.pipe()
+                self.pipe, theirs = (writing, reading) if act == orders.WRITE else (reading, writing)
+                kept.callback(self.close_pipe)
+                passed_on.callback(os.close, theirs)
+                fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+                os.set_blocking(self.pipe, False)
+            self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            kept.enter_context(self._control)
+            passed_on.enter_context(other)
             self._pid = _start(other.fileno(), theirs, writes=act == orders.WRITE)
+            kept.callback(_reap, self._pid)
             self._pidfd = os.pidfd_open(self._pid)
-            order = {
-                "act": act,
-                "path": path,
-                "running": view.running,
-                "places": view.places,
-                "readonly": view.readonly,
-                "keep_kinds": keep_kinds,
-                "user": user,
-            }
+            kept.callback(os.close, self._pidfd)
             _send(self._control, json.dumps(order).encode(), view.descriptors)
-        finally:
-            other.close()
-            for descriptor in (theirs, *view.descriptors):
-                if descriptor >= 0:
-                    os.close(descriptor)
+            kept.pop_all()
         self._control.setblocking(False)
         self._closed: asyncio.Task[None] | None = None
 
@@ -175,23 +180,28 @@ def _start(control: int, archive: int, *, writes: bool) -> int:
     """Execute the porter; its pid. Every other descriptor of this process is close-on-exec (PEP 446)."""
     python = sys.executable
     arguments = [python, "-I", "-S", "-B", "-c", _PROGRAM, _PACKAGES, str(os.getpid())]
-    # Copies above the numbers that are dealt out, so that no dup2 overwrites what a later one reads.
-    copies = [
-        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10) for descriptor in (control, archive) if descriptor >= 0
-    ]
-    actions: list[tuple[Any, ...]] = [
-        (os.POSIX_SPAWN_OPEN, orders.INPUT, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, orders.OUTPUT, "/dev/null", os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_DUP2, copies[0], orders.CONTROL),
-    ]
-    if archive >= 0:
-        actions.append((os.POSIX_SPAWN_DUP2, copies[1], orders.INPUT if writes else orders.OUTPUT))
-    try:
+    copies: list[int] = []
+    with ExitStack() as opened:
+        for descriptor in (control, archive):
+            if descriptor >= 0:
+                # Above the numbers that are dealt out, so that no dup2 overwrites what a later one reads.
+                copies.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10))
+                opened.callback(os.close, copies[-1])
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_OPEN, orders.INPUT, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, orders.OUTPUT, "/dev/null", os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, copies[0], orders.CONTROL),
+        ]
+        if archive >= 0:
+            actions.append((os.POSIX_SPAWN_DUP2, copies[1], orders.INPUT if writes else orders.OUTPUT))
         return os.posix_spawn(python, arguments, {}, file_actions=actions)
-    finally:
-        for descriptor in copies:
-            os.close(descriptor)
+
+
+def _reap(pid: int) -> None:
+    """End a porter that has no order."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def _send(control: socket.socket, order: bytes, descriptors: Sequence[int]) -> None:
