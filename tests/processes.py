@@ -21,7 +21,7 @@ class Process:
 def holding_sockets_below(directory: str) -> list[Process]:
     """Processes that hold a unix socket bound below `directory`: daemon, launcher, monitors."""
     inodes = {f"socket:[{inode}]" for inode in _bound_below(directory)}
-    return [Process(pid, title(pid)) for pid in pids() if not inodes.isdisjoint(_descriptors(pid))]
+    return [Process(pid, title(pid)) for pid in pids() if not inodes.isdisjoint(descriptors(pid).values())]
 
 
 def launchers(directory: str) -> list[Process]:
@@ -57,6 +57,16 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def descriptors(pid: int) -> dict[int, str]:
+    """What a process has open: number → what /proc shows of it. None where it has ended."""
+    found = {}
+    with contextlib.suppress(OSError):  # it has ended since
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    return found
+
+
 def _bound_below(directory: str) -> set[int]:
     """Inodes of unix sockets whose file lies below `directory`. By sock_diag(7): /proc/net/unix shows the path that was given
     to bind, and sampan binds by way of a descriptor."""
@@ -83,13 +93,3 @@ def _bound_below(directory: str) -> set[int]:
                 if length >= 44 and struct.unpack_from("=I", packet, 36)[0] in files:
                     found.add(inode)
                 packet = packet[length:]
-
-
-def _descriptors(pid: int) -> set[str]:
-    found = set()
-    try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
-    except OSError:
-        pass  # it ended, or let go of that one, while we looked
-    return found

@@ -5,7 +5,6 @@ Each request comes on a connection that is open already, again and again with on
 
 import http.client
 import json
-import os
 import resource
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests import processes
 from tests.archives import Layer, docker_archive
 from tests.daemons import Sampan, UnixConnection, running_sampan
 from tests.requires import requires
@@ -118,20 +118,10 @@ def usual(engine: Sampan) -> Counter[str]:
     return seen[-1]
 
 
-def descriptors(engine: Sampan) -> dict[int, str]:
-    assert engine.process is not None
-    below, found = f"/proc/{engine.process.pid}/fd", {}
-    for name in os.listdir(below):
-        try:
-            found[int(name)] = os.readlink(f"{below}/{name}")
-        except FileNotFoundError:
-            continue  # closed since
-    return found
-
-
 def kinds(engine: Sampan) -> Counter[str]:
     """How many there are of each; of sockets and pipes none is like the other."""
-    links = descriptors(engine).values()
+    assert engine.process is not None
+    links = processes.descriptors(engine.process.pid).values()
     return Counter(
         link.split(":")[0] if link.startswith(("socket:", "pipe:")) else link for link in links if link not in KEPT
     )
@@ -139,7 +129,8 @@ def kinds(engine: Sampan) -> Counter[str]:
 
 def limit(engine: Sampan, spare: int) -> int:
     """The RLIMIT_NOFILE with which exactly `spare` more can be opened."""
-    used, number = descriptors(engine), 0
+    assert engine.process is not None
+    used, number = processes.descriptors(engine.process.pid), 0
     while spare or number in used:
         spare -= number not in used
         number += 1

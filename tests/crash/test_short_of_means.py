@@ -31,7 +31,7 @@ def short_engine() -> Iterator[Sampan]:
 
 def descriptors(pid: int) -> int:
     """One more than the highest that is open."""
-    return 1 + max(map(int, os.listdir(f"/proc/{pid}/fd")))
+    return 1 + max(processes.descriptors(pid))
 
 
 def acts(engine: Sampan, mark: str) -> Iterator[tuple[str, str, Callable[[], Answer]]]:

@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 
+from tests import processes
 from tests.daemons import Sampan, running_sampan
 from tests.mixed_load import Client, Load
 from tests.requires import requires
@@ -48,23 +49,17 @@ def test_no_descriptors_now_and_then() -> None:
         for client in clients:
             client.remove_all()
         eventually(
-            lambda: len(descriptors(engine)) <= before + MORE, lambda: f"seed {seed}: open stay {opened(engine)}"
+            lambda: len(descriptors(engine)) <= before + MORE,
+            lambda: f"seed {seed}: {sorted(descriptors(engine).values())}",
         )
         done = sum((client.done for client in clients), Counter[str]())
     print(f"seed {seed}, {ROUNDS} rounds, done {dict(done)}, refused {dict(refused.most_common(20))}")
     assert refused, f"seed {seed}: the daemon never ran out of descriptors"
 
 
-def descriptors(engine: Sampan) -> list[int]:
+def descriptors(engine: Sampan) -> dict[int, str]:
     assert engine.process is not None
-    return [int(name) for name in os.listdir(f"/proc/{engine.process.pid}/fd")]
-
-
-def opened(engine: Sampan) -> list[str]:
-    """What the descriptors are of, in order."""
-    assert engine.process is not None
-    below = f"/proc/{engine.process.pid}/fd"
-    return sorted(os.readlink(f"{below}/{name}") for name in descriptors(engine))
+    return processes.descriptors(engine.process.pid)
 
 
 def squeeze(engine: Sampan, dice: random.Random) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sampan.errors import System
 from sampan.images.lanes import Lanes
+from tests.scarcity import no_more_threads
 
 SECONDS = 30
 
@@ -65,14 +66,10 @@ def test_fewer_lanes_let_what_runs_end_first() -> None:
 
 
 def test_without_threads_a_call_waits_for_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     work, lanes = Work(), Lanes(2, "test")
     lanes.submit(work.call, work.wait)
     work.begin(1)
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
+    with no_more_threads(monkeypatch):
         lanes.submit(work.call, work.wait)
         lanes.widen(3)
     assert work.waiting == 1
@@ -83,14 +80,9 @@ def test_without_threads_a_call_waits_for_one_that_runs(monkeypatch: pytest.Monk
 
 
 def test_without_threads_and_with_nobody_at_work_a_call_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     work, lanes = Work(), Lanes(1, "test")
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(System, match="can't start a thread for a test"):
-            lanes.submit(work.call, work.wait)
+    with no_more_threads(monkeypatch), pytest.raises(System, match="can't start a thread for a test"):
+        lanes.submit(work.call, work.wait)
     # And nothing is taken up by it.
     lanes.submit(work.call, work.wait)
     work.begin(1)
