@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import docker
 import pytest
 
+from tests.agreement import agree
 from tests.api.scenes import Box
 from tests.daemons import Sampan
 from tests.requires import requires
@@ -93,5 +95,4 @@ def test_a_name_that_would_move_a_terminals_cursor(engine: Sampan) -> None:
 def test_sampans_own_command_prints_what_dockers_prints(engine: Sampan) -> None:
     Box(engine, "sleep", "1001", name="twin", host=QUIET).start()
     for line in (("twin", "-o", "pid,ppid,user,args"), ("twin", "-o", "comm"), ("nosuch",), ("twin", "aux")):
-        ours, theirs = engine.sampan("top", *line), engine.docker("top", *line)
-        assert (ours.code, ours.out, ours.err) == (theirs.code, theirs.out, theirs.err)
+        agree(partial(engine.sampan, "top", *line), partial(engine.docker, "top", *line))

@@ -1,13 +1,14 @@
 """What takes room: `system df` by both commands, sizes of containers, and docker-py's `df`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import docker
 import pytest
 
-from tests.daemons import Sampan
+from tests.agreement import agree
+from tests.daemons import Outcome, Sampan
 from tests.requires import requires
 
 pytestmark = requires("root", "overlay", "docker-client:28", "busybox")
@@ -60,9 +61,12 @@ def _used(engine: Sampan) -> Iterator[None]:
     ids=" ".join,
 )
 def test_both_commands_show_the_same(engine: Sampan, words: tuple[str, ...]) -> None:
-    ours, theirs = engine.sampan("system", "df", *words), engine.docker("system", "df", *words)
-    assert theirs.code == 0, theirs
-    assert ours.text.splitlines() == theirs.text.splitlines()
+    def shown(asked: Callable[..., Outcome]) -> list[str]:
+        outcome = asked("system", "df", *words)
+        assert outcome.code == 0, outcome
+        return outcome.text.splitlines()
+
+    agree(lambda: shown(engine.sampan), lambda: shown(engine.docker))
 
 
 def test_the_numbers(engine: Sampan) -> None:
