@@ -6,7 +6,6 @@ Against Debian's dockerd, so that it is the command that is tested; the same key
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -78,7 +77,8 @@ def test_detach_keys_and_attach_again(daemon: Docker) -> None:
         terminal.expect(b"\nhere")
         terminal.press(b"\x18y")
         assert terminal.wait() == 0
-    with sampan(daemon, "exec", "-it", "kept", "sh", "-c", "tty; sleep 0.5; stty size; exit 3") as terminal:
+    sized = "tty; until stty size | grep 24; do sleep 0.1; done; exit 3"
+    with sampan(daemon, "exec", "-it", "kept", "sh", "-c", sized) as terminal:
         terminal.expect(b"/dev/pts/1")
         terminal.expect(b"24 80")
         assert terminal.wait() == 3
@@ -102,7 +102,7 @@ def test_the_terminal_is_left_as_it_was(daemon: Docker) -> None:
 
 @pytest.mark.parametrize("verb", ["run", "attach"])
 def test_signals_go_to_the_program(verb: str, daemon: Docker) -> None:
-    program = "trap 'exit 55' TERM; trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done"
+    program = "trap 'exit 55' TERM; trap 'echo usr1' USR1; while :; do echo ready; sleep 0.05; done"
     name = f"signals-{verb}"
     line = ["run", "--name", name, "--net", "none", "busybox", "sh", "-c", program]
     if verb == "attach":
@@ -110,12 +110,11 @@ def test_signals_go_to_the_program(verb: str, daemon: Docker) -> None:
         line = ["attach", name]
     process = subprocess.Popen([*entry_point("sampan"), *line], stdout=subprocess.PIPE, env=environment(daemon))
     assert process.stdout is not None
-    if verb == "run":
-        assert process.stdout.readline() == b"ready\n"
-    else:
-        time.sleep(1)  # an attach says nothing when it stands
+    assert process.stdout.readline() == b"ready\n"
     os.kill(process.pid, signal.SIGUSR1)
-    assert process.stdout.readline() == b"usr1\n"
+    while (told := process.stdout.readline()) == b"ready\n":
+        pass
+    assert told == b"usr1\n"
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(15) == 55
     process.stdout.close()

@@ -367,9 +367,10 @@ def test_paths_of_the_daemon_are_no_caches(engine: Sampan, canary: Canary) -> No
 
 
 def test_an_upload_that_is_no_archive_and_one_without_end(engine: Sampan) -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def pull(stream: "Stream[BytesMessage, BytesMessage]") -> None:
+        begun.set()
         try:
             while True:
                 await stream.send_message(BytesMessage(data=b"\0" * (1 << 20)))
@@ -381,10 +382,11 @@ def test_an_upload_that_is_no_archive_and_one_without_end(engine: Sampan) -> Non
         async with offering(engine, "upload", Directory({}), **method), calling(engine) as caller:
             attributes = {"context": "http://buildkit-session/x"}
             task = asyncio.get_running_loop().create_task(solve(caller, "upload", "upload", FrontendAttrs=attributes))
+            await asyncio.wait_for(begun.wait(), 60)
             await asyncio.wait([task], timeout=1)
             task.cancel()
             await asyncio.wait([task])
-            await asyncio.wait_for(ended.wait(), 20)
+            await asyncio.wait_for(ended.wait(), 60)
 
     asyncio.run(play())
     assert not any(path.is_file() for path in (engine.data_root / "builds").rglob("*"))

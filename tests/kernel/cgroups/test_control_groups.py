@@ -358,7 +358,7 @@ def test_wait_empty_is_bounded(make: Make) -> None:
     container.start(sleep)
     began = time.monotonic()
     assert not apply.wait_empty(container.groups, 0.05)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 5
 
 
 @on_each_host
