@@ -1,6 +1,7 @@
 """What every lane shares: the gate for host features, the tally of skips, a private engine and its leak check."""
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -16,6 +17,14 @@ IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 TALLY = Path(__file__).parent.parent / ".build" / "skips.txt"
 
 _skips: Counter[str] = Counter()
+
+
+def pytest_configure() -> None:
+    """A shell lets what it runs in the background ignore both (POSIX, 2.11), and so would each program that is tested."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) == signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
