@@ -160,11 +160,14 @@ class Daemon:
                 shutil.rmtree(self.directory, ignore_errors=True)
 
     def remove_containers(self) -> None:
-        """`docker rm -f` of everything."""
-        listed = self.api("GET", "/containers/json?all=1").json()
-        assert isinstance(listed, list)
-        for container in listed:
-            self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+        """`docker rm -f` of everything; returns when it is gone, by whomever: one of `run --rm` may go by itself (409)."""
+        deadline = time.monotonic() + 60
+        while listed := self.api("GET", "/containers/json?all=1").json():
+            assert isinstance(listed, list)
+            assert time.monotonic() < deadline, listed
+            for container in listed:
+                answer = self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+                assert answer.status in (204, 404, 409), answer
 
     def api(
         self,

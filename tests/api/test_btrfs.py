@@ -40,6 +40,7 @@ def test_it_is_told_as_docker_tells_it(engine: Sampan) -> None:
 
 
 def test_run_diff_commit_build_and_what_is_left(engine: Sampan) -> None:
+    eventually(engine.has_no_trash)
     before = subvolumes(engine)
     script = "rm -r /etc; mkdir /etc /new; echo one > /etc/one; mv /root /moved; chmod 700 /bin; exec sleep 600"
     flags = ("-d", "--name", "first", "--net", "none", "--userns", "private:uidmapping=0:100000:65536", "busybox")

@@ -55,21 +55,27 @@ def said(address: str, port: int, kind: str, within: tuple[str, ...] = ()) -> st
 
 @contextmanager
 def neighbour() -> Iterator[tuple[str, ...]]:
-    """A host on a wire of its own, 10.77.9.2 and fd77:9::2; the machine is .1 there. What to put before a command."""
-    name = f"sampan-n{os.getpid()}"
+    """A host on a wire of its own, 10.77.9.2 and fd77:9::2; the machine is .1 there. What to put before a command.
+
+    Held by a process: the first `ip netns add` of a machine leaves a mount.
+    """
     link = f"sn{os.getpid()}"[:14]
-    try:
-        for line in (
-            f"netns add {name}", f"link add {link} type veth peer name far netns {name}",
-            f"addr add 10.77.9.1/24 dev {link}", f"addr add fd77:9::1/64 dev {link} nodad", f"link set {link} up",
-            f"-n {name} addr add 10.77.9.2/24 dev far", f"-n {name} addr add fd77:9::2/64 dev far nodad",
-            f"-n {name} link set far up",
-        ):  # fmt: skip
-            subprocess.run(["ip", *line.split()], check=True)
-        yield ("ip", "netns", "exec", name)
-    finally:
-        subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
-        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+    with subprocess.Popen(["unshare", "--net", "sleep", "1000"]) as holder:
+        try:
+            ours, theirs = "/proc/self/ns/net", f"/proc/{holder.pid}/ns/net"
+            eventually(lambda: os.readlink(theirs) != os.readlink(ours))
+            within = ("nsenter", f"--net={theirs}")
+            for line in (
+                f"link add {link} type veth peer name far netns {holder.pid}",
+                f"addr add 10.77.9.1/24 dev {link}", f"addr add fd77:9::1/64 dev {link} nodad", f"link set {link} up",
+            ):  # fmt: skip
+                subprocess.run(["ip", *line.split()], check=True)
+            for line in ("addr add 10.77.9.2/24 dev far", "addr add fd77:9::2/64 dev far nodad", "link set far up"):
+                subprocess.run([*within, "ip", *line.split()], check=True)
+            yield within
+        finally:
+            subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
+            holder.kill()
 
 
 @contextmanager

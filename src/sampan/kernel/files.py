@@ -47,6 +47,7 @@ _F_ADD_SEALS = 1033
 _F_GET_SEALS = 1034
 # A rename elsewhere on the machine makes a walk with IN_ROOT or BENEATH give up with EAGAIN (openat2(2), ERRORS).
 _EAGAIN_TRIES = 128
+_EBUSY_TRIES = 12
 
 _openat2 = system_call("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
 _fcntl = libc_function("fcntl", ctypes.c_int, ctypes.c_int, ctypes.c_int)
@@ -98,8 +99,21 @@ def bounded_file(name: str, size: int) -> int:
 
 
 def add_seals(descriptor: int, seals: Seal) -> None:
-    """fcntl(F_ADD_SEALS)."""
-    check(_fcntl(descriptor, _F_ADD_SEALS, int(seals)), "fcntl", descriptor, "F_ADD_SEALS", seals)
+    """fcntl(F_ADD_SEALS). Raises OSError: EBUSY for Seal.WRITE where the file is mapped to be written to.
+
+    So the kernel also answers when somebody else has held a page for its 150 ms (memfd_wait_for_pins: a compaction, a
+    pipe): asked again then, for about two seconds.
+    """
+    tries = _EBUSY_TRIES
+    while True:
+        try:
+            check(_fcntl(descriptor, _F_ADD_SEALS, int(seals)), "fcntl", descriptor, "F_ADD_SEALS", seals)
+        except OSError as error:
+            tries -= 1
+            if error.errno != errno.EBUSY or tries == 0:
+                raise
+        else:
+            return
 
 
 def get_seals(descriptor: int) -> Seal:
