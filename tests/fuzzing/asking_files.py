@@ -9,6 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from sampan.cli.contexts.archive import unpacked
+from sampan.cli.contexts.store import MAX_FILE
 from sampan.daemon import cdi as devices
 from sampan.daemon import config_file
 from sampan.files.compression import decompressed
@@ -34,6 +36,14 @@ def tar(case: bytes) -> None:
         while piece := reader.read(1 << 16):
             total += len(piece)
         assert total <= len(case)
+
+
+def context(case: bytes) -> None:
+    """An archive of a docker context, tar or zip; what is taken of it stays below directories of its own."""
+    taken = unpacked(case, "near")
+    for endpoint, files in taken.material.items():
+        assert {os.path.basename(endpoint), *map(os.path.basename, files)} == {endpoint, *files}
+        assert sum(map(len, files.values())) <= MAX_FILE
 
 
 def compressed(case: bytes) -> None:

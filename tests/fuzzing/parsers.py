@@ -25,6 +25,7 @@ from tests.fuzzing.mutating import LONGEST
 from tests.fuzzing.refusals import (
     BINARY,
     CLIENT,
+    COMMAND,
     CONFIGURATION,
     DETACH_KEYS,
     LOGS,
@@ -120,6 +121,12 @@ PARSERS = (
     Parser("repositories", asking_registries.repository, (), (*_HEADS, *_words("/v2/ rel=next bytes 0-4/5 sha256:"))),
     # archives
     Parser("tar", asking_files.tar, REQUEST, (b"ustar\x0000", b"ustar  \0", b"path=", b"GNU.sparse.map=", b"\0" * 512)),
+    Parser(
+        "contexts",
+        asking_files.context,
+        COMMAND,
+        (b"ustar\x0000", b"PK\3\4", b"PK\1\2", b"PK\5\6", b"tls/", b"meta.json"),
+    ),
     Parser("compressed", asking_files.compressed, REQUEST, (b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"(\xb5/\xfd")),
     # builds
     Parser("dockerfile", asking_images.dockerfile, REQUEST, _words("FROM RUN COPY --mount= <<EOF \\ # ONBUILD [ ${ }")),

@@ -2,6 +2,7 @@
 
 import struct
 
+from sampan.cli.failures import Exit
 from sampan.errors import SampanError
 from sampan.network.dns import BadMessage
 from sampan.runtime.messages import ProtocolError
@@ -11,6 +12,7 @@ from sampan.templates.lexer import TemplateError
 REQUEST: tuple[type[BaseException], ...] = (SampanError, ProtocolError)
 WEBSOCKET = REQUEST
 CLIENT: tuple[type[BaseException], ...] = (SampanError,)
+COMMAND: tuple[type[BaseException], ...] = (Exit,)
 CONFIGURATION: tuple[type[BaseException], ...] = (SampanError,)
 TEMPLATE: tuple[type[BaseException], ...] = (TemplateError,)
 STEP: tuple[type[BaseException], ...] = (StepFailed,)

@@ -92,8 +92,11 @@ def context_directory(config_dir: str, kind: str, name: str) -> str:
 def find_address(given: Globals, config: Document) -> Address:
     """The daemon's address. Exit when the context that is named does not exist."""
     name = context_name(given, config)
-    if name != DEFAULT_CONTEXT:
-        return _context_address(given.config_dir, name)
+    return default_address(given) if name == DEFAULT_CONTEXT else _context_address(given.config_dir, name)
+
+
+def default_address(given: Globals) -> Address:
+    """The address that no context names: of -H, DOCKER_HOST, or the engine of this machine."""
     secure = given.tls or given.tls_verify
     host = given.host or given.environ.get("DOCKER_HOST", "")
     address = parse_address(host or _of_user(given), secure)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Value = bool | int | str | list[Json]
 
-REPEATABLE = frozenset(("list", "map", "ulimit", "mount", "network", "filter", "strings"))
+REPEATABLE = frozenset(("list", "map", "ulimit", "mount", "network", "filter", "strings", "context-endpoint"))
 
 
 class Option:
@@ -55,7 +55,8 @@ class Command:
     """One command: its synopsis, options, how many words it takes, and what carries it out.
 
     `interspersed` is false where the first word ends the options, because the rest belongs to the container's program.
-    `completes` says what the words are: "container", "running", "paused", "stopped", "image", "volume", "network", "file" or "".
+    `completes` says what the words are: "container", "running", "paused", "stopped", "image", "volume", "network", "context",
+    "file" or "".
     """
 
     __slots__ = (

@@ -57,6 +57,15 @@ COMMANDS: tuple[Row, ...] = (
     ("unpause|container unpause", "lifecycle", "UNPAUSE", "Let paused containers go on"),
     ("update|container update", "update", "UPDATE", "Change limits and restart policy of containers"),
     ("wait|container wait", "lifecycle", "WAIT", "Wait until containers end and print their exit codes"),
+    ("context create", "contexts", "CREATE", "Create a context"),
+    ("context export", "context_archives", "EXPORT", "Write a context to a tar archive, its keys included"),
+    ("context import", "context_archives", "IMPORT", "Make a context from an archive"),
+    ("context inspect", "contexts", "INSPECT", "Show everything about contexts"),
+    ("context ls|context list", "contexts", "LIST", "List contexts"),
+    ("context rm|context remove", "contexts", "REMOVE", "Remove contexts"),
+    ("context show", "contexts", "SHOW", "Print the name of the context in use"),
+    ("context update", "contexts", "UPDATE", "Change a context"),
+    ("context use", "contexts", "USE", "Select the context that later commands use"),
     ("container inspect", "inspect", "INSPECT_CONTAINER", "Show everything about containers"),
     ("container prune", "prune", "PRUNE_CONTAINERS", "Remove all stopped containers"),
     ("image inspect", "inspect", "INSPECT_IMAGE", "Show everything about images"),
@@ -111,6 +120,7 @@ GROUPS = {
     "builder": "Manage the build cache",
     "checkpoint": "Manage checkpoints (a daemon in experimental mode)",
     "container": "Manage containers",
+    "context": "Manage contexts: named daemons, shared with the docker command",
     "image": "Manage images",
     "network": "Manage networks",
     "plugin": "Manage plugins",
@@ -121,7 +131,7 @@ GROUPS = {
 # What docker offers and this command does not yet: named, so that the answer is not "unknown command".
 MISSING = frozenset(
     (  # noqa: SIM905
-     "context,manifest,trust,config,node,secret,service,"
+     "manifest,trust,config,node,secret,service,"
      "stack,swarm,"
      "volume update").split(",")
 )  # fmt: skip

@@ -171,6 +171,7 @@ CONVERTERS: dict[str, Callable[[str], Json]] = {
 }
 _ELSEWHERE = {
     "add-host": ("sampan.cli.create.networking", "host_entry"),
+    "context-endpoint": ("sampan.cli.contexts.endpoint", "settings"),
     "blkio-device": ("sampan.cli.create.limits", "weight_device"),
     "cgroup-conf": ("sampan.cli.create.limits", "cgroup_conf"),
     "device-bps": ("sampan.cli.create.limits", "throttle_bytes"),

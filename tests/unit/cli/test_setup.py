@@ -33,7 +33,7 @@ def test_makes_and_selects_a_context_and_keeps_the_rest(tmp_path: Path, capsys: 
 
 
 def test_undo_selects_what_was_selected_before(tmp_path: Path) -> None:
-    Path(context_directory(str(tmp_path), "meta", "mine")).mkdir(parents=True)
+    run(tmp_path, "context", "create", "mine", "--docker", "host=unix:///mine")
     (tmp_path / "config.json").write_text('{"currentContext":"mine","x":1}')
     run(tmp_path, "setup")
     run(tmp_path, "setup")  # twice is once

@@ -5,6 +5,7 @@ Candidates come from the same tables that parsing uses; names of containers and 
 
 from __future__ import annotations
 
+from sampan.cli import config as configuration
 from sampan.cli import registry
 from sampan.cli.failures import UsageError
 from sampan.cli.options import HELP, Command, Option
@@ -172,6 +173,10 @@ def _skip_options(options: tuple[Option, ...], words: list[str], stop_at_word: b
 def _names(session: Session, kind: str) -> list[str]:
     if not kind:
         return []
+    if kind == "context":
+        from sampan.cli.contexts.store import Contexts
+
+        return sorted([*Contexts(session).names(), configuration.DEFAULT_CONTEXT])
     try:
         engine = session.unconnected()
         engine.ping(PING_TIMEOUT)

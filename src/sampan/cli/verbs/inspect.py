@@ -68,13 +68,14 @@ def _inspect(session: Session, parsed: Parsed, fetch: Fetch, prefix: str = "") -
             found.append(str(fetch(session, parsed, name), "utf-8", "replace").strip())
         except RefusedByDaemon as refusal:
             failures.append(prefix + refusal.message if prefix else str(refusal))
-    _print(session, parsed.text("format"), found)
+    print_inspected(session, parsed.text("format"), found)
     if failures:
         raise Exit(1, "\n".join(failures))
     return 0
 
 
-def _print(session: Session, form: str, found: list[str]) -> None:
+def print_inspected(session: Session, form: str, found: list[str]) -> None:
+    """JSON documents as --format asks for them. Exit for a template that cannot be carried out."""
     from sampan.cli.output.go_json import compact, indent
 
     if not form:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from sampan.cli.config import DEFAULT_CONTEXT, context_directory, read_config
+from sampan.cli.contexts.store import Context, Contexts, replace, tabbed
 from sampan.cli.daemon_start import CONFIG_FILE
 from sampan.cli.failures import Exit
 from sampan.cli.options import Command, Option
@@ -31,14 +31,13 @@ _PREVIOUS = "SampanPreviousContext"
 
 
 def _setup(session: Session, parsed: Parsed) -> int:
-    directory = session.given.config_dir
     if parsed.flag("undo"):
-        _undo_context(session, directory)
+        _undo_context(session)
         _undo_hosts(session)
         return 0
     if parsed.flag("docker-socket"):
         _add_hosts(session)  # first: it is what can be refused
-    _make_context(session, directory)
+    _make_context(session)
     session.say(f"export DOCKER_HOST={OWN_HOST}")
     return 0
 
@@ -46,84 +45,35 @@ def _setup(session: Session, parsed: Parsed) -> int:
 # ---- the docker context
 
 
-def _make_context(session: Session, directory: str) -> None:
-    config = read_config(directory)
-    before = text_of(config, "currentContext")
-    meta_directory = context_directory(directory, "meta", NAME)
-    os.makedirs(meta_directory, mode=0o755, exist_ok=True)
+def _make_context(session: Session) -> None:
+    contexts = Contexts(session)
+    before = text_of(session.config, "currentContext")
     metadata: Document = {"Description": "Sampan"}
-    kept = _previous(meta_directory) if before == NAME else before
+    kept = _previous(contexts) if before == NAME else before
     if kept:
         metadata[_PREVIOUS] = kept
-    meta: Document = {
-        "Name": NAME,
-        "Metadata": metadata,
-        "Endpoints": {"docker": {"Host": OWN_HOST, "SkipTLSVerify": False}},
-    }
-    _replace(os.path.join(meta_directory, "meta.json"), documents.write(meta), 0o644)
-    _select(directory, config, NAME)
+    endpoints: Document = {"docker": {"Host": OWN_HOST, "SkipTLSVerify": False}}
+    contexts.save(Context({"Name": NAME, "Metadata": metadata, "Endpoints": endpoints}, {}))
+    contexts.select(NAME)
+    directory = session.given.config_dir
     session.warn(f'docker context "{NAME}" made and selected in {directory}; sampan setup --undo takes it back')
     if session.given.environ.get("DOCKER_HOST"):
         session.warn("DOCKER_HOST is set in this shell and overrides the context: unset it, or evaluate the line below")
 
 
-def _undo_context(session: Session, directory: str) -> None:
-    meta_directory = context_directory(directory, "meta", NAME)
-    config = read_config(directory)
-    before = _previous(meta_directory)
-    if text_of(config, "currentContext") == NAME:
-        exists = before and os.path.isdir(context_directory(directory, "meta", before))
-        _select(directory, config, before if exists else "")
-    try:
-        os.unlink(os.path.join(meta_directory, "meta.json"))
-        os.rmdir(meta_directory)
-    except FileNotFoundError:
+def _undo_context(session: Session) -> None:
+    contexts, directory = Contexts(session), session.given.config_dir
+    before = _previous(contexts)
+    if text_of(session.config, "currentContext") == NAME:
+        contexts.select(before if before and contexts.exists(before) else "")
+    if contexts.remove(NAME):
+        session.warn(f'docker context "{NAME}" removed from {directory}')
+    else:
         session.warn(f'there is no docker context "{NAME}" in {directory}')
-        return
-    session.warn(f'docker context "{NAME}" removed from {directory}')
 
 
-def _previous(meta_directory: str) -> str:
-    try:
-        with open(os.path.join(meta_directory, "meta.json"), "rb") as file:
-            return text_of(object_of(documents.document(file.read(1 << 20)), "Metadata"), _PREVIOUS)
-    except (OSError, documents.MalformedDocument):
-        return ""
-
-
-def _select(directory: str, config: Document, name: str) -> None:
-    """Set currentContext and keep everything else as it was; "" goes back to the default."""
-    path = os.path.join(directory, "config.json")
-    changed = {key: value for key, value in config.items() if key != "currentContext"}
-    if name and name != DEFAULT_CONTEXT:
-        changed["currentContext"] = name
-    if not changed:
-        if os.path.exists(path) and config:
-            os.unlink(path)  # there was nothing else in it
-        return
-    _replace(path, _tabbed(changed), 0o600)
-
-
-def _tabbed(value: Document) -> str:
-    from sampan.cli.output.go_json import indent
-
-    return indent(documents.write(value), step="\t")
-
-
-def _replace(path: str, text: str, mode: int) -> None:
-    """Write beside the file and rename, through a symbolic link to what it names, keeping an old file's mode."""
-    path = os.path.realpath(path)
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    if os.path.exists(path):
-        mode = os.stat(path).st_mode & 0o777
-    partial = f"{path}.{os.getpid()}.new"
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.write(descriptor, text.encode("utf-8", "surrogateescape"))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(partial, path)
+def _previous(contexts: Contexts) -> str:
+    return text_of(object_of(contexts.load(NAME).meta, "Metadata"), _PREVIOUS) if contexts.exists(NAME) else ""
 
 
 # ---- Docker's socket
@@ -167,7 +117,7 @@ def _undo_hosts(session: Session) -> None:
 def _write_daemon_config(config: Document) -> None:
     try:
         if config:
-            _replace(CONFIG_FILE, _tabbed(config) + "\n", 0o644)
+            replace(CONFIG_FILE, tabbed(config) + "\n", 0o644)
         elif os.path.exists(CONFIG_FILE):
             os.unlink(CONFIG_FILE)
     except OSError as error:

@@ -1,0 +1,1 @@
+"""Docker contexts: named daemons, in the files that the docker command shares."""
