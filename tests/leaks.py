@@ -92,6 +92,11 @@ def _groups() -> Iterator[str]:
             yield from (f"cgroup: {directory}/{name}{_mark(f'{directory}/{name}')}" for name in names)
 
 
+def groups_called(name: str) -> list[str]:
+    """The control groups of one container, in every tree."""
+    return [thing.split()[1] for thing in _groups() if f"/{name}" in thing]
+
+
 def _mark(group: str) -> str:
     """The instance that a group beside those of other engines belongs to."""
     try:

@@ -63,6 +63,7 @@ POINTS = (
     "monitor-after-record",
     "monitor-after-started",
     "monitor-after-exit-record",
+    "monitor-after-exit-told",
 )
 """The closed list of names; a room adds its own here."""
 

@@ -182,6 +182,20 @@ class Exit(Operation):
         eventually(lambda: not record.exists(), "the exit record stays")
 
 
+class LostGroups(Exit):
+    """The end was told, and nobody is left to remove the groups but the daemon: at once, and before the next run's stand."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon_dies=False)
+
+    def act(self, scene: Scene) -> None:
+        super().act(scene)
+        box = scene.the_box()
+        eventually(lambda: leaks.groups_called(box.id) == [], "its control groups stay")
+        scene.stream = None
+        super().act(scene)
+
+
 class Remove(Operation):
     """Removal of a container; `done`: the point stands behind the commit."""
 
@@ -408,6 +422,7 @@ CASES: list[tuple[str, Operation]] = [
     ("monitor-after-record", FailedStart(cold=True)),
     ("monitor-after-started", CutRun()),
     ("monitor-after-exit-record", Exit(daemon_dies=False)),
+    ("monitor-after-exit-told", LostGroups()),
 ]
 
 

@@ -129,6 +129,12 @@ def wait_empty(groups: Mapping[str, str], seconds: float) -> bool:
     return _until(lambda: not _survivors(groups), seconds)
 
 
+def are_left(groups: Mapping[str, str]) -> bool:
+    """Whether `remove` has not come to its end: it goes by the order of `groups`, so that the last one tells."""
+    directories = unique(groups)
+    return bool(directories) and os.path.exists(directories[-1])
+
+
 def remove(groups: Mapping[str, str], seconds: float = 2.0) -> None:
     """Remove the container's directories, with the groups that its program made below. Those that are gone are no fault.
 

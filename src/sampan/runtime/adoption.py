@@ -150,6 +150,15 @@ def lost(groups: dict[str, str], pid: int, start: int, is_exec: bool) -> Exit:
     return Exit(code=137, ended_ns=time.time_ns(), signal=signal.SIGKILL, cause="monitor-lost")
 
 
+def clear_groups(groups: dict[str, str]) -> None:
+    """Groups of a program that has ended, whose monitor was killed before it had removed them. Blocks."""
+    try:
+        ending.kill(groups)
+        ending.remove(groups)
+    except OSError as error:
+        _log.warning("of a monitor that was killed, %s stays: %s", error.filename, error.strerror)
+
+
 def clear_up(groups: dict[str, str], directory: str) -> None:
     """What a monitor would have taken back, had it not been killed over a container or slot in the making. Blocks.
 

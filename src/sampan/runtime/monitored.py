@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from sampan.cgroups import ending
-from sampan.runtime.adoption import parse_exit
+from sampan.runtime.adoption import clear_groups, parse_exit
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.messages import MALFORMED, Kind, Message, ProtocolError
 from sampan.runtime.request import Exit, Running, Step
@@ -65,13 +65,26 @@ class Monitored:
         self._channel = Channel(sock, self._heard, self._channel_closed)
 
     def watch_monitor(self, pidfd: int, gone: Callable[["Monitored"], None]) -> None:
-        """Own `pidfd` of the monitor; `gone` is called once, when its process has ended."""
+        """Own `pidfd` of the monitor; `gone` is called once, when its process has ended, and nothing of it is left.
+
+        One that was killed between its last word and the removal of the program's groups leaves them: nobody else knows of them
+        until the next daemon looks, and the next run of the container has groups of the same names.
+        """
         self._monitor_pidfd = pidfd
         self._when_gone = gone
         loop = asyncio.get_running_loop()
 
         def readable() -> None:
             loop.remove_reader(pidfd)
+            if self.exit is not None and not self.is_exec and ending.are_left(self.groups):
+                clearing = loop.run_in_executor(None, clear_groups, self.groups)
+                clearing.add_done_callback(lambda _: is_gone())
+            else:
+                is_gone()
+
+        def is_gone() -> None:
+            if self._monitor_pidfd != pidfd:
+                return  # let go of meanwhile
             os.close(pidfd)
             self._monitor_pidfd = -1
             self._gone.set()

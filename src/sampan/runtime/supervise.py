@@ -76,6 +76,7 @@ def supervise(life: Life) -> None:
     pump.tell(Kind.EXITED, {"id": body["id"], **ended}, [])
     life.listener.close()
     pump.finish()
+    crash_point("monitor-after-exit-told")
 
 
 def _record(body: dict[str, Any], ended: dict[str, Any]) -> None:

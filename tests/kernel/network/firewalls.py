@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sampan.network.networks import Networks
 from tests.kernel.network.lab import (
+    BRIEF,
     HOST,
     HOST6,
     NEIGHBOUR,
@@ -126,8 +127,15 @@ class Web:
 
     def reached(self, address: str = HOST) -> str | None:
         """Who the container sees when the neighbour calls the published port."""
+        return self._reached(address, 4)
+
+    def is_closed(self, address: str = HOST) -> bool:
+        """Whether the neighbour does not come through."""
+        return self._reached(address, BRIEF) is None
+
+    def _reached(self, address: str, patience: float) -> str | None:
         server = self.server6 if ":" in address else self.server
-        return tcp_reaches(self.lab.neighbour, (address, 8080), server, patience=0.2)
+        return tcp_reaches(self.lab.neighbour, (address, 8080), server, patience=patience)
 
 
 class Outside:

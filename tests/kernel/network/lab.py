@@ -205,10 +205,16 @@ class Lab:
             route.request_all([rtnetlink.up_message(index)])
 
 
+BRIEF = 0.5
+
+
 def tcp_reaches(
-    client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "", patience: float = 0.5
+    client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "", patience: float = 4
 ) -> str | None:
-    """Whether a connection from `client` arrives at the listening `server`: the address it seems to come from, or None."""
+    """Whether a connection from `client` arrives at the listening `server`: the address it seems to come from, or None.
+
+    `patience`: seconds, in which the kernel asks again after one and three; BRIEF where nothing should come of it.
+    """
     sock = client.socket(socket.SOCK_STREAM, source or ("::" if ":" in target[0] else ""))
     server.settimeout(SECONDS)
     try:
@@ -223,11 +229,13 @@ def tcp_reaches(
     return str(peer[0])
 
 
-def udp_reaches(client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "") -> str | None:
-    """The same for a datagram, which also has to be answered."""
+def udp_reaches(
+    client: Namespace, target: tuple[str, int], server: socket.socket, source: str = "", patience: float = 4
+) -> str | None:
+    """The same for a datagram, which also has to be answered; it is sent once."""
     sock = client.socket(socket.SOCK_DGRAM, source or ("::" if ":" in target[0] else ""))
-    server.settimeout(0.5)
-    sock.settimeout(0.5)
+    server.settimeout(patience)
+    sock.settimeout(patience)
     try:
         sock.connect(target)
         sock.send(b"question")

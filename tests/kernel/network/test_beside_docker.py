@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sampan.network.networks import Networks
 from tests.daemons import Docker
-from tests.kernel.network.lab import HOST, NEIGHBOUR, Container, Lab, Namespace, listening, tcp_reaches
+from tests.kernel.network.lab import BRIEF, HOST, NEIGHBOUR, Container, Lab, Namespace, listening, tcp_reaches
 from tests.requires import requires
 
 pytestmark = requires("root", "netns", "veth", "bridge", "nftables", "dockerd", "docker-client", "busybox", "ip")
@@ -65,12 +65,12 @@ def check_both_work(lab: Lab, networks: Networks, docker: DockerHere) -> None:
         # By the published ports they reach each other, past them they do not.
         assert tcp_reaches(theirs, (HOST, 8080), web) is not None
         assert tcp_reaches(ours.namespace, (HOST, 9090), their_web) is not None
-        assert tcp_reaches(theirs, (ours.address, 81), unpublished) is None
+        assert tcp_reaches(theirs, (ours.address, 81), unpublished, patience=BRIEF) is None
         # Docker 20.10 closes its own by the policy DROP, which it sets only where it switched forwarding on.
         policy = subprocess.run(["iptables", "-S", "FORWARD"], check=True, capture_output=True, text=True).stdout
         closed = "-P FORWARD DROP" in policy
-        assert (tcp_reaches(ours.namespace, (address, 81), their_unpublished) is None) == closed
-        assert tcp_reaches(lab.neighbour, (ours.address, 81), unpublished) is None
+        assert (tcp_reaches(ours.namespace, (address, 81), their_unpublished, patience=BRIEF) is None) == closed
+        assert tcp_reaches(lab.neighbour, (ours.address, 81), unpublished, patience=BRIEF) is None
     ours.end()
 
 

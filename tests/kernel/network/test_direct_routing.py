@@ -28,6 +28,7 @@ from sampan.network.options import NetworkOptions
 from sampan.spec.ids import InstanceId
 from sampan.spec.networks import IPAM, IPAMConfig
 from tests.kernel.network.lab import (
+    BRIEF,
     HOST,
     HOST6,
     NEIGHBOUR,
@@ -95,14 +96,14 @@ def test_published_ports_by_trusted_interfaces_alone(lab: Lab, side: Namespace, 
     # A port of the loopback's is reached from where it is trusted, and the caller is seen.
     assert tcp_reaches(lab.neighbour, (target, 80), inside) == WIRE[version][1]
     assert udp_reaches(lab.neighbour, (target, 53), names) == WIRE[version][1]
-    assert tcp_reaches(lab.neighbour, (target, 81), closed) is None
+    assert tcp_reaches(lab.neighbour, (target, 81), closed, patience=BRIEF) is None
     # By no other interface, not even by one that another network trusts, and not from another network.
-    assert tcp_reaches(side, (target, 80), inside) is None
-    assert udp_reaches(side, (target, 53), names) is None
-    assert tcp_reaches(stranger.namespace, (target, 80), inside) is None
+    assert tcp_reaches(side, (target, 80), inside, patience=BRIEF) is None
+    assert udp_reaches(side, (target, 53), names, patience=BRIEF) is None
+    assert tcp_reaches(stranger.namespace, (target, 80), inside, patience=BRIEF) is None
     # What is taken back is closed.
     networks.withdraw(list(container.published.forwards))
-    assert tcp_reaches(lab.neighbour, (target, 80), inside) is None
+    assert tcp_reaches(lab.neighbour, (target, 80), inside, patience=BRIEF) is None
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -116,8 +117,8 @@ def test_allow_direct_routing(lab: Lab, side: Namespace, version: int) -> None:
     hidden = listening(shut.namespace, 80, ANY[version])
     for client in (lab.neighbour, side):
         assert tcp_reaches(client, (own(container, version), 80), inside) is not None
-        assert tcp_reaches(client, (own(container, version), 81), closed) is None
-        assert tcp_reaches(client, (own(shut, version), 80), hidden) is None
+        assert tcp_reaches(client, (own(container, version), 81), closed, patience=BRIEF) is None
+        assert tcp_reaches(client, (own(shut, version), 80), hidden, patience=BRIEF) is None
     assert tcp_reaches(lab.neighbour, (WIRE[version][0], 8080), inside) == WIRE[version][1]
 
 
@@ -137,7 +138,7 @@ def test_what_is_marked_reaches_every_port(lab: Lab, version: int) -> None:
         rule = f"add rule inet host marks iifname wire meta mark set {mark}"
         subprocess.run(["nft", f"add table inet host; add chain inet host marks {chain}; {rule}"], check=True)
         assert tcp_reaches(lab.neighbour, (own(container, version), 81), closed) == reached
-        assert tcp_reaches(lab.neighbour, (own(shut, version), 81), hidden) is None
+        assert tcp_reaches(lab.neighbour, (own(shut, version), 81), hidden, patience=BRIEF) is None
         subprocess.run(["nft", "delete", "table", "inet", "host"], check=True)
     assert not networks.verify()  # what is there is what should be
 

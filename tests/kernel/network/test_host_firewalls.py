@@ -12,7 +12,7 @@ from sampan.kernel.netlink import NETLINK_NETFILTER, Netlink, be32
 from sampan.kernel.nftables import Family, Hook, Verdict, base_chain_message, commit, rule_message, table_message
 from sampan.kernel.nftables_rules import verdict
 from tests.kernel.network.firewalls import COPY, Outside, Ufw, Web, nft
-from tests.kernel.network.lab import HOST, HOST6, NEIGHBOUR, NEIGHBOUR6, Container, Lab, listening, tcp_reaches
+from tests.kernel.network.lab import BRIEF, HOST, HOST6, NEIGHBOUR, NEIGHBOUR6, Container, Lab, listening, tcp_reaches
 from tests.requires import requires
 
 pytestmark = requires("root", "netns", "veth", "bridge", "nftables", "nft", "ip")
@@ -37,17 +37,17 @@ def test_ufw_judges_what_is_published(lab: Lab, ufw: Ufw, outside: Outside) -> N
     networks = lab.open(ipv6=True)
     web = Web(lab, networks)
     assert outside.reached(web.namespace)
-    assert (web.reached(), web.reached(HOST6)) == (None, None)  # what ufw does not allow is closed
+    assert (web.is_closed(), web.is_closed(HOST6)) == (True, True)  # what ufw does not allow is closed
     ufw("allow", "8080")
     networks.restore()
     assert (web.reached(), web.reached(HOST6)) == (NEIGHBOUR, NEIGHBOUR6)
     ufw("deny", "8080")
     networks.restore()
-    assert (web.reached(), web.reached(HOST6)) == (None, None)
+    assert (web.is_closed(), web.is_closed(HOST6)) == (True, True)
     ufw("allow", "from", NEIGHBOUR, "to", "any", "port", "8080", "proto", "tcp")
     ufw("delete", "deny", "8080")
     networks.restore()
-    assert (web.reached(), web.reached(HOST6)) == (NEIGHBOUR, None)
+    assert (web.reached(), web.is_closed(HOST6)) == (NEIGHBOUR, True)
     ufw("disable")
     networks.restore()
     assert web.reached() == NEIGHBOUR
@@ -106,10 +106,10 @@ def test_an_administrator_s_rules(lab: Lab) -> None:
     )
     networks = lab.open(ipv6=True)
     web = Web(lab, networks)
-    assert (web.reached(), web.reached(HOST6)) == (NEIGHBOUR, None)
+    assert (web.reached(), web.is_closed(HOST6)) == (NEIGHBOUR, True)
     nft("delete", "element", "inet", "filter", "friends", "{ 10.99.0.0/30 }")
     networks.restore()
-    assert web.reached() is None
+    assert web.is_closed()
     nft("add", "element", "inet", "filter", "friends", f"{{ {NEIGHBOUR}/32 }}")
     networks.restore()
     assert web.reached() == NEIGHBOUR
@@ -120,7 +120,7 @@ def test_an_administrator_s_rules(lab: Lab) -> None:
     second = Container(networks)
     server = listening(second.namespace, 81)
     second.publish(tcp81=f"{HOST}:8081")
-    assert tcp_reaches(lab.neighbour, (HOST, 8081), server) is None
+    assert tcp_reaches(lab.neighbour, (HOST, 8081), server, patience=BRIEF) is None
     nft("add", "element", "inet", "filter", "by_port", "{ 8081 : accept }")
     networks.restore()
     assert tcp_reaches(lab.neighbour, (HOST, 8081), server) == NEIGHBOUR
@@ -144,7 +144,7 @@ def test_what_cannot_be_copied_closes(lab: Lab, caplog: pytest.LogCaptureFixture
     )
     networks = lab.open()
     web = Web(lab, networks)
-    assert web.reached() is None
+    assert web.is_closed()
     assert tcp_reaches(lab.host, (HOST, 8080), web.server) == HOST
     assert '"published-ports": "open"' in caplog.text
     nft("flush", "chain", "ip", "filter", "input")
@@ -166,7 +166,7 @@ def test_behind_the_rules_of_a_docker_that_runs(lab: Lab) -> None:
     )
     networks = lab.open()
     web = Web(lab, networks)
-    assert web.reached() is None
+    assert web.is_closed()
     nft("add", "rule", "ip", "filter", "INPUT", "tcp", "dport", "8080", "accept")
     networks.restore()
     assert web.reached() == NEIGHBOUR
@@ -205,6 +205,6 @@ def test_a_table_that_somebody_owns(lab: Lab, caplog: pytest.LogCaptureFixture) 
         assert "firewall-cmd --permanent --zone=trusted --add-interface=sampan0" in caplog.text
         networks.restore()
         assert caplog.text.count("--zone=trusted") == 1
-        assert Web(lab, networks).reached() is None
+        assert Web(lab, networks).is_closed()
         assert networks.rules(networks.find("bridge"), {}).drift == ()
         networks.close(remove=True)

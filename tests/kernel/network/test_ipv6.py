@@ -16,6 +16,7 @@ from sampan.network.ports import PortTaken, parse_ports
 from sampan.spec.networks import IPAM, IPAMConfig
 from sampan.spec.ports import PortBinding
 from tests.kernel.network.lab import (
+    BRIEF,
     HOST,
     HOST6,
     NEIGHBOUR,
@@ -139,11 +140,11 @@ def test_published_from_everywhere(lab: Lab) -> None:
     assert tcp_reaches(two.namespace, (HOST6, 8080), inside) == one.endpoint.gateway6
     assert tcp_reaches(one.namespace, (HOST6, 8080), inside) == one.endpoint.gateway6, "at its own port"
     assert tcp_reaches(one.namespace, (one.endpoint.gateway6, 8080), inside) is not None
-    assert tcp_reaches(lab.neighbour, (one.address6, 80), inside) is None, "straight to the container"
+    assert tcp_reaches(lab.neighbour, (one.address6, 80), inside, patience=BRIEF) is None, "straight to the container"
     assert tcp_reaches(lab.host, (one.address6, 80), inside) is not None
     networks.release(one.endpoint, one.published.forwards)
     one.published.close()
-    assert tcp_reaches(lab.neighbour, (HOST6, 8080), inside) is None
+    assert tcp_reaches(lab.neighbour, (HOST6, 8080), inside, patience=BRIEF) is None
 
 
 def test_one_address_of_the_host(lab: Lab) -> None:
@@ -154,7 +155,7 @@ def test_one_address_of_the_host(lab: Lab) -> None:
     inside = listening(one.namespace, 80, "::")
     one.publish(tcp80="fd99::5:8080")
     assert tcp_reaches(lab.neighbour, ("fd99::5", 8080), inside) == NEIGHBOUR6
-    assert tcp_reaches(lab.neighbour, (HOST6, 8080), inside) is None
+    assert tcp_reaches(lab.neighbour, (HOST6, 8080), inside, patience=BRIEF) is None
     listening(lab.host, 8080, HOST6).close()
 
 
@@ -203,10 +204,10 @@ def test_networks_are_apart(lab: Lab) -> None:
     dual(lab, "other", "fd12::/64")
     one, two = Container(networks, "both"), Container(networks, "other")
     inside = listening(two.namespace, 80, "::")
-    assert tcp_reaches(one.namespace, (two.address6, 80), inside) is None
+    assert tcp_reaches(one.namespace, (two.address6, 80), inside, patience=BRIEF) is None
     two.publish(tcp80=":8080")
     assert tcp_reaches(one.namespace, (HOST6, 8080), inside) is not None
-    assert tcp_reaches(one.namespace, (two.address6, 80), inside) is None
+    assert tcp_reaches(one.namespace, (two.address6, 80), inside, patience=BRIEF) is None
 
 
 def test_internal_ones_neither_way(lab: Lab) -> None:
@@ -221,13 +222,13 @@ def test_internal_ones_neither_way(lab: Lab) -> None:
     with one.namespace.entered():
         subprocess.run(["ip", "-6", "route", "add", "default", "via", "fd12::1"], check=True)
         subprocess.run(["ip", "route", "add", "default", "via", networks.definitions()[1].gateway], check=True)
-    assert tcp_reaches(one.namespace, (NEIGHBOUR6, 7000), outside) is None
+    assert tcp_reaches(one.namespace, (NEIGHBOUR6, 7000), outside, patience=BRIEF) is None
     published = listening(other.namespace, 80, "::")
     other.publish(tcp80=":8080")
-    assert tcp_reaches(one.namespace, (HOST6, 8080), published) is None
-    assert tcp_reaches(lab.neighbour, (one.address6, 80), inside) is None
+    assert tcp_reaches(one.namespace, (HOST6, 8080), published, patience=BRIEF) is None
+    assert tcp_reaches(lab.neighbour, (one.address6, 80), inside, patience=BRIEF) is None
     inside4 = listening(one.namespace, 80)
-    assert tcp_reaches(lab.neighbour, (one.address, 80), inside4) is None
+    assert tcp_reaches(lab.neighbour, (one.address, 80), inside4, patience=BRIEF) is None
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -245,10 +246,10 @@ def test_routed(lab: Lab, family: int) -> None:
     mine = [forward for forward in one.published.forwards if forward.is_ipv6 == (family == 6)]
     assert [(forward.host_ip, forward.host_port) for forward in mine] == [("0.0.0.0" if family == 4 else "::", 0)]
     assert tcp_reaches(lab.neighbour, (address, 80), inside) == neighbour
-    assert tcp_reaches(lab.neighbour, (address, 81), closed) is None
-    assert tcp_reaches(lab.neighbour, (host, 8080), inside) is None, "no port of the host's"
+    assert tcp_reaches(lab.neighbour, (address, 81), closed, patience=BRIEF) is None
+    assert tcp_reaches(lab.neighbour, (host, 8080), inside, patience=BRIEF) is None, "no port of the host's"
     assert tcp_reaches(other.namespace, (address, 80), inside) is not None
-    assert tcp_reaches(other.namespace, (address, 81), closed) is None
+    assert tcp_reaches(other.namespace, (address, 81), closed, patience=BRIEF) is None
     assert tcp_reaches(one.namespace, (neighbour, 7000), outside) == address, "its own address outside"
     with lab.neighbour.entered():
         ping = ["busybox", "ping", "-c1", "-W2", f"-{family}", address]
@@ -266,7 +267,7 @@ def test_nat_unprotected(lab: Lab, family: int) -> None:
     inside = listening(one.namespace, 81, any_host)
     outside = listening(lab.neighbour, 7000, any_host)
     assert tcp_reaches(lab.neighbour, (address, 81), inside) == neighbour
-    assert tcp_reaches(other.namespace, (address, 81), inside) is None, "networks stay apart"
+    assert tcp_reaches(other.namespace, (address, 81), inside, patience=BRIEF) is None, "networks stay apart"
     assert tcp_reaches(one.namespace, (neighbour, 7000), outside) == host
 
 
@@ -289,7 +290,7 @@ def test_icc_off(lab: Lab) -> None:
     dual(lab, options={"com.docker.network.bridge.enable_icc": "false"})
     one, two = Container(networks, "both"), Container(networks, "both")
     inside, outside = listening(one.namespace, 80, "::"), listening(lab.neighbour, 7000, "::")
-    assert tcp_reaches(two.namespace, (one.address6, 80), inside) is None
+    assert tcp_reaches(two.namespace, (one.address6, 80), inside, patience=BRIEF) is None
     assert tcp_reaches(two.namespace, (NEIGHBOUR6, 7000), outside) == HOST6
 
 
@@ -299,7 +300,7 @@ def test_without_masquerade_the_container_s_own_address_is_seen(lab: Lab) -> Non
     one = Container(networks, "both")
     outside = listening(lab.neighbour, 7000, "::")
     assert tcp_reaches(one.namespace, (NEIGHBOUR6, 7000), outside) == one.address6
-    assert tcp_reaches(lab.neighbour, (one.address6, 80), listening(one.namespace, 80, "::")) is None
+    assert tcp_reaches(lab.neighbour, (one.address6, 80), listening(one.namespace, 80, "::"), patience=BRIEF) is None
 
 
 def test_interface_names_and_settings(lab: Lab) -> None:
@@ -422,11 +423,11 @@ def test_loopback_addresses_from_the_wire(lab: Lab) -> None:
     one = Container(networks, "both")
     inside = listening(one.namespace, 80, "::")
     one.publish(tcp80="::1:8080")
-    assert tcp_reaches(lab.neighbour, (HOST6, 8080), inside) is None
+    assert tcp_reaches(lab.neighbour, (HOST6, 8080), inside, patience=BRIEF) is None
     with lab.neighbour.entered():
         subprocess.run(["ip", "-6", "address", "del", "::1/128", "dev", "lo"], check=True)
         subprocess.run(["ip", "-6", "route", "add", "::1/128", "via", HOST6, "dev", "wire"], check=True)
-    assert tcp_reaches(lab.neighbour, ("::1", 8080), inside, NEIGHBOUR6) is None
+    assert tcp_reaches(lab.neighbour, ("::1", 8080), inside, NEIGHBOUR6, patience=BRIEF) is None
 
 
 def test_no_rules_for_ipv6(lab: Lab) -> None:

@@ -12,6 +12,7 @@ from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
 from sampan.network import attach
 from sampan.spec.networks import IPAM, IPAMConfig
 from tests.kernel.network.lab import (
+    BRIEF,
     HOST,
     HOST6,
     NEIGHBOUR,
@@ -91,11 +92,11 @@ def test_what_is_not_published_is_reached_by_no_route(
     container.publish(tcp80=":8080", udp53=":5353")
     published = listening(container.namespace, 80, ANY[version])
     for client in (lab.neighbour, far):
-        assert tcp_reaches(client, (own(container, version), 81), inside) is None
-        assert udp_reaches(client, (own(container, version), 54), names) is None
+        assert tcp_reaches(client, (own(container, version), 81), inside, patience=BRIEF) is None
+        assert udp_reaches(client, (own(container, version), 54), names, patience=BRIEF) is None
         # Nor what is, by another way than the one it is published by.
-        assert tcp_reaches(client, (own(container, version), 80), published) is None
-        assert tcp_reaches(client, (container.endpoint.gateway, 81), inside) is None
+        assert tcp_reaches(client, (own(container, version), 80), published, patience=BRIEF) is None
+        assert tcp_reaches(client, (container.endpoint.gateway, 81), inside, patience=BRIEF) is None
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -22,7 +22,7 @@ from sampan.network.ports import PortTaken, ephemeral_range, parse_ports
 from sampan.network.settings import default_bridge
 from sampan.spec.ids import ContainerId, InstanceId, NetworkId, new_id
 from sampan.spec.ports import PortBinding
-from tests.kernel.network.lab import HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches
+from tests.kernel.network.lab import BRIEF, HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches
 from tests.requires import requires
 
 pytestmark = requires("root", "netns", "veth", "bridge", "nftables")
@@ -181,7 +181,7 @@ def test_a_later_daemon_adopts_and_takes_back_the_rest(lab: Lab) -> None:
     later.adopt(kept.endpoint, kept.published.forwards)
     later.adopted()
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is not None
-    assert tcp_reaches(lab.neighbour, (HOST, 8081), lost) is None
+    assert tcp_reaches(lab.neighbour, (HOST, 8081), lost, patience=BRIEF) is None
     assert later.connect(ContainerId(new_id()), BRIDGE).address == gone.address
     with pytest.raises(PortTaken, match=r"Bind for 0\.0\.0\.0:8080 failed: port is already allocated"):
         later.publish(ways([gone.endpoint]), "x", parse_ports({"80/tcp": (PortBinding(host_port="8080"),)}))
@@ -196,7 +196,7 @@ def test_our_rules_come_back_when_the_event_is_read(lab: Lab) -> None:
     networks.drain()
     networks.restore()
     subprocess.run(["nft", "flush", "ruleset"], check=True)
-    assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is None
+    assert tcp_reaches(lab.neighbour, (HOST, 8080), inside, patience=BRIEF) is None
     assert select.select([networks], [], [], 5)[0]  # whoever waits is told
     networks.drain()
     assert networks.restore()

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.kernel.network.lab import HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches
+from tests.kernel.network.lab import BRIEF, HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches
 from tests.requires import requires
 
 pytestmark = requires("root", "netns", "veth", "bridge", "nftables", "nft", "ip")
@@ -59,7 +59,7 @@ def test_both_ways_through_a_chain_that_drops(lab: Lab, rules: str) -> None:
     assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) == HOST
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) == NEIGHBOUR
     # It is still our own table that says what may reach a container.
-    assert tcp_reaches(lab.neighbour, (container.address, 80), inside) is None
+    assert tcp_reaches(lab.neighbour, (container.address, 80), inside, patience=BRIEF) is None
     container.end()
     networks.close(remove=True)
     assert nft("-s", "list", "ruleset") == before
@@ -70,7 +70,7 @@ def test_a_chain_that_comes_later_is_noticed(lab: Lab) -> None:
     container = Container(networks)
     outside = listening(lab.neighbour, 7000)
     nft("-f", "-", text=UFW)
-    assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) is None
+    assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside, patience=BRIEF) is None
     networks.restore()
     assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) == HOST
     rules = nft("-a", "list", "ruleset")
@@ -128,7 +128,7 @@ def test_rules_of_iptables_legacy_are_noticed(
     if told:
         container = Container(networks)
         outside = listening(lab.neighbour, 7000)
-        assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) is None
+        assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside, patience=BRIEF) is None
         for direction in ("-i", "-o"):
             subprocess.run([legacy, "-I", "FORWARD", direction, "sampan0", "-j", "ACCEPT"], check=True)
         assert tcp_reaches(container.namespace, (NEIGHBOUR, 7000), outside) == HOST

@@ -9,7 +9,7 @@ import pytest
 from sampan.kernel import rtnetlink
 from sampan.kernel.netlink import NETLINK_ROUTE, Netlink
 from sampan.network.networks import Networks
-from tests.kernel.network.lab import HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches, udp_reaches
+from tests.kernel.network.lab import BRIEF, HOST, NEIGHBOUR, Container, Lab, listening, tcp_reaches, udp_reaches
 from tests.requires import requires
 
 pytestmark = requires("root", "netns", "veth", "bridge", "nftables")
@@ -47,7 +47,7 @@ def test_out_and_in_without_ports(lab: Lab, container: Container) -> None:
     assert tcp_reaches(container.namespace, (container.endpoint.gateway, 7001), host) == container.address
     assert tcp_reaches(lab.host, (container.address, 7002), inside) == container.endpoint.gateway
     # Straight to the container, although the neighbour has a route there.
-    assert tcp_reaches(lab.neighbour, (container.address, 7002), inside) is None
+    assert tcp_reaches(lab.neighbour, (container.address, 7002), inside, patience=BRIEF) is None
 
 
 def test_published_tcp_from_everywhere(lab: Lab, container: Container) -> None:
@@ -87,9 +87,11 @@ def test_icc_off(lab: Lab, netfilter: str) -> None:
     inside = listening(one.namespace, 80)
     outside = listening(lab.neighbour, 7000)
     one.publish(tcp80="0.0.0.0:8080")
-    assert tcp_reaches(two.namespace, (one.address, 80), inside) is None
+    assert tcp_reaches(two.namespace, (one.address, 80), inside, patience=BRIEF) is None
     # Where the kernel translates in the bridge's path, an isolated port shuts this way too (docs/networking.md).
-    assert (tcp_reaches(two.namespace, (HOST, 8080), inside) is not None) == (netfilter == "0")
+    is_open = netfilter == "0"
+    patience = 4 if is_open else BRIEF
+    assert (tcp_reaches(two.namespace, (HOST, 8080), inside, patience=patience) is not None) == is_open
     assert tcp_reaches(two.namespace, (NEIGHBOUR, 7000), outside) == HOST
     assert tcp_reaches(lab.host, (one.address, 80), inside) is not None
     one.end()
@@ -105,25 +107,29 @@ def test_icc_off_and_linked(lab: Lab, netfilter: str) -> None:
     names = child.namespace.socket(socket.SOCK_DGRAM, "", 53)
     back = listening(parent.namespace, 80)
 
-    def reached() -> list[str | None]:
+    def reached(patience: float = 4) -> list[str | None]:
         return [
-            tcp_reaches(parent.namespace, (child.address, 80), exposed),
-            udp_reaches(parent.namespace, (child.address, 53), names),
+            tcp_reaches(parent.namespace, (child.address, 80), exposed, patience=patience),
+            udp_reaches(parent.namespace, (child.address, 53), names, patience=patience),
         ]
 
-    assert reached() == [None, None]
+    assert reached(BRIEF) == [None, None]
     networks.link(parent.endpoint, child.endpoint, [(80, "tcp"), (53, "udp"), (9, "sctp")])
     assert reached() == [parent.address] * 2
-    assert tcp_reaches(parent.namespace, (child.address, 81), hidden) is None, "only what the child exposes"
-    assert tcp_reaches(other.namespace, (child.address, 80), exposed) is None, "and to its parent alone"
-    assert tcp_reaches(child.namespace, (parent.address, 80), back) is None, "in one direction"
+    assert tcp_reaches(parent.namespace, (child.address, 81), hidden, patience=BRIEF) is None, (
+        "only what the child exposes"
+    )
+    assert tcp_reaches(other.namespace, (child.address, 80), exposed, patience=BRIEF) is None, "and to its parent alone"
+    assert tcp_reaches(child.namespace, (parent.address, 80), back, patience=BRIEF) is None, "in one direction"
     networks.open()
     assert reached() == [parent.address] * 2, "the table made anew has it, too"
     networks.unlink(parent.endpoint, child.endpoint)
-    assert reached() == [None, None]
+    assert reached(BRIEF) == [None, None]
     networks.link(parent.endpoint, child.endpoint, [(80, "tcp")])
     networks.release(child.endpoint)
-    assert tcp_reaches(parent.namespace, (child.address, 80), exposed) is None, "it goes with either address"
+    assert tcp_reaches(parent.namespace, (child.address, 80), exposed, patience=BRIEF) is None, (
+        "it goes with either address"
+    )
     networks.adopt(child.endpoint)
 
 
@@ -131,21 +137,21 @@ def test_published_on_loopback_only(lab: Lab, container: Container) -> None:
     inside = listening(container.namespace, 80)
     container.publish(tcp80="127.0.0.1:8080")
     assert tcp_reaches(lab.host, ("127.0.0.1", 8080), inside) is not None
-    assert tcp_reaches(lab.host, (HOST, 8080), inside) is None
-    assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is None
+    assert tcp_reaches(lab.host, (HOST, 8080), inside, patience=BRIEF) is None
+    assert tcp_reaches(lab.neighbour, (HOST, 8080), inside, patience=BRIEF) is None
     # A neighbour that sends loopback addresses on the wire (moby#45610, CVE-2020-8558).
     _route_loopback_to_host(lab)
-    assert tcp_reaches(lab.neighbour, ("127.0.0.1", 8080), inside, NEIGHBOUR) is None
+    assert tcp_reaches(lab.neighbour, ("127.0.0.1", 8080), inside, NEIGHBOUR, patience=BRIEF) is None
 
 
 def test_loopback_services_of_the_host_stay_its_own(lab: Lab, container: Container) -> None:
     private = listening(lab.host, 7001, "127.0.0.1")
     assert tcp_reaches(lab.host, ("127.0.0.1", 7001), private) == "127.0.0.1"
     _route_loopback_to_host(lab)
-    assert tcp_reaches(lab.neighbour, ("127.0.0.1", 7001), private, NEIGHBOUR) is None
+    assert tcp_reaches(lab.neighbour, ("127.0.0.1", 7001), private, NEIGHBOUR, patience=BRIEF) is None
     with container.namespace.entered():
         _loopback_off()
-    assert tcp_reaches(container.namespace, ("127.0.0.1", 7001), private, container.address) is None
+    assert tcp_reaches(container.namespace, ("127.0.0.1", 7001), private, container.address, patience=BRIEF) is None
 
 
 def test_others_traffic_to_the_same_port_is_left_alone(lab: Lab, container: Container) -> None:
@@ -208,7 +214,7 @@ def test_a_port_that_is_taken_back_is_closed(lab: Lab, networks: Networks) -> No
     assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is not None
     networks.release(first.endpoint, first.published.forwards)
     first.published.close()
-    assert tcp_reaches(lab.neighbour, (HOST, 8080), inside) is None
+    assert tcp_reaches(lab.neighbour, (HOST, 8080), inside, patience=BRIEF) is None
     first.end()
 
 

@@ -94,7 +94,7 @@ def _inspect(session: Session, parsed: Parsed) -> int:
             "Name": name,
             "Metadata": object_of(context.meta, "Metadata"),
             "Endpoints": object_of(context.meta, "Endpoints"),
-            "TLSMaterial": {endpoint: [*sorted(files)] for endpoint, files in context.material.items()},
+            "TLSMaterial": {part: [*sorted(files)] for part, files in context.material.items()},
             "Storage": {"MetadataPath": meta_place, "TLSPath": tls_place},
         }
         found.append(marshal(whole))
