@@ -1,18 +1,22 @@
 """One monitor as the daemon sees it: from the fork to the moment its process is gone."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
 
 from sampan.cgroups import ending
+from sampan.errors import System
 from sampan.runtime.adoption import clear_groups, parse_exit
 from sampan.runtime.channel import Channel, ChannelClosed
 from sampan.runtime.messages import MALFORMED, Kind, Message, ProtocolError
 from sampan.runtime.request import Exit, Running, Step
 from sampan.runtime.start_failure import StartFailed, StartFault
 from sampan.spec.ids import ContainerId
+
+_log = logging.getLogger("sampan.runtime")
 
 
 class Monitored:
@@ -72,27 +76,31 @@ class Monitored:
         """
         self._monitor_pidfd = pidfd
         self._when_gone = gone
+        asyncio.get_running_loop().add_reader(pidfd, self._monitor_ended, pidfd)
+
+    def _monitor_ended(self, pidfd: int) -> None:
         loop = asyncio.get_running_loop()
+        loop.remove_reader(pidfd)
+        if self.exit is None or self.is_exec or not ending.are_left(self.groups):
+            self._is_gone(pidfd)
+            return
+        try:
+            clearing = loop.run_in_executor(None, clear_groups, self.groups)
+        except System as error:
+            _log.warning("control groups of %s stay until the daemon's next start: %s", self.id[:12], error)
+            self._is_gone(pidfd)
+            return
+        clearing.add_done_callback(lambda _: self._is_gone(pidfd))
 
-        def readable() -> None:
-            loop.remove_reader(pidfd)
-            if self.exit is not None and not self.is_exec and ending.are_left(self.groups):
-                clearing = loop.run_in_executor(None, clear_groups, self.groups)
-                clearing.add_done_callback(lambda _: is_gone())
-            else:
-                is_gone()
-
-        def is_gone() -> None:
-            if self._monitor_pidfd != pidfd:
-                return  # let go of meanwhile
-            os.close(pidfd)
-            self._monitor_pidfd = -1
-            self._gone.set()
-            self._close_pidfd()
-            self._forget_frozen()
-            self._when_gone(self)
-
-        loop.add_reader(pidfd, readable)
+    def _is_gone(self, pidfd: int) -> None:
+        if self._monitor_pidfd != pidfd:
+            return  # let go of meanwhile
+        os.close(pidfd)
+        self._monitor_pidfd = -1
+        self._gone.set()
+        self._close_pidfd()
+        self._forget_frozen()
+        self._when_gone(self)
 
     async def wait_gone(self, seconds: float) -> bool:
         """Wait for the end of the monitor's process; False where it is still there after `seconds`."""
