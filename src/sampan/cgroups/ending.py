@@ -153,6 +153,12 @@ def remove(groups: Mapping[str, str], seconds: float = 2.0) -> None:
             pause = min(pause * 2, _PAUSE_MOST)
 
 
+def clear(groups: Mapping[str, str]) -> None:
+    """Kill what stands in the container's groups, and remove them. Raises OSError."""
+    kill(groups)
+    remove(groups)
+
+
 def _removed(directory: str) -> bool:
     try:
         os.rmdir(directory)

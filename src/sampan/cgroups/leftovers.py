@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 
-from sampan.cgroups.apply import MADE, MARK, kill, remove
+from sampan.cgroups.apply import MADE, MARK
 from sampan.cgroups.hierarchy import Hierarchy
 from sampan.cgroups.means import instance_groups
 from sampan.cgroups.plan import SHARED, instance_group, parse_parent
@@ -27,7 +27,7 @@ def leftovers(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) 
     """Container id → its groups that exist, for every container of this instance: those that run, too.
 
     `parents` are the --cgroup-parents that containers have been given, beside the engine's own place. What is not in the
-    daemon's records is for `clear`.
+    daemon's records is for `ending.clear`.
     """
     found = _shared(hierarchy, instance)
     for groups in _places(hierarchy, instance, parents):
@@ -35,12 +35,6 @@ def leftovers(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) 
             for name in _below(directory):
                 found.setdefault(name, {})[controller] = f"{directory}/{name}"
     return found
-
-
-def clear(groups: dict[str, str]) -> None:
-    """Kill what stands in one container's left-over groups, and remove them. Raises OSError."""
-    kill(groups)
-    remove(groups)
 
 
 def retire(hierarchy: Hierarchy, instance: str, parents: Iterable[str] = ()) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from sampan.cgroups import scopes
+from sampan.cgroups.ending import clear
 from sampan.cgroups.hierarchy import Hierarchy, Mode
-from sampan.cgroups.leftovers import clear, leftovers, retire, scopes_left
+from sampan.cgroups.leftovers import leftovers, retire, scopes_left
 from sampan.cgroups.plan import CgroupPlan, parse_parent, plan
 from sampan.cgroups.scope_plan import slice_names
 from sampan.daemon import oci

@@ -145,16 +145,14 @@ def lost(groups: dict[str, str], pid: int, start: int, is_exec: bool) -> Exit:
         if record.is_alive(pid, start):
             _kill(pid)
     else:
-        ending.kill(groups)
-        ending.remove(groups)
+        ending.clear(groups)
     return Exit(code=137, ended_ns=time.time_ns(), signal=signal.SIGKILL, cause="monitor-lost")
 
 
 def clear_groups(groups: dict[str, str]) -> None:
     """Groups of a program that has ended, whose monitor was killed before it had removed them. Blocks."""
     try:
-        ending.kill(groups)
-        ending.remove(groups)
+        ending.clear(groups)
     except OSError as error:
         _log.warning("of a monitor that was killed, %s stays: %s", error.filename, error.strerror)
 
@@ -165,8 +163,7 @@ def clear_up(groups: dict[str, str], directory: str) -> None:
     A builder and an init die with their monitor (PDEATHSIG); nobody is left then who knows of the control groups.
     """
     try:
-        ending.kill(groups)
-        ending.remove(groups)
+        ending.clear(groups)
         discard(directory)
     except OSError as error:
         _log.warning("of a start that was cut off, %s stays: %s", error.filename, error.strerror)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sampan.cgroups import apply, change, leftovers
+from sampan.cgroups import apply, change, ending, leftovers
 from sampan.cgroups.gauges import MOST_FILES, Gauges
 from sampan.cgroups.hierarchy import Hierarchy, detect
 from sampan.cgroups.means import instance_groups, probe
@@ -410,7 +410,7 @@ def test_what_is_left_over_is_found_and_cleared(make: Make) -> None:
     found = leftovers.leftovers(container.hierarchy, INSTANCE)
     assert found == {"c" * 64: container.groups}
     assert not leftovers.retire(container.hierarchy, INSTANCE)
-    leftovers.clear(found["c" * 64])
+    ending.clear(found["c" * 64])
     os.waitpid(child, 0)
     assert leftovers.leftovers(container.hierarchy, INSTANCE) == {}
 
@@ -424,7 +424,7 @@ def test_a_neighbour_in_the_shared_parent_is_left_alone(make: Make) -> None:
     try:
         assert set(leftovers.leftovers(container.hierarchy, INSTANCE)) == {"c" * 64}
         assert leftovers.leftovers(container.hierarchy, f"{INSTANCE}x") == {}
-        leftovers.clear(leftovers.leftovers(container.hierarchy, INSTANCE)["c" * 64])
+        ending.clear(leftovers.leftovers(container.hierarchy, INSTANCE)["c" * 64])
         assert leftovers.retire(container.hierarchy, INSTANCE)
         assert all(neighbour.is_dir() for neighbour in neighbours)
     finally:
